@@ -1,0 +1,411 @@
+//! The configuration: what the command line means, checked, with every default resolved.
+//!
+//! Two steps: `ServerArgs` is what was typed, in plain types (clap stays in `cli::mod`);
+//! `ServerConfig` is what it means on this machine, and the server sees nothing else.
+//! Owner: built once by `cli::server`, then given to the runtime by value.
+//! Never: changed after the start; read from the environment or a file by anyone but
+//! `ServerConfig::from_args`.
+
+use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+pub use self::error::ConfigError;
+pub use super::auth::AuthSources;
+pub use super::parse::{ByteSize, CpuList};
+pub use crate::engine::auth::AuthKey;
+use crate::limits::{
+    IDLE_TIMEOUT_S_DEFAULT, ITEMS_MAX_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SPIN_US_DEFAULT, UNIX_PATH_BYTES_MAX,
+};
+pub use crate::shard::Eviction;
+
+mod error;
+
+/// What was typed after `aspine server`, in plain types. `None` is "not given".
+#[derive(Clone, Debug)]
+pub struct ServerArgs {
+    /// `--host`: an address or a name.
+    pub host: String,
+    /// `--port`.
+    pub port: u16,
+    /// `--cores`: how many.
+    pub cores: Option<usize>,
+    /// `--cpus`: which.
+    pub cpus: Option<CpuList>,
+    /// `--unixsocket`.
+    pub unix_socket: Option<PathBuf>,
+    /// `--authkey`, `ASPINE_AUTHKEY`, `--authkey-file`.
+    pub auth: AuthSources,
+    /// `--max-size` in items, 0 for no limit.
+    pub items_max: Option<u64>,
+    /// `--max-memory`, 0 for no limit.
+    pub bytes_max: Option<ByteSize>,
+    /// `--eviction`.
+    pub eviction: Eviction,
+    /// `--maxclients`.
+    pub maxclients: u32,
+    /// `--timeout` in seconds, 0 for never.
+    pub idle_timeout_s: u64,
+    /// `--spin-us`.
+    pub spin_us: u64,
+    /// `--log-level`.
+    pub log_level: LogLevel,
+    /// `--log-file`.
+    pub log_file: Option<PathBuf>,
+}
+
+impl Default for ServerArgs {
+    /// Nothing typed.
+    fn default() -> Self {
+        ServerArgs {
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            port: PORT_DEFAULT,
+            cores: None,
+            cpus: None,
+            unix_socket: None,
+            auth: AuthSources::default(),
+            items_max: None,
+            bytes_max: None,
+            eviction: Eviction::Lru,
+            maxclients: MAXCLIENTS_DEFAULT,
+            idle_timeout_s: IDLE_TIMEOUT_S_DEFAULT,
+            spin_us: SPIN_US_DEFAULT,
+            log_level: LogLevel::Info,
+            log_file: None,
+        }
+    }
+}
+
+/// Everything the server is told. One value per process; each core gets a copy.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Address of the TCP listeners. Beyond loopback only with an `auth_key`.
+    pub host: IpAddr,
+    /// TCP port; 0 lets the kernel pick one.
+    pub port: u16,
+    /// Path of the Unix socket, at most `UNIX_PATH_BYTES_MAX` bytes.
+    pub unix_socket: Option<PathBuf>,
+    /// The CPU each core is pinned to: core i runs on `cpus[i]`. Never empty, no CPU twice, all in
+    /// the affinity mask.
+    pub cpus: Vec<usize>,
+    /// What clients must show; `None` lets everyone in.
+    pub auth_key: Option<AuthKey>,
+    /// Items the whole server keeps; `u64::MAX` is unlimited.
+    pub items_max: u64,
+    /// Bytes of keys, values and overhead the whole server keeps; `u64::MAX` is unlimited.
+    pub bytes_max: u64,
+    /// Whether the bounds are the default ones, for [`ServerConfig::bounds_line`].
+    pub bounds_are_default: bool,
+    /// What happens at a bound.
+    pub eviction: Eviction,
+    /// Clients connected at once, over all cores. Lowered by `cli::server` to what the descriptor
+    /// limit allows.
+    pub maxclients: u32,
+    /// Seconds after which an idle client is closed; 0 is never.
+    pub idle_timeout_s: u64,
+    /// Microseconds a core polls before it parks.
+    pub spin_us: u64,
+    /// Least severe level that is logged.
+    pub log_level: LogLevel,
+    /// File the log is appended to; `None` is stderr.
+    pub log_file: Option<PathBuf>,
+}
+
+impl Default for ServerConfig {
+    /// The defaults with one core, on CPU 0. For tests; the server itself asks the machine.
+    fn default() -> Self {
+        let args = ServerArgs::default();
+        ServerConfig {
+            host: Ipv4Addr::LOCALHOST.into(),
+            port: args.port,
+            unix_socket: None,
+            cpus: vec![0],
+            auth_key: None,
+            items_max: ITEMS_MAX_DEFAULT,
+            bytes_max: u64::MAX,
+            bounds_are_default: true,
+            eviction: args.eviction,
+            maxclients: args.maxclients,
+            idle_timeout_s: args.idle_timeout_s,
+            spin_us: args.spin_us,
+            log_level: args.log_level,
+            log_file: None,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// What `args` mean for a process that may run on `cpus_allowed`. Resolves the host name and
+    /// reads the key file. Beside the configuration come warnings: lines for the log, which does
+    /// not exist yet.
+    pub fn from_args(args: ServerArgs, cpus_allowed: &[usize]) -> Result<(ServerConfig, Vec<String>), ConfigError> {
+        let cpus = choose_cpus(args.cores, args.cpus, cpus_allowed)?;
+        let unix_socket = args.unix_socket.map(check_unix_path).transpose()?;
+        let (auth_key, key_warning) = args.auth.resolve()?;
+        let host = resolve_host(&args.host)?;
+        if auth_key.is_none() && !host.to_canonical().is_loopback() {
+            return Err(ConfigError::Exposed { host });
+        }
+        let bounds = Bounds::from_args(args.items_max, args.bytes_max);
+        let unbounded_warning = (bounds == Bounds::NONE).then(|| {
+            "no bound on items or memory: the cache grows until the host is out of memory; give --max-memory".to_owned()
+        });
+        let config = ServerConfig {
+            host,
+            port: args.port,
+            unix_socket,
+            cpus,
+            auth_key,
+            items_max: bounds.items_max,
+            bytes_max: bounds.bytes_max,
+            bounds_are_default: bounds.are_default,
+            eviction: args.eviction,
+            maxclients: args.maxclients,
+            idle_timeout_s: args.idle_timeout_s,
+            spin_us: args.spin_us,
+            log_level: args.log_level,
+            log_file: args.log_file,
+        };
+        Ok((config, key_warning.into_iter().chain(unbounded_warning).collect()))
+    }
+
+    /// The start-up log's line on the bounds in force, as `bound: 1000 items (default); memory
+    /// unlimited`.
+    pub fn bounds_line(&self) -> String {
+        let items = self.items_max;
+        let bytes = ByteSize(self.bytes_max);
+        let default = if self.bounds_are_default { " (default)" } else { "" };
+        match (self.items_max, self.bytes_max) {
+            (u64::MAX, u64::MAX) => "bound: none; items and memory unlimited".to_owned(),
+            (_, u64::MAX) => format!("bound: {items} items{default}; memory unlimited"),
+            (u64::MAX, _) => format!("bound: {bytes} of memory; items unlimited"),
+            (_, _) => {
+                format!("bound: {items} items and {bytes} of memory, whichever is reached first")
+            }
+        }
+    }
+}
+
+/// Bounds of the whole server, `u64::MAX` for unlimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bounds {
+    items_max: u64,
+    bytes_max: u64,
+    are_default: bool,
+}
+
+impl Bounds {
+    const NONE: Bounds = Bounds { items_max: u64::MAX, bytes_max: u64::MAX, are_default: false };
+
+    /// Nothing given: the default number of items. One given: the other is unlimited. Both: both
+    /// bind.
+    fn from_args(items_max: Option<u64>, bytes_max: Option<ByteSize>) -> Bounds {
+        let unless_zero = |given: u64| if given == 0 { u64::MAX } else { given };
+        if items_max.is_none() && bytes_max.is_none() {
+            return Bounds { items_max: ITEMS_MAX_DEFAULT, bytes_max: u64::MAX, are_default: true };
+        }
+        Bounds {
+            items_max: unless_zero(items_max.unwrap_or(0)),
+            bytes_max: unless_zero(bytes_max.map_or(0, |size| size.0)),
+            are_default: false,
+        }
+    }
+}
+
+/// Least severe level that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What stopped the server or lost something.
+    Error,
+    /// What the operator should look at.
+    Warn,
+    /// Start, stop, and changes of state.
+    Info,
+    /// Each connection.
+    Debug,
+    /// Each round and batch.
+    Trace,
+}
+
+/// One CPU per core: those listed, or the first `cores` of the allowed ones, or all of these.
+fn choose_cpus(
+    cores: Option<usize>,
+    listed: Option<CpuList>,
+    cpus_allowed: &[usize],
+) -> Result<Vec<usize>, ConfigError> {
+    let Some(listed) = listed.map(CpuList::into_vec) else {
+        let wanted = cores.unwrap_or(cpus_allowed.len());
+        return match cpus_allowed.get(..wanted) {
+            Some(cpus) => Ok(cpus.to_vec()),
+            None => Err(ConfigError::CoresTooMany { wanted, cpus_allowed: cpus_allowed.to_vec() }),
+        };
+    };
+    if let Some(cpu) = listed.iter().find(|cpu| !cpus_allowed.contains(cpu)) {
+        return Err(ConfigError::CpuNotAllowed { cpu: *cpu, cpus_allowed: cpus_allowed.to_vec() });
+    }
+    match cores {
+        Some(cores) if cores != listed.len() => Err(ConfigError::CoresUnlikeCpus { cores, cpus: listed.len() }),
+        _ => Ok(listed),
+    }
+}
+
+fn check_unix_path(path: PathBuf) -> Result<PathBuf, ConfigError> {
+    match path.as_os_str().as_bytes().len() {
+        1..=UNIX_PATH_BYTES_MAX => Ok(path),
+        _ => Err(ConfigError::UnixPath { path }),
+    }
+}
+
+/// The address of `host`. Where a name has several, the first the resolver gives: its order is the
+/// system's preference (`/etc/gai.conf`), and a server bound to one of them is predictable. All of
+/// them is `0.0.0.0` or `::`.
+fn resolve_host(host: &str) -> Result<IpAddr, ConfigError> {
+    if let Ok(address) = host.parse() {
+        return Ok(address);
+    }
+    let unknown = |source| ConfigError::HostUnknown { host: host.to_owned(), source };
+    let mut addresses = (host, 0).to_socket_addrs().map_err(|source| unknown(Some(source)))?;
+    addresses.next().map(|address| address.ip()).ok_or_else(|| unknown(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    const EIGHT: [usize; 8] = [0, 1, 2, 3, 8, 9, 10, 11];
+
+    fn config(args: ServerArgs) -> Result<ServerConfig, ConfigError> {
+        ServerConfig::from_args(args, &EIGHT).map(|(config, _)| config)
+    }
+
+    #[test]
+    fn bounds_default_only_when_neither_is_given() {
+        const NONE: u64 = u64::MAX;
+        let gb = 1024 * 1024 * 1024;
+        for (items_max, bytes_max, expected, line) in [
+            (None, None, (1000, NONE), "bound: 1000 items (default); memory unlimited"),
+            (Some(1000), None, (1000, NONE), "bound: 1000 items; memory unlimited"),
+            (Some(5), None, (5, NONE), "bound: 5 items; memory unlimited"),
+            (None, Some(gb), (NONE, gb), "bound: 1gb of memory; items unlimited"),
+            (None, Some(1001), (NONE, 1001), "bound: 1001 bytes of memory; items unlimited"),
+            (Some(5), Some(gb), (5, gb), "bound: 5 items and 1gb of memory, whichever is reached first"),
+            (Some(0), None, (NONE, NONE), "bound: none; items and memory unlimited"),
+            (None, Some(0), (NONE, NONE), "bound: none; items and memory unlimited"),
+            (Some(0), Some(gb), (NONE, gb), "bound: 1gb of memory; items unlimited"),
+            (Some(5), Some(0), (5, NONE), "bound: 5 items; memory unlimited"),
+        ] {
+            let args = ServerArgs { items_max, bytes_max: bytes_max.map(ByteSize), ..ServerArgs::default() };
+            let (config, warnings) = ServerConfig::from_args(args, &EIGHT).unwrap();
+            assert_eq!((config.items_max, config.bytes_max), expected, "{items_max:?} {bytes_max:?}");
+            assert_eq!(config.bounds_line(), line);
+            assert_eq!(warnings.len(), usize::from(expected == (NONE, NONE)), "{warnings:?}");
+        }
+    }
+
+    #[test]
+    fn each_core_gets_a_cpu_of_the_mask() {
+        for (cores, listed, expected) in [
+            (None, None, Some(EIGHT.to_vec())),
+            (Some(1), None, Some(vec![0])),
+            (Some(5), None, Some(vec![0, 1, 2, 3, 8])),
+            (Some(8), None, Some(EIGHT.to_vec())),
+            (Some(9), None, None),
+            (Some(usize::MAX), None, None),
+            (None, Some("8-9,1"), Some(vec![8, 9, 1])),
+            (Some(3), Some("8-9,1"), Some(vec![8, 9, 1])),
+            (Some(2), Some("8-9,1"), None),
+            (None, Some("3-4"), None),
+        ] {
+            let listed: Option<CpuList> = listed.map(|text| text.parse().unwrap());
+            let found = choose_cpus(cores, listed.clone(), &EIGHT);
+            assert_eq!(found.ok(), expected, "{cores:?} {listed:?}");
+        }
+    }
+
+    #[test]
+    fn too_many_cores_says_how_many_there_are() {
+        let error = config(ServerArgs { cores: Some(9), ..ServerArgs::default() }).unwrap_err().to_string();
+        assert!(error.contains("--cores 9") && error.contains("8 CPUs (0-3,8-11)"), "{error}");
+        let error = choose_cpus(Some(2), None, &[0]).unwrap_err().to_string();
+        assert!(error.contains("1 CPU (0)"), "{error}");
+        let error = choose_cpus(Some(2), Some("0".parse().unwrap()), &EIGHT).unwrap_err().to_string();
+        assert!(error.contains("--cores 2 but --cpus lists 1 CPU"), "{error}");
+    }
+
+    #[test]
+    fn a_bind_beyond_loopback_needs_a_key() {
+        for (host, open) in [
+            ("127.0.0.1", true),
+            ("127.8.9.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("localhost", true),
+            ("0.0.0.0", false),
+            ("::", false),
+            ("10.0.0.1", false),
+            ("192.168.1.1", false),
+            ("8.8.8.8", false),
+            ("fe80::1", false),
+            ("::ffff:0.0.0.0", false),
+            ("::ffff:10.0.0.1", false),
+        ] {
+            let args = ServerArgs { host: host.to_owned(), ..ServerArgs::default() };
+            match config(args.clone()) {
+                Ok(config) => assert!(open && config.host.to_canonical().is_loopback(), "{host}"),
+                Err(error) => {
+                    assert!(!open && matches!(error, ConfigError::Exposed { .. }), "{host}: {error}");
+                    let line = error.to_string();
+                    assert!(line.contains("--authkey-file") && line.contains("--host 127.0.0.1"), "{line}");
+                }
+            }
+            let auth = AuthSources { flag: Some(b"key".to_vec()), ..AuthSources::default() };
+            assert!(config(ServerArgs { auth, ..args }).unwrap().auth_key.is_some(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_an_error() {
+        for host in ["", "name.invalid", "127.0.0.1:80", "[::1]", "a b"] {
+            let error = config(ServerArgs { host: host.to_owned(), ..ServerArgs::default() }).unwrap_err();
+            assert!(matches!(error, ConfigError::HostUnknown { .. }), "{host}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_unix_path_fits_the_kernel() {
+        for (len, fits) in [(0, false), (1, true), (UNIX_PATH_BYTES_MAX, true), (UNIX_PATH_BYTES_MAX + 1, false)] {
+            let args = ServerArgs { unix_socket: Some("x".repeat(len).into()), ..ServerArgs::default() };
+            assert_eq!(config(args).is_ok(), fits, "{len}");
+        }
+    }
+
+    #[test]
+    fn errors_are_one_line_with_a_fix() {
+        let io = || io::Error::from_raw_os_error(libc::ENOENT);
+        let origin = || "--authkey".to_owned();
+        let cpus_allowed = || vec![0, 1];
+        for error in [
+            ConfigError::CoresTooMany { wanted: 3, cpus_allowed: cpus_allowed() },
+            ConfigError::CpuNotAllowed { cpu: 2, cpus_allowed: cpus_allowed() },
+            ConfigError::CoresUnlikeCpus { cores: 2, cpus: 3 },
+            ConfigError::HostUnknown { host: "name".to_owned(), source: Some(io()) },
+            ConfigError::HostUnknown { host: "name".to_owned(), source: None },
+            ConfigError::Exposed { host: Ipv4Addr::UNSPECIFIED.into() },
+            ConfigError::KeyTwice,
+            ConfigError::KeyEmpty { origin: origin() },
+            ConfigError::KeyTooLong { origin: origin() },
+            ConfigError::KeyFile { path: "/key".into(), source: io() },
+            ConfigError::UnixPath { path: "".into() },
+        ] {
+            let line = error.to_string();
+            assert!(line.contains("; ") && !line.contains('\n'), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_default_config_is_what_no_flags_mean() {
+        let meant = ServerConfig::from_args(ServerArgs::default(), &[0]).unwrap().0;
+        assert_eq!(format!("{meant:?}"), format!("{:?}", ServerConfig::default()));
+    }
+}

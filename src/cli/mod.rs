@@ -1,0 +1,348 @@
+//! The command line: `aspine server`, and later the commands beside it.
+//!
+//! Here is what may be typed (clap types and help texts); `config` is what it means; each
+//! subcommand has a file.
+//! Never: decides anything about the host or the server. A value clap can't read ends the process
+//! with 2 and clap's text; every other error is one line on stderr, `aspine: what failed: why; what
+//! to do`, and 1.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
+
+use self::config::{AuthSources, ByteSize, ConfigError, CpuList, Eviction, LogLevel, ServerArgs};
+use crate::limits::{
+    IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SPIN_US_DEFAULT, SPIN_US_MAX,
+};
+use crate::runtime::preflight::StartError;
+
+mod auth;
+pub mod config;
+mod parse;
+pub mod server;
+
+/// Parses the command line of this process and runs it to its end.
+pub fn run() -> Result<(), Error> {
+    match parse_command(std::env::args_os())? {
+        Command::Server(args) => server::run(args),
+    }
+}
+
+/// Why a command ended badly.
+#[derive(Debug)]
+pub enum Error {
+    /// What was typed is no command line; also how `--help` and `--version` end.
+    Usage(clap::Error),
+    /// What was typed does not make a configuration on this machine.
+    Config(ConfigError),
+    /// The server could not start, or went down.
+    Start(StartError),
+}
+
+impl Error {
+    /// Says on stderr what happened and returns the exit code: 2 for usage, else 1.
+    pub fn report(&self) -> ExitCode {
+        if let Error::Usage(error) = self {
+            // Help goes to stdout and counts as success. Nobody is left to tell if printing fails.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+        // A name or path that was typed may hold a line break. Not `eprintln`, which panics where
+        // stderr is closed.
+        let line = self.to_string().replace('\n', " ");
+        let _ = writeln!(io::stderr(), "aspine: {line}");
+        ExitCode::FAILURE
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Usage(error) => error.fmt(f),
+            Error::Config(error) => error.fmt(f),
+            Error::Start(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Usage(error) => Some(error),
+            Error::Config(error) => Some(error),
+            Error::Start(error) => Some(error),
+        }
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Error::Config(error)
+    }
+}
+
+impl From<StartError> for Error {
+    fn from(error: StartError) -> Self {
+        Error::Start(error)
+    }
+}
+
+/// What was asked for.
+enum Command {
+    Server(ServerArgs),
+}
+
+fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
+    let matches = Cli::command().try_get_matches_from(args).map_err(Error::Usage)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(Error::Usage)?;
+    match cli.command {
+        CliCommand::Server(flags) => {
+            // clap gives a variable and a flag the same place; which it was decides what overrides
+            // what.
+            let key_source = matches.subcommand().and_then(|(_, matches)| matches.value_source("authkey"));
+            Ok(Command::Server(flags.into_args(key_source == Some(ValueSource::EnvVariable))))
+        }
+    }
+}
+
+/// In-memory cache server for latency-critical Linux deployments, speaking the Redis protocol
+#[derive(Parser)]
+#[command(name = "aspine", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: CliCommand,
+}
+
+#[derive(Subcommand)]
+enum CliCommand {
+    /// Run the server: one pinned thread per core, in the foreground, until SIGTERM or SIGINT
+    Server(Box<ServerFlags>),
+}
+
+// The doc comments below are the help texts.
+#[derive(Args)]
+struct ServerFlags {
+    /// IP address or host name to listen on (of a name's addresses, the first); one beyond loopback
+    /// needs a key
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1", help_heading = NETWORK)]
+    host: String,
+
+    /// TCP port; 0 picks a free one and logs it
+    #[arg(long, value_name = "PORT", default_value_t = PORT_DEFAULT, help_heading = NETWORK)]
+    port: u16,
+
+    /// Also listen on a Unix socket at PATH (at most 107 bytes)
+    #[arg(long, value_name = "PATH", help_heading = NETWORK)]
+    unixsocket: Option<PathBuf>,
+
+    /// Clients connected at once; lowered, with a warning, where the file descriptor limit is
+    /// smaller
+    #[arg(long, value_name = "N", default_value_t = MAXCLIENTS_DEFAULT, help_heading = NETWORK)]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    maxclients: u32,
+
+    /// Close clients that are idle for so many seconds; 0 = never
+    #[arg(long, value_name = "SECONDS", default_value_t = IDLE_TIMEOUT_S_DEFAULT, help_heading = NETWORK)]
+    #[arg(value_parser = value_parser!(u64).range(..=IDLE_TIMEOUT_S_MAX))]
+    timeout: u64,
+
+    /// How many cores to run, each on a CPU of its own [default: every CPU this process may run on]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), help_heading = CORES)]
+    cores: Option<u32>,
+
+    /// Which CPUs to run on, one core each, for example 0,2-5 [default: the first N allowed]
+    #[arg(long, value_name = "LIST", help_heading = CORES)]
+    cpus: Option<CpuList>,
+
+    /// Microseconds an idle core polls before it sleeps: lower latency for CPU time
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = SPIN_US_DEFAULT, help_heading = CORES)]
+    #[arg(value_parser = value_parser!(u64).range(..=SPIN_US_MAX))]
+    spin_us: u64,
+
+    /// Items to keep; 0 = unlimited [default: 1000, or unlimited if --max-memory is given]
+    #[arg(long, value_name = "ITEMS", help_heading = BOUNDS)]
+    max_size: Option<u64>,
+
+    /// Memory to keep items in, keys, values and overhead, in bytes or as 512mb, 4gb; 0 = unlimited
+    /// [default: unlimited]
+    #[arg(long, value_name = "BYTES", help_heading = BOUNDS)]
+    max_memory: Option<ByteSize>,
+
+    /// When full: drop the least recently used items, or refuse writes
+    #[arg(long, value_name = "POLICY", default_value = "lru", value_parser = eviction_parser(), help_heading = BOUNDS)]
+    eviction: Eviction,
+
+    /// Key that clients must show (AUTH); other users see it in the process list, so prefer the
+    /// variable or the file
+    #[arg(long, value_name = "KEY", env = "ASPINE_AUTHKEY", hide_env_values = true, help_heading = ACCESS)]
+    authkey: Option<OsString>,
+
+    /// File whose first line is the key
+    #[arg(long, value_name = "PATH", help_heading = ACCESS)]
+    authkey_file: Option<PathBuf>,
+
+    /// Least severe level to log
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level_parser(), help_heading = LOG)]
+    log_level: LogLevel,
+
+    /// Append the log to a file [default: stderr]
+    #[arg(long, value_name = "PATH", help_heading = LOG)]
+    log_file: Option<PathBuf>,
+}
+
+const NETWORK: &str = "Network";
+const CORES: &str = "Cores";
+const BOUNDS: &str = "Bounds";
+const ACCESS: &str = "Access";
+const LOG: &str = "Log";
+
+impl ServerFlags {
+    fn into_args(self, authkey_is_env: bool) -> ServerArgs {
+        let key = self.authkey.map(OsString::into_vec);
+        let (flag, env) = if authkey_is_env { (None, key) } else { (key, None) };
+        ServerArgs {
+            host: self.host,
+            port: self.port,
+            cores: self.cores.map(|cores| cores as usize),
+            cpus: self.cpus,
+            unix_socket: self.unixsocket,
+            auth: AuthSources { flag, env, file: self.authkey_file },
+            items_max: self.max_size,
+            bytes_max: self.max_memory,
+            eviction: self.eviction,
+            maxclients: self.maxclients,
+            idle_timeout_s: self.timeout,
+            spin_us: self.spin_us,
+            log_level: self.log_level,
+            log_file: self.log_file,
+        }
+    }
+}
+
+fn eviction_parser() -> impl TypedValueParser<Value = Eviction> {
+    PossibleValuesParser::new(["lru", "none"]).map(|name| match name.as_str() {
+        "none" => Eviction::None,
+        _ => Eviction::Lru,
+    })
+}
+
+fn log_level_parser() -> impl TypedValueParser<Value = LogLevel> {
+    PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]).map(|name| match name.as_str() {
+        "error" => LogLevel::Error,
+        "warn" => LogLevel::Warn,
+        "debug" => LogLevel::Debug,
+        "trace" => LogLevel::Trace,
+        _ => LogLevel::Info,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(flags: &[&str]) -> Result<ServerArgs, Error> {
+        let args = ["aspine", "server"].iter().chain(flags).map(OsString::from);
+        parse_command(args).map(|Command::Server(args)| args)
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_flags_are_the_defaults() {
+        // The variable may be set where the tests run; it is no default.
+        let mut args = parse(&[]).unwrap();
+        args.auth.env = None;
+        assert_eq!(format!("{args:?}"), format!("{:?}", ServerArgs::default()));
+    }
+
+    #[test]
+    fn every_flag_arrives() {
+        let args = parse(&[
+            "--host",
+            "::1",
+            "--port",
+            "0",
+            "--cores",
+            "2",
+            "--cpus",
+            "0,3-4",
+            "--unixsocket",
+            "/s",
+            "--authkey",
+            "k",
+            "--authkey-file",
+            "/k",
+            "--max-size",
+            "7",
+            "--max-memory",
+            "2KB",
+            "--eviction",
+            "none",
+            "--maxclients",
+            "9",
+            "--timeout",
+            "30",
+            "--spin-us",
+            "100",
+            "--log-level",
+            "trace",
+            "--log-file",
+            "/l",
+        ])
+        .unwrap();
+        assert_eq!((args.host.as_str(), args.port, args.cores), ("::1", 0, Some(2)));
+        assert_eq!(args.cpus.map(CpuList::into_vec), Some(vec![0, 3, 4]));
+        assert_eq!(args.unix_socket, Some("/s".into()));
+        assert_eq!((args.auth.flag, args.auth.file), (Some(b"k".to_vec()), Some("/k".into())));
+        assert_eq!((args.items_max, args.bytes_max), (Some(7), Some(ByteSize(2048))));
+        assert!(matches!(args.eviction, Eviction::None));
+        assert_eq!((args.maxclients, args.idle_timeout_s, args.spin_us), (9, 30, 100));
+        assert_eq!((args.log_level, args.log_file), (LogLevel::Trace, Some("/l".into())));
+    }
+
+    #[test]
+    fn a_bad_value_names_flag_text_and_example() {
+        for (flag, value, words) in [
+            ("--max-memory", "5x", &["for example 512mb"][..]),
+            ("--cpus", "0-", &["for example 0,2-5"]),
+            ("--cpus", "1,1", &["CPU 1 is listed twice"]),
+            ("--cores", "0", &[]),
+            ("--cores", "-1", &[]),
+            ("--port", "65536", &[]),
+            ("--maxclients", "0", &[]),
+            ("--max-size", "many", &[]),
+            ("--timeout", "4294967296", &[]),
+            ("--spin-us", "1000001", &[]),
+            ("--eviction", "random", &["lru", "none"]),
+            ("--log-level", "loud", &["warn"]),
+        ] {
+            let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
+            let text = error.to_string();
+            for word in [flag, value].iter().chain(words) {
+                assert!(text.contains(word), "{word} in {text}");
+            }
+            assert!(matches!(error, Error::Usage(error) if error.exit_code() == 2), "{flag}");
+        }
+    }
+
+    #[test]
+    fn help_is_no_failure_and_hides_the_key() {
+        let Err(Error::Usage(help)) = parse(&["--help"]) else { panic!("no help") };
+        assert_eq!(help.exit_code(), 0);
+        let help = help.to_string();
+        for word in ["ASPINE_AUTHKEY", "[default: 5116]", "[possible values: lru, none]", "SECONDS"] {
+            assert!(help.contains(word), "{word} in {help}");
+        }
+        assert!(!help.contains("ASPINE_AUTHKEY="), "{help}");
+    }
+}

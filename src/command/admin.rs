@@ -1,0 +1,27 @@
+//! CONFIG GET and TIME: the server, as far as the home core knows it alone. Core: the session's home.
+
+use crate::command::connection::{After, Home};
+use crate::command::{Client, glob};
+use crate::resp::{Args, Writer};
+
+/// CONFIG GET pattern [pattern ...].
+pub fn config_get(_client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    let patterns: Vec<Vec<u8>> = args.iter().map(<[u8]>::to_ascii_lowercase).collect();
+    let mut rows = home.settings.rows();
+    rows.retain(|(name, _)| patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes())));
+    writer.map(rows.len());
+    for (name, value) in rows {
+        writer.bulk(name.as_bytes());
+        writer.bulk(value.as_bytes());
+    }
+    After::Continue
+}
+
+/// TIME.
+pub fn time(_client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    let micros = home.now_ms % 1000 * 1000 + u64::from(home.now_sub_us);
+    writer.array(2);
+    writer.bulk((home.now_ms / 1000).to_string().as_bytes());
+    writer.bulk(micros.to_string().as_bytes());
+    After::Continue
+}

@@ -1,0 +1,116 @@
+//! Client: what a connection is to its commands: identity, protocol, permission. Core: its home core, always.
+
+use std::fmt::Write;
+
+use crate::resp::Proto;
+
+/// What becomes of replies (CLIENT REPLY).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyMode {
+    /// They are sent.
+    #[default]
+    On,
+    /// They are not, until CLIENT REPLY ON.
+    Off,
+    /// That of the next command is not.
+    SkipNext,
+    /// That of the command that runs now is not.
+    Skip,
+}
+
+/// One connection as its commands see it.
+#[derive(Debug, Default)]
+pub struct Client {
+    /// Unique in the process, from 1 on.
+    pub id: u64,
+    /// The protocol of its replies.
+    pub proto: Proto,
+    /// Whether it has shown the auth key, or need not.
+    pub authenticated: bool,
+    /// CLIENT SETNAME.
+    pub name: String,
+    /// CLIENT SETINFO LIB-NAME.
+    pub lib_name: String,
+    /// CLIENT SETINFO LIB-VER.
+    pub lib_version: String,
+    /// The peer's address, as CLIENT LIST prints it.
+    pub addr: String,
+    /// Our own address on this connection.
+    pub local_addr: String,
+    /// File descriptor, for CLIENT LIST alone.
+    pub fd: i32,
+    /// CLIENT NO-EVICT. Kept for CLIENT LIST; no client is evicted for memory here.
+    pub no_evict: bool,
+    /// CLIENT NO-TOUCH: its reads leave recency alone.
+    pub no_touch: bool,
+    /// CLIENT REPLY.
+    pub reply_mode: ReplyMode,
+    /// Unix time in milliseconds at which it connected.
+    pub created_ms: u64,
+    /// Unix time in milliseconds at which it last sent a command.
+    pub active_ms: u64,
+    /// The last command's name.
+    pub last_command: &'static str,
+    /// Failed authentications so far.
+    pub auth_failures: u32,
+}
+
+/// Sizes that CLIENT LIST prints and only the session knows. Bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BufferSizes {
+    /// Requests received but not run.
+    pub input: usize,
+    /// Replies encoded but not sent.
+    pub output: usize,
+    /// Replies that wait for an earlier one.
+    pub held: usize,
+}
+
+impl Client {
+    /// One line of CLIENT LIST, in Redis's form, with the line end.
+    pub fn describe(&self, sizes: BufferSizes, now_ms: u64) -> String {
+        let mut line = String::new();
+        let age_s = now_ms.saturating_sub(self.created_ms) / 1000;
+        let idle_s = now_ms.saturating_sub(self.active_ms) / 1000;
+        let flags = match (self.no_evict, self.no_touch) {
+            (false, false) => "N",
+            (true, false) => "e",
+            (false, true) => "T",
+            (true, true) => "eT",
+        };
+        let resp = match self.proto {
+            Proto::Resp2 => 2,
+            Proto::Resp3 => 3,
+        };
+        let command = if self.last_command.is_empty() { "NULL" } else { self.last_command };
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            line,
+            "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub=0 psub=0 ssub=0 \
+             multi=-1 qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={} oll=0 omem={} tot-mem={} \
+             events=r cmd={command} user=default redir=-1 resp={resp} lib-name={} lib-ver={}",
+            self.id,
+            self.addr,
+            self.local_addr,
+            self.fd,
+            self.name,
+            sizes.input,
+            sizes.output,
+            sizes.held,
+            sizes.input + sizes.output + sizes.held,
+            self.lib_name,
+            self.lib_version,
+        );
+        line
+    }
+
+    /// Back to how it was when it connected (RESET). `authenticated`: whether no auth key is set.
+    pub fn reset(&mut self, authenticated: bool) {
+        self.proto = Proto::Resp2;
+        self.authenticated = authenticated;
+        self.name.clear();
+        self.no_evict = false;
+        self.no_touch = false;
+        self.reply_mode = ReplyMode::On;
+    }
+}

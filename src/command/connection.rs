@@ -1,0 +1,312 @@
+//! PING, HELLO, AUTH, CLIENT and their like: the connection itself. Core: the session's home.
+//!
+//! A handler changes the [`Client`], writes its reply, and says by [`After`] what the session has to do then.
+
+use crate::command::client::{Client, ReplyMode};
+use crate::command::settings::Settings;
+use crate::command::table::{self, Command};
+use crate::command::{Error, client};
+use crate::resp::number::parse_i64;
+use crate::resp::{Args, Proto, Writer};
+
+/// What a handler of a session may look at besides its client.
+pub struct Home<'a> {
+    /// The turn's clock reading, unix time in milliseconds.
+    pub now_ms: u64,
+    /// The same reading's microseconds within the millisecond, for TIME.
+    pub now_sub_us: u32,
+    /// This core's settings.
+    pub settings: &'a Settings,
+    /// Checks an auth key; `None` when the server has none.
+    pub verify_key: Option<&'a dyn Fn(&[u8]) -> bool>,
+    /// The row that is running.
+    pub row: &'static Command,
+    /// Sizes of the session's buffers.
+    pub sizes: client::BufferSizes,
+}
+
+/// What the session does after its command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The next command.
+    Continue,
+    /// Send what is encoded, then close.
+    Close,
+    /// An auth key was wrong: keep the reply back for a while.
+    Delay,
+}
+
+/// A handler of a session's command. `args` begin after the command's name (and the subcommand's, if it has one).
+pub type SessionHandler = fn(&mut Client, Args<'_>, &Home<'_>, &mut Writer<'_>) -> After;
+
+/// PING [message].
+pub fn ping(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    match args.get(0) {
+        Some(message) => writer.bulk(message),
+        None => writer.simple("PONG"),
+    }
+    After::Continue
+}
+
+/// ECHO message.
+pub fn echo(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    writer.bulk(args.at(0));
+    After::Continue
+}
+
+/// QUIT.
+pub fn quit(_client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    writer.ok();
+    After::Close
+}
+
+/// RESET. Always answered in RESP2, which is in force again.
+pub fn reset(client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    client.reset(home.verify_key.is_none());
+    writer.simple("RESET");
+    After::Continue
+}
+
+/// SELECT index: there is one database, 0.
+pub fn select(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    match parse_i64(args.at(0)) {
+        Some(0) => writer.ok(),
+        Some(_) => error(writer, Error::DbIndex),
+        None => error(writer, Error::NotInteger),
+    }
+    After::Continue
+}
+
+/// AUTH [username] key.
+pub fn auth(client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    if args.len() > 2 {
+        error(writer, Error::Syntax);
+        return After::Continue;
+    }
+    if home.verify_key.is_none() && args.len() == 1 {
+        error(writer, Error::AuthNotSet);
+        return After::Continue;
+    }
+    let (user, key) = if args.len() == 2 { (args.at(0), args.at(1)) } else { (b"default".as_slice(), args.at(0)) };
+    if !authenticate(client, user, key, home) {
+        error(writer, Error::WrongPass);
+        return After::Delay;
+    }
+    writer.ok();
+    After::Continue
+}
+
+/// Without an auth key the user `default` has any key, as Redis's `nopass`.
+fn authenticate(client: &mut Client, user: &[u8], key: &[u8], home: &Home<'_>) -> bool {
+    // The key is always compared, so that the time does not tell whether the user exists.
+    let right = home.verify_key.is_none_or(|verify| verify(key)) & (user == b"default");
+    if right {
+        client.authenticated = true;
+        client.auth_failures = 0;
+    } else {
+        client.auth_failures = client.auth_failures.saturating_add(1);
+    }
+    right
+}
+
+/// HELLO [protover [AUTH user key] [SETNAME name]].
+pub fn hello(client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    let options = match HelloOptions::parse(args) {
+        Ok(options) => options,
+        Err(refused) => {
+            error(writer, refused);
+            return After::Continue;
+        }
+    };
+    if let Some((user, key)) = options.auth
+        && !authenticate(client, user, key, home)
+    {
+        error(writer, Error::WrongPass);
+        return After::Delay;
+    }
+    if !client.authenticated {
+        error(writer, Error::NoAuthHello);
+        return After::Continue;
+    }
+    if let Some(name) = options.name {
+        client.name = String::from_utf8_lossy(name).into_owned();
+    }
+    if let Some(proto) = options.proto {
+        client.proto = proto;
+    }
+    let mut writer = writer.with_proto(client.proto);
+    writer.map(7);
+    let proto = if client.proto == Proto::Resp3 { 3 } else { 2 };
+    for (field, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
+        writer.bulk(field.as_bytes());
+        writer.bulk(value.as_bytes());
+    }
+    writer.bulk(b"proto");
+    writer.integer(proto);
+    writer.bulk(b"id");
+    writer.integer(client.id.cast_signed());
+    for (field, value) in [("mode", "standalone"), ("role", "master")] {
+        writer.bulk(field.as_bytes());
+        writer.bulk(value.as_bytes());
+    }
+    writer.bulk(b"modules");
+    writer.array(0);
+    After::Continue
+}
+
+/// The version of Redis whose behaviour clients may rely on; they parse it as semver to choose features.
+pub const REDIS_VERSION: &str = "7.2.0";
+
+struct HelloOptions<'a> {
+    proto: Option<Proto>,
+    auth: Option<(&'a [u8], &'a [u8])>,
+    name: Option<&'a [u8]>,
+}
+
+impl<'a> HelloOptions<'a> {
+    fn parse(args: Args<'a>) -> Result<HelloOptions<'a>, Error> {
+        let mut options = HelloOptions { proto: None, auth: None, name: None };
+        let Some(version) = args.get(0) else {
+            return Ok(options);
+        };
+        options.proto = Some(match parse_i64(version) {
+            Some(2) => Proto::Resp2,
+            Some(3) => Proto::Resp3,
+            Some(_) => return Err(Error::NoProto),
+            None => return Err(Error::HelloVersion),
+        });
+        let mut rest = args.tail(1);
+        while let Some(option) = rest.get(0) {
+            if option.eq_ignore_ascii_case(b"AUTH") && rest.len() >= 3 {
+                options.auth = Some((rest.at(1), rest.at(2)));
+                rest = rest.tail(3);
+            } else if option.eq_ignore_ascii_case(b"SETNAME") && rest.len() >= 2 {
+                check_word(rest.at(1), Error::ClientName)?;
+                options.name = Some(rest.at(1));
+                rest = rest.tail(2);
+            } else {
+                return Err(Error::HelloOption(String::from_utf8_lossy(option).into_owned()));
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// CLIENT ID.
+pub fn client_id(client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    writer.integer(client.id.cast_signed());
+    After::Continue
+}
+
+/// CLIENT GETNAME.
+pub fn client_getname(client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    if client.name.is_empty() {
+        writer.null()
+    } else {
+        writer.bulk(client.name.as_bytes())
+    }
+    After::Continue
+}
+
+/// CLIENT SETNAME name.
+pub fn client_setname(client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    match check_word(args.at(0), Error::ClientName) {
+        Ok(()) => {
+            client.name = String::from_utf8_lossy(args.at(0)).into_owned();
+            writer.ok();
+        }
+        Err(refused) => error(writer, refused),
+    }
+    After::Continue
+}
+
+/// CLIENT SETINFO LIB-NAME | LIB-VER value.
+pub fn client_setinfo(client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    let (option, value) = (args.at(0), args.at(1));
+    let (field, name) = if option.eq_ignore_ascii_case(b"LIB-NAME") {
+        (&mut client.lib_name, "lib-name")
+    } else if option.eq_ignore_ascii_case(b"LIB-VER") {
+        (&mut client.lib_version, "lib-ver")
+    } else {
+        error(writer, Error::ClientInfoOption(String::from_utf8_lossy(option).into_owned()));
+        return After::Continue;
+    };
+    match check_word(value, Error::ClientInfoValue(name)) {
+        Ok(()) => {
+            *field = String::from_utf8_lossy(value).into_owned();
+            writer.ok();
+        }
+        Err(refused) => error(writer, refused),
+    }
+    After::Continue
+}
+
+/// CLIENT INFO.
+pub fn client_info(client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    writer.verbatim(client.describe(home.sizes, home.now_ms).as_bytes());
+    After::Continue
+}
+
+/// CLIENT NO-EVICT ON | OFF.
+pub fn client_no_evict(client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    set_switch(&mut client.no_evict, args.at(0), writer)
+}
+
+/// CLIENT NO-TOUCH ON | OFF.
+pub fn client_no_touch(client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    set_switch(&mut client.no_touch, args.at(0), writer)
+}
+
+/// CLIENT REPLY ON | OFF | SKIP. Only ON is answered.
+pub fn client_reply(client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    let mode = args.at(0);
+    if mode.eq_ignore_ascii_case(b"ON") {
+        client.reply_mode = ReplyMode::On;
+        writer.ok();
+    } else if mode.eq_ignore_ascii_case(b"OFF") {
+        client.reply_mode = ReplyMode::Off;
+    } else if mode.eq_ignore_ascii_case(b"SKIP") {
+        if client.reply_mode != ReplyMode::Off {
+            client.reply_mode = ReplyMode::SkipNext;
+        }
+    } else {
+        error(writer, Error::Syntax);
+    }
+    After::Continue
+}
+
+fn set_switch(switch: &mut bool, value: &[u8], writer: &mut Writer<'_>) -> After {
+    let on = value.eq_ignore_ascii_case(b"ON");
+    if on || value.eq_ignore_ascii_case(b"OFF") {
+        *switch = on;
+        writer.ok();
+    } else {
+        error(writer, Error::Syntax);
+    }
+    After::Continue
+}
+
+/// `<container> HELP`, from the table's rows.
+pub fn help(_client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    let (container, _) = home.row.name.split_once('|').unwrap_or((home.row.name, ""));
+    let title = format!("{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container.to_ascii_uppercase());
+    let rows = table::subcommands(container);
+    writer.array(1 + rows.len() * 2);
+    writer.simple(&title);
+    for row in rows {
+        let name = row.name.split_once('|').map_or(row.name, |(_, name)| name);
+        writer.simple(&format!("{} {}", name.to_ascii_uppercase(), row.syntax).trim_end().to_owned());
+        writer.simple(&format!("    {}", row.summary));
+    }
+    After::Continue
+}
+
+/// Refuses spaces, line ends and everything that would break a line of CLIENT LIST.
+fn check_word(word: &[u8], refusal: Error) -> Result<(), Error> {
+    if word.iter().all(|byte| (b'!'..=b'~').contains(byte)) { Ok(()) } else { Err(refusal) }
+}
+
+/// Writes a refusal.
+pub fn error(writer: &mut Writer<'_>, error: Error) {
+    writer.error(&error.to_string());
+}

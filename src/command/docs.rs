@@ -1,0 +1,244 @@
+//! COMMAND and its subcommands, and the README's reference table: all of it read off the command table.
+
+use std::fmt::Write;
+
+use crate::command::connection::{After, Home, error};
+use crate::command::table::{Command, Handler, Lookup, TABLE, flag, subcommands};
+use crate::command::{Client, Error, glob};
+use crate::resp::{Args, Writer};
+
+fn top_level() -> impl Iterator<Item = &'static Command> + Clone {
+    TABLE.iter().filter(|row| !row.is_subcommand())
+}
+
+fn find(name: &[u8]) -> Option<&'static Command> {
+    Lookup::default().find(name).map(|id| id.row())
+}
+
+/// COMMAND.
+pub fn command(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    if let Some(sub) = args.get(0) {
+        error(writer, Error::UnknownSubcommand(String::from_utf8_lossy(sub).into_owned(), "COMMAND"));
+        return After::Continue;
+    }
+    writer.array(top_level().count());
+    for row in top_level() {
+        write_info(row, writer);
+    }
+    After::Continue
+}
+
+/// COMMAND COUNT.
+pub fn command_count(_client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    writer.integer(top_level().count() as i64);
+    After::Continue
+}
+
+/// COMMAND INFO [name ...].
+pub fn command_info(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    if args.is_empty() {
+        return command(_client, args, _home, writer);
+    }
+    writer.array(args.len());
+    for name in args.iter() {
+        match find(name) {
+            Some(row) => write_info(row, writer),
+            None => writer.null_array(),
+        }
+    }
+    After::Continue
+}
+
+/// COMMAND DOCS [name ...]. Unknown names are left out, as Redis does.
+pub fn command_docs(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    let rows: Vec<_> = if args.is_empty() { top_level().collect() } else { args.iter().filter_map(find).collect() };
+    writer.map(rows.len());
+    for row in rows {
+        write_docs(row, writer);
+    }
+    After::Continue
+}
+
+/// COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern].
+pub fn command_list(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    let names: Vec<&str> = match (args.len(), args.get(0), args.get(1), args.get(2)) {
+        (0, ..) => top_level().map(|row| row.name).collect(),
+        (3, Some(filter), Some(kind), Some(value)) if filter.eq_ignore_ascii_case(b"FILTERBY") => {
+            match kind.to_ascii_uppercase().as_slice() {
+                b"MODULE" => Vec::new(),
+                b"ACLCAT" => TABLE
+                    .iter()
+                    .filter(|row| {
+                        categories(row).iter().any(|category| category[1..].as_bytes().eq_ignore_ascii_case(value))
+                    })
+                    .map(|row| row.name)
+                    .collect(),
+                b"PATTERN" => {
+                    let pattern = value.to_ascii_lowercase();
+                    TABLE.iter().map(|row| row.name).filter(|name| glob::matches(&pattern, name.as_bytes())).collect()
+                }
+                _ => {
+                    error(writer, Error::Syntax);
+                    return After::Continue;
+                }
+            }
+        }
+        _ => {
+            error(writer, Error::Syntax);
+            return After::Continue;
+        }
+    };
+    writer.set(names.len());
+    for name in names {
+        writer.bulk(name.as_bytes());
+    }
+    After::Continue
+}
+
+/// COMMAND GETKEYS command [arg ...].
+pub fn command_getkeys(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    let lookup = Lookup::default();
+    let mut row = lookup.find(args.at(0)).map(|id| id.row());
+    if let (Some(container), Some(sub)) = (row, args.get(1))
+        && matches!(container.handler, Handler::Container)
+    {
+        row = lookup.find_sub(container.name, sub).map(|id| id.row());
+    }
+    let refusal = match row {
+        None => Error::GetKeysUnknown,
+        Some(row) if row.keys.first == 0 => Error::GetKeysNone,
+        Some(row) if !row.takes(args.len()) => Error::GetKeysArity,
+        Some(row) => {
+            let keys = row.key_positions(args.len());
+            let keys: Vec<_> = keys.filter_map(|at| args.get(at)).collect();
+            writer.array(keys.len());
+            for key in keys {
+                writer.bulk(key);
+            }
+            return After::Continue;
+        }
+    };
+    error(writer, refusal);
+    After::Continue
+}
+
+/// The ten fields of COMMAND INFO.
+fn write_info(row: &Command, writer: &mut Writer<'_>) {
+    let subs = if row.is_subcommand() { Vec::new() } else { subcommands(row.name) };
+    writer.array(10);
+    writer.bulk(row.name.as_bytes());
+    writer.integer(i64::from(row.arity));
+    let flags: Vec<_> = flag::NAMES.iter().filter(|(bit, _)| row.is(*bit)).map(|(_, name)| *name).collect();
+    writer.set(flags.len());
+    for name in flags {
+        writer.simple(name);
+    }
+    writer.integer(i64::from(row.keys.first));
+    writer.integer(i64::from(row.keys.last));
+    writer.integer(i64::from(row.keys.step));
+    let categories = categories(row);
+    writer.set(categories.len());
+    for category in categories {
+        writer.simple(&category);
+    }
+    writer.array(0); // tips
+    write_key_specs(row, writer);
+    writer.array(subs.len());
+    for sub in subs {
+        write_info(sub, writer);
+    }
+}
+
+/// The key specification that says what first, last and step say.
+fn write_key_specs(row: &Command, writer: &mut Writer<'_>) {
+    if row.keys.first == 0 {
+        return writer.array(0);
+    }
+    let access: &[&str] = if row.is(flag::READONLY) { &["RO", "access"] } else { &["RW", "update"] };
+    writer.array(1);
+    writer.map(3);
+    writer.bulk(b"flags");
+    writer.set(access.len());
+    for name in access {
+        writer.simple(name);
+    }
+    writer.bulk(b"begin_search");
+    writer.map(2);
+    writer.bulk(b"type");
+    writer.bulk(b"index");
+    writer.bulk(b"spec");
+    writer.map(1);
+    writer.bulk(b"index");
+    writer.integer(i64::from(row.keys.first));
+    writer.bulk(b"find_keys");
+    writer.map(2);
+    writer.bulk(b"type");
+    writer.bulk(b"range");
+    writer.bulk(b"spec");
+    writer.map(3);
+    // Relative to the first key, but counted from the end if negative.
+    let last = if row.keys.last < 0 { row.keys.last } else { row.keys.last - row.keys.first.cast_signed() };
+    for (name, value) in [("lastkey", i64::from(last)), ("keystep", i64::from(row.keys.step)), ("limit", 0)] {
+        writer.bulk(name.as_bytes());
+        writer.integer(value);
+    }
+}
+
+fn write_docs(row: &Command, writer: &mut Writer<'_>) {
+    let subs = if row.is_subcommand() { Vec::new() } else { subcommands(row.name) };
+    writer.bulk(row.name.as_bytes());
+    writer.map(3 + usize::from(!subs.is_empty()));
+    for (field, value) in [("summary", row.summary), ("since", SINCE), ("group", row.group.name())] {
+        writer.bulk(field.as_bytes());
+        writer.bulk(value.as_bytes());
+    }
+    if !subs.is_empty() {
+        writer.bulk(b"subcommands");
+        writer.map(subs.len());
+        for sub in subs {
+            write_docs(sub, writer);
+        }
+    }
+}
+
+/// The version of Aspine all of today's commands came with.
+const SINCE: &str = "3.0.0";
+
+/// Redis's ACL categories, read off flags and group.
+fn categories(row: &Command) -> Vec<String> {
+    let mut categories = Vec::new();
+    if row.keys.first > 0 || matches!(row.handler, Handler::Scan) || row.is(flag::BARRIER | flag::READONLY) {
+        categories.push("@keyspace".to_owned());
+    }
+    if row.is(flag::READONLY) {
+        categories.push("@read".to_owned());
+    }
+    if row.is(flag::WRITE) {
+        categories.push("@write".to_owned());
+    }
+    if row.group.name() == "string" {
+        categories.retain(|category| category != "@keyspace");
+        categories.push("@string".to_owned());
+    }
+    if row.is(flag::ADMIN) {
+        categories.extend(["@admin".to_owned(), "@dangerous".to_owned()]);
+    }
+    categories.push(if row.is(flag::FAST) { "@fast" } else { "@slow" }.to_owned());
+    if row.group.name() == "connection" {
+        categories.push("@connection".to_owned());
+    }
+    categories
+}
+
+/// The reference table of the README, in Markdown.
+pub fn markdown_table() -> String {
+    let mut text = String::from("| command | arguments | |\n|---|---|---|\n");
+    for row in TABLE.iter().filter(|row| !matches!(row.handler, Handler::Container)) {
+        let name = row.name.to_ascii_uppercase().replace('|', " ");
+        let syntax =
+            if row.syntax.is_empty() { String::new() } else { format!("`{}`", row.syntax.replace('|', "\\|")) };
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "| {name} | {syntax} | {} |", row.summary);
+    }
+    text
+}

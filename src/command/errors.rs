@@ -1,0 +1,152 @@
+//! The errors a client is told: Redis's own texts, each exactly once, since clients match on them.
+//!
+//! The leading `-` and the line end belong to the writer. Texts are those of Redis 7.0 unless the doc says otherwise.
+
+use std::fmt;
+
+use crate::limits::KEY_BYTES_MAX;
+
+/// Why a command was refused. `Display` is the text on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The auth key was wrong.
+    WrongPass,
+    /// A command before authentication.
+    NoAuth,
+    /// HELLO before authentication, without credentials.
+    NoAuthHello,
+    /// AUTH although the server has no auth key.
+    AuthNotSet,
+    /// HELLO with a protocol version other than 2 and 3.
+    NoProto,
+    /// HELLO with a protocol version that is no number.
+    HelloVersion,
+    /// HELLO with an option that doesn't exist; holds it.
+    HelloOption(String),
+    /// The bound is reached and nothing may be evicted.
+    Oom,
+    /// Options that don't exist or contradict each other.
+    Syntax,
+    /// A number that isn't one.
+    NotInteger,
+    /// An expiry that is zero, negative or beyond the clock; holds the command's name.
+    InvalidExpire(&'static str),
+    /// The number of arguments; holds the command's name in lower case.
+    Arity(String),
+    /// No such command; holds the name and the beginning of the arguments, as Redis quotes them.
+    UnknownCommand(String),
+    /// No such subcommand; holds the subcommand as typed and its container in upper case.
+    UnknownSubcommand(String, &'static str),
+    /// SELECT of another database than 0.
+    DbIndex,
+    /// SCAN with a cursor that isn't one.
+    InvalidCursor,
+    /// EXPIRE with NX and another condition.
+    ExpireNxConflict,
+    /// EXPIRE with GT and LT.
+    ExpireGtLtConflict,
+    /// EXPIRE with an option that doesn't exist.
+    UnsupportedOption(String),
+    /// A key longer than a slab entry can hold (this text is ours).
+    KeyTooLong,
+    /// CLIENT KILL of an address that nobody has.
+    NoSuchClient,
+    /// CLIENT KILL with an id that is no positive number.
+    InvalidClientId,
+    /// CLIENT LIST with an id that is no number.
+    ClientListId,
+    /// CLIENT LIST or KILL with a type that doesn't exist.
+    UnknownClientType(String),
+    /// CLIENT KILL with a user that doesn't exist; holds the name.
+    NoSuchUser(String),
+    /// CLIENT SETNAME with a space or a control character.
+    ClientName,
+    /// HELLO SETNAME with such a name uses the same text; CLIENT SETINFO has its own. Holds the option.
+    ClientInfoValue(&'static str),
+    /// CLIENT SETINFO of something else than LIB-NAME and LIB-VER; holds the option.
+    ClientInfoOption(String),
+    /// COMMAND GETKEYS of a command that doesn't exist.
+    GetKeysUnknown,
+    /// COMMAND GETKEYS of a command without keys.
+    GetKeysNone,
+    /// COMMAND GETKEYS with a wrong number of arguments.
+    GetKeysArity,
+    /// CONFIG SET of a parameter that doesn't exist; holds its name.
+    ConfigUnknown(String),
+    /// CONFIG SET of a parameter that is fixed while the server runs; holds its name.
+    ConfigImmutable(String),
+    /// CONFIG SET with a value that doesn't fit; holds the parameter and why.
+    ConfigInvalid(String, &'static str),
+    /// CONFIG SET of one parameter twice; holds its name.
+    ConfigDuplicate(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Error::WrongPass => "WRONGPASS invalid username-password pair or user is disabled.",
+            Error::NoAuth => "NOAUTH Authentication required.",
+            Error::NoAuthHello => {
+                "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> \
+                 AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol \
+                 version at the same time"
+            }
+            Error::AuthNotSet => {
+                "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
+                 configuration is correct?"
+            }
+            Error::NoProto => "NOPROTO unsupported protocol version",
+            Error::HelloVersion => "ERR Protocol version is not an integer or out of range",
+            Error::HelloOption(option) => return write!(f, "ERR Syntax error in HELLO option '{option}'"),
+            Error::Oom => "OOM command not allowed when used memory > 'maxmemory'.",
+            Error::Syntax => "ERR syntax error",
+            Error::NotInteger => "ERR value is not an integer or out of range",
+            Error::InvalidExpire(name) => return write!(f, "ERR invalid expire time in '{name}' command"),
+            Error::Arity(name) => return write!(f, "ERR wrong number of arguments for '{name}' command"),
+            Error::UnknownCommand(quoted) => return write!(f, "ERR unknown command {quoted}"),
+            Error::UnknownSubcommand(sub, container) => {
+                return write!(f, "ERR unknown subcommand '{sub}'. Try {container} HELP.");
+            }
+            Error::DbIndex => "ERR DB index is out of range",
+            Error::InvalidCursor => "ERR invalid cursor",
+            Error::ExpireNxConflict => "ERR NX and XX, GT or LT options at the same time are not compatible",
+            Error::ExpireGtLtConflict => "ERR GT and LT options at the same time are not compatible",
+            Error::UnsupportedOption(option) => return write!(f, "ERR Unsupported option {option}"),
+            Error::KeyTooLong => return write!(f, "ERR key is longer than {KEY_BYTES_MAX} bytes"),
+            Error::NoSuchClient => "ERR No such client",
+            Error::InvalidClientId => "ERR client-id should be greater than 0",
+            Error::ClientListId => "ERR Invalid client ID",
+            Error::UnknownClientType(name) => return write!(f, "ERR Unknown client type '{name}'"),
+            Error::NoSuchUser(name) => return write!(f, "ERR No such user '{name}'"),
+            Error::ClientName => "ERR Client names cannot contain spaces, newlines or special characters.",
+            Error::ClientInfoValue(option) => {
+                return write!(f, "ERR {option} cannot contain spaces, newlines or special characters.");
+            }
+            Error::ClientInfoOption(option) => return write!(f, "ERR Unrecognized option '{option}'"),
+            Error::GetKeysUnknown => "ERR Invalid command specified",
+            Error::GetKeysNone => "ERR The command has no key arguments",
+            Error::GetKeysArity => "ERR Invalid number of arguments specified for command",
+            Error::ConfigUnknown(name) => {
+                return write!(f, "ERR Unknown option or number of arguments for CONFIG SET - '{name}'");
+            }
+            Error::ConfigImmutable(name) => {
+                return write!(
+                    f,
+                    "ERR CONFIG SET failed (possibly related to argument '{name}') - can't set immutable config"
+                );
+            }
+            Error::ConfigInvalid(name, why) => {
+                return write!(f, "ERR CONFIG SET failed (possibly related to argument '{name}') - {why}");
+            }
+            Error::ConfigDuplicate(name) => {
+                return write!(
+                    f,
+                    "ERR CONFIG SET failed (possibly related to argument '{name}') - duplicate parameter"
+                );
+            }
+        };
+        f.write_str(text)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,121 @@
+//! DEL, EXISTS, TYPE, SCAN and their like: keys rather than values. Core: the key's, or the one SCAN's cursor names.
+
+use crate::command::{Call, Error, Reply, glob};
+use crate::limits::{SCAN_COUNT_DEFAULT, SCAN_STEPS_MAX};
+use crate::resp::number::parse_i64;
+use crate::resp::{Args, Writer};
+use crate::shard::Shard;
+
+/// Each key of DEL and UNLINK. Freeing is the shard's, in slices where it is large.
+pub fn delete<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    shard.remove(args.at(0), call.now_ms).into()
+}
+
+/// Each key of EXISTS.
+pub fn exists<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    shard.peek(args.at(0), call.now_ms).is_some().into()
+}
+
+/// Each key of TOUCH.
+pub fn touch<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    shard.touch(args.at(0), call.now_ms).into()
+}
+
+/// TYPE key.
+pub fn value_type<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    Reply::Status(if shard.peek(args.at(0), call.now_ms).is_some() { "string" } else { "none" })
+}
+
+/// Where a SCAN stands: a core and a position in its shard's slab, as one number for the client. 0 is the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The core whose shard comes next.
+    pub core: u16,
+    /// The position in its slab.
+    pub position: u32,
+}
+
+impl Cursor {
+    /// The cursor a client sent. A core that does not exist (the server was restarted with fewer) is past the end.
+    pub fn parse(text: &[u8]) -> Result<Cursor, Error> {
+        let number = parse_u64(text).ok_or(Error::InvalidCursor)?;
+        // Any number is a valid cursor for Redis; those beyond our cores end the scan.
+        let core = u16::try_from(number >> 32).unwrap_or(u16::MAX);
+        Ok(Cursor { core, position: (number & u64::from(u32::MAX)) as u32 })
+    }
+
+    /// The number the client is given.
+    pub fn number(self) -> u64 {
+        u64::from(self.core) << 32 | u64::from(self.position)
+    }
+}
+
+fn parse_u64(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 20 || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    text.iter().try_fold(0u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+}
+
+/// The options of SCAN.
+#[derive(Debug)]
+pub struct ScanOptions<'a> {
+    pattern: Option<&'a [u8]>,
+    count: u32,
+    /// A type that is not `string` matches nothing.
+    strings: bool,
+}
+
+impl<'a> ScanOptions<'a> {
+    /// Reads `[MATCH pattern] [COUNT n] [TYPE t]`.
+    pub fn parse(args: Args<'a>) -> Result<ScanOptions<'a>, Error> {
+        let mut options = ScanOptions { pattern: None, count: SCAN_COUNT_DEFAULT, strings: true };
+        let mut rest = args;
+        while let Some(option) = rest.get(0) {
+            let value = rest.get(1).ok_or(Error::Syntax)?;
+            if option.eq_ignore_ascii_case(b"COUNT") {
+                let count = parse_i64(value).ok_or(Error::NotInteger)?;
+                if count < 1 {
+                    return Err(Error::Syntax);
+                }
+                options.count = u32::try_from(count).unwrap_or(u32::MAX).min(SCAN_STEPS_MAX);
+            } else if option.eq_ignore_ascii_case(b"MATCH") {
+                options.pattern = Some(value);
+            } else if option.eq_ignore_ascii_case(b"TYPE") {
+                options.strings = value.eq_ignore_ascii_case(b"string");
+            } else {
+                return Err(Error::Syntax);
+            }
+            rest = rest.tail(2);
+        }
+        Ok(options)
+    }
+}
+
+/// SCAN cursor …, on the core the cursor names. `cores` tells where the scan ends.
+pub fn scan(shard: &Shard, cursor: Cursor, options: &ScanOptions<'_>, cores: u16, call: Call, writer: &mut Writer<'_>) {
+    let mut keys = Vec::new();
+    let mut found = 0;
+    let next = shard.scan(cursor.position, options.count, call.now_ms, &mut |key, _item| {
+        if options.strings && options.pattern.is_none_or(|pattern| glob::matches(pattern, key)) {
+            Writer::new(&mut keys, writer.proto()).bulk(key);
+            found += 1;
+        }
+    });
+    let next = match next {
+        Some(position) => Cursor { core: cursor.core, position }.number(),
+        None if cursor.core + 1 < cores => Cursor { core: cursor.core + 1, position: 0 }.number(),
+        None => 0,
+    };
+    writer.array(2);
+    writer.bulk(next.to_string().as_bytes());
+    writer.array(found);
+    writer.raw(&keys);
+}
+
+/// The reply of a SCAN that is past the end.
+pub fn scan_end(writer: &mut Writer<'_>) {
+    writer.array(2);
+    writer.bulk(b"0");
+    writer.array(0);
+}

@@ -1,0 +1,38 @@
+//! Commands: what each request means, as one table and small functions by group.
+//!
+//! Handlers of one key get `&mut Shard` and run on the core that owns the key; they can't tell whose client asked.
+//! Handlers of a session get `&mut Client` and run on its home core; they can't reach a key. Which core, and what to
+//! do when a command's keys live on several, is decided in `engine/route.rs` from the row's [`table::Handler`].
+//! Never: does I/O, reads a clock, writes RESP2 or RESP3 itself (a handler returns a [`Reply`] or uses `Writer`).
+
+pub mod admin;
+pub mod client;
+pub mod connection;
+pub mod docs;
+pub mod errors;
+pub mod expiry;
+pub mod glob;
+#[cfg(test)]
+mod glob_tests;
+pub mod keyspace;
+pub mod reply;
+pub mod settings;
+pub mod string;
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+pub use client::Client;
+pub use errors::Error;
+pub use reply::Reply;
+
+use crate::shard::Recency;
+
+/// What a handler of a key is told besides its arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// The turn's clock reading, unix time in milliseconds.
+    pub now_ms: u64,
+    /// Whether a read makes the item recent; not for a client that said CLIENT NO-TOUCH.
+    pub recency: Recency,
+}

@@ -1,0 +1,52 @@
+//! What a handler answers: one value, borrowed from the shard where it can be. The writer knows RESP2 from RESP3.
+
+use crate::command::Error;
+use crate::resp::Writer;
+
+/// The reply of one key's command.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reply<'a> {
+    /// `+OK`.
+    Ok,
+    /// Another fixed status.
+    Status(&'static str),
+    /// A number.
+    Integer(i64),
+    /// A value where it lies in the shard.
+    Bulk(&'a [u8]),
+    /// A value that is no longer there (GETDEL, SET with GET).
+    Owned(Vec<u8>),
+    /// Nothing there.
+    Null,
+    /// Refused.
+    Error(Error),
+}
+
+impl Reply<'_> {
+    /// Encodes it for the session's protocol.
+    #[inline]
+    pub fn write(&self, writer: &mut Writer<'_>) {
+        match self {
+            Reply::Bulk(value) => writer.bulk(value),
+            Reply::Ok => writer.ok(),
+            Reply::Null => writer.null(),
+            Reply::Integer(value) => writer.integer(*value),
+            Reply::Status(text) => writer.simple(text),
+            Reply::Owned(value) => writer.bulk(value),
+            Reply::Error(error) => writer.error(&error.to_string()),
+        }
+    }
+}
+
+impl From<bool> for Reply<'_> {
+    /// Redis says yes and no as 1 and 0.
+    fn from(yes: bool) -> Self {
+        Reply::Integer(i64::from(yes))
+    }
+}
+
+impl From<Error> for Reply<'_> {
+    fn from(error: Error) -> Self {
+        Reply::Error(error)
+    }
+}

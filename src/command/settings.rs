@@ -1,0 +1,126 @@
+//! Settings: what CONFIG GET shows and CONFIG SET can change. Each core has its own copy; CONFIG SET reaches all.
+//!
+//! Never: shared. Cost: read once per command or tick; no lookup by name on the hot path.
+
+use crate::command::Error;
+use crate::shard::Eviction;
+
+/// The settings of one core. The bounds are those of the whole process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Items of the whole process; `u64::MAX` is no bound.
+    pub items_max: u64,
+    /// Bytes of the whole process; `u64::MAX` is no bound.
+    pub bytes_max: u64,
+    /// What happens at a bound.
+    pub eviction: Eviction,
+    /// Clients of the whole process.
+    pub maxclients: u32,
+    /// Seconds a client may be idle; 0 is for ever.
+    pub idle_timeout_s: u64,
+    /// What can't change while the server runs: name and value, for CONFIG GET.
+    pub fixed: Vec<(&'static str, String)>,
+}
+
+/// Names that CONFIG SET takes.
+const CHANGEABLE: [&str; 5] = ["max-size", "maxclients", "maxmemory", "maxmemory-policy", "timeout"];
+
+impl Settings {
+    /// Every name and value, sorted by name.
+    pub fn rows(&self) -> Vec<(&'static str, String)> {
+        let mut rows = self.fixed.clone();
+        rows.extend(CHANGEABLE.map(|name| (name, self.value(name))));
+        rows.sort_unstable();
+        rows
+    }
+
+    fn value(&self, name: &str) -> String {
+        match name {
+            "max-size" => bound_text(self.items_max),
+            "maxclients" => self.maxclients.to_string(),
+            "maxmemory" => bound_text(self.bytes_max),
+            "maxmemory-policy" => policy_name(self.eviction).to_owned(),
+            _ => self.idle_timeout_s.to_string(),
+        }
+    }
+
+    /// Changes one setting.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        if self.fixed.iter().any(|(fixed, _)| *fixed == name) {
+            return Err(Error::ConfigImmutable(name));
+        }
+        let invalid = |why| Error::ConfigInvalid(name.clone(), why);
+        let number = |why| parse_bytes(value).ok_or_else(|| invalid(why));
+        match name.as_str() {
+            "max-size" => self.items_max = bound(number("argument must be a number of items")?),
+            "maxmemory" => self.bytes_max = bound(number("argument must be a memory value")?),
+            "maxclients" => {
+                let count = number("argument couldn't be parsed into an integer")?;
+                self.maxclients = u32::try_from(count)
+                    .ok()
+                    .filter(|count| *count > 0)
+                    .ok_or_else(|| invalid("argument must be between 1 and 4294967295 inclusive"))?;
+            }
+            "maxmemory-policy" => {
+                self.eviction = parse_policy(value)
+                    .ok_or_else(|| invalid("argument(s) must be one of the following: allkeys-lru, noeviction"))?;
+            }
+            "timeout" => {
+                self.idle_timeout_s = number("argument couldn't be parsed into an integer")
+                    .ok()
+                    .filter(|seconds| *seconds <= crate::limits::IDLE_TIMEOUT_S_MAX)
+                    .ok_or_else(|| invalid("argument must be between 0 and 4294967295 inclusive"))?;
+            }
+            _ => return Err(Error::ConfigUnknown(name)),
+        }
+        Ok(())
+    }
+}
+
+/// Redis's name of what happens at the bound.
+pub fn policy_name(eviction: Eviction) -> &'static str {
+    match eviction {
+        Eviction::Lru => "allkeys-lru",
+        Eviction::None => "noeviction",
+    }
+}
+
+fn parse_policy(value: &[u8]) -> Option<Eviction> {
+    if value.eq_ignore_ascii_case(b"allkeys-lru") {
+        Some(Eviction::Lru)
+    } else if value.eq_ignore_ascii_case(b"noeviction") {
+        Some(Eviction::None)
+    } else {
+        None
+    }
+}
+
+/// Redis writes "no bound" as 0.
+fn bound_text(bound: u64) -> String {
+    if bound == u64::MAX { "0".to_owned() } else { bound.to_string() }
+}
+
+fn bound(number: u64) -> u64 {
+    if number == 0 { u64::MAX } else { number }
+}
+
+/// A number with one of redis.conf's units: k, kb, m, mb, g, gb (powers of 1000 without the b, of 1024 with it).
+pub fn parse_bytes(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if digits == 0 {
+        return None;
+    }
+    let number: u64 = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
+    let factor = match text[digits..].to_ascii_lowercase().as_slice() {
+        b"" | b"b" => 1,
+        b"k" => 1000,
+        b"kb" => 1 << 10,
+        b"m" => 1_000_000,
+        b"mb" => 1 << 20,
+        b"g" => 1_000_000_000,
+        b"gb" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}

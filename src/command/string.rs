@@ -1,0 +1,203 @@
+//! GET, SET and their like: one key and its value. Core: the key's. Cost: one or two shard calls each.
+//!
+//! `args` begin after the command's name: `args.at(0)` is the key. The table has checked the arity.
+
+use crate::command::expiry::{self, Unit};
+use crate::command::{Call, Error, Reply};
+use crate::limits::KEY_BYTES_MAX;
+use crate::resp::Args;
+use crate::shard::{Expiry, Recency, Shard};
+
+/// GET key, and each key of MGET.
+#[inline]
+pub fn get<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    match shard.get(args.at(0), call.recency, call.now_ms) {
+        Some(item) => Reply::Bulk(item.value),
+        None => Reply::Null,
+    }
+}
+
+/// SET key value with any options.
+pub fn set<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    if args.len() == 2 {
+        return store(shard, args, Expiry::Never, call);
+    }
+    let options = match SetOptions::parse(args.tail(2), call.now_ms) {
+        Ok(options) => options,
+        Err(error) => return error.into(),
+    };
+    let old = shard.peek(args.at(0), call.now_ms);
+    let refused = match options.condition {
+        Condition::Always => false,
+        Condition::Absent => old.is_some(),
+        Condition::Present => old.is_none(),
+    };
+    let old = if options.get { read_copy(shard, args.at(0), call) } else { None };
+    if !refused && let Reply::Error(error) = store(shard, args, options.expiry, call) {
+        return error.into();
+    }
+    match old {
+        Some(value) => Reply::Owned(value),
+        None if options.get || refused => Reply::Null,
+        None => Reply::Ok,
+    }
+}
+
+/// Each pair of MSET.
+pub fn set_pair<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    store(shard, args, Expiry::Never, call)
+}
+
+/// SETNX key value.
+pub fn set_if_absent<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    if shard.peek(args.at(0), call.now_ms).is_some() {
+        return Reply::Integer(0);
+    }
+    match store(shard, args, Expiry::Never, call) {
+        Reply::Ok => Reply::Integer(1),
+        refused => refused,
+    }
+}
+
+/// SETEX key seconds value.
+pub fn set_for_seconds<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    set_for(shard, args, Unit::Seconds, "setex", call)
+}
+
+/// PSETEX key milliseconds value.
+pub fn set_for_millis<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    set_for(shard, args, Unit::Millis, "psetex", call)
+}
+
+/// GETDEL key.
+pub fn get_and_delete<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    match read_copy(shard, args.at(0), call) {
+        Some(value) => {
+            shard.remove(args.at(0), call.now_ms);
+            Reply::Owned(value)
+        }
+        None => Reply::Null,
+    }
+}
+
+/// GETEX key with an expiry option.
+pub fn get_and_expire<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    let change = match parse_getex(args.tail(1), call.now_ms) {
+        Ok(change) => change,
+        Err(error) => return error.into(),
+    };
+    match change {
+        Expiry::Keep => get(shard, args, call),
+        Expiry::Never => {
+            shard.set_expiry(args.at(0), None, call.now_ms);
+            get(shard, args, call)
+        }
+        Expiry::At(at_ms) if at_ms > call.now_ms => {
+            shard.set_expiry(args.at(0), Some(at_ms), call.now_ms);
+            get(shard, args, call)
+        }
+        Expiry::At(_) => get_and_delete(shard, args, call),
+    }
+}
+
+fn set_for<'s>(shard: &'s mut Shard, args: Args<'_>, unit: Unit, name: &'static str, call: Call) -> Reply<'s> {
+    match expiry::deadline_ms(args.at(1), unit, Some(call.now_ms), name) {
+        Ok(at_ms) => store_value(shard, args.at(0), args.at(2), Expiry::At(at_ms), call),
+        Err(error) => error.into(),
+    }
+}
+
+#[inline]
+fn store<'s>(shard: &'s mut Shard, args: Args<'_>, expiry: Expiry, call: Call) -> Reply<'s> {
+    store_value(shard, args.at(0), args.at(1), expiry, call)
+}
+
+#[inline]
+fn store_value<'s>(shard: &'s mut Shard, key: &[u8], value: &[u8], expiry: Expiry, call: Call) -> Reply<'s> {
+    if key.len() > KEY_BYTES_MAX {
+        return Error::KeyTooLong.into();
+    }
+    match shard.insert(key, value, expiry, call.now_ms) {
+        Ok(()) => Reply::Ok,
+        Err(_full) => Error::Oom.into(),
+    }
+}
+
+/// A copy of the value, for replies that outlive it.
+fn read_copy(shard: &mut Shard, key: &[u8], call: Call) -> Option<Vec<u8>> {
+    shard.get(key, Recency::Keep, call.now_ms).map(|item| item.value.to_vec())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Always,
+    Absent,
+    Present,
+}
+
+struct SetOptions {
+    condition: Condition,
+    get: bool,
+    expiry: Expiry,
+}
+
+impl SetOptions {
+    fn parse(args: Args<'_>, now_ms: u64) -> Result<SetOptions, Error> {
+        let mut options = SetOptions { condition: Condition::Always, get: false, expiry: Expiry::Never };
+        // An expiry in the past still counts as given, hence not `options.expiry` alone.
+        let mut expiry_given = None;
+        let mut at = 0;
+        while let Some(option) = args.get(at) {
+            let condition = condition(option);
+            if condition != Condition::Always
+                && (options.condition == Condition::Always || options.condition == condition)
+            {
+                options.condition = condition;
+            } else if option.eq_ignore_ascii_case(b"GET") {
+                options.get = true;
+            } else if option.eq_ignore_ascii_case(b"KEEPTTL") && expiry_given.is_none() {
+                options.expiry = Expiry::Keep;
+            } else if let Some((unit, absolute)) = expiry::option(option)
+                && options.expiry != Expiry::Keep
+                && expiry_given.is_none()
+                && let Some(amount) = args.get(at + 1)
+            {
+                // Redis reads all options before it looks at the number.
+                expiry_given = Some((amount, unit, absolute));
+                at += 1;
+            } else {
+                return Err(Error::Syntax);
+            }
+            at += 1;
+        }
+        if let Some((amount, unit, absolute)) = expiry_given {
+            let base_ms = (!absolute).then_some(now_ms);
+            options.expiry = Expiry::At(expiry::deadline_ms(amount, unit, base_ms, "set")?);
+        }
+        Ok(options)
+    }
+}
+
+fn condition(option: &[u8]) -> Condition {
+    if option.eq_ignore_ascii_case(b"NX") {
+        Condition::Absent
+    } else if option.eq_ignore_ascii_case(b"XX") {
+        Condition::Present
+    } else {
+        Condition::Always
+    }
+}
+
+/// What GETEX does to the deadline: `Keep` without options, `Never` for PERSIST.
+fn parse_getex(args: Args<'_>, now_ms: u64) -> Result<Expiry, Error> {
+    match (args.get(0), args.get(1)) {
+        (None, _) => Ok(Expiry::Keep),
+        (Some(option), None) if option.eq_ignore_ascii_case(b"PERSIST") => Ok(Expiry::Never),
+        (Some(option), Some(amount)) if args.len() == 2 => {
+            let (unit, absolute) = expiry::option(option).ok_or(Error::Syntax)?;
+            let base_ms = (!absolute).then_some(now_ms);
+            Ok(Expiry::At(expiry::deadline_ms(amount, unit, base_ms, "getex")?))
+        }
+        _ => Err(Error::Syntax),
+    }
+}

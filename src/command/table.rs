@@ -1,0 +1,344 @@
+//! The command table: one row a command, and nothing else decides what a command is.
+//!
+//! Arity errors, routing, `COMMAND` and its subcommands and the reference table in the README derive from it.
+//! Rows are sorted by name; a subcommand's name is `container|subcommand`, and stands after its container.
+
+use crate::command::connection::{self as conn, SessionHandler};
+use crate::command::{Call, Reply, admin, docs, expiry, keyspace, string};
+use crate::resp::Args;
+use crate::shard::Shard;
+
+/// One command.
+#[derive(Debug)]
+pub struct Command {
+    /// Lower case; `container|subcommand` for a subcommand.
+    pub name: &'static str,
+    /// Arguments with the name (and the subcommand's name): exactly so many, or at least so many if negative.
+    pub arity: i32,
+    /// Bits of [`flag`].
+    pub flags: u16,
+    /// Where its keys are.
+    pub keys: Keys,
+    /// Redis's group, for the documentation.
+    pub group: Group,
+    /// The arguments after the name, as a reader would be told.
+    pub syntax: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// What runs it.
+    pub handler: Handler,
+}
+
+/// What a command is like, as bits. The names are Redis's.
+pub mod flag {
+    /// Changes no key.
+    pub const READONLY: u16 = 1;
+    /// May change a key.
+    pub const WRITE: u16 = 1 << 1;
+    /// May need more memory.
+    pub const DENYOOM: u16 = 1 << 2;
+    /// Constant time.
+    pub const FAST: u16 = 1 << 3;
+    /// For operators.
+    pub const ADMIN: u16 = 1 << 4;
+    /// Runs before authentication.
+    pub const NO_AUTH: u16 = 1 << 5;
+    /// Waits for the session's earlier commands, and the later ones wait for it.
+    pub const BARRIER: u16 = 1 << 6;
+
+    /// Bit and Redis's name of each that Redis has.
+    pub const NAMES: [(u16, &str); 6] = [
+        (READONLY, "readonly"),
+        (WRITE, "write"),
+        (DENYOOM, "denyoom"),
+        (ADMIN, "admin"),
+        (FAST, "fast"),
+        (NO_AUTH, "no_auth"),
+    ];
+}
+
+use flag::{ADMIN, BARRIER, DENYOOM, FAST, NO_AUTH, READONLY, WRITE};
+
+/// The positions of a command's keys. All zero: it has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// The first key's position; the name is at 0.
+    pub first: u8,
+    /// The last key's, from the end if negative.
+    pub last: i8,
+    /// From one key to the next.
+    pub step: u8,
+}
+
+const NO_KEYS: Keys = Keys { first: 0, last: 0, step: 0 };
+const ONE_KEY: Keys = Keys { first: 1, last: 1, step: 1 };
+const ALL_KEYS: Keys = Keys { first: 1, last: -1, step: 1 };
+const KEY_VALUE_PAIRS: Keys = Keys { first: 1, last: -1, step: 2 };
+
+/// Redis's groups that occur here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// The connection itself.
+    Connection,
+    /// Keys, whatever their value.
+    Generic,
+    /// The server.
+    Server,
+    /// Values.
+    String,
+}
+
+impl Group {
+    /// Redis's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Connection => "connection",
+            Group::Generic => "generic",
+            Group::Server => "server",
+            Group::String => "string",
+        }
+    }
+}
+
+/// A handler of one key. `args` begin at the key.
+pub type KeyHandler = for<'s> fn(&'s mut Shard, Args<'_>, Call) -> Reply<'s>;
+
+/// What runs a command, and so where.
+#[derive(Clone, Copy, Debug)]
+pub enum Handler {
+    /// One key: on the core that owns it.
+    Key(KeyHandler),
+    /// Several keys, each by itself on the core that owns it; the replies are folded.
+    EachKey(KeyHandler, Fold),
+    /// SCAN: on the core that its cursor names.
+    Scan,
+    /// The session: on its home core, at once.
+    Session(SessionHandler),
+    /// Every core, each its part; the parts are folded on the home core.
+    EveryCore(Part),
+    /// Only a name for its subcommands.
+    Container,
+}
+
+/// How the replies for single keys become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fold {
+    /// An array in the order of the keys.
+    Array,
+    /// The sum of numbers.
+    Sum,
+    /// OK, or the first refusal.
+    Ok,
+}
+
+/// What each core does for a command that concerns all of them. `engine/every.rs` runs and folds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// DBSIZE.
+    Size,
+    /// FLUSHALL, FLUSHDB.
+    Clear,
+    /// KEYS.
+    Keys,
+    /// RANDOMKEY.
+    RandomKey,
+    /// INFO.
+    Report,
+    /// CLIENT LIST.
+    ClientList,
+    /// CLIENT KILL.
+    ClientKill,
+    /// CONFIG SET.
+    ConfigSet,
+    /// CONFIG RESETSTAT.
+    ConfigResetStat,
+}
+
+use Group::{Connection, Generic, Server, String as Str};
+use Handler::{Container, EachKey, EveryCore, Key, Scan, Session};
+
+#[rustfmt::skip]
+macro_rules! row {
+    ($name:literal, $arity:literal, $flags:expr, $keys:expr, $group:expr, $handler:expr, $syntax:literal, $summary:literal) => {
+        Command { name: $name, arity: $arity, flags: $flags, keys: $keys, group: $group, syntax: $syntax, summary: $summary, handler: $handler }
+    };
+}
+
+/// All commands, sorted by name.
+#[rustfmt::skip]
+pub static TABLE: &[Command] = &[
+    row!("auth", -2, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::auth), "[username] key", "Shows the auth key."),
+    row!("client", -2, 0, NO_KEYS, Connection, Container, "", "Commands on client connections."),
+    row!("client|getname", 2, 0, NO_KEYS, Connection, Session(conn::client_getname), "", "Returns the name of the connection."),
+    row!("client|help", 2, 0, NO_KEYS, Connection, Session(conn::help), "", "Lists the subcommands."),
+    row!("client|id", 2, 0, NO_KEYS, Connection, Session(conn::client_id), "", "Returns the connection's id, unique in the process."),
+    row!("client|info", 2, BARRIER, NO_KEYS, Connection, Session(conn::client_info), "", "Describes the connection in one line."),
+    row!("client|kill", -3, ADMIN | BARRIER, NO_KEYS, Connection, EveryCore(Part::ClientKill), "addr:port | [ID id] [ADDR addr:port] [LADDR addr:port] [TYPE type] [USER name] [MAXAGE seconds] [SKIPME yes|no]", "Closes connections."),
+    row!("client|list", -2, ADMIN | BARRIER, NO_KEYS, Connection, EveryCore(Part::ClientList), "[TYPE type] [ID id [id ...]]", "Describes the connections, a line each."),
+    row!("client|no-evict", 3, ADMIN, NO_KEYS, Connection, Session(conn::client_no_evict), "ON | OFF", "Marks the connection; no connection is closed to save memory here."),
+    row!("client|no-touch", 3, 0, NO_KEYS, Connection, Session(conn::client_no_touch), "ON | OFF", "Sets whether the connection's reads leave recency alone."),
+    row!("client|reply", 3, BARRIER, NO_KEYS, Connection, Session(conn::client_reply), "ON | OFF | SKIP", "Sets whether the connection is answered."),
+    row!("client|setinfo", 4, 0, NO_KEYS, Connection, Session(conn::client_setinfo), "LIB-NAME name | LIB-VER version", "Names the connection's client library."),
+    row!("client|setname", 3, 0, NO_KEYS, Connection, Session(conn::client_setname), "name", "Names the connection."),
+    row!("command", -1, 0, NO_KEYS, Server, Session(docs::command), "", "Describes all commands."),
+    row!("command|count", 2, 0, NO_KEYS, Server, Session(docs::command_count), "", "Returns the number of commands."),
+    row!("command|docs", -2, 0, NO_KEYS, Server, Session(docs::command_docs), "[name [name ...]]", "Returns the documentation of commands."),
+    row!("command|getkeys", -3, 0, NO_KEYS, Server, Session(docs::command_getkeys), "command [arg ...]", "Returns the keys of a command line."),
+    row!("command|help", 2, 0, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
+    row!("command|info", -2, 0, NO_KEYS, Server, Session(docs::command_info), "[name [name ...]]", "Describes the named commands, or all."),
+    row!("command|list", -2, 0, NO_KEYS, Server, Session(docs::command_list), "[FILTERBY MODULE name | ACLCAT category | PATTERN pattern]", "Returns the names of commands."),
+    row!("config", -2, 0, NO_KEYS, Server, Container, "", "Commands on the configuration."),
+    row!("config|get", -3, ADMIN, NO_KEYS, Server, Session(admin::config_get), "pattern [pattern ...]", "Returns settings by name."),
+    row!("config|help", 2, 0, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
+    row!("config|resetstat", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Part::ConfigResetStat), "", "Sets the counters of INFO back to zero."),
+    row!("config|set", -4, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Part::ConfigSet), "name value [name value ...]", "Changes settings until the server stops."),
+    row!("dbsize", 1, READONLY | FAST | BARRIER, NO_KEYS, Server, EveryCore(Part::Size), "", "Returns the number of keys."),
+    row!("del", -2, WRITE, ALL_KEYS, Generic, EachKey(keyspace::delete, Fold::Sum), "key [key ...]", "Deletes keys."),
+    row!("echo", 2, FAST, NO_KEYS, Connection, Session(conn::echo), "message", "Returns the message."),
+    row!("exists", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::exists, Fold::Sum), "key [key ...]", "Counts how many of the keys exist."),
+    row!("expire", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::expire), "key seconds [NX | XX | GT | LT]", "Sets the time to live in seconds."),
+    row!("expireat", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::expireat), "key unix-time-seconds [NX | XX | GT | LT]", "Sets the unix time at which the key expires."),
+    row!("expiretime", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::expiretime), "key", "Returns the unix time in seconds at which the key expires."),
+    row!("flushall", -1, WRITE | BARRIER, NO_KEYS, Server, EveryCore(Part::Clear), "[ASYNC | SYNC]", "Deletes all keys."),
+    row!("flushdb", -1, WRITE | BARRIER, NO_KEYS, Server, EveryCore(Part::Clear), "[ASYNC | SYNC]", "Deletes all keys; there is one database."),
+    row!("get", 2, READONLY | FAST, ONE_KEY, Str, Key(string::get), "key", "Returns the value."),
+    row!("getdel", 2, WRITE | FAST, ONE_KEY, Str, Key(string::get_and_delete), "key", "Returns the value and deletes the key."),
+    row!("getex", -2, WRITE | FAST, ONE_KEY, Str, Key(string::get_and_expire), "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]", "Returns the value and sets its time to live."),
+    row!("hello", -1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::hello), "[protover [AUTH username key] [SETNAME name]]", "Greets the server and chooses the protocol version."),
+    row!("info", -1, BARRIER, NO_KEYS, Server, EveryCore(Part::Report), "[section [section ...]]", "Returns what the server knows of itself."),
+    row!("keys", 2, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::Keys), "pattern", "Returns all keys that match a pattern."),
+    row!("mget", -2, READONLY | FAST, ALL_KEYS, Str, EachKey(string::get, Fold::Array), "key [key ...]", "Returns the values of keys."),
+    row!("mset", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, Str, EachKey(string::set_pair, Fold::Ok), "key value [key value ...]", "Sets the values of keys."),
+    row!("persist", 2, WRITE | FAST, ONE_KEY, Generic, Key(expiry::persist), "key", "Removes the time to live."),
+    row!("pexpire", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpire), "key milliseconds [NX | XX | GT | LT]", "Sets the time to live in milliseconds."),
+    row!("pexpireat", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpireat), "key unix-time-milliseconds [NX | XX | GT | LT]", "Sets the unix time in milliseconds at which the key expires."),
+    row!("pexpiretime", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::pexpiretime), "key", "Returns the unix time in milliseconds at which the key expires."),
+    row!("ping", -1, FAST, NO_KEYS, Connection, Session(conn::ping), "[message]", "Returns PONG, or the message."),
+    row!("psetex", 4, WRITE | DENYOOM, ONE_KEY, Str, Key(string::set_for_millis), "key milliseconds value", "Sets the value and its time to live in milliseconds."),
+    row!("pttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::pttl), "key", "Returns the time to live in milliseconds."),
+    row!("quit", -1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::quit), "", "Closes the connection."),
+    row!("randomkey", 1, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::RandomKey), "", "Returns some key."),
+    row!("reset", 1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::reset), "", "Sets the connection back to how it began."),
+    row!("scan", -2, READONLY, NO_KEYS, Generic, Scan, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
+    row!("select", 2, FAST, NO_KEYS, Connection, Session(conn::select), "index", "Chooses the database; there is one, 0."),
+    row!("set", -3, WRITE | DENYOOM, ONE_KEY, Str, Key(string::set), "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
+    row!("setex", 4, WRITE | DENYOOM, ONE_KEY, Str, Key(string::set_for_seconds), "key seconds value", "Sets the value and its time to live in seconds."),
+    row!("setnx", 3, WRITE | DENYOOM | FAST, ONE_KEY, Str, Key(string::set_if_absent), "key value", "Sets the value if the key does not exist."),
+    row!("time", 1, FAST, NO_KEYS, Server, Session(admin::time), "", "Returns the server's unix time: seconds and microseconds."),
+    row!("touch", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::touch, Fold::Sum), "key [key ...]", "Makes keys recently used and counts them."),
+    row!("ttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::ttl), "key", "Returns the time to live in seconds."),
+    row!("type", 2, READONLY | FAST, ONE_KEY, Generic, Key(keyspace::value_type), "key", "Returns the type of the value: string, or none."),
+    row!("unlink", -2, WRITE | FAST, ALL_KEYS, Generic, EachKey(keyspace::delete, Fold::Sum), "key [key ...]", "Deletes keys."),
+];
+
+/// The number of a row in [`TABLE`]; batches carry it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandId(pub u16);
+
+impl CommandId {
+    /// The row. A number that is no row's is a bug of ours: batches come from this process.
+    #[inline]
+    pub fn row(self) -> &'static Command {
+        &TABLE[usize::from(self.0)]
+    }
+}
+
+/// Finds rows by name without allocating or comparing more than one or two names: open addressing over a hash of
+/// length and four bytes. Built once per engine from [`TABLE`].
+#[derive(Clone)]
+pub struct Lookup {
+    /// Row number plus one; 0 is empty.
+    cells: [u16; CELLS],
+}
+
+const CELLS: usize = 512;
+const _: () = assert!(TABLE.len() * 4 <= CELLS, "sparse, so that probing ends at once");
+
+impl Default for Lookup {
+    fn default() -> Self {
+        let mut cells = [0; CELLS];
+        for (row, number) in TABLE.iter().zip(1..) {
+            let mut at = hash(row.name.as_bytes());
+            while cells[at] != 0 {
+                at = (at + 1) % CELLS;
+            }
+            cells[at] = number;
+        }
+        Lookup { cells }
+    }
+}
+
+impl Lookup {
+    /// The row of a name in any case.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<CommandId> {
+        let mut at = hash(name);
+        while self.cells[at] != 0 {
+            let id = CommandId(self.cells[at] - 1);
+            if id.row().name.as_bytes().eq_ignore_ascii_case(name) {
+                return Some(id);
+            }
+            at = (at + 1) % CELLS;
+        }
+        None
+    }
+
+    /// The row of a subcommand.
+    pub fn find_sub(&self, container: &str, sub: &[u8]) -> Option<CommandId> {
+        let name = [container.as_bytes(), b"|", sub].concat();
+        self.find(&name)
+    }
+}
+
+/// Case is folded by setting bit 5, which leaves letters of either case alike.
+#[inline]
+fn hash(name: &[u8]) -> usize {
+    let byte = |at: usize| name.get(at).map_or(0, |byte| u64::from(byte | 0x20));
+    let last = byte(name.len().wrapping_sub(1));
+    let mixed =
+        byte(0) | byte(1) << 8 | byte(2) << 16 | last << 24 | byte(name.len() / 2) << 32 | (name.len() as u64) << 40;
+    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 55) as usize % CELLS
+}
+
+impl Command {
+    /// Whether a command line of so many words fits.
+    #[inline]
+    pub fn takes(&self, words: usize) -> bool {
+        let words = i32::try_from(words).unwrap_or(i32::MAX);
+        if self.arity >= 0 { words == self.arity } else { words >= -self.arity }
+    }
+
+    /// Whether all bits of `flags` are set.
+    #[inline]
+    pub fn is(&self, flags: u16) -> bool {
+        self.flags & flags == flags
+    }
+
+    /// Whether it has subcommands. COMMAND also runs alone.
+    #[inline]
+    pub fn is_container(&self) -> bool {
+        matches!(self.handler, Handler::Container) || self.name == "command"
+    }
+
+    /// Whether it is a subcommand.
+    pub fn is_subcommand(&self) -> bool {
+        self.name.contains('|')
+    }
+
+    /// The positions of the keys in a command line of so many words. The row's arity has been checked.
+    pub fn key_positions(&self, words: usize) -> impl Iterator<Item = usize> + use<> {
+        let first = usize::from(self.keys.first);
+        let last = if self.keys.last >= 0 {
+            usize::from(self.keys.last.unsigned_abs())
+        } else {
+            words.saturating_sub(usize::from(self.keys.last.unsigned_abs()))
+        };
+        let end = if first == 0 { 0 } else { (last + 1).min(words) };
+        (first..end).step_by(usize::from(self.keys.step.max(1)))
+    }
+}
+
+/// The rows of a container's subcommands.
+pub fn subcommands(container: &str) -> Vec<&'static Command> {
+    TABLE.iter().filter(|row| row.name.split_once('|').is_some_and(|(parent, _)| parent == container)).collect()
+}

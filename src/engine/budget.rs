@@ -1,0 +1,144 @@
+//! Budget: the process's bounds, split over the cores and moved to where eviction happens. Core: each its own share.
+//!
+//! A core that had to evict or refuse since the last tick asks all others. One that has room gives half of it; one
+//! that is full but holds more than its fair share gives back towards it. What is given is first taken from the giver
+//! and then travels: so the parts never add up to more than the whole, and to less only while a gift is under way.
+//! CONFIG SET starts a new epoch, in which every core has its fair share; gifts of an old epoch are void, and those of
+//! one that this core has not reached wait for it.
+
+use crate::command::settings::Settings;
+use crate::engine::Engine;
+use crate::engine::batch::Payload;
+use crate::engine::route::CoreId;
+use crate::shard::Budget;
+
+/// What an asking core has.
+#[derive(Clone, Copy, Debug)]
+pub struct Holding {
+    epoch: u32,
+    budget: Budget,
+}
+
+/// Budget that changes hands.
+#[derive(Clone, Copy, Debug)]
+pub struct Gift {
+    epoch: u32,
+    items: u64,
+    bytes: u64,
+}
+
+/// One core's view of the exchange.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    core: CoreId,
+    cores: u16,
+    epoch: u32,
+    share: Budget,
+    /// Gifts of an epoch that is not ours yet. Bounded by the number of peers.
+    early: Vec<Gift>,
+}
+
+impl Exchange {
+    pub(super) fn new(settings: &Settings, core: CoreId, cores: u16) -> Exchange {
+        let share = fair_share(settings, core, cores);
+        Exchange { core, cores, epoch: 0, share, early: Vec::new() }
+    }
+
+    /// This core's part of the whole, before any gift.
+    pub(super) fn share(&self) -> Budget {
+        self.share
+    }
+
+    /// The bounds changed: a new epoch.
+    pub(super) fn reconfigure(&mut self, settings: &Settings) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.share = fair_share(settings, self.core, self.cores);
+    }
+}
+
+/// An equal part, the first cores one more where it does not divide.
+fn fair_share(settings: &Settings, core: CoreId, cores: u16) -> Budget {
+    let part = |whole: u64| match whole {
+        u64::MAX => u64::MAX,
+        whole => whole / u64::from(cores) + u64::from(u64::from(core.0) < whole % u64::from(cores)),
+    };
+    Budget { items_max: part(settings.items_max), bytes_max: part(settings.bytes_max) }
+}
+
+/// What a core that may hold `max`, holds `used`, and should have `share`, gives to one that may hold `asker_max`.
+/// Never below a quarter of its share, so that no shard is starved.
+fn gift(max: u64, used: u64, share: u64, asker_max: u64) -> u64 {
+    if max == u64::MAX {
+        return 0;
+    }
+    let spare = max.saturating_sub(used) / 2;
+    let unfair = max.saturating_sub(share).min(share.saturating_sub(asker_max)) / 2;
+    let floor = (share / 4).max(1);
+    spare.max(unfair).min(max.saturating_sub(floor))
+}
+
+impl Engine {
+    /// Asks the peers for budget if this core had to evict or refuse.
+    pub(super) fn ask_for_budget(&mut self) {
+        if self.router.cores() == 1 || !self.shard.take_pressure() {
+            return;
+        }
+        let holding = Holding { epoch: self.exchange.epoch, budget: self.shard.budget() };
+        for peer in (0..self.router.cores()).map(CoreId).filter(|peer| *peer != self.core) {
+            self.mesh.send(peer, Payload::BudgetAsk(holding));
+        }
+    }
+
+    pub(super) fn on_budget_ask(&mut self, from: CoreId, asker: Holding) {
+        if asker.epoch != self.exchange.epoch {
+            return;
+        }
+        let (mut budget, share) = (self.shard.budget(), self.exchange.share);
+        let items = gift(budget.items_max, self.shard.len(), share.items_max, asker.budget.items_max);
+        let bytes = gift(budget.bytes_max, self.shard.bytes(), share.bytes_max, asker.budget.bytes_max);
+        if items == 0 && bytes == 0 {
+            return;
+        }
+        budget.items_max -= items;
+        budget.bytes_max -= bytes;
+        self.shard.set_budget(budget);
+        self.shard_waits = true;
+        self.mesh.send(from, Payload::BudgetGift(Gift { epoch: asker.epoch, items, bytes }));
+    }
+
+    pub(super) fn on_budget_gift(&mut self, gift: Gift) {
+        // Epochs only grow, so a gift that is not of ours is of an earlier or of the next.
+        if gift.epoch == self.exchange.epoch {
+            let mut budget = self.shard.budget();
+            budget.items_max = budget.items_max.saturating_add(gift.items);
+            budget.bytes_max = budget.bytes_max.saturating_add(gift.bytes);
+            self.shard.set_budget(budget);
+        } else if gift.epoch == self.exchange.epoch.wrapping_add(1) {
+            self.exchange.early.push(gift);
+        }
+    }
+
+    /// After `reconfigure`: the fair share, and the gifts that were waiting for this epoch.
+    pub(super) fn enter_epoch(&mut self) {
+        self.shard.set_budget(self.exchange.share);
+        for gift in std::mem::take(&mut self.exchange.early) {
+            self.on_budget_gift(gift);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gifts_leave_the_giver_a_quarter_of_its_share() {
+        assert_eq!(gift(1000, 0, 1000, 1000), 500, "half of what is free");
+        assert_eq!(gift(1000, 1000, 1000, 1000), 0, "nothing free, nothing unfair");
+        assert_eq!(gift(1500, 1500, 1000, 500), 250, "back towards the fair share");
+        assert_eq!(gift(260, 0, 1000, 1000), 10);
+        assert_eq!(gift(250, 0, 1000, 1000), 0);
+        assert_eq!(gift(1, 0, 1, 1), 0, "the last item's room stays");
+        assert_eq!(gift(u64::MAX, 0, u64::MAX, 5), 0, "no bound, nothing to move");
+    }
+}

@@ -1,0 +1,398 @@
+//! Every: commands that concern the whole keyspace or the whole process. Each core runs its part, the home core folds.
+//!
+//! Such a command waits for its session's earlier ones, and its session runs no other until it is answered. Its
+//! request travels alone, behind all that its home core sent before. The first argument of a part is the caller's
+//! client id; the command's own arguments follow.
+
+use crate::command::table::{Handler, Part};
+use crate::command::{Client, Error, settings::Settings};
+use crate::engine::batch::{Payload, Solo, Ticket, read_frame, reply_frames, write_reply};
+use crate::engine::gather::{Gather, GatherId, Kind, sum_of};
+use crate::engine::jobs::{Job, Origin};
+use crate::engine::route::CoreId;
+use crate::engine::stats::Report;
+use crate::engine::{Engine, SessionId, batch::Waiter, info};
+use crate::resp::number::parse_i64;
+use crate::resp::{Args, Proto, Writer};
+
+/// Refuses what no core could run, before any does.
+pub(super) fn check(part: Part, args: Args<'_>, settings: &Settings) -> Result<(), Error> {
+    match part {
+        Part::Clear => match args.get(0) {
+            None => Ok(()),
+            Some(mode) if args.len() == 1 && (is(mode, "ASYNC") || is(mode, "SYNC")) => Ok(()),
+            Some(_) => Err(Error::Syntax),
+        },
+        Part::ConfigSet => {
+            let mut changed = settings.clone();
+            set_all(&mut changed, args)
+        }
+        Part::ClientKill => KillFilter::parse(args).map(|_| ()),
+        Part::ClientList => ListFilter::parse(args).map(|_| ()),
+        Part::Size | Part::Keys | Part::RandomKey | Part::Report | Part::ConfigResetStat => Ok(()),
+    }
+}
+
+fn is(word: &[u8], name: &str) -> bool {
+    word.eq_ignore_ascii_case(name.as_bytes())
+}
+
+fn set_all(settings: &mut Settings, args: Args<'_>) -> Result<(), Error> {
+    if !args.len().is_multiple_of(2) {
+        return Err(Error::Arity("config|set".to_owned()));
+    }
+    for at in (0..args.len()).step_by(2) {
+        let name = args.at(at);
+        if (0..at).step_by(2).any(|earlier| args.at(earlier).eq_ignore_ascii_case(name)) {
+            return Err(Error::ConfigDuplicate(String::from_utf8_lossy(name).into_owned()));
+        }
+        settings.set(name, args.at(at + 1))?;
+    }
+    Ok(())
+}
+
+impl Engine {
+    /// Has every core run its part, this one included.
+    pub(super) fn start_every(&mut self, id: SessionId, solo: Solo, now_ms: u64) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.exclusive = true;
+        let proto = session.client.proto;
+        let own = solo.request.clone();
+        let cores = self.router.cores();
+        let gather = self.gathers.open_every(id, solo.place, proto, solo.request, cores);
+        for peer in (0..cores).map(CoreId).filter(|peer| *peer != self.core) {
+            self.mesh.request_alone(peer, &own, gather);
+        }
+        let mut spans = std::mem::take(&mut self.spans);
+        if let Some(frame) = own.frame(&mut spans)
+            && let Handler::EveryCore(part) = frame.command.row().handler
+        {
+            let mut out = Vec::new();
+            if self.run_part(part, frame.args, frame.mode.proto, Origin::Here(gather), now_ms, &mut out) {
+                self.finish_part(Origin::Here(gather), &out, now_ms);
+            }
+        }
+        self.spans = spans;
+    }
+
+    /// Runs a batch that a peer sent, and answers it.
+    pub(super) fn run_requests(&mut self, from: CoreId, ticket: Ticket, bytes: Vec<u8>, count: u32, now_ms: u64) {
+        let mut spans = std::mem::take(&mut self.spans);
+        let mut replies = self.mesh.buffer();
+        let mut at = 0;
+        let mut run = 0;
+        let mut owed = false;
+        while let Some((frame, next)) = read_frame(&bytes, at, &mut spans) {
+            if let Handler::EveryCore(part) = frame.command.row().handler {
+                assert_eq!(count, 1, "a request for every core travels alone");
+                let mut out = Vec::new();
+                let origin = Origin::Peer { core: from, ticket };
+                owed = !self.run_part(part, frame.args, frame.mode.proto, origin, now_ms, &mut out);
+                write_reply(&mut replies, |bytes| bytes.extend_from_slice(&out));
+            } else {
+                write_reply(&mut replies, |out| self.run_request(frame.command, frame.mode, frame.args, now_ms, out));
+            }
+            at = next;
+            run += 1;
+        }
+        assert_eq!(run, count, "a batch holds as many requests as it says");
+        self.spans = spans;
+        self.mesh.give_back(bytes);
+        if owed {
+            self.mesh.give_back(replies);
+        } else {
+            self.mesh.send(from, Payload::Replies { ticket, bytes: replies, count });
+        }
+    }
+
+    /// Hands the replies of a batch to those who wait for them.
+    pub(super) fn take_replies(&mut self, from: CoreId, ticket: Ticket, bytes: Vec<u8>, count: u32, now_ms: u64) {
+        let waiters = self.mesh.close(ticket);
+        assert_eq!(waiters.len(), count as usize, "a reply for each request");
+        for (waiter, reply) in waiters.iter().zip(reply_frames(&bytes)) {
+            match *waiter {
+                Waiter::Session { id, place } => {
+                    if let Some(session) = self.sessions.get_mut(id) {
+                        session.replies.lend(&mut self.buffers);
+                        session.replies.fill(place, reply);
+                        if !session.replies.is_holding() {
+                            self.run_input(id, now_ms);
+                        }
+                        self.settle(id);
+                    }
+                }
+                Waiter::Gather { gather } => {
+                    if self.gathers.part(gather, from, reply) {
+                        self.finish_gather(gather, now_ms);
+                    }
+                }
+            }
+        }
+        self.mesh.recycle(waiters);
+        self.mesh.give_back(bytes);
+    }
+
+    /// Runs this core's part. False if a job was started that will finish it.
+    fn run_part(
+        &mut self,
+        part: Part,
+        args: Args<'_>,
+        proto: Proto,
+        origin: Origin,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let (caller, args) = (sum_of(args.at(0)).cast_unsigned(), args.tail(1));
+        match part {
+            Part::Size => out.extend_from_slice(&self.shard.len().to_le_bytes()),
+            Part::Clear => {
+                self.shard.clear();
+                self.shard_waits = true;
+            }
+            Part::Keys => {
+                self.jobs.push_back(Job::keys(args.at(0), proto, origin));
+                return false;
+            }
+            Part::RandomKey => {
+                let random = self.next_random();
+                if let Some(key) = self.shard.random_key(random, now_ms) {
+                    out.extend_from_slice(&self.shard.len().to_le_bytes());
+                    out.extend_from_slice(key);
+                }
+            }
+            Part::Report => self.report().encode(out),
+            Part::ClientList => {
+                let filter = ListFilter::parse(args).unwrap_or_default();
+                for id in self.sessions.ids() {
+                    if let Some(session) = self.sessions.get(id)
+                        && filter.takes(&session.client)
+                    {
+                        out.extend_from_slice(session.client.describe(session.sizes(), now_ms).as_bytes());
+                    }
+                }
+            }
+            Part::ClientKill => out.extend_from_slice(&self.kill(caller, args, now_ms).to_le_bytes()),
+            Part::ConfigSet => {
+                // Checked on the home core, and all cores have the same settings.
+                let checked = set_all(&mut self.settings, args);
+                debug_assert!(checked.is_ok());
+                self.exchange.reconfigure(&self.settings);
+                self.enter_epoch();
+                self.shard.set_eviction(self.settings.eviction);
+                self.shard_waits = true;
+            }
+            Part::ConfigResetStat => {
+                self.stats.reset();
+                self.shard.reset_counters();
+            }
+        }
+        true
+    }
+
+    /// Ends the sessions a CLIENT KILL names; the caller's own once it has its reply.
+    fn kill(&mut self, caller: u64, args: Args<'_>, now_ms: u64) -> i64 {
+        let Ok(filter) = KillFilter::parse(args) else { return 0 };
+        let mut killed = 0;
+        for id in self.sessions.ids() {
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            let own = session.client.id == caller;
+            if (own && filter.skip_me) || !filter.takes(&session.client, now_ms) {
+                continue;
+            }
+            session.close();
+            if !own {
+                session.replies.take_buffer();
+            }
+            killed += 1;
+            self.settle(id);
+        }
+        killed
+    }
+
+    /// A part is done: to the gather, or to the core that asked.
+    pub(super) fn finish_part(&mut self, origin: Origin, part: &[u8], now_ms: u64) {
+        match origin {
+            Origin::Here(gather) => {
+                if self.gathers.part(gather, self.core, part) {
+                    self.finish_gather(gather, now_ms);
+                }
+            }
+            Origin::Peer { core, ticket } => {
+                let mut bytes = self.mesh.buffer();
+                write_reply(&mut bytes, |out| out.extend_from_slice(part));
+                self.mesh.send(core, Payload::Replies { ticket, bytes, count: 1 });
+            }
+        }
+    }
+
+    /// The last part is there: folds them and answers the session, if it is still there.
+    pub(super) fn finish_gather(&mut self, id: GatherId, now_ms: u64) {
+        let gather = self.gathers.take(id);
+        let mut reply = std::mem::take(&mut self.scratch);
+        reply.clear();
+        match &gather.kind {
+            Kind::Keys(fold) => gather.fold_keys(*fold, &mut reply),
+            Kind::Every(_) => self.fold_every(&gather, now_ms, &mut reply),
+        }
+        if let Some(session) = self.sessions.get_mut(gather.session) {
+            session.replies.lend(&mut self.buffers);
+            session.replies.fill(gather.place, &reply);
+            if matches!(gather.kind, Kind::Every(_)) {
+                session.exclusive = false;
+            }
+            let free = !session.replies.is_holding();
+            self.settle(gather.session);
+            if free {
+                self.scratch = reply;
+                self.run_input(gather.session, now_ms);
+                self.gathers.recycle(gather);
+                return;
+            }
+        }
+        self.scratch = reply;
+        self.gathers.recycle(gather);
+    }
+
+    /// Makes the one reply of a command of all cores.
+    fn fold_every(&mut self, gather: &Gather, now_ms: u64, out: &mut Vec<u8>) {
+        let Kind::Every(request) = &gather.kind else { return };
+        let mut spans = Vec::new();
+        let Some(frame) = request.frame(&mut spans) else { return };
+        let Handler::EveryCore(part) = frame.command.row().handler else { return };
+        let args = frame.args.tail(1);
+        let mut writer = Writer::new(out, gather.proto);
+        let parts = &gather.parts;
+        let sum = || parts.iter().map(|part| sum_of(part)).sum::<i64>();
+        match part {
+            Part::Size => writer.integer(sum()),
+            Part::Clear | Part::ConfigSet | Part::ConfigResetStat => writer.ok(),
+            Part::Keys => {
+                let count: i64 = parts.iter().map(|part| part.get(..8).map_or(0, sum_of)).sum();
+                writer.array(usize::try_from(count).unwrap_or(0));
+                for part in parts {
+                    writer.raw(part.get(8..).unwrap_or_default());
+                }
+            }
+            Part::RandomKey => match self.choose_key(parts) {
+                Some(key) => writer.bulk(key),
+                None => writer.null(),
+            },
+            Part::Report => {
+                let reports: Vec<Report> = parts.iter().filter_map(|part| Report::decode(part)).collect();
+                writer.verbatim(info::render(args, &reports, &self.settings, &self.process, now_ms).as_bytes());
+            }
+            Part::ClientList => writer.verbatim(&parts.concat()),
+            Part::ClientKill => match (args.len(), sum()) {
+                (1, 0) => writer.error(&Error::NoSuchClient.to_string()),
+                (1, _) => writer.ok(),
+                (_, killed) => writer.integer(killed),
+            },
+        }
+    }
+
+    /// One of the cores' random keys, a core with more keys more often.
+    fn choose_key<'a>(&mut self, parts: &'a [Vec<u8>]) -> Option<&'a [u8]> {
+        let weight = |part: &[u8]| part.get(..8).map_or(0, |bytes| sum_of(bytes).cast_unsigned());
+        let total: u64 = parts.iter().map(|part| weight(part)).sum();
+        let mut at = self.next_random() % total.max(1);
+        for part in parts {
+            if at < weight(part) {
+                return part.get(8..);
+            }
+            at -= weight(part);
+        }
+        None
+    }
+}
+
+/// Which sessions CLIENT LIST names.
+#[derive(Debug, Default)]
+struct ListFilter {
+    ids: Option<Vec<u64>>,
+    nobody: bool,
+}
+
+impl ListFilter {
+    fn parse(args: Args<'_>) -> Result<ListFilter, Error> {
+        let mut filter = ListFilter::default();
+        match args.get(0) {
+            None => {}
+            Some(option) if is(option, "TYPE") && args.len() == 2 => filter.nobody = !is_normal(args.at(1))?,
+            Some(option) if is(option, "ID") && args.len() > 1 => {
+                let id = |text| parse_i64(text).and_then(|id| u64::try_from(id).ok()).ok_or(Error::ClientListId);
+                filter.ids = Some(args.tail(1).iter().map(id).collect::<Result<_, _>>()?);
+            }
+            Some(_) => return Err(Error::Syntax),
+        }
+        Ok(filter)
+    }
+
+    fn takes(&self, client: &Client) -> bool {
+        !self.nobody && self.ids.as_ref().is_none_or(|ids| ids.contains(&client.id))
+    }
+}
+
+/// Whether a client type means ordinary clients; there are no others here.
+fn is_normal(name: &[u8]) -> Result<bool, Error> {
+    match name.to_ascii_lowercase().as_slice() {
+        b"normal" => Ok(true),
+        b"master" | b"slave" | b"replica" | b"pubsub" => Ok(false),
+        _ => Err(Error::UnknownClientType(String::from_utf8_lossy(name).into_owned())),
+    }
+}
+
+/// Which sessions CLIENT KILL ends.
+#[derive(Debug, Default)]
+struct KillFilter<'a> {
+    id: Option<u64>,
+    addr: Option<&'a [u8]>,
+    local_addr: Option<&'a [u8]>,
+    age_s_min: Option<u64>,
+    nobody: bool,
+    skip_me: bool,
+}
+
+impl<'a> KillFilter<'a> {
+    fn parse(args: Args<'a>) -> Result<KillFilter<'a>, Error> {
+        if args.len() == 1 {
+            return Ok(KillFilter { addr: args.get(0), ..KillFilter::default() });
+        }
+        let mut filter = KillFilter { skip_me: true, ..KillFilter::default() };
+        let mut rest = args;
+        while let Some(option) = rest.get(0) {
+            let value = rest.get(1).ok_or(Error::Syntax)?;
+            if is(option, "ID") {
+                let id = parse_i64(value).and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
+                filter.id = Some(id.ok_or(Error::InvalidClientId)?);
+            } else if is(option, "ADDR") {
+                filter.addr = Some(value);
+            } else if is(option, "LADDR") {
+                filter.local_addr = Some(value);
+            } else if is(option, "TYPE") {
+                filter.nobody |= !is_normal(value)?;
+            } else if is(option, "USER") {
+                if value != b"default" {
+                    return Err(Error::NoSuchUser(String::from_utf8_lossy(value).into_owned()));
+                }
+            } else if is(option, "MAXAGE") {
+                let age = parse_i64(value).ok_or(Error::NotInteger)?;
+                filter.age_s_min = Some(u64::try_from(age).ok().filter(|age| *age > 0).ok_or(Error::Syntax)?);
+            } else if is(option, "SKIPME") && (is(value, "yes") || is(value, "no")) {
+                filter.skip_me = is(value, "yes");
+            } else {
+                return Err(Error::Syntax);
+            }
+            rest = rest.tail(2);
+        }
+        Ok(filter)
+    }
+
+    fn takes(&self, client: &Client, now_ms: u64) -> bool {
+        let age_s = now_ms.saturating_sub(client.created_ms) / 1000;
+        !self.nobody
+            && self.id.is_none_or(|id| id == client.id)
+            && self.addr.is_none_or(|addr| addr == client.addr.as_bytes())
+            && self.local_addr.is_none_or(|addr| addr == client.local_addr.as_bytes())
+            && self.age_s_min.is_none_or(|min| age_s >= min)
+    }
+}

@@ -1,0 +1,444 @@
+//! Engine: the logic of one core as a pure state machine: shard, sessions, routing. Core: one, always.
+//!
+//! The runtime calls it with events, then takes the effects. It never does I/O, reads a clock, starts a task, or
+//! learns what a socket is; so all cores of a server also run in one test thread, under a seeded scheduler.
+//!
+//! | kind | methods | when |
+//! |---|---|---|
+//! | events | `on_connect`, `on_bytes`, `on_sent`, `on_eof`, `on_disconnect`, `on_batch`, `on_tick`, `on_slice` | as they happen |
+//! | end of a turn | `on_turn_end` | after the events of one turn: seals the batches |
+//! | effects | `take_ready` (sessions with something to send or to close), `take_batch`, `take_notice` | after `on_turn_end`, until `None` |
+//! | getters | `unsent`, `wants_read`, `is_finished`, `has_backlog`, … | any time |
+//!
+//! Files: `session` (one round), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
+//! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores), `jobs`
+//! (sliced work), `budget`, `auth`, `stats`, `info`.
+
+pub mod auth;
+pub mod batch;
+mod budget;
+mod every;
+mod gather;
+mod info;
+mod jobs;
+mod replies;
+pub mod route;
+pub mod session;
+mod sessions;
+pub mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use crate::command::Client;
+use crate::command::connection::Home;
+use crate::command::settings::Settings;
+use crate::command::table::Lookup;
+use crate::limits::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, SLICE_STEPS};
+use crate::resp::Span;
+use crate::shard::{Shard, ShardConfig};
+
+use self::auth::{AuthKey, Penalty};
+use self::batch::{Batch, Mesh, Payload};
+use self::budget::Exchange;
+use self::gather::Gathers;
+use self::jobs::Job;
+use self::route::{CoreId, Router};
+use self::session::Session;
+pub use self::sessions::SessionId;
+use self::sessions::Sessions;
+use self::stats::Stats;
+
+/// What an engine is made with.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Which core this is.
+    pub core: CoreId,
+    /// How many there are.
+    pub cores: u16,
+    /// The CPU it is pinned to, for INFO.
+    pub cpu: usize,
+    /// What CONFIG shows; holds the bounds of the whole process.
+    pub settings: Settings,
+    /// What clients must show, if anything.
+    pub auth_key: Option<AuthKey>,
+    /// Keys of the index's hash.
+    pub hash_seeds: [u64; 4],
+    /// Seed of everything else that is random (RANDOMKEY).
+    pub random_seed: u64,
+    /// What INFO tells of the process.
+    pub process: ProcessFacts,
+}
+
+/// What INFO tells of the process as a whole; the runtime knows it.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessFacts {
+    /// Process id.
+    pub pid: u32,
+    /// 40 hexadecimal digits, new at every start.
+    pub run_id: String,
+    /// TCP port, 0 if none.
+    pub port: u16,
+    /// Unix time in milliseconds of the start.
+    pub started_ms: u64,
+    /// Operating system and machine.
+    pub os: String,
+    /// Where the executable lies.
+    pub executable: String,
+}
+
+/// A connection as the runtime knows it when it accepts it.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// `address:port`, or the socket's path with `:0`.
+    pub addr: String,
+    /// Our own side of it.
+    pub local_addr: String,
+    /// File descriptor, for CLIENT LIST alone.
+    pub fd: i32,
+}
+
+/// What a log should hear of; the runtime writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A client was cut off; the text says which and why.
+    CutOff(String),
+    /// A wrong auth key; the text says from where.
+    AuthFailed(String),
+}
+
+/// The logic of one core.
+pub struct Engine {
+    core: CoreId,
+    cpu: usize,
+    router: Router,
+    shard: Shard,
+    lookup: Lookup,
+    sessions: Sessions,
+    mesh: Mesh,
+    gathers: Gathers,
+    jobs: VecDeque<Job>,
+    settings: Settings,
+    exchange: Exchange,
+    auth_key: Option<AuthKey>,
+    penalty: Penalty,
+    stats: Stats,
+    process: ProcessFacts,
+    random: u64,
+    /// Sessions with something to send, or to close. Filled by whatever writes; drained by `take_ready`; bounded by
+    /// the number of sessions, each being in it once.
+    ready: VecDeque<SessionId>,
+    /// What the log should hear. Filled by cut-offs and failed authentications, drained every turn; beyond
+    /// `NOTICES_MAX` the rest of a turn's are only counted.
+    notices: VecDeque<Notice>,
+    /// Spans of the request frame that is being run.
+    spans: Vec<Span>,
+    /// Owners of the keys of the command that is being split.
+    owners: Vec<CoreId>,
+    /// A reply in the making that has no place of its own yet.
+    scratch: Vec<u8>,
+    /// Empty output buffers for sessions that have something to say.
+    buffers: Vec<Vec<u8>>,
+    next_client: u64,
+    /// The place in the table of sessions that the last tick looked at.
+    checked_session: usize,
+    sub_us: u32,
+    draining: bool,
+    shard_waits: bool,
+}
+
+const NOTICES_MAX: usize = 64;
+
+impl Engine {
+    /// The engine of one core, empty.
+    pub fn new(config: EngineConfig) -> Engine {
+        let router = Router::new(config.core, config.cores);
+        let exchange = Exchange::new(&config.settings, config.core, config.cores);
+        let shard = Shard::new(ShardConfig {
+            budget: exchange.share(),
+            eviction: config.settings.eviction,
+            hash_seeds: config.hash_seeds,
+        });
+        Engine {
+            core: config.core,
+            cpu: config.cpu,
+            router,
+            shard,
+            lookup: Lookup::default(),
+            sessions: Sessions::default(),
+            mesh: Mesh::new(config.core, config.cores),
+            gathers: Gathers::default(),
+            jobs: VecDeque::new(),
+            settings: config.settings,
+            exchange,
+            auth_key: config.auth_key,
+            penalty: Penalty::default(),
+            stats: Stats::default(),
+            process: config.process,
+            random: config.random_seed | 1,
+            ready: VecDeque::new(),
+            notices: VecDeque::new(),
+            spans: Vec::new(),
+            owners: Vec::new(),
+            scratch: Vec::new(),
+            buffers: Vec::new(),
+            next_client: 0,
+            checked_session: 0,
+            sub_us: 0,
+            draining: false,
+            shard_waits: false,
+        }
+    }
+
+    // ---- events ----
+
+    /// A client connected.
+    pub fn on_connect(&mut self, peer: Peer, now_ms: u64) -> SessionId {
+        self.next_client += 1;
+        // Unique in the process without asking anyone: core i has i+1, i+1+N, i+1+2N …
+        let id = (self.next_client - 1) * u64::from(self.router.cores()) + u64::from(self.core.0) + 1;
+        self.stats.connections += 1;
+        self.sessions.insert(Session::new(Client {
+            id,
+            authenticated: self.auth_key.is_none(),
+            addr: peer.addr,
+            local_addr: peer.local_addr,
+            fd: peer.fd,
+            created_ms: now_ms,
+            active_ms: now_ms,
+            ..Client::default()
+        }))
+    }
+
+    /// A connection was refused for the limit of clients.
+    pub fn on_refused(&mut self) {
+        self.stats.connections_refused += 1;
+    }
+
+    /// So many of the bytes of `unsent` went out.
+    pub fn on_sent(&mut self, id: SessionId, sent: usize, now_ms: u64) {
+        self.stats.bytes_out += sent as u64;
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.progress_ms = now_ms;
+        let emptied = session.replies.on_sent(sent);
+        if let Some(buffer) = emptied {
+            self.give_back(buffer);
+        }
+        self.run_input(id, now_ms);
+    }
+
+    /// The client sends no more; what it sent is still answered.
+    pub fn on_eof(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.eof = true;
+        }
+        self.settle(id);
+    }
+
+    /// The connection is gone. Commands at other cores run on; their replies are dropped.
+    pub fn on_disconnect(&mut self, id: SessionId) {
+        if let Some(mut session) = self.sessions.remove(id) {
+            let buffer = session.replies.take_buffer();
+            self.give_back(buffer);
+        }
+    }
+
+    /// A batch came from another core.
+    pub fn on_batch(&mut self, batch: Batch, now_ms: u64) {
+        assert!(batch.from != self.core && batch.from.0 < self.router.cores(), "a batch from {:?}", batch.from);
+        match batch.payload {
+            Payload::Requests { ticket, bytes, count } => self.run_requests(batch.from, ticket, bytes, count, now_ms),
+            Payload::Replies { ticket, bytes, count } => self.take_replies(batch.from, ticket, bytes, count, now_ms),
+            Payload::BudgetAsk(holding) => self.on_budget_ask(batch.from, holding),
+            Payload::BudgetGift(gift) => self.on_budget_gift(gift),
+        }
+    }
+
+    /// Time has passed: `TICK_MS` or more since the last call.
+    pub fn on_tick(&mut self, now_ms: u64) {
+        self.shard_waits = true;
+        self.ask_for_budget();
+        self.end_delays(now_ms);
+        self.check_sessions(now_ms);
+    }
+
+    /// A small step of sliced work: at most `SLICE_STEPS`. The runtime repeats it while `has_backlog`, within
+    /// `SLICE_US` of a turn.
+    pub fn on_slice(&mut self, now_ms: u64) {
+        self.shard_waits = self.shard.work(now_ms, SLICE_STEPS).more;
+        self.step_job(now_ms);
+    }
+
+    /// The turn's events are through: everything for the peers may leave. `turn_ns`: how long it took; 0 if there was
+    /// nothing to do, which is not counted.
+    pub fn on_turn_end(&mut self, turn_ns: u64) {
+        self.mesh.seal_all();
+        self.stats.record_turn(turn_ns);
+    }
+
+    /// SIGTERM: what was read is finished and sent, then each session ends.
+    pub fn on_drain(&mut self) {
+        self.draining = true;
+        for id in self.sessions.ids() {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.eof = true;
+            }
+            self.settle(id);
+        }
+    }
+
+    /// The microseconds within `now_ms`, for TIME.
+    pub fn set_sub_us(&mut self, sub_us: u32) {
+        self.sub_us = sub_us;
+    }
+
+    /// Resident bytes of the process, for INFO.
+    pub fn set_rss_bytes(&mut self, rss_bytes: u64) {
+        self.stats.rss_bytes = rss_bytes;
+    }
+
+    // ---- effects ----
+
+    /// The next session that has something to send (`unsent`) or that is to be closed (`is_finished`).
+    pub fn take_ready(&mut self) -> Option<SessionId> {
+        while let Some(id) = self.ready.pop_front() {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.queued = false;
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// The next batch for a peer.
+    pub fn take_batch(&mut self, peer: CoreId) -> Option<Batch> {
+        self.mesh.take(peer)
+    }
+
+    /// The next thing for the log.
+    pub fn take_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    // ---- getters ----
+
+    /// The bytes to send to a client now.
+    pub fn unsent(&self, id: SessionId) -> &[u8] {
+        match self.sessions.get(id) {
+            Some(session) if session.delayed_until_ms.is_none() => session.replies.unsent(),
+            _ => &[],
+        }
+    }
+
+    /// Whether the client's socket may be read: not while too much of it waits. When the answer changes, the session
+    /// comes up in `take_ready`.
+    pub fn wants_read(&mut self, id: SessionId) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else { return false };
+        session.told_read = session.wants_read();
+        session.told_read
+    }
+
+    /// Whether the connection is to be closed now: everything was said.
+    pub fn is_finished(&self, id: SessionId) -> bool {
+        self.sessions.get(id).is_none_or(Session::is_finished)
+    }
+
+    /// Whether sliced work waits.
+    pub fn has_backlog(&self) -> bool {
+        self.shard_waits || !self.jobs.is_empty()
+    }
+
+    /// Sessions connected to this core.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether nothing is left to answer: no session, no reply awaited from or owed to a peer.
+    pub fn is_idle(&self) -> bool {
+        self.sessions.len() == 0 && self.mesh.is_idle() && self.jobs.is_empty()
+    }
+
+    /// Clients of the whole process that may be connected at once.
+    pub fn maxclients(&self) -> u32 {
+        self.settings.maxclients
+    }
+
+    /// How many cores there are.
+    pub fn cores(&self) -> u16 {
+        self.router.cores()
+    }
+
+    /// Which core this is.
+    pub fn core(&self) -> CoreId {
+        self.core
+    }
+
+    /// The shard, to look at.
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// Replies awaited from peers; zero when nothing is under way.
+    pub fn tickets_open(&self) -> usize {
+        self.mesh.tickets_open() + self.gathers.open()
+    }
+
+    /// Asserts every invariant of the engine and its shard.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn verify(&self) {
+        self.shard.verify();
+        self.mesh.verify();
+        for id in self.sessions.ids() {
+            if let Some(session) = self.sessions.get(id) {
+                session.replies.verify();
+            }
+        }
+    }
+
+    // ---- inside ----
+
+    /// Queues a session for `take_ready` if there is anything to do for it.
+    fn settle(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && !session.queued
+            && (session.should_send() || session.is_finished() || session.wants_read() != session.told_read)
+        {
+            session.queued = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        if self.notices.len() < NOTICES_MAX {
+            self.notices.push_back(notice);
+        }
+    }
+
+    fn give_back(&mut self, buffer: Vec<u8>) {
+        debug_assert!(buffer.is_empty(), "a buffer goes back empty");
+        if self.buffers.len() < BUFFERS_KEPT_MAX && (1..=BUFFER_KEPT_BYTES_MAX).contains(&buffer.capacity()) {
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// A xorshift step: RANDOMKEY needs no better one (Marsaglia, 2003).
+    fn next_random(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+}
+
+/// What a session's handler may look at.
+fn home<'a>(
+    settings: &'a Settings,
+    verify_key: Option<&'a dyn Fn(&[u8]) -> bool>,
+    row: &'static crate::command::table::Command,
+    session: &Session,
+    now_ms: u64,
+    now_sub_us: u32,
+) -> Home<'a> {
+    Home { now_ms, now_sub_us, settings, verify_key, row, sizes: session.sizes() }
+}

@@ -1,0 +1,402 @@
+//! Route: which core runs a command, and getting it there. The only place that compares cores.
+//!
+//! A key's slot is CRC16/XMODEM of its hash tag mod 16384, as the Redis Cluster specification has it; core
+//! `slot * N / 16384` owns it, so each core owns one contiguous range. Core: the session's home.
+
+use crate::command::client::Client;
+use crate::command::connection::{After, SessionHandler};
+use crate::command::keyspace::{self, Cursor, ScanOptions};
+use crate::command::table::{Command, CommandId, Fold, Handler, KeyHandler};
+use crate::command::{Call, Error, Reply};
+use crate::engine::batch::{Mode, Request, Solo, Waiter};
+use crate::engine::session::{Flow, Session};
+use crate::engine::{Engine, SessionId, every, home};
+use crate::limits::SLOTS;
+use crate::resp::{Args, Writer};
+use crate::shard::{Recency, Shard};
+
+/// A core's number, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CoreId(pub u16);
+
+/// One of the 16384 partitions of the key space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot(pub u16);
+
+impl Slot {
+    /// The slot of a key.
+    #[inline]
+    pub fn of(key: &[u8]) -> Slot {
+        Slot(crc16(hash_tag(key)) % SLOTS)
+    }
+
+    /// The core that owns it among so many.
+    #[inline]
+    pub fn owner(self, cores: u16) -> CoreId {
+        CoreId((u32::from(self.0) * u32::from(cores) / u32::from(SLOTS)) as u16)
+    }
+
+    /// The slots a core owns, first and last.
+    pub fn range(core: CoreId, cores: u16) -> (Slot, Slot) {
+        let first = |core: u32| (core * u32::from(SLOTS)).div_ceil(u32::from(cores)) as u16;
+        (Slot(first(u32::from(core.0))), Slot(first(u32::from(core.0) + 1) - 1))
+    }
+}
+
+/// What is hashed of a key: what stands between the first `{` and the next `}`, if anything does; else all of it.
+#[inline]
+fn hash_tag(key: &[u8]) -> &[u8] {
+    let Some(open) = memchr::memchr(b'{', key) else { return key };
+    match memchr::memchr(b'}', &key[open + 1..]) {
+        Some(len) if len > 0 => &key[open + 1..open + 1 + len],
+        _ => key,
+    }
+}
+
+/// CRC16/XMODEM: polynomial 0x1021, initial value 0, neither reflected nor inverted.
+#[inline]
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, byte| crc << 8 ^ CRC16_TABLE[usize::from((crc >> 8) as u8 ^ byte)])
+}
+
+static CRC16_TABLE: [u16; 256] = {
+    let mut table = [0u16; 256];
+    let mut at = 0;
+    while at < 256 {
+        let mut crc = (at as u16) << 8;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 };
+            bit += 1;
+        }
+        table[at] = crc;
+        at += 1;
+    }
+    table
+};
+
+/// Where keys live.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Router {
+    core: CoreId,
+    cores: u16,
+}
+
+impl Router {
+    pub(super) fn new(core: CoreId, cores: u16) -> Router {
+        assert!(core.0 < cores && cores <= SLOTS, "core {} of {cores}", core.0);
+        Router { core, cores }
+    }
+
+    pub(super) fn cores(self) -> u16 {
+        self.cores
+    }
+
+    #[inline]
+    fn owner(self, key: &[u8]) -> CoreId {
+        // A single core owns everything; it need not hash to know.
+        if self.cores == 1 { self.core } else { Slot::of(key).owner(self.cores) }
+    }
+}
+
+/// A command on its way: what dispatching needs besides session and arguments.
+#[derive(Clone, Copy)]
+struct Trip {
+    command: CommandId,
+    muted: bool,
+    now_ms: u64,
+}
+
+impl Engine {
+    /// Runs a command whose keys are here, sends one whose keys are not.
+    #[inline]
+    pub(super) fn dispatch(
+        &mut self,
+        session: &mut Session,
+        id: SessionId,
+        command: CommandId,
+        args: Args<'_>,
+        muted: bool,
+        now_ms: u64,
+    ) -> Flow {
+        let trip = Trip { command, muted, now_ms };
+        match command.row().handler {
+            Handler::Key(handler) => {
+                let owner = self.router.owner(args.at(0));
+                if owner == self.core {
+                    self.run_here(session, trip, |shard, call, writer| handler(shard, args, call).write(writer));
+                } else {
+                    self.send_whole(session, id, owner, args, trip);
+                }
+                Flow::Next
+            }
+            Handler::EachKey(handler, fold) => self.dispatch_each(session, id, (handler, fold), args, trip),
+            Handler::Scan => self.dispatch_scan(session, id, args, trip),
+            Handler::Session(handler) => self.run_session(session, handler, args, trip),
+            Handler::EveryCore(part) => match every::check(part, args, &self.settings) {
+                Ok(()) => {
+                    let place = session.replies.hold(muted);
+                    let mode = Mode { proto: session.client.proto, no_touch: false, part: true };
+                    // Every part is told who asks.
+                    let caller = session.client.id.to_le_bytes();
+                    let words = std::iter::once(caller.as_slice()).chain(args.iter());
+                    Flow::Every(Solo { place, request: Request::alone(command, mode, words) })
+                }
+                Err(error) => self.answer_error(session, error),
+            },
+            // A container without a subcommand does not pass the arity check.
+            Handler::Container => self.answer_error(session, Error::Syntax),
+        }
+    }
+
+    /// Runs something on our own shard and appends its reply.
+    #[inline]
+    fn run_here(&mut self, session: &mut Session, trip: Trip, run: impl FnOnce(&mut Shard, Call, &mut Writer<'_>)) {
+        let shard = &mut self.shard;
+        let call = call(&session.client, trip.now_ms);
+        let proto = session.client.proto;
+        self.stats.operations += 1;
+        session.replies.append(|out| {
+            let begin = out.len();
+            run(shard, call, &mut Writer::new(out, proto));
+            if trip.muted {
+                out.truncate(begin);
+            }
+        });
+    }
+
+    /// Sends a command to the one core that owns all its keys; what comes back is the reply.
+    fn send_whole(&mut self, session: &mut Session, id: SessionId, owner: CoreId, args: Args<'_>, trip: Trip) {
+        let mode = Mode { proto: session.client.proto, no_touch: session.client.no_touch, part: false };
+        let place = session.replies.hold(trip.muted);
+        self.stats.forwarded += 1;
+        self.mesh.request(owner, trip.command, mode, args.iter(), Waiter::Session { id, place });
+    }
+
+    /// A command whose keys may have several owners.
+    fn dispatch_each(
+        &mut self,
+        session: &mut Session,
+        id: SessionId,
+        (handler, fold): (KeyHandler, Fold),
+        args: Args<'_>,
+        trip: Trip,
+    ) -> Flow {
+        let row = trip.command.row();
+        let step = usize::from(row.keys.step);
+        if !args.len().is_multiple_of(step) {
+            return self.answer_error(session, Error::Arity(row.name.to_owned()));
+        }
+        let mut owners = std::mem::take(&mut self.owners);
+        owners.clear();
+        owners.extend(args.iter().step_by(step).map(|key| self.router.owner(key)));
+        let first = owners[0];
+        if owners.iter().any(|owner| *owner != first) {
+            self.split_each(session, id, (handler, fold), args, trip, &owners);
+        } else if first == self.core {
+            self.run_here(session, trip, |shard, call, writer| {
+                run_each(shard, row, (handler, fold), args, call, false, writer);
+            });
+        } else {
+            self.send_whole(session, id, first, args, trip);
+        }
+        self.owners = owners;
+        Flow::Next
+    }
+
+    /// Sends each owner its keys and runs our own; `gather` puts the parts together.
+    fn split_each(
+        &mut self,
+        session: &mut Session,
+        id: SessionId,
+        each: (KeyHandler, Fold),
+        args: Args<'_>,
+        trip: Trip,
+        owners: &[CoreId],
+    ) {
+        let row = trip.command.row();
+        let step = usize::from(row.keys.step);
+        let place = session.replies.hold(trip.muted);
+        let proto = session.client.proto;
+        let gather = self.gathers.open_each(id, place, proto, each.1, owners, self.router.cores());
+        let mode = Mode { proto, no_touch: session.client.no_touch, part: true };
+        for core in (0..self.router.cores()).map(CoreId) {
+            let count = owners.iter().filter(|owner| **owner == core).count();
+            if count == 0 {
+                continue;
+            }
+            let theirs = args.iter().enumerate().filter(|(at, _)| owners[at / step] == core).map(|(_, arg)| arg);
+            if core == self.core {
+                let own = Request::alone(trip.command, mode, theirs);
+                let mut part = std::mem::take(&mut self.scratch);
+                part.clear();
+                self.stats.operations += 1;
+                let call = call(&session.client, trip.now_ms);
+                let mut spans = std::mem::take(&mut self.spans);
+                if let Some(frame) = own.frame(&mut spans) {
+                    run_each(&mut self.shard, row, each, frame.args, call, true, &mut Writer::new(&mut part, proto));
+                }
+                self.spans = spans;
+                self.gathers.part(gather, core, &part);
+                self.scratch = part;
+            } else {
+                self.stats.forwarded += 1;
+                self.mesh.request(core, trip.command, mode, theirs, Waiter::Gather { gather });
+            }
+        }
+    }
+
+    /// SCAN runs on the core that its cursor names.
+    fn dispatch_scan(&mut self, session: &mut Session, id: SessionId, args: Args<'_>, trip: Trip) -> Flow {
+        let cores = self.router.cores();
+        let parsed = Cursor::parse(args.at(0)).and_then(|cursor| Ok((cursor, ScanOptions::parse(args.tail(1))?)));
+        match parsed {
+            Err(error) => return self.answer_error(session, error),
+            Ok((cursor, options)) if cursor.core == self.core.0 => {
+                self.run_here(session, trip, |shard, call, writer| {
+                    keyspace::scan(shard, cursor, &options, cores, call, writer);
+                });
+            }
+            Ok((cursor, _)) if cursor.core < cores => {
+                self.send_whole(session, id, CoreId(cursor.core), args, trip);
+            }
+            Ok(_) => self.run_here(session, trip, |_, _, writer| keyspace::scan_end(writer)),
+        }
+        Flow::Next
+    }
+
+    /// A command of the session itself.
+    fn run_session(&mut self, session: &mut Session, handler: SessionHandler, args: Args<'_>, trip: Trip) -> Flow {
+        let key = self.auth_key.as_ref();
+        let verify = |guess: &[u8]| key.is_none_or(|key| key.verify(guess));
+        let verify: Option<&dyn Fn(&[u8]) -> bool> = if key.is_some() { Some(&verify) } else { None };
+        let home = home(&self.settings, verify, trip.command.row(), session, trip.now_ms, self.sub_us);
+        let Session { client, replies, .. } = session;
+        let after = replies.append(|out| {
+            let begin = out.len();
+            let after = handler(client, args, &home, &mut Writer::new(out, client.proto));
+            // CLIENT REPLY ON is answered although it was muted when it came.
+            if trip.muted && client.reply_mode != crate::command::client::ReplyMode::On {
+                out.truncate(begin);
+            }
+            after
+        });
+        match after {
+            After::Continue => Flow::Next,
+            After::Close => Flow::End,
+            After::Delay => {
+                self.delay(session, trip.now_ms);
+                Flow::Next
+            }
+        }
+    }
+
+    /// Runs one request that another core sent. `EveryCore` requests come alone and are run by `every`.
+    pub(super) fn run_request(
+        &mut self,
+        command: CommandId,
+        mode: Mode,
+        args: Args<'_>,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) {
+        let row = command.row();
+        let recency = if mode.no_touch { Recency::Keep } else { Recency::Touch };
+        let call = Call { now_ms, recency };
+        let mut writer = Writer::new(out, mode.proto);
+        self.stats.operations += 1;
+        match row.handler {
+            Handler::Key(handler) => handler(&mut self.shard, args, call).write(&mut writer),
+            Handler::EachKey(handler, fold) => {
+                run_each(&mut self.shard, row, (handler, fold), args, call, mode.part, &mut writer);
+            }
+            Handler::Scan => match Cursor::parse(args.at(0)).and_then(|c| Ok((c, ScanOptions::parse(args.tail(1))?))) {
+                Ok((cursor, options)) => {
+                    keyspace::scan(&self.shard, cursor, &options, self.router.cores(), call, &mut writer);
+                }
+                Err(error) => writer.error(&error.to_string()),
+            },
+            Handler::Session(_) | Handler::EveryCore(_) | Handler::Container => {
+                unreachable!("{} was sent to another core", row.name)
+            }
+        }
+    }
+}
+
+fn call(client: &Client, now_ms: u64) -> Call {
+    Call { now_ms, recency: if client.no_touch { Recency::Keep } else { Recency::Touch } }
+}
+
+/// Runs a handler for each key. Whole: writes the reply. As a part: the bare elements, 8 bytes of sum, or the error.
+fn run_each(
+    shard: &mut Shard,
+    row: &Command,
+    (handler, fold): (KeyHandler, Fold),
+    args: Args<'_>,
+    call: Call,
+    part: bool,
+    writer: &mut Writer<'_>,
+) {
+    let step = usize::from(row.keys.step);
+    let keys = args.len() / step;
+    if fold == Fold::Array && !part {
+        writer.array(keys);
+    }
+    let mut sum = 0;
+    let mut refusal = None;
+    for at in 0..keys {
+        let reply = handler(shard, args.tail(at * step), call);
+        match (fold, reply) {
+            (Fold::Array, reply) => reply.write(writer),
+            (_, Reply::Integer(one)) => sum += one,
+            (_, Reply::Error(error)) => refusal = refusal.or(Some(error)),
+            _ => {}
+        }
+    }
+    match (fold, refusal, part) {
+        (Fold::Array, ..) => {}
+        (_, Some(error), _) => writer.error(&error.to_string()),
+        (Fold::Sum, None, true) => writer.raw(&sum.to_le_bytes()),
+        (Fold::Sum, None, false) => writer.integer(sum),
+        (Fold::Ok, None, true) => {}
+        (Fold::Ok, None, false) => writer.ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_of_redis_cluster() {
+        // The check value of the specification, and slots that redis-server 7.0 gave with CLUSTER KEYSLOT.
+        assert_eq!(crc16(b"123456789"), 0x31C3);
+        let cases: [(&[u8], u16); 7] = [
+            (b"", 0),
+            (b"foo", 12182),
+            (b"bar", 5061),
+            (b"{user1000}.following", 3443),
+            (b"{user1000}.followers", 3443),
+            (b"foo{}{bar}", 8363),
+            (b"foo{{bar}}zap", 4015),
+        ];
+        for (key, slot) in cases {
+            assert_eq!(Slot::of(key), Slot(slot), "{:?}", key.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
+    fn every_slot_has_one_owner_and_ranges_say_which() {
+        for cores in [1, 2, 3, 5, 7, 64, 1000, SLOTS] {
+            let mut next = 0;
+            for core in (0..cores).map(CoreId) {
+                let (first, last) = Slot::range(core, cores);
+                assert_eq!(first, Slot(next), "core {} of {cores}", core.0);
+                assert!(last >= first);
+                assert_eq!((first.owner(cores), last.owner(cores)), (core, core));
+                next = last.0 + 1;
+            }
+            assert_eq!(next, SLOTS);
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Session: the protocol state of one client connection, and its round: one read, every complete command in it.
+//!
+//! Core: the one that accepted the connection (its home core). Cost: parsing where the bytes lie; a copy only of what
+//! no complete command covers.
+//! Invariant: `input` begins, at `input_at`, with the first byte of the command that the parser is in.
+
+use crate::command::client::{BufferSizes, Client, ReplyMode};
+use crate::command::table::{CommandId, Handler, flag};
+use crate::command::{Error, connection};
+use crate::engine::batch::Solo;
+use crate::engine::replies::Replies;
+use crate::engine::{Engine, Notice, SessionId};
+use crate::limits::{
+    AUTH_FAILURES_MAX, BUFFER_KEPT_BYTES_MAX, CLIENT_STALL_MS_MAX, INPUT_RESERVE_BYTES_MAX, TICK_SESSIONS_MAX,
+};
+use crate::resp::{Args, ParseLimits, Parsed, Parser, ProtocolError, Writer};
+
+/// One client connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) replies: Replies,
+    parser: Parser,
+    /// Bytes received and not run. Filled by reads while nothing may run and with the beginning of a command;
+    /// drained by rounds; bounded, since the socket is not read while it waits, and by the limits of one command.
+    input: Vec<u8>,
+    input_at: usize,
+    /// The beginning of a command is there and its end is not: only more bytes help.
+    partial: bool,
+    /// A command of all cores is under way; no other runs.
+    pub(super) exclusive: bool,
+    /// A refused auth key: nothing is sent or run before this time.
+    pub(super) delayed_until_ms: Option<u64>,
+    /// The client sends no more.
+    pub(super) eof: bool,
+    /// Nothing more is run; when everything is sent, it ends.
+    closing: bool,
+    /// In the engine's list of ready sessions.
+    pub(super) queued: bool,
+    /// What the runtime was last told: whether the socket may be read.
+    pub(super) told_read: bool,
+    /// When bytes last moved, either way. Unix time in milliseconds.
+    pub(super) progress_ms: u64,
+}
+
+/// How a round goes on after a command.
+pub(super) enum Flow {
+    /// With the next.
+    Next,
+    /// Not yet: this command has to wait for earlier ones. It was not run.
+    Wait,
+    /// With what all cores say to this.
+    Every(Solo),
+    /// Not at all: the session ends.
+    End,
+}
+
+impl Session {
+    pub(super) fn new(client: Client) -> Session {
+        Session {
+            progress_ms: client.created_ms,
+            client,
+            replies: Replies::default(),
+            parser: Parser::new(),
+            input: Vec::new(),
+            input_at: 0,
+            partial: false,
+            exclusive: false,
+            delayed_until_ms: None,
+            eof: false,
+            closing: false,
+            queued: false,
+            told_read: true,
+        }
+    }
+
+    /// Whether the next command may run.
+    #[inline]
+    fn may_run(&self) -> bool {
+        !self.closing && !self.exclusive && self.delayed_until_ms.is_none() && !self.replies.is_full()
+    }
+
+    fn has_input(&self) -> bool {
+        self.input_at < self.input.len()
+    }
+
+    /// Whether its socket may be read.
+    pub(super) fn wants_read(&self) -> bool {
+        !self.eof && self.may_run() && (self.partial || !self.has_input())
+    }
+
+    /// Whether there is something to send now.
+    pub(super) fn should_send(&self) -> bool {
+        self.delayed_until_ms.is_none() && self.replies.should_send()
+    }
+
+    /// Whether everything was said and nothing more will be.
+    pub(super) fn is_finished(&self) -> bool {
+        let done = self.closing || (self.eof && (self.partial || !self.has_input()) && !self.exclusive);
+        done && self.replies.is_empty() && self.delayed_until_ms.is_none()
+    }
+
+    /// Nothing more is run.
+    pub(super) fn close(&mut self) {
+        self.closing = true;
+        self.input = Vec::new();
+        self.input_at = 0;
+    }
+
+    pub(super) fn sizes(&self) -> BufferSizes {
+        let (output, held) = self.replies.sizes();
+        BufferSizes { input: self.input.len() - self.input_at, output, held }
+    }
+
+    /// Keeps what a round over `input` left. Moves bytes only when at least as many are gone.
+    fn consume(&mut self, consumed: usize) {
+        self.input_at += consumed;
+        if self.input_at == self.input.len() {
+            self.input.clear();
+            self.input_at = 0;
+            if self.input.capacity() > BUFFER_KEPT_BYTES_MAX {
+                self.input = Vec::new();
+            }
+        } else if self.input_at >= self.input.len() / 2 {
+            self.input.drain(..self.input_at);
+            self.input_at = 0;
+        }
+    }
+}
+
+/// What a round came to.
+struct Round {
+    consumed: usize,
+    every: Option<Solo>,
+    /// Bytes that the next command lacks at least; 0 if the round ended for another reason.
+    need: usize,
+}
+
+impl Engine {
+    /// Bytes arrived on a connection: one round.
+    pub fn on_bytes(&mut self, id: SessionId, bytes: &[u8], now_ms: u64) {
+        self.stats.bytes_in += bytes.len() as u64;
+        let Some(mut session) = self.sessions.check_out(id) else { return };
+        session.progress_ms = now_ms;
+        session.client.active_ms = now_ms;
+        if session.closing {
+            self.sessions.check_in(id, session);
+            return;
+        }
+        let every = if session.has_input() || !session.may_run() {
+            session.input.extend_from_slice(bytes);
+            session.partial = false;
+            None
+        } else {
+            // The usual case: nothing waits, so commands run where the bytes lie.
+            let round = self.round(&mut session, id, bytes, now_ms);
+            if !session.closing {
+                let rest = &bytes[round.consumed..];
+                if round.need > 0 && !rest.is_empty() {
+                    session.input.reserve_exact(rest.len() + round.need.min(INPUT_RESERVE_BYTES_MAX));
+                }
+                session.input.extend_from_slice(rest);
+            }
+            round.every
+        };
+        self.sessions.check_in(id, session);
+        if let Some(solo) = every {
+            self.start_every(id, solo, now_ms);
+        }
+        self.run_input(id, now_ms);
+    }
+
+    /// Runs what waits in a session's input, as far as it may.
+    pub(super) fn run_input(&mut self, id: SessionId, now_ms: u64) {
+        loop {
+            let Some(mut session) = self.sessions.check_out(id) else { return };
+            let mut every = None;
+            if session.has_input() && !session.partial && session.may_run() {
+                let input = std::mem::take(&mut session.input);
+                let at = session.input_at;
+                let round = self.round(&mut session, id, &input[at..], now_ms);
+                if !session.closing {
+                    session.input = input;
+                    session.consume(round.consumed);
+                    every = round.every;
+                }
+            }
+            self.sessions.check_in(id, session);
+            match every {
+                Some(solo) => self.start_every(id, solo, now_ms),
+                None => break,
+            }
+        }
+        self.settle(id);
+    }
+
+    /// Runs the complete commands at the beginning of `bytes`.
+    fn round(&mut self, session: &mut Session, id: SessionId, bytes: &[u8], now_ms: u64) -> Round {
+        let mut round = Round { consumed: 0, every: None, need: 0 };
+        // Out of the session, so that arguments can borrow it while the session changes.
+        let mut parser = std::mem::take(&mut session.parser);
+        session.partial = false;
+        session.replies.lend(&mut self.buffers);
+        while session.may_run() && round.consumed < bytes.len() {
+            let rest = &bytes[round.consumed..];
+            match parser.next(rest, &ParseLimits::new(session.client.authenticated)) {
+                Ok(Parsed::Command { consumed }) => {
+                    match self.run(session, id, parser.args(rest), now_ms) {
+                        Flow::Next => {}
+                        Flow::Wait => break,
+                        Flow::End => session.close(),
+                        Flow::Every(solo) => round.every = Some(solo),
+                    }
+                    round.consumed += consumed;
+                    if round.every.is_some() {
+                        session.exclusive = true;
+                    }
+                }
+                Ok(Parsed::Empty { consumed }) => round.consumed += consumed,
+                Ok(Parsed::Incomplete { need }) => {
+                    session.partial = true;
+                    round.need = need;
+                    break;
+                }
+                Err(error) => self.refuse(session, error),
+            }
+        }
+        session.parser = parser;
+        round
+    }
+
+    /// Says what is wrong with the bytes and ends the session.
+    fn refuse(&mut self, session: &mut Session, error: ProtocolError) {
+        self.stats.protocol_errors += 1;
+        let proto = session.client.proto;
+        session.replies.append(|out| Writer::new(out, proto).protocol_error(error));
+        session.close();
+    }
+
+    /// Runs one command, or sends it where it runs.
+    #[inline]
+    fn run(&mut self, session: &mut Session, id: SessionId, args: Args<'_>, now_ms: u64) -> Flow {
+        let (command, args) = match self.find_command(args) {
+            Ok(found) => found,
+            Err(error) => return self.answer_error(session, error),
+        };
+        let row = command.row();
+        if !session.client.authenticated && !row.is(flag::NO_AUTH) {
+            return self.answer_error(session, Error::NoAuth);
+        }
+        if row.is(flag::BARRIER) && session.replies.is_holding() {
+            return Flow::Wait;
+        }
+        self.stats.commands += 1;
+        session.client.last_command = row.name;
+        let muted = match session.client.reply_mode {
+            ReplyMode::On => false,
+            ReplyMode::SkipNext => {
+                session.client.reply_mode = ReplyMode::Skip;
+                false
+            }
+            ReplyMode::Off | ReplyMode::Skip => true,
+        };
+        let flow = self.dispatch(session, id, command, args, muted, now_ms);
+        if muted && session.client.reply_mode == ReplyMode::Skip {
+            session.client.reply_mode = ReplyMode::On;
+        }
+        flow
+    }
+
+    /// The row of a command line, and the arguments its handler gets.
+    #[inline]
+    fn find_command<'a>(&self, args: Args<'a>) -> Result<(CommandId, Args<'a>), Error> {
+        let name = args.at(0);
+        let mut id = self.lookup.find(name).ok_or_else(|| unknown_command(args))?;
+        let mut words = 1;
+        let container = id.row();
+        if container.is_container()
+            && let Some(sub) = args.get(1)
+            && let Some(sub_id) = self.lookup.find_sub(container.name, sub)
+        {
+            id = sub_id;
+            words = 2;
+        }
+        let row = id.row();
+        if row.name.contains('|') && words == 1 {
+            // Nobody names a subcommand by its table name.
+            return Err(unknown_command(args));
+        }
+        if !row.takes(args.len()) {
+            return Err(Error::Arity(row.name.to_owned()));
+        }
+        if let (Handler::Container, Some(sub)) = (row.handler, args.get(1)) {
+            let sub = String::from_utf8_lossy(&sub[..sub.len().min(128)]).into_owned();
+            return Err(Error::UnknownSubcommand(sub, upper_name(row.name)));
+        }
+        Ok((id, args.tail(words)))
+    }
+
+    /// Answers with an error.
+    pub(super) fn answer_error(&mut self, session: &mut Session, error: Error) -> Flow {
+        self.stats.errors += 1;
+        let proto = session.client.proto;
+        session.replies.append(|out| connection::error(&mut Writer::new(out, proto), error));
+        Flow::Next
+    }
+
+    /// A wrong auth key: its reply is kept back for a while, longer with each failure; in the end the session is.
+    pub(super) fn delay(&mut self, session: &mut Session, now_ms: u64) {
+        self.stats.auth_failures += 1;
+        let delay_ms = self.penalty.on_failure(session.client.auth_failures, now_ms);
+        if delay_ms > 0 {
+            session.delayed_until_ms = Some(now_ms.saturating_add(delay_ms));
+        }
+        if session.client.auth_failures >= AUTH_FAILURES_MAX {
+            session.close();
+        }
+        self.notice(Notice::AuthFailed(session.client.addr.clone()));
+    }
+
+    /// Ends the delays whose time is over.
+    pub(super) fn end_delays(&mut self, now_ms: u64) {
+        if !self.penalty.is_due(now_ms) {
+            return;
+        }
+        for id in self.sessions.ids() {
+            if let Some(session) = self.sessions.get_mut(id)
+                && session.delayed_until_ms.is_some_and(|until_ms| until_ms <= now_ms)
+            {
+                session.delayed_until_ms = None;
+                self.run_input(id, now_ms);
+            }
+        }
+    }
+
+    /// Looks at some of the sessions: who has been idle or stuck for too long is cut off.
+    pub(super) fn check_sessions(&mut self, now_ms: u64) {
+        let places = self.sessions.places();
+        for _ in 0..places.min(TICK_SESSIONS_MAX) {
+            self.checked_session = (self.checked_session + 1) % places;
+            let Some(id) = self.sessions.at(self.checked_session) else { continue };
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            let still_ms = now_ms.saturating_sub(session.progress_ms);
+            let stuck = session.partial || !session.replies.unsent().is_empty();
+            let idle_ms = self.settings.idle_timeout_s.saturating_mul(1000);
+            let why = if stuck && still_ms >= CLIENT_STALL_MS_MAX {
+                "it neither read its replies nor finished its request"
+            } else if idle_ms > 0 && still_ms >= idle_ms && !session.replies.is_holding() {
+                "it was idle"
+            } else {
+                continue;
+            };
+            self.stats.cut_offs += 1;
+            let text =
+                format!("client id={} addr={} closed: {why} for {still_ms} ms", session.client.id, session.client.addr);
+            session.close();
+            session.replies.take_buffer();
+            self.notice(Notice::CutOff(text));
+            self.settle(id);
+        }
+    }
+}
+
+/// Redis's containers by the name its error texts use.
+fn upper_name(name: &str) -> &'static str {
+    match name {
+        "client" => "CLIENT",
+        "config" => "CONFIG",
+        _ => "COMMAND",
+    }
+}
+
+/// Quotes name and arguments as Redis does: 128 bytes of the name, and of the arguments as many as fit in 128.
+fn unknown_command(args: Args<'_>) -> Error {
+    let cut = |bytes: &[u8], max: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned();
+    let mut quoted = format!("'{}', with args beginning with: ", cut(args.at(0), 128));
+    let mut left = 128usize;
+    for arg in args.tail(1).iter() {
+        if left == 0 {
+            break;
+        }
+        let piece = format!("'{}' ", cut(arg, left));
+        left = left.saturating_sub(piece.len());
+        quoted.push_str(&piece);
+    }
+    Error::UnknownCommand(quoted)
+}

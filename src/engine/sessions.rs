@@ -1,0 +1,108 @@
+//! Sessions: the table of one core's sessions. Core: theirs. Cost: a box a session, a slot of 24 bytes besides.
+//!
+//! An id holds a generation, so that a reply for a session that has gone does not find its successor.
+
+use super::session::Session;
+
+/// Names a session of this core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionId {
+    /// Place in the table; small, reused.
+    pub index: u32,
+    /// How often the place was used before.
+    pub generation: u32,
+}
+
+impl SessionId {
+    /// Both halves as one number, for the kernel to keep.
+    pub fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// Back from `to_bits`.
+    pub fn from_bits(bits: u64) -> SessionId {
+        SessionId { index: (bits & u64::from(u32::MAX)) as u32, generation: (bits >> 32) as u32 }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Cell {
+    generation: u32,
+    session: Option<Box<Session>>,
+}
+
+/// The sessions of one core.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    cells: Vec<Cell>,
+    free: Vec<u32>,
+    len: usize,
+}
+
+impl Sessions {
+    pub(super) fn insert(&mut self, session: Session) -> SessionId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.cells.push(Cell::default());
+            (self.cells.len() - 1) as u32
+        });
+        let cell = &mut self.cells[index as usize];
+        debug_assert!(cell.session.is_none());
+        cell.session = Some(Box::new(session));
+        self.len += 1;
+        SessionId { index, generation: cell.generation }
+    }
+
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<Box<Session>> {
+        let session = self.check_out(id)?;
+        let cell = &mut self.cells[id.index as usize];
+        cell.generation = cell.generation.wrapping_add(1);
+        self.free.push(id.index);
+        self.len -= 1;
+        Some(session)
+    }
+
+    /// Takes a session out for one round; `check_in` brings it back before anything else happens.
+    #[inline]
+    pub(super) fn check_out(&mut self, id: SessionId) -> Option<Box<Session>> {
+        let cell = self.cells.get_mut(id.index as usize)?;
+        if cell.generation == id.generation { cell.session.take() } else { None }
+    }
+
+    #[inline]
+    pub(super) fn check_in(&mut self, id: SessionId, session: Box<Session>) {
+        let cell = &mut self.cells[id.index as usize];
+        debug_assert!(cell.generation == id.generation && cell.session.is_none());
+        cell.session = Some(session);
+    }
+
+    pub(super) fn get(&self, id: SessionId) -> Option<&Session> {
+        let cell = self.cells.get(id.index as usize)?;
+        if cell.generation == id.generation { cell.session.as_deref() } else { None }
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        let cell = self.cells.get_mut(id.index as usize)?;
+        if cell.generation == id.generation { cell.session.as_deref_mut() } else { None }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Places in the table, for walks in slices.
+    pub(super) fn places(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// The session at a place.
+    pub(super) fn at(&self, index: usize) -> Option<SessionId> {
+        let cell = self.cells.get(index)?;
+        cell.session.as_ref().map(|_| SessionId { index: index as u32, generation: cell.generation })
+    }
+
+    /// All ids.
+    pub(super) fn ids(&self) -> Vec<SessionId> {
+        (0..self.cells.len()).filter_map(|index| self.at(index)).collect()
+    }
+}

@@ -1,0 +1,342 @@
+//! Limits: every number of the project, with its unit, its reason, and what happens at it. Nothing else is here.
+//!
+//! Relations between limits are asserted at compile time, next to the limits.
+
+// ---- resp: requests ----
+
+/// Bytes of one argument of a request: 512 MiB, Redis's `proto-max-bulk-len`. Past it: "invalid bulk length", closed.
+pub const BULK_BYTES_MAX: u32 = 512 * 1024 * 1024;
+
+/// Arguments of one request: 2^20, what Redis took before 7.0 (now 2^31), and 8 MiB of spans at most.
+/// Past it: "invalid multibulk length", closed.
+pub const COMMAND_ARGS_MAX: u32 = 1024 * 1024;
+
+/// Bytes of one request, framing included: 1 GiB, Redis's `client-query-buffer-limit`; spans are u32.
+/// Past it, as soon as it is announced: "too big command", closed.
+pub const COMMAND_BYTES_MAX: u32 = 1024 * 1024 * 1024;
+
+/// Bytes of one inline request, or of a count or length line, before its line end: 64 KiB, Redis's
+/// `PROTO_INLINE_MAX_SIZE`. Past it: "too big inline request" (or the like), closed.
+pub const INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Arguments of a request before authentication: 10, as Redis; room for `HELLO 3 AUTH user key SETNAME name`.
+/// Past it: "unauthenticated multibulk length", closed.
+pub const UNAUTHENTICATED_ARGS_MAX: u32 = 10;
+
+/// Bytes of one argument before authentication: 16 KiB, as Redis. Past it: "unauthenticated bulk length", closed.
+pub const UNAUTHENTICATED_BULK_BYTES_MAX: u32 = 16 * 1024;
+
+/// Spans (8 bytes each) a parser keeps from one request to the next: 1024, 8 KiB a connection, enough for an MSET of
+/// 500 keys without allocating. A larger list is given back when the next request begins.
+pub const PARSER_SPANS_KEPT_MAX: usize = 1024;
+
+/// Bytes of inline text a parser keeps from one request to the next: 1 KiB, a long line for a human.
+/// More is given back when the next request begins.
+pub const PARSER_SCRATCH_BYTES_KEPT_MAX: usize = 1024;
+
+const _: () = assert!(BULK_BYTES_MAX < COMMAND_BYTES_MAX, "a request must have room for its largest argument");
+const _: () = assert!(UNAUTHENTICATED_BULK_BYTES_MAX <= BULK_BYTES_MAX);
+const _: () = assert!(UNAUTHENTICATED_ARGS_MAX <= COMMAND_ARGS_MAX);
+const _: () = assert!(PARSER_SCRATCH_BYTES_KEPT_MAX <= INLINE_BYTES_MAX);
+
+// ---- resp: replies, as a client reads them ----
+
+/// Bytes of one string in a reply: the largest value, and the four bytes `txt:` of a verbatim string.
+/// Past it: the reply is not understood, `ReplyError::TooLong`.
+pub const REPLY_BULK_BYTES_MAX: usize = BULK_BYTES_MAX as usize + 4;
+
+/// Bytes of one line of a reply (a simple string, an error, a number or a length) before its line end: 64 KiB.
+/// Errors quote at most a few hundred bytes. Past it: `ReplyError::TooLong`.
+pub const REPLY_LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Elements of one aggregate in a reply: 2^31 - 1, as Redis; a KEYS may have as many. Nothing is allocated
+/// before they are there. Past it: `ReplyError::TooLong`.
+pub const REPLY_ITEMS_MAX: i64 = i32::MAX as i64;
+
+/// Aggregates inside aggregates in a reply: 32; Redis's deepest (COMMAND DOCS) has fewer than ten. Bounds the stack.
+/// Past it: `ReplyError::TooDeep`.
+pub const REPLY_DEPTH_MAX: usize = 32;
+
+// ---- shard ----
+
+/// Bytes of the longest key. The length shares a word with 8 flag bits in a slab entry, so 24 bits are left.
+/// Past it: `Shard::insert` answers `Full` (the command layer should refuse such a key earlier, with its own text).
+pub const KEY_BYTES_MAX: usize = (1 << 24) - 1;
+
+/// Bytes of the longest value: Redis's own string limit, so that a client meets no other one here.
+/// Past it: `Shard::insert` answers `Full` (the parser refuses such a bulk string earlier).
+pub const VALUE_BYTES_MAX: usize = 512 << 20;
+
+/// Entries of one slab page (24 bytes each, so 48 KiB): large enough that the page list of 20M items stays in
+/// the L2 cache, small enough that a new page costs one insert some 10 µs, and that mimalloc packs pages tightly
+/// even with huge pages (at 4096 entries: 2 bytes per item more at 1M items). At its end: another is allocated.
+pub const SLAB_PAGE_ENTRIES: usize = 2048;
+
+/// Entries one shard can address: a `u32` each, the last one meaning "none".
+/// At the limit: a new key is refused with `Full`; overwriting goes on.
+pub const SLAB_ENTRIES_MAX: u32 = u32::MAX;
+
+/// Bytes of key and value from which an item always carries its timer word, so that EXPIRE never copies it.
+/// Below it the first EXPIRE of an item reallocates at most this many bytes; above it the word is under 0.1 %.
+pub const TIMER_WORD_ITEM_BYTES: usize = 4096;
+
+/// Buckets of a full-grown index segment: 10 KiB of table, and at most 1792 keys rehashed by one insert (some
+/// 50 µs with cold caches). At 7/8 full: that one segment splits.
+pub const SEGMENT_BUCKETS_MAX: usize = 2048;
+
+/// Entries a segment can hold before its table is full: hashbrown's 7/8 of the buckets.
+pub const SEGMENT_ENTRIES_MAX: usize = SEGMENT_BUCKETS_MAX / 8 * 7;
+
+/// Entries from which a full table is split rather than cleaned of the marks that removals leave in it: with
+/// fewer than a sixth of such marks, cleaning would soon be due again.
+pub const SEGMENT_SPLIT_ENTRIES_MIN: usize = 1500;
+
+/// Directory cells of an empty index: a power of two, 32 bytes. Grows by doubling (a copy of 4 bytes a cell).
+pub const DIRECTORY_CELLS_MIN: usize = 8;
+
+/// Directory cells a segment must cover to be split two to three; with fewer the directory doubles first.
+pub const SPLIT_CELLS_MIN: u32 = 5;
+
+/// Directory cells per segment, on average, beyond which the directory no longer doubles (usual: 4 to 16). Only
+/// a broken hash gets here. At the limit: the crowded segment's table grows past `SEGMENT_BUCKETS_MAX` instead.
+pub const DIRECTORY_CELLS_PER_SEGMENT_MAX: usize = 64;
+
+/// Bits of a deadline that one level of the timing wheel resolves: 64 slots, one machine word of occupancy.
+pub const WHEEL_SLOT_BITS: u32 = 6;
+
+/// Levels of the timing wheel: at one millisecond a tick, enough for every `u64`, so no deadline is clamped.
+pub const WHEEL_LEVELS: usize = 11;
+
+/// Nodes of one page of the timing wheel (24 bytes each, so 24 KiB): only shards with TTLs pay for it.
+/// At its end: another page is allocated.
+pub const WHEEL_PAGE_NODES: usize = 1024;
+
+/// Items one insert may evict: keeps an insert under some 50 µs when the budget shrank or a large value came.
+/// At the limit: the insert succeeds, and what is still over the budget is a debt that `Shard::work` pays off.
+pub const EVICTIONS_PER_INSERT_MAX: u32 = 128;
+
+/// Steps of the timing wheel an insert may take to make room under `Eviction::None` before it is refused.
+/// At the limit: `Full`, although expired items may remain; `Shard::work` removes them.
+pub const EXPIRY_STEPS_PER_INSERT_MAX: u32 = 128;
+
+/// Random positions `Shard::random_key` probes. At the limit: it takes a key from an end of the recency list.
+pub const RANDOM_KEY_PROBES_MAX: u32 = 32;
+
+/// Items of the recency list `Shard::random_key` looks at. At the limit: no key, if all of them were expired.
+pub const RANDOM_KEY_WALK_MAX: u32 = 64;
+
+/// Bytes of a freed item that count as one more step of `Shard::work`: returning memory to the kernel costs by
+/// the page, and 16 pages take about as long as freeing one small item with cold caches.
+pub const FREE_STEP_BYTES: usize = 64 << 10;
+
+/// Bytes the account charges each item for its place in the index: tables at 5 bytes a bucket, from 1/3 to 7/8
+/// full, plus the allocator's rounding of them. Measured over a million items.
+pub const ITEM_INDEX_BYTES: u64 = 9;
+
+/// Bytes the account charges each item for its slab entry; `shard/entry.rs` asserts that it is the real size.
+pub const ITEM_ENTRY_BYTES: u64 = 24;
+
+/// Bytes the account charges an item with a TTL for its wheel node; `shard/wheel.rs` asserts the real size.
+pub const ITEM_TIMER_BYTES: u64 = 24;
+
+/// Bytes from which the account takes allocations to be rounded to whole memory pages, not to size classes:
+/// beyond it allocators may reserve more, but pages never written cost nothing.
+pub const ALLOCATION_PAGED_BYTES: usize = 16 << 10;
+
+const _: () = assert!(SLAB_PAGE_ENTRIES.is_power_of_two());
+const _: () = assert!(WHEEL_PAGE_NODES.is_power_of_two());
+const _: () = assert!(DIRECTORY_CELLS_MIN.is_power_of_two());
+const _: () = assert!(DIRECTORY_CELLS_MIN >= SPLIT_CELLS_MIN as usize);
+const _: () = assert!(SEGMENT_SPLIT_ENTRIES_MIN < SEGMENT_ENTRIES_MAX);
+const _: () = assert!(WHEEL_LEVELS as u32 * WHEEL_SLOT_BITS >= u64::BITS);
+const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX + 4 < isize::MAX as usize);
+const _: () = assert!(VALUE_BYTES_MAX <= u32::MAX as usize);
+
+// ---- command line and host checks -------------------------------------------------------------
+
+/// TCP port when `--port` is absent: not Redis's, so that both run on one machine. 0 lets the kernel
+/// pick.
+pub const PORT_DEFAULT: u16 = 5116;
+
+/// Items the whole server keeps when neither `--max-size` nor `--max-memory` is given: a first run
+/// on a laptop can't fill its memory. At it: the least recently used item goes, or, with
+/// `--eviction none`, writes fail.
+pub const ITEMS_MAX_DEFAULT: u64 = 1000;
+
+/// Clients connected at once when `--maxclients` is absent, as in Redis. Past it a connection gets
+/// Redis's error text and is closed. Lowered at start, with a warning, where the descriptor limit
+/// is smaller.
+pub const MAXCLIENTS_DEFAULT: u32 = 10_000;
+
+/// Seconds a client may be idle before it is closed when `--timeout` is absent. 0 is never, as in
+/// Redis.
+pub const IDLE_TIMEOUT_S_DEFAULT: u64 = 0;
+
+/// Largest `--timeout`, seconds (136 years): in milliseconds it still adds to any clock reading
+/// without overflow. Past it: a usage error.
+pub const IDLE_TIMEOUT_S_MAX: u64 = u32::MAX as u64;
+
+/// Microseconds a core polls before it parks when `--spin-us` is absent. 0: an idle server takes no
+/// CPU.
+pub const SPIN_US_DEFAULT: u64 = 0;
+
+/// Largest `--spin-us`, microseconds (one second). Longer is a busy loop under another name. Past
+/// it: a usage error.
+pub const SPIN_US_MAX: u64 = 1_000_000;
+
+/// CPUs the affinity mask can name: the largest `NR_CPUS` Linux is built with. A higher number in
+/// `--cpus` is a usage error, so that `0-99999999999` is refused before it is listed.
+pub const CPUS_MAX: usize = 8192;
+
+/// Bytes of an auth key, as in Redis. Every compare costs this much, whatever the key. Longer:
+/// refuse to start.
+pub const AUTHKEY_BYTES_MAX: usize = 512;
+
+/// Bytes of a Unix socket's path: `sun_path` has 108 and the last is NUL. Longer: refuse to start.
+pub const UNIX_PATH_BYTES_MAX: usize = 107;
+
+/// Log lines that wait for the log's thread; a core never waits for the log. 8192 lines of 100
+/// bytes are under 1 MiB. When full: further lines are dropped, counted, and the count is logged
+/// once there is room.
+pub const LOG_QUEUE_LINES_MAX: usize = 8192;
+
+/// Oldest kernel whose io_uring has what glommio asks for. Older: refuse to start.
+pub const KERNEL_MIN: (u32, u32) = (5, 8);
+
+/// io_uring instances glommio creates per core: main, latency and poll.
+pub const RINGS_PER_CORE: u64 = 3;
+
+/// Submission entries of each ring, glommio's default. When full, glommio submits and goes on.
+pub const RING_DEPTH: u64 = 128;
+
+/// Bytes of glommio's `io_memory` per core, its smallest. We read and write sockets and buffered
+/// files, which do not use it; each of a core's rings registers it and so charges it to
+/// RLIMIT_MEMLOCK.
+pub const IO_MEMORY_BYTES: u64 = 64 * 1024;
+
+/// Bytes of soft RLIMIT_MEMLOCK below which glommio refuses to build an executor, whoever runs it.
+pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
+
+/// Descriptors of the process that no client gets, as in Redis: standard streams, log file,
+/// signals, snapshots.
+pub const FDS_RESERVED: u64 = 32;
+
+/// Descriptors of one core that no client gets: its rings, eventfds, listeners (TCP, Unix, core
+/// port), epoll, and as many again to spare.
+pub const FDS_PER_CORE: u64 = 16;
+
+const _: () = assert!(FDS_PER_CORE >= 2 * (RINGS_PER_CORE + 5), "rings, two eventfds, three listeners, twice over");
+const _: () = assert!(IO_MEMORY_BYTES >= 64 * 1024, "glommio raises less to 64 KiB");
+const _: () =
+    assert!(RINGS_PER_CORE * IO_MEMORY_BYTES <= MEMLOCK_BYTES_MIN, "one core fits what glommio demands anyway");
+const _: () = assert!(MAXCLIENTS_DEFAULT > 0, "a server without clients serves no one");
+const _: () = assert!(IDLE_TIMEOUT_S_MAX < u64::MAX / 1000, "seconds become milliseconds without overflow");
+
+// ---- command ----
+
+/// Entries one SCAN walks when it gives no COUNT: Redis's 10.
+pub const SCAN_COUNT_DEFAULT: u32 = 10;
+
+/// Entries one SCAN walks at most, whatever its COUNT: some 200 µs with cold caches. Past it: the client gets the
+/// cursor earlier, as SCAN allows.
+pub const SCAN_STEPS_MAX: u32 = 2000;
+
+// ---- engine ----
+
+/// Slots of the key space: Redis Cluster's.
+pub const SLOTS: u16 = 16384;
+
+/// Cores of one process: CPUs beyond a thousand would make batches to every peer the main work.
+pub const CORES_MAX: usize = 1024;
+
+/// Bytes of replies one session may have unsent before no further command of it runs: keeps a deep pipeline busy,
+/// and ten thousand stalled clients in some 10 GiB at the very worst. At it: its socket is not read until the replies
+/// have left; after `CLIENT_STALL_MS_MAX` without progress it is cut off and counted. One reply may pass it alone.
+pub const SESSION_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Commands of one session that may wait for other cores. At it: its socket is not read until all have come back.
+pub const SESSION_HELD_MAX: usize = 1024;
+
+/// Bytes of replies that may wait behind commands at other cores. At it: as `SESSION_HELD_MAX`.
+pub const SESSION_HELD_BYTES_MAX: usize = SESSION_OUTPUT_BYTES_MAX;
+
+/// Bytes of finished replies that are sent although later ones of the round still wait for another core. Below it one
+/// send carries the whole round.
+pub const SESSION_EARLY_SEND_BYTES: usize = 16 * 1024;
+
+/// Milliseconds a client may leave replies unread, or a request half sent, without any progress. Longer than any
+/// retransmission that succeeds; at it the client is cut off, counted and logged.
+pub const CLIENT_STALL_MS_MAX: u64 = 60_000;
+
+/// Bytes reserved at once for an announced argument, whatever its announced length: memory follows what has arrived.
+pub const INPUT_RESERVE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of an input or output buffer that is kept for reuse. Larger ones are given back to the allocator.
+pub const BUFFER_KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// Buffers a core keeps for reuse. Beyond it they are freed.
+pub const BUFFERS_KEPT_MAX: usize = 256;
+
+/// Bytes of commands in one batch from which it is sealed before the turn ends, so that a flood of large values does
+/// not wait as one.
+pub const BATCH_BYTES_SEAL: usize = 256 * 1024;
+
+/// Batches a channel between two cores holds. A turn makes one or two per peer, so it fills only when the peer is
+/// hundreds of turns behind; then batches wait in the sender's outbox, bounded by what its sessions may have waiting.
+pub const CHANNEL_BATCHES: usize = 512;
+
+/// Steps of sliced work (expiry, eviction debt, freeing, KEYS) between two looks at the clock: some 20 µs.
+pub const SLICE_STEPS: u32 = 128;
+
+/// Microseconds of sliced work in one turn: a client notices no more than that of a mass expiry or a FLUSHALL.
+pub const SLICE_US: u64 = 200;
+
+/// Milliseconds between ticks: expiry in the background, budget exchange, stalled clients.
+pub const TICK_MS: u64 = 10;
+
+/// Sessions one tick looks at for idleness and stalls: ten thousand are through in some three seconds.
+pub const TICK_SESSIONS_MAX: usize = 32;
+
+/// Milliseconds by which the first wrong auth key delays its refusal; doubled by each further failure on this core.
+pub const AUTH_DELAY_MS_FIRST: u64 = 20;
+
+/// Milliseconds of that delay at most: 5 guesses a second and connection are slow enough for any decent key.
+pub const AUTH_DELAY_MS_MAX: u64 = 2_000;
+
+/// Failures of one session that are answered at once: people mistype.
+pub const AUTH_FAILURES_FREE: u32 = 2;
+
+/// Failed authentications of one session after which it is closed.
+pub const AUTH_FAILURES_MAX: u32 = 16;
+
+// ---- runtime ----
+
+/// Bytes of one socket read: some 400 small SETs, so that a turn over one deep pipeline stays far below a
+/// millisecond; one buffer a core, whatever the number of connections.
+pub const READ_BUFFER_BYTES: usize = 32 * 1024;
+
+/// Ready sockets one turn handles. More wait for the next turn, after batches and ticks have had theirs.
+pub const TURN_EVENTS_MAX: usize = 128;
+
+/// Connections one turn accepts: a flood of connections does not starve those that are there.
+pub const TURN_ACCEPTS_MAX: usize = 64;
+
+/// Backlog of a listening socket, entries; the kernel lowers it to `net.core.somaxconn`.
+pub const LISTEN_BACKLOG: i32 = 4096;
+
+/// Milliseconds without accepting after the process ran out of descriptors.
+pub const ACCEPT_PAUSE_MS: u64 = 50;
+
+/// Milliseconds after SIGTERM in which commands that were read are finished and replies sent. At it: what is left
+/// is cut off, and the server still exits with 0.
+pub const DRAIN_MS_MAX: u64 = 5_000;
+
+/// Milliseconds between readings of the process's resident memory.
+pub const RSS_INTERVAL_MS: u64 = 1_000;
+
+const _: () = assert!(SESSION_EARLY_SEND_BYTES <= SESSION_OUTPUT_BYTES_MAX);
+const _: () = assert!(READ_BUFFER_BYTES <= BUFFER_KEPT_BYTES_MAX, "a round's leftover fits a kept buffer");
+const _: () = assert!(AUTH_DELAY_MS_FIRST <= AUTH_DELAY_MS_MAX);
+const _: () = assert!(AUTH_FAILURES_FREE < AUTH_FAILURES_MAX);
+const _: () = assert!(CORES_MAX <= SLOTS as usize, "every core owns a slot");
+const _: () = assert!(TICK_MS < CLIENT_STALL_MS_MAX);

@@ -1,0 +1,62 @@
+//! Clock: the only one. Core: each its own. Cost: a vDSO call a reading, two or three a turn.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// One core's clock: unix time, which the engine is told, and monotonic time, which measures.
+#[derive(Debug)]
+pub(super) struct Clock {
+    started: Instant,
+}
+
+impl Clock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub(super) fn new() -> Clock {
+        Clock { started: Instant::now() }
+    }
+
+    /// Unix time.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn unix(&self) -> Duration {
+        // A clock before 1970 is as wrong as any; deadlines then count from 1970.
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
+    /// Unix time in milliseconds.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.unix().as_millis() as u64
+    }
+
+    /// Unix time in milliseconds, and the microseconds within.
+    pub(super) fn now(&self) -> (u64, u32) {
+        let unix = self.unix();
+        (unix.as_millis() as u64, unix.subsec_micros() % 1000)
+    }
+
+    /// Time since this clock was made; never goes back.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub(super) fn elapsed(&self) -> Duration {
+        Instant::now().duration_since(self.started)
+    }
+}
+
+/// Numbers nobody outside can guess.
+pub(super) struct Seeds {
+    random: RandomState,
+    drawn: u64,
+}
+
+/// Seeds from the randomness that the standard library asks the kernel for.
+pub(super) fn random_seeds() -> Seeds {
+    Seeds { random: RandomState::new(), drawn: 0 }
+}
+
+impl Seeds {
+    /// Another number: SipHash of a counter under a random key.
+    pub(super) fn next_u64(&mut self) -> u64 {
+        self.drawn += 1;
+        let mut hasher = self.random.build_hasher();
+        hasher.write_u64(self.drawn);
+        hasher.finish()
+    }
+}

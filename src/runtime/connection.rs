@@ -1,0 +1,106 @@
+//! Connection: one client's socket: a read is one round, what the round said is sent at once. Core: its home.
+//!
+//! Never: blocks, buffers anything itself (the engine does, within its limits), reads while the engine does not want
+//! to. Cost: one recv and one send a round.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use super::poller::{Interest, Poller};
+use crate::engine::{Engine, SessionId};
+
+/// A client's socket.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: OwnedFd,
+    id: SessionId,
+    /// What the poller waits for.
+    interest: Interest,
+    /// The kernel takes no more until the client reads.
+    blocked: bool,
+}
+
+/// What became of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It goes on.
+    Open,
+    /// The client is gone, or everything was said: to be dropped.
+    Over,
+}
+
+impl Connection {
+    /// Takes over an accepted socket.
+    pub(super) fn new(socket: OwnedFd, id: SessionId, poller: &Poller) -> io::Result<Connection> {
+        poller.add(&socket, id.to_bits(), Interest::READ)?;
+        Ok(Connection { socket, id, interest: Interest::READ, blocked: false })
+    }
+
+    /// One read, one round.
+    #[inline]
+    pub(super) fn on_readable(&mut self, engine: &mut Engine, buffer: &mut [u8], now_ms: u64) -> Outcome {
+        match recv(&self.socket, &mut *buffer, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => {
+                engine.on_eof(self.id);
+                Outcome::Open
+            }
+            Ok((len, _)) => {
+                engine.on_bytes(self.id, &buffer[..len], now_ms);
+                Outcome::Open
+            }
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Outcome::Open,
+            Err(_gone) => Outcome::Over,
+        }
+    }
+
+    /// The kernel takes more again.
+    pub(super) fn on_writable(&mut self) {
+        self.blocked = false;
+    }
+
+    /// Sends what the engine has to say, and closes when it has said everything.
+    #[inline]
+    pub(super) fn flush(&mut self, engine: &mut Engine, now_ms: u64) -> Outcome {
+        let unsent = engine.unsent(self.id);
+        if !unsent.is_empty() && !self.blocked {
+            match send(&self.socket, unsent, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(sent) => {
+                    self.blocked = sent < unsent.len();
+                    engine.on_sent(self.id, sent, now_ms);
+                }
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => self.blocked = true,
+                Err(_gone) => return Outcome::Over,
+            }
+        }
+        if engine.is_finished(self.id) { Outcome::Over } else { Outcome::Open }
+    }
+
+    /// Tells the poller what to wait for now, if that has changed.
+    #[inline]
+    pub(super) fn settle(&mut self, engine: &mut Engine, poller: &Poller) -> io::Result<()> {
+        let interest = Interest { read: engine.wants_read(self.id), write: self.blocked };
+        if interest != self.interest {
+            poller.change(&self.socket, self.id.to_bits(), interest)?;
+            self.interest = interest;
+        }
+        Ok(())
+    }
+
+    /// Whose it is.
+    pub(super) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Whether the poller waits for bytes from it.
+    pub(super) fn is_read(&self) -> bool {
+        self.interest.read
+    }
+
+    /// Out of the poller; dropping it closes the socket.
+    pub(super) fn detach(&self, poller: &Poller) {
+        // Closing takes it out as well; this is for the descriptor's duplicates, of which there are none.
+        let _ = poller.remove(self.socket.as_fd());
+    }
+}

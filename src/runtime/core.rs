@@ -1,0 +1,390 @@
+//! Core: the loop of one core. A turn takes what is ready, feeds it to the engine and carries out its effects.
+//!
+//! ```text
+//! turn:  batches from peers ─▶ ready sockets ─▶ tick if due ─▶ sliced work ─▶ sends ─▶ batches to peers
+//!        nothing was ready:  spin a while if told to, then park until a socket, a batch or a tick
+//! ```
+//! Never: awaits inside a turn, blocks, takes an unbounded turn.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use futures_lite::future;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+use tracing::{debug, info, warn};
+
+use super::Shared;
+use super::clock::Clock;
+use super::connection::{Connection, Outcome};
+use super::listener::CoreListener;
+use super::mesh::{Bell, Mesh, Ports};
+use super::poller::{Interest, Poller, Ready};
+use super::preflight::StartError;
+use crate::engine::{Engine, EngineConfig, Notice, Peer, SessionId};
+use crate::limits::{
+    ACCEPT_PAUSE_MS, DRAIN_MS_MAX, READ_BUFFER_BYTES, RSS_INTERVAL_MS, SLICE_US, TICK_MS, TURN_ACCEPTS_MAX,
+};
+
+/// What a core is started with.
+pub(super) struct CoreSetup {
+    pub(super) engine: EngineConfig,
+    pub(super) listener: CoreListener,
+    pub(super) ports: Ports,
+    /// How long to poll before parking.
+    pub(super) spin: Duration,
+    pub(super) shared: Arc<Shared>,
+    /// Told when the core accepts connections.
+    pub(super) up: mpsc::Sender<()>,
+}
+
+const TOKEN_TCP: u64 = u64::MAX;
+const TOKEN_UNIX: u64 = u64::MAX - 1;
+const TOKEN_DOORBELL: u64 = u64::MAX - 2;
+
+/// One core.
+struct Core {
+    engine: Engine,
+    poller: Poller,
+    listener: CoreListener,
+    /// By session index.
+    connections: Vec<Option<Connection>>,
+    mesh: Mesh,
+    clock: Clock,
+    shared: Arc<Shared>,
+    buffer: Box<[u8]>,
+    /// A descriptor to give up when there is no other, so that a client can be told.
+    reserve: Option<OwnedFd>,
+    /// Accepting pauses until then.
+    accept_after_ms: Option<u64>,
+    last_tick_ms: u64,
+    last_rss_ms: u64,
+    drain_until_ms: Option<u64>,
+    counted_drained: bool,
+}
+
+/// What a turn found to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Something; more may be ready.
+    Busy,
+    /// Nothing was ready.
+    Idle,
+    /// The core has ended.
+    Over,
+}
+
+/// Runs a core until the process ends.
+pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
+    let core = usize::from(setup.engine.core.0);
+    let failed = |what| move |source: io::Error| StartError::Core { core, what, source: Box::new(source) };
+    let bell = Rc::new(Bell::default());
+    let (up, spin) = (setup.up.clone(), setup.spin);
+    let mesh = Mesh::connect(setup.ports, &bell).await;
+    let mut core = Core::new(setup.engine, setup.listener, mesh, setup.shared).map_err(failed("set up its sockets"))?;
+    start_ticker(Rc::clone(&bell));
+    core.shared.shutdown.core_is_up();
+    // The one who waits is there until every core has spoken.
+    let _ = up.send(());
+    drop(up);
+    // With peers glommio spins, since only its reactor sees their batches.
+    let spin = if core.mesh.has_peers() { Duration::ZERO } else { spin };
+    let mut idle_since = None;
+    let mut ready = Vec::new();
+    loop {
+        match core.turn(&mut ready).map_err(failed("wait for its sockets"))? {
+            Turn::Over => return Ok(()),
+            Turn::Busy => {
+                idle_since = None;
+                if core.mesh.has_peers() {
+                    through_the_reactor().await;
+                }
+            }
+            Turn::Idle => {
+                if spin > Duration::ZERO {
+                    let elapsed = core.clock.elapsed();
+                    if elapsed - *idle_since.get_or_insert(elapsed) < spin {
+                        continue;
+                    }
+                }
+                core.poller.park(&bell).await.map_err(failed("park"))?;
+                idle_since = None;
+                if core.mesh.has_peers() {
+                    // The tasks that receive were woken with us; theirs first.
+                    future::yield_now().await;
+                }
+            }
+        }
+    }
+}
+
+/// Lets glommio's reactor run once, which is what brings batches: a timer that is due at once ends its turn, and a
+/// yield lets the tasks that receive go first.
+async fn through_the_reactor() {
+    glommio::timer::sleep(Duration::ZERO).await;
+    future::yield_now().await;
+}
+
+/// Rings the bell every tick, so that a parked core wakes for time's sake.
+fn start_ticker(bell: Rc<Bell>) {
+    glommio::spawn_local(async move {
+        loop {
+            glommio::timer::sleep(Duration::from_millis(TICK_MS)).await;
+            bell.ring();
+        }
+    })
+    .detach();
+}
+
+impl Core {
+    fn new(config: EngineConfig, listener: CoreListener, mesh: Mesh, shared: Arc<Shared>) -> io::Result<Core> {
+        let poller = Poller::new()?;
+        poller.add(&listener.tcp, TOKEN_TCP, Interest::READ)?;
+        if let Some(unix) = &listener.unix {
+            poller.add_exclusive(unix, TOKEN_UNIX)?;
+        }
+        if let Some(doorbell) = shared.shutdown.bell(usize::from(config.core.0)) {
+            poller.add(doorbell, TOKEN_DOORBELL, Interest::READ)?;
+        }
+        Ok(Core {
+            engine: Engine::new(config),
+            poller,
+            listener,
+            connections: Vec::new(),
+            mesh,
+            clock: Clock::new(),
+            shared,
+            buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
+            reserve: open_reserve(),
+            accept_after_ms: None,
+            last_tick_ms: 0,
+            last_rss_ms: 0,
+            drain_until_ms: None,
+            counted_drained: false,
+        })
+    }
+
+    /// One turn.
+    fn turn(&mut self, ready: &mut Vec<Ready>) -> io::Result<Turn> {
+        let began = self.clock.elapsed();
+        let (now_ms, sub_us) = self.clock.now();
+        self.engine.set_sub_us(sub_us);
+        let mut busy = false;
+        while let Some(batch) = self.mesh.receive() {
+            self.engine.on_batch(batch, now_ms);
+            busy = true;
+        }
+        self.poller.poll(ready)?;
+        busy |= !ready.is_empty();
+        for event in ready.iter() {
+            self.on_event(*event, now_ms)?;
+        }
+        if now_ms.abs_diff(self.last_tick_ms) >= TICK_MS {
+            self.tick(now_ms)?;
+        }
+        while self.engine.has_backlog() {
+            self.engine.on_slice(now_ms);
+            if self.clock.elapsed() - began >= Duration::from_micros(SLICE_US) {
+                break;
+            }
+        }
+        busy |= self.engine.has_backlog();
+        while let Some(id) = self.engine.take_ready() {
+            self.flush(id, now_ms)?;
+            busy = true;
+        }
+        self.engine.on_turn_end(if busy { (self.clock.elapsed() - began).as_nanos() as u64 } else { 0 });
+        busy |= self.mesh.send_all(&mut self.engine);
+        while let Some(notice) = self.engine.take_notice() {
+            write_notice(&notice);
+        }
+        if self.is_over(now_ms) {
+            return Ok(Turn::Over);
+        }
+        Ok(if busy { Turn::Busy } else { Turn::Idle })
+    }
+
+    fn on_event(&mut self, event: Ready, now_ms: u64) -> io::Result<()> {
+        match event.token {
+            TOKEN_TCP | TOKEN_UNIX => self.accept(event.token, now_ms),
+            TOKEN_DOORBELL => self.on_doorbell(now_ms),
+            bits => self.on_socket(event, SessionId::from_bits(bits), now_ms),
+        }
+    }
+
+    #[inline]
+    fn on_socket(&mut self, event: Ready, id: SessionId, now_ms: u64) -> io::Result<()> {
+        let Some(connection) = self.connections.get_mut(id.index as usize).and_then(Option::as_mut) else {
+            return Ok(());
+        };
+        if connection.id() != id {
+            // It was closed, and its place taken, by an earlier event of this turn.
+            return Ok(());
+        }
+        if event.writable {
+            connection.on_writable();
+        }
+        let mut outcome = Outcome::Open;
+        if event.readable && connection.is_read() {
+            outcome = connection.on_readable(&mut self.engine, &mut self.buffer, now_ms);
+        } else if event.gone {
+            outcome = Outcome::Over;
+        }
+        match outcome {
+            Outcome::Over => self.close(id),
+            Outcome::Open if event.writable => return self.flush(id, now_ms),
+            Outcome::Open => connection.settle(&mut self.engine, &self.poller)?,
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn flush(&mut self, id: SessionId, now_ms: u64) -> io::Result<()> {
+        let Some(connection) = self.connections.get_mut(id.index as usize).and_then(Option::as_mut) else {
+            return Ok(());
+        };
+        debug_assert!(connection.id() == id, "a session and its connection come and go together");
+        match connection.flush(&mut self.engine, now_ms) {
+            Outcome::Over => self.close(id),
+            Outcome::Open => connection.settle(&mut self.engine, &self.poller)?,
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, id: SessionId) {
+        if let Some(connection) = self.connections.get_mut(id.index as usize).and_then(Option::take) {
+            connection.detach(&self.poller);
+            self.engine.on_disconnect(id);
+            self.shared.leave();
+        }
+    }
+
+    fn accept(&mut self, token: u64, now_ms: u64) -> io::Result<()> {
+        for _ in 0..TURN_ACCEPTS_MAX {
+            let accepted = if token == TOKEN_TCP { self.listener.accept_tcp() } else { self.listener.accept_unix() };
+            match accepted {
+                Ok(Some((socket, peer))) => self.admit(socket, peer, now_ms)?,
+                Ok(None) => return Ok(()),
+                Err(error) => return self.on_accept_error(&error, now_ms),
+            }
+        }
+        Ok(())
+    }
+
+    fn admit(&mut self, socket: OwnedFd, mut peer: Peer, now_ms: u64) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        if !self.shared.admit(self.engine.maxclients()) {
+            self.engine.on_refused();
+            refuse(&socket);
+            return Ok(());
+        }
+        peer.fd = socket.as_raw_fd();
+        let id = self.engine.on_connect(peer, now_ms);
+        let index = id.index as usize;
+        if self.connections.len() <= index {
+            self.connections.resize_with(index + 1, || None);
+        }
+        self.connections[index] = Some(Connection::new(socket, id, &self.poller)?);
+        Ok(())
+    }
+
+    /// Out of descriptors: one client is told, by the descriptor kept for that, and accepting pauses.
+    fn on_accept_error(&mut self, error: &io::Error, now_ms: u64) -> io::Result<()> {
+        let exhausted = matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
+        warn!("cannot accept a connection: {error}; accepting pauses for {ACCEPT_PAUSE_MS} ms");
+        if exhausted {
+            self.reserve = None;
+            if let Ok(Some((socket, _))) = self.listener.accept_tcp() {
+                self.engine.on_refused();
+                refuse(&socket);
+            }
+            self.reserve = open_reserve();
+        }
+        if self.accept_after_ms.is_none() {
+            self.poller.remove(&self.listener.tcp)?;
+        }
+        self.accept_after_ms = Some(now_ms + ACCEPT_PAUSE_MS);
+        Ok(())
+    }
+
+    fn tick(&mut self, now_ms: u64) -> io::Result<()> {
+        self.last_tick_ms = now_ms;
+        self.engine.on_tick(now_ms);
+        if self.accept_after_ms.is_some_and(|after_ms| now_ms >= after_ms) && self.drain_until_ms.is_none() {
+            self.accept_after_ms = None;
+            self.poller.add(&self.listener.tcp, TOKEN_TCP, Interest::READ)?;
+        }
+        if now_ms.abs_diff(self.last_rss_ms) >= RSS_INTERVAL_MS {
+            self.last_rss_ms = now_ms;
+            self.engine.set_rss_bytes(rss_bytes().unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    /// SIGTERM: no new connections; what was read is finished.
+    fn on_doorbell(&mut self, now_ms: u64) -> io::Result<()> {
+        if self.drain_until_ms.is_some() || !self.shared.shutdown.is_asked() {
+            return Ok(());
+        }
+        self.drain_until_ms = Some(now_ms + DRAIN_MS_MAX);
+        if let Some(doorbell) = self.shared.shutdown.bell(usize::from(self.engine.core().0)) {
+            self.poller.remove(doorbell)?;
+        }
+        if self.accept_after_ms.is_none() {
+            self.poller.remove(&self.listener.tcp)?;
+        }
+        if let Some(unix) = &self.listener.unix {
+            self.poller.remove(unix)?;
+        }
+        self.engine.on_drain();
+        Ok(())
+    }
+
+    /// Whether every core has answered everything, or time is up.
+    fn is_over(&mut self, now_ms: u64) -> bool {
+        let Some(until_ms) = self.drain_until_ms else { return false };
+        let cores = self.engine.cores();
+        if !self.counted_drained && self.engine.is_idle() {
+            self.counted_drained = true;
+            self.shared.cores_drained.fetch_add(1, Ordering::SeqCst);
+        }
+        if now_ms >= until_ms {
+            info!(
+                "core {}: {} connections cut off after {DRAIN_MS_MAX} ms",
+                self.engine.core().0,
+                self.engine.session_count()
+            );
+            return true;
+        }
+        self.shared.cores_drained.load(Ordering::SeqCst) >= u32::from(cores)
+    }
+}
+
+/// Tells a client that it can't come in, and closes. It may not read; it is not waited for.
+fn refuse(socket: &OwnedFd) {
+    let text = b"-ERR max number of clients reached\r\n";
+    let _ = rustix::net::send(socket, text, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+}
+
+fn open_reserve() -> Option<OwnedFd> {
+    std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
+}
+
+/// Resident bytes of the process.
+fn rss_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+fn write_notice(notice: &Notice) {
+    match notice {
+        Notice::CutOff(text) => warn!("{text}"),
+        Notice::AuthFailed(addr) => debug!("wrong auth key from {addr}"),
+    }
+}

@@ -1,0 +1,136 @@
+//! Listeners: the sockets that accept connections. One TCP socket a core, sharing a port by SO_REUSEPORT, so that the
+//! kernel spreads connections and no core hands one over; one Unix socket for all.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::preflight::StartError;
+use crate::cli::config::ServerConfig;
+use crate::engine::Peer;
+use crate::limits::LISTEN_BACKLOG;
+
+/// The listening sockets of the process.
+pub(super) struct Listeners {
+    cores: Vec<CoreListener>,
+    address: SocketAddr,
+    path: Option<PathBuf>,
+}
+
+/// The listening sockets of one core.
+pub(super) struct CoreListener {
+    pub(super) tcp: TcpListener,
+    /// The same socket at every core.
+    pub(super) unix: Option<UnixListener>,
+    path: String,
+}
+
+impl Listeners {
+    /// Binds a TCP socket for each core, and the Unix socket if there is to be one.
+    pub(super) fn bind(config: &ServerConfig) -> Result<Listeners, StartError> {
+        let mut address = SocketAddr::new(config.host, config.port);
+        let failed = |address| move |source| StartError::listen(address, source);
+        // Sockets that share a port also share it with another server of the same user. One that does not share
+        // finds out whether anybody is there.
+        if config.port != 0 {
+            drop(tcp(address, false).map_err(failed(address))?);
+        }
+        let unix = config.unix_socket.as_deref().map(bind_unix).transpose()?;
+        let path = config.unix_socket.clone();
+        let mut cores = Vec::new();
+        for _ in &config.cpus {
+            let tcp = tcp(address, true).map_err(failed(address))?;
+            // With port 0 the first socket's port is everybody's.
+            address = tcp.local_addr().map_err(failed(address))?;
+            let unix = unix.as_ref().map(UnixListener::try_clone).transpose();
+            let unix = unix.map_err(|source| StartError::Setup { what: "share the Unix socket", source })?;
+            let path = path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+            cores.push(CoreListener { tcp, unix, path });
+        }
+        Ok(Listeners { cores, address, path })
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Where clients find us.
+    pub(super) fn describe(&self) -> String {
+        match &self.path {
+            Some(path) => format!("{} and {}", self.address, path.display()),
+            None => self.address.to_string(),
+        }
+    }
+
+    pub(super) fn into_iter(self) -> impl Iterator<Item = CoreListener> {
+        self.cores.into_iter()
+    }
+}
+
+fn tcp(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.bind(&address.into())?;
+    if shared {
+        socket.listen(LISTEN_BACKLOG)?;
+        socket.set_nonblocking(true)?;
+    }
+    Ok(socket.into())
+}
+
+/// Binds the Unix socket. A file left behind by a server that is gone is replaced; a living one is not.
+fn bind_unix(path: &Path) -> Result<UnixListener, StartError> {
+    let failed = |source| StartError::UnixSocket { path: path.to_owned(), source };
+    if UnixStream::connect(path).is_ok() {
+        return Err(failed(io::ErrorKind::AddrInUse.into()));
+    }
+    let is_socket = |meta: std::fs::Metadata| {
+        use std::os::unix::fs::FileTypeExt;
+        meta.file_type().is_socket()
+    };
+    if std::fs::symlink_metadata(path).is_ok_and(is_socket) {
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+impl CoreListener {
+    /// Accepts a TCP connection; `None` if none waits.
+    pub(super) fn accept_tcp(&self) -> io::Result<Option<(OwnedFd, Peer)>> {
+        let Some((stream, addr)) = none_if_would_block(self.tcp.accept())? else { return Ok(None) };
+        // A reply is sent whole; waiting for more to send with it only costs time. A peer that is gone already fails
+        // here, and again where it is read.
+        let _ = stream.set_nodelay(true);
+        let local_addr = stream.local_addr().map(|addr| addr.to_string()).unwrap_or_default();
+        Ok(Some((own(stream), Peer { addr: addr.to_string(), local_addr, fd: 0 })))
+    }
+
+    /// Accepts a Unix connection; `None` if none waits.
+    pub(super) fn accept_unix(&self) -> io::Result<Option<(OwnedFd, Peer)>> {
+        let Some(listener) = &self.unix else { return Ok(None) };
+        let Some((stream, _)) = none_if_would_block(listener.accept())? else { return Ok(None) };
+        let addr = format!("{}:0", self.path);
+        Ok(Some((stream.into(), Peer { addr: addr.clone(), local_addr: addr, fd: 0 })))
+    }
+}
+
+fn own(stream: TcpStream) -> OwnedFd {
+    stream.into()
+}
+
+fn none_if_would_block<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(accepted) => Ok(Some(accepted)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        // The peer gave up while it waited in the queue.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,243 @@
+//! Runtime: the shell around the engines: executors, sockets, channels, timers, signals. It alone knows glommio.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod` | start, join, the end of the process |
+//! | `core` | one core's loop: a turn takes what is ready, feeds the engine, carries out its effects |
+//! | `connection` | reading and writing of one client's socket |
+//! | `listener` | sockets that accept, and what accepting has to refuse |
+//! | `poller` | the set of sockets a core waits for, itself waited for by the ring |
+//! | `mesh` | the channels between cores |
+//! | `clock` | the only clock |
+//! | `shutdown` | SIGTERM and SIGINT, and the doorbell that wakes the cores |
+//! | `preflight`, `logging` | host checks, log |
+
+mod clock;
+mod connection;
+mod core;
+mod listener;
+pub mod logging;
+mod mesh;
+mod poller;
+pub mod preflight;
+mod shutdown;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use glommio::{ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement};
+use tracing::{error, info};
+
+use crate::cli::config::ServerConfig;
+use crate::command::settings::Settings;
+use crate::engine::route::{CoreId, Slot};
+use crate::engine::{EngineConfig, ProcessFacts};
+use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH};
+
+use self::clock::Clock;
+use self::core::CoreSetup;
+use self::listener::Listeners;
+use self::preflight::StartError;
+use self::shutdown::Shutdown;
+
+/// What all cores share. Touched when a client comes or goes and at the end, never by a command.
+struct Shared {
+    /// Clients connected to the process.
+    clients: AtomicU32,
+    /// Cores that have answered everything after SIGTERM.
+    cores_drained: AtomicU32,
+    shutdown: Shutdown,
+}
+
+/// glommio's preempt timer. Not the 1 ms one would think: in 0.9.0 an executor whose timer fires between its I/O poll
+/// and its task queues sleeps although a task is ready, until the next event (`run_task_queues` reports that nothing
+/// ran). A core has one long-lived task that slices its own work, so nothing needs to be preempted.
+const PREEMPT_TIMER: Duration = Duration::from_secs(3600);
+
+type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
+
+/// Runs the server until SIGTERM or SIGINT.
+pub fn start(config: ServerConfig) -> Result<(), StartError> {
+    end_process_on_panic();
+    let shutdown = Shutdown::new().map_err(|source| StartError::Setup { what: "create the doorbells", source })?;
+    let listeners = Listeners::bind(&config)?;
+    let port = listeners.port();
+    let addresses = listeners.describe();
+    let shared = Arc::new(Shared { clients: AtomicU32::new(0), cores_drained: AtomicU32::new(0), shutdown });
+    shared
+        .shutdown
+        .listen(Arc::clone(&shared), config.cpus.len())
+        .map_err(|source| StartError::Setup { what: "listen for signals", source })?;
+    let (up, ups) = mpsc::channel();
+    let handles = spawn_cores(&config, listeners, port, &shared, &up)?;
+    drop(up);
+    for _ in &handles {
+        // A core that can't start drops its sender, and its error is read from its handle.
+        if ups.recv().is_err() {
+            break;
+        }
+    }
+    let all_up = handles.len() == shared.shutdown.cores_up();
+    if all_up {
+        announce(&config, &addresses);
+    }
+    let result = join(handles);
+    if let Some(path) = &config.unix_socket {
+        // Gone already is as good as removed.
+        let _ = std::fs::remove_file(path);
+    }
+    info!("stopped");
+    result
+}
+
+/// Says which core is where, which bound is in force, and that clients may come.
+fn announce(config: &ServerConfig, addresses: &str) {
+    info!("{}", config.bounds_line());
+    let cores = config.cpus.len() as u16;
+    for (core, cpu) in config.cpus.iter().enumerate() {
+        let (first, last) = Slot::range(CoreId(core as u16), cores);
+        info!("core {core}: cpu {cpu}, slots {}-{}", first.0, last.0);
+    }
+    info!("ready: listening on {addresses}");
+    // Whoever started us may wait for this line; a closed stdout is no reason to stop.
+    let _ = writeln!(std::io::stdout(), "ready: listening on {addresses}");
+}
+
+fn spawn_cores(
+    config: &ServerConfig,
+    listeners: Listeners,
+    port: u16,
+    shared: &Arc<Shared>,
+    up: &mpsc::Sender<()>,
+) -> Result<Vec<CoreHandle>, StartError> {
+    let cores = config.cpus.len() as u16;
+    let mut seeds = clock::random_seeds();
+    let process = process_facts(port, seeds.next_u64());
+    let settings = settings(config, port);
+    let hash_seeds = [seeds.next_u64(), seeds.next_u64(), seeds.next_u64(), seeds.next_u64()];
+    let mut handles = Vec::new();
+    let ports = mesh::ports(cores);
+    for ((number, listener), ports) in listeners.into_iter().enumerate().zip(ports) {
+        let core = CoreId(number as u16);
+        let cpu = config.cpus[number];
+        let setup = CoreSetup {
+            engine: EngineConfig {
+                core,
+                cores,
+                cpu,
+                settings: settings.clone(),
+                auth_key: config.auth_key.clone(),
+                hash_seeds,
+                random_seed: seeds.next_u64(),
+                process: process.clone(),
+            },
+            listener,
+            ports,
+            spin: Duration::from_micros(config.spin_us),
+            shared: Arc::clone(shared),
+            up: up.clone(),
+        };
+        let spin = if cores > 1 { setup.spin } else { Duration::ZERO };
+        let handle = LocalExecutorBuilder::new(Placement::Fixed(cpu))
+            .name(&format!("core-{number}"))
+            .io_memory(IO_MEMORY_BYTES as usize)
+            .ring_depth(RING_DEPTH as usize)
+            .preempt_timer(PREEMPT_TIMER)
+            .spin_before_park(spin)
+            .spawn(move || core::run(setup));
+        match handle {
+            Ok(handle) => handles.push(handle),
+            Err(source) => {
+                // The cores that did start wait for this one; the process ends, and they with it.
+                return Err(StartError::Core { core: number, what: "create its executor", source: plain(&source) });
+            }
+        }
+    }
+    Ok(handles)
+}
+
+/// glommio's error as a text: what it carries can't travel between threads.
+fn plain(error: &GlommioError<()>) -> Box<dyn std::error::Error + Send + Sync> {
+    error.to_string().into()
+}
+
+/// Waits for every core and returns the first error.
+fn join(handles: Vec<CoreHandle>) -> Result<(), StartError> {
+    let mut result = Ok(());
+    for (core, handle) in handles.into_iter().enumerate() {
+        let ended = match handle.join() {
+            Ok(ended) => ended,
+            Err(source) => Err(StartError::Core { core, what: "run", source: plain(&source) }),
+        };
+        result = result.and(ended);
+    }
+    result
+}
+
+/// Half a keyspace is not served: a panic in one core ends the process at once, after saying so.
+fn end_process_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        error!("panic in thread {name}: {panic}");
+        // The log's own thread may not get to write any more.
+        let _ = writeln!(std::io::stderr(), "aspine: panic in thread {name}: {panic}; the process ends");
+        std::process::abort();
+    }));
+}
+
+fn process_facts(port: u16, random: u64) -> ProcessFacts {
+    let started_ms = Clock::new().now_ms();
+    let uname = rustix::system::uname();
+    let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+    ProcessFacts {
+        pid: std::process::id(),
+        run_id: format!("{random:016x}{started_ms:016x}{:08x}", std::process::id()),
+        port,
+        started_ms,
+        os: format!("{} {} {}", text(uname.sysname()), text(uname.release()), text(uname.machine())),
+        executable: std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default(),
+    }
+}
+
+fn settings(config: &ServerConfig, port: u16) -> Settings {
+    let path = config.unix_socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let fixed = [
+        ("appendonly", "no".to_owned()),
+        ("bind", config.host.to_string()),
+        ("cores", config.cpus.len().to_string()),
+        ("databases", "1".to_owned()),
+        ("port", port.to_string()),
+        ("proto-max-bulk-len", crate::limits::BULK_BYTES_MAX.to_string()),
+        ("save", String::new()),
+        ("spin-us", config.spin_us.to_string()),
+        ("unixsocket", path),
+    ];
+    Settings {
+        items_max: config.items_max,
+        bytes_max: config.bytes_max,
+        eviction: config.eviction,
+        maxclients: config.maxclients,
+        idle_timeout_s: config.idle_timeout_s,
+        fixed: fixed.to_vec(),
+    }
+}
+
+impl Shared {
+    /// Counts a client in, unless there are `max` already.
+    fn admit(&self, max: u32) -> bool {
+        if self.clients.fetch_add(1, Ordering::Relaxed) < max {
+            return true;
+        }
+        self.leave();
+        false
+    }
+
+    /// Counts a client out.
+    fn leave(&self) {
+        self.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+}

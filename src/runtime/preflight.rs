@@ -1,0 +1,228 @@
+//! Host checks: what the machine must grant before any executor is built.
+//!
+//! Owner: `cli::server`, once, on the main thread. glommio panics or exits where io_uring is denied
+//! or too old, and fails late where memlock is small; here each of these is a `StartError` that
+//! says what to change.
+//! Never: builds an executor, keeps a descriptor, needs a privilege. The only lasting effect is
+//! that the soft limits on descriptors and locked memory go up, at most to the hard ones.
+
+use std::io;
+
+pub use self::error::{IoUringCause, StartError};
+pub use self::facts::ProcessFacts;
+pub use self::io_uring::probe_io_uring;
+use self::sys::{Resource, Rlimit};
+use crate::limits::{
+    CPUS_MAX, FDS_PER_CORE, FDS_RESERVED, IO_MEMORY_BYTES, MEMLOCK_BYTES_MIN, RING_DEPTH, RINGS_PER_CORE,
+};
+
+mod error;
+mod facts;
+mod io_uring;
+mod sys;
+
+/// Runs every check for a server of `cores` cores that wants room for `maxclients`. Done when this
+/// returns: limits raised, io_uring tried. The answer says how many clients there is room for.
+pub fn check(cores: usize, maxclients: u32) -> Result<FdPlan, StartError> {
+    let facts = ProcessFacts::read();
+    // Limits first: the probe itself takes descriptors and, on some kernels, locked memory.
+    let fds = raise_nofile(cores, maxclients)?;
+    let bytes_limit = raise_memlock()?;
+    let memlock_holds = |rings_charged| {
+        let bytes_needed = memlock_bytes_needed(cores, rings_charged);
+        if bytes_limit < bytes_needed {
+            return Err(StartError::Memlock { cores, bytes_needed, bytes_limit, source: None });
+        }
+        Ok(())
+    };
+    memlock_holds(false)?;
+    probe_io_uring(&facts)?;
+    memlock_holds(rings_are_charged(&facts)?)?;
+    Ok(fds)
+}
+
+/// The CPUs this process may run on, ascending.
+pub fn cpus_allowed() -> Result<Vec<usize>, StartError> {
+    let mask = sys::affinity().map_err(|source| StartError::Affinity { source })?;
+    let bits = usize::BITS as usize;
+    Ok((0..CPUS_MAX).filter(|cpu| mask[cpu / bits] >> (cpu % bits) & 1 == 1).collect())
+}
+
+/// How the descriptors are shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FdPlan {
+    /// Clients there is room for, at most as many as were asked for.
+    pub maxclients: u32,
+    /// Descriptors of the server itself.
+    pub own: u64,
+    /// The soft limit to set.
+    pub soft: u64,
+}
+
+impl FdPlan {
+    /// `None` if not even one client has room below the hard limit. The soft limit never goes down.
+    fn new(cores: usize, maxclients: u32, limit: Rlimit) -> Option<FdPlan> {
+        let own = FDS_RESERVED + FDS_PER_CORE * cores as u64;
+        let needed = own + u64::from(maxclients);
+        let soft = needed.min(limit.hard).max(limit.soft);
+        let room = soft.checked_sub(own).filter(|room| *room > 0)?;
+        // The smaller of two, one of which is a u32.
+        let maxclients = u32::try_from(room).map_or(maxclients, |room| room.min(maxclients));
+        Some(FdPlan { maxclients, own, soft })
+    }
+
+    /// The line for the log if there is room for fewer clients than `wanted`.
+    pub fn warning(&self, wanted: u32) -> Option<String> {
+        let FdPlan { maxclients, own, soft } = self;
+        let needed = own + u64::from(wanted);
+        (*maxclients < wanted).then(|| {
+            format!(
+                "maxclients lowered from {wanted} to {maxclients}: {wanted} clients need {needed} file descriptors, \
+                 {own} of them for the server itself, and the limit is {soft}; raise it with ulimit -n, LimitNOFILE= \
+                 or docker --ulimit nofile={needed}"
+            )
+        })
+    }
+}
+
+/// Raises the soft limit on descriptors to what `cores` and `maxclients` need, as far as the hard
+/// limit allows.
+pub fn raise_nofile(cores: usize, maxclients: u32) -> Result<FdPlan, StartError> {
+    let limit = rlimit(Resource::Nofile)?;
+    let plan = FdPlan::new(cores, maxclients, limit)
+        .ok_or(StartError::FdLimit { needed: FDS_RESERVED + FDS_PER_CORE * cores as u64 + 1, limit: limit.hard })?;
+    raise_soft(Resource::Nofile, limit, plan.soft)?;
+    Ok(plan)
+}
+
+/// Raises the soft limit on locked memory to the hard one, and returns it in bytes.
+pub fn raise_memlock() -> Result<u64, StartError> {
+    let limit = rlimit(Resource::Memlock)?;
+    raise_soft(Resource::Memlock, limit, limit.hard)?;
+    Ok(limit.hard)
+}
+
+/// Whether the memory of a ring counts against RLIMIT_MEMLOCK here. That depends on the kernel
+/// (before 5.12 yes, then no, of late yes again) and on CAP_IPC_LOCK in the first user namespace,
+/// so it is tried: a ring under a limit of zero. If the ring comes to be, it was free; if not,
+/// there is nothing to undo but the limit.
+fn rings_are_charged(facts: &ProcessFacts) -> Result<bool, StartError> {
+    let limit = rlimit(Resource::Memlock)?;
+    set_rlimit(Resource::Memlock, Rlimit { soft: 0, ..limit })?;
+    let tried = io_uring::try_ring(facts);
+    set_rlimit(Resource::Memlock, limit)?;
+    match tried {
+        Ok(()) => Ok(false),
+        Err(StartError::Memlock { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Bytes of RLIMIT_MEMLOCK without which the executors of `cores` cores can't be built.
+///
+/// glommio asks every process for `MEMLOCK_BYTES_MIN`. Where rings are charged, those of all cores
+/// and the memory registered with them must fit besides, or an executor fails; where only the
+/// registered memory is charged nothing more is needed, since glommio goes on without it.
+pub fn memlock_bytes_needed(cores: usize, rings_charged: bool) -> u64 {
+    // As the kernel allocates: powers of two of whole pages.
+    let pages = |bytes: u64| bytes.next_power_of_two().max(4096);
+    let ring = |depth: u64| pages(depth * 64) + pages(320 + 2 * depth * 16 + depth * 4);
+    let per_core = RINGS_PER_CORE * (ring(RING_DEPTH) + IO_MEMORY_BYTES);
+    // The kernel frees a closed ring some time later: the two of the probe may still count.
+    let charged = cores as u64 * per_core + 2 * ring(1);
+    if rings_charged { MEMLOCK_BYTES_MIN.max(charged) } else { MEMLOCK_BYTES_MIN }
+}
+
+/// What to say when an executor of one of `cores` cores failed on io_uring with `source` although
+/// the checks passed: the limit on locked memory is one for all processes of a user, and others may
+/// have used it up.
+pub fn ring_refused(cores: usize, source: io::Error) -> StartError {
+    io_uring::refusal(cores, source, &ProcessFacts::read())
+}
+
+fn rlimit(resource: Resource) -> Result<Rlimit, StartError> {
+    sys::rlimit(resource).map_err(|source| StartError::Rlimit { name: resource.name(), source })
+}
+
+fn raise_soft(resource: Resource, limit: Rlimit, soft: u64) -> Result<(), StartError> {
+    if limit.soft >= soft {
+        return Ok(());
+    }
+    set_rlimit(resource, Rlimit { soft, ..limit })
+}
+
+fn set_rlimit(resource: Resource, limit: Rlimit) -> Result<(), StartError> {
+    sys::set_rlimit(resource, limit).map_err(|source| StartError::Rlimit { name: resource.name(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFINITE: u64 = u64::MAX;
+
+    #[test]
+    fn descriptors_are_shared_out_as_far_as_they_go() {
+        const OWN: u64 = FDS_RESERVED + 2 * FDS_PER_CORE;
+        for (name, maxclients, soft, hard, expected) in [
+            ("enough already", 100, 1024, 4096, Some((100, 1024))),
+            ("soft goes up to the need", 10_000, 1024, 1_048_576, Some((10_000, 10_000 + OWN))),
+            ("soft goes up to hard", 10_000, 1024, 4096, Some((4096 - OWN as u32, 4096))),
+            ("exact fit", 1000, 64, 1000 + OWN, Some((1000, 1000 + OWN))),
+            ("one short", 1000, 64, 999 + OWN, Some((999, 999 + OWN))),
+            ("room for one", 1000, 3, 1 + OWN, Some((1, 1 + OWN))),
+            ("room for none", 1000, 3, OWN, None),
+            ("nothing", 1000, 0, 0, None),
+            ("unlimited", u32::MAX, INFINITE, INFINITE, Some((u32::MAX, INFINITE))),
+            ("unlimited hard", u32::MAX, 1024, INFINITE, Some((u32::MAX, u64::from(u32::MAX) + OWN))),
+        ] {
+            let plan = FdPlan::new(2, maxclients, Rlimit { soft, hard });
+            assert_eq!(plan.map(|plan| (plan.maxclients, plan.soft)), expected, "{name}");
+            let warned = plan.and_then(|plan| plan.warning(maxclients)).is_some();
+            assert_eq!(warned, expected.is_some_and(|(lowered, _)| lowered < maxclients), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_warning_states_the_numbers() {
+        let plan = FdPlan::new(1, 20_000, Rlimit { soft: 1024, hard: 4096 }).unwrap();
+        let line = plan.warning(20_000).unwrap();
+        for number in ["20000", "4048", "20048", "4096"] {
+            assert!(line.contains(number), "{number} in {line}");
+        }
+        assert!(!line.contains('\n'));
+    }
+
+    #[test]
+    fn memlock_grows_with_the_cores_only_where_rings_are_charged() {
+        for (cores, rings_charged, bytes) in [
+            (1, false, MEMLOCK_BYTES_MIN),
+            (64, false, MEMLOCK_BYTES_MIN),
+            (1, true, MEMLOCK_BYTES_MIN),
+            (2, true, MEMLOCK_BYTES_MIN),
+            (3, true, (3 * 240 + 16) * 1024),
+            (64, true, (64 * 240 + 16) * 1024),
+        ] {
+            assert_eq!(memlock_bytes_needed(cores, rings_charged), bytes, "{cores} {rings_charged}");
+        }
+    }
+
+    #[test]
+    fn this_thread_runs_on_an_allowed_cpu() {
+        let cpus = cpus_allowed().unwrap();
+        assert!(!cpus.is_empty());
+        assert!(cpus.is_sorted());
+        assert!(cpus.len() >= std::thread::available_parallelism().unwrap().get(), "which knows quotas besides");
+    }
+
+    #[test]
+    fn soft_limits_only_go_up() {
+        let before = sys::rlimit(Resource::Nofile).unwrap();
+        let plan = raise_nofile(1, 16).unwrap();
+        let after = sys::rlimit(Resource::Nofile).unwrap();
+        assert!(after.soft >= before.soft);
+        assert_eq!(after.soft, plan.soft);
+        assert_eq!(after.hard, before.hard);
+        assert_eq!(raise_memlock().unwrap(), sys::rlimit(Resource::Memlock).unwrap().soft);
+    }
+}

@@ -1,0 +1,369 @@
+//! Why the server did not start: every cause with its fix, in one line of text each.
+//!
+//! Owner: the runtime's start; `cli` prints it. `Display` is `what failed: why; what to do`, never
+//! with a line break.
+//! Whose fault it is: the host's or the command line's. What follows: the process ends, nothing was
+//! served.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::limits::KERNEL_MIN;
+
+/// Why the server did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// io_uring can't be used.
+    IoUring {
+        /// Who or what refused it.
+        cause: IoUringCause,
+        /// The system call's error; `None` if the calls went well and the kernel lacks something.
+        source: Option<io::Error>,
+    },
+    /// The hard limit on locked memory is below what the executors need.
+    Memlock {
+        /// Cores they are for.
+        cores: usize,
+        /// The need.
+        bytes_needed: u64,
+        /// The limit.
+        bytes_limit: u64,
+        /// Set if the kernel refused a ring although the limit looked wide enough.
+        source: Option<io::Error>,
+    },
+    /// The hard limit on descriptors leaves none for a client.
+    FdLimit {
+        /// The least there must be.
+        needed: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A limit could not be read or raised.
+    Rlimit {
+        /// `RLIMIT_NOFILE` or `RLIMIT_MEMLOCK`.
+        name: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The affinity mask could not be read.
+    Affinity {
+        /// Why.
+        source: io::Error,
+    },
+    /// A core could not be pinned to its CPU.
+    Pin {
+        /// The core.
+        core: usize,
+        /// The CPU.
+        cpu: usize,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A core's executor, thread or channel could not be made.
+    Core {
+        /// The core.
+        core: usize,
+        /// What, as `executor`.
+        what: &'static str,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Someone listens on the port already.
+    PortInUse {
+        /// Address and port.
+        address: SocketAddr,
+        /// What the kernel said; `None` if we found out ourselves.
+        source: Option<io::Error>,
+    },
+    /// The address can't be listened on.
+    Bind {
+        /// Address and port.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The Unix socket can't be listened on.
+    UnixSocket {
+        /// Its path.
+        path: PathBuf,
+        /// Why. `AddrInUse` says that a server lives there, or that the path is something other
+        /// than a socket.
+        source: io::Error,
+    },
+    /// The log file can't be opened.
+    LogFile {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A helper of the whole process could not be set up.
+    Setup {
+        /// What, as `signal handling`.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    /// Why listening on `address` failed.
+    pub fn listen(address: SocketAddr, source: io::Error) -> StartError {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => StartError::PortInUse { address, source: Some(source) },
+            _ => StartError::Bind { address, source },
+        }
+    }
+}
+
+/// Who or what refuses io_uring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IoUringCause {
+    /// `kernel.io_uring_disabled` is 2.
+    DisabledForAll,
+    /// `kernel.io_uring_disabled` is 1, and this process is neither privileged nor in
+    /// `kernel.io_uring_group`.
+    DisabledForUnprivileged,
+    /// A seccomp filter.
+    DeniedBySeccomp,
+    /// A security module, since no filter and no sysctl is in the way.
+    DeniedByPolicy,
+    /// The kernel is older than `KERNEL_MIN`.
+    KernelTooOld {
+        /// Its release.
+        kernel: String,
+    },
+    /// The kernel was built without it.
+    NotBuilt {
+        /// Its release.
+        kernel: String,
+    },
+    /// The kernel's io_uring lacks operations.
+    OpsMissing {
+        /// Their names.
+        names: Vec<&'static str>,
+        /// The kernel's release.
+        kernel: String,
+    },
+    /// None of these; the system call's error is all there is.
+    Unknown,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::IoUring { cause, source } => fmt_io_uring(f, cause, source.as_ref()),
+            StartError::Memlock { cores, bytes_needed, bytes_limit, source } => {
+                fmt_memlock(f, *cores, *bytes_needed, *bytes_limit, source.is_some())
+            }
+            StartError::FdLimit { needed, limit } => write!(
+                f,
+                "too few file descriptors: the server and one client need {needed} and the hard limit is {limit}; raise \
+                 it with ulimit -n, LimitNOFILE= in the systemd unit or docker --ulimit nofile=65536, or run fewer cores"
+            ),
+            StartError::Rlimit { name, source } => {
+                write!(
+                    f,
+                    "cannot read or raise {name}: {source}; allow getrlimit and setrlimit (prlimit64) in the sandbox"
+                )
+            }
+            StartError::Affinity { source } => {
+                write!(f, "cannot read the CPU affinity: {source}; allow sched_getaffinity in the sandbox")
+            }
+            StartError::Pin { core, cpu, source } => write!(
+                f,
+                "cannot pin core {core} to CPU {cpu}: {source}; choose online CPUs of this process's cpuset with --cpus"
+            ),
+            StartError::Core { core, what, source } => {
+                let source = source.to_string().replace('\n', " ");
+                write!(
+                    f,
+                    "cannot start core {core}: its {what} failed: {source}; free memory and threads, or run fewer --cores"
+                )
+            }
+            StartError::PortInUse { address, .. } => {
+                let port = address.port();
+                write!(
+                    f,
+                    "cannot listen on {address}: the port is in use; stop the other server (ss -ltnp sport = :{port} \
+                     shows it), or choose another --port"
+                )
+            }
+            StartError::Bind { address, source } => {
+                write!(f, "cannot listen on {address}: {source}; {}", bind_fix(source))
+            }
+            StartError::UnixSocket { path, source } => {
+                write!(f, "cannot listen on {path:?}: {source}; {}", unix_fix(source))
+            }
+            StartError::LogFile { path, source } => {
+                write!(
+                    f,
+                    "cannot open the log file {path:?}: {source}; --log-file needs a path this user may append to"
+                )
+            }
+            StartError::Setup { what, source } => {
+                write!(f, "cannot set up {what}: {source}; check the limits and the sandbox of this process")
+            }
+        }
+    }
+}
+
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            StartError::FdLimit { .. } => None,
+            StartError::IoUring { source, .. }
+            | StartError::Memlock { source, .. }
+            | StartError::PortInUse { source, .. } => source.as_ref().map(|source| source as &(dyn Error + 'static)),
+            StartError::Rlimit { source, .. }
+            | StartError::Affinity { source }
+            | StartError::Bind { source, .. }
+            | StartError::UnixSocket { source, .. }
+            | StartError::LogFile { source, .. }
+            | StartError::Setup { source, .. } => Some(source),
+            StartError::Pin { source, .. } | StartError::Core { source, .. } => Some(&**source),
+        }
+    }
+}
+
+fn fmt_io_uring(f: &mut fmt::Formatter<'_>, cause: &IoUringCause, source: Option<&io::Error>) -> fmt::Result {
+    let (major, minor) = KERNEL_MIN;
+    f.write_str("cannot use io_uring: ")?;
+    match cause {
+        IoUringCause::DisabledForAll => f.write_str(
+            "kernel.io_uring_disabled = 2 denies it to every process; as root, run sysctl -w kernel.io_uring_disabled=0",
+        ),
+        IoUringCause::DisabledForUnprivileged => f.write_str(
+            "kernel.io_uring_disabled = 1 denies it to this user; as root, run sysctl -w kernel.io_uring_disabled=0, or set \
+             kernel.io_uring_group to a group of this user",
+        ),
+        IoUringCause::DeniedBySeccomp => f.write_str(
+            "a seccomp filter denies it, as containers have by default; allow io_uring_setup, io_uring_enter and \
+             io_uring_register in the profile, or run without one (docker run --security-opt seccomp=unconfined, \
+             Kubernetes seccompProfile type Unconfined)",
+        ),
+        IoUringCause::DeniedByPolicy => f.write_str(
+            "this process has no permission, and neither a seccomp filter nor kernel.io_uring_disabled is the reason; allow \
+             it in the security module's policy (SELinux, AppArmor)",
+        ),
+        IoUringCause::KernelTooOld { kernel } => {
+            write!(f, "kernel {kernel} is too old; run Linux {major}.{minor} or later")
+        }
+        IoUringCause::NotBuilt { kernel } => write!(
+            f,
+            "kernel {kernel} was built without it or hides it; run a kernel with CONFIG_IO_URING=y, outside sandboxes such \
+             as gVisor"
+        ),
+        IoUringCause::OpsMissing { names, kernel } => write!(
+            f,
+            "kernel {kernel} lacks the operations {}; run Linux {major}.{minor} or later",
+            names.join(", ")
+        ),
+        IoUringCause::Unknown => match source {
+            Some(source) => write!(f, "{source}; run Linux {major}.{minor} or later, outside sandboxes that hide it"),
+            None => write!(f, "unknown cause; run Linux {major}.{minor} or later, outside sandboxes that hide it"),
+        },
+    }
+}
+
+fn fmt_memlock(
+    f: &mut fmt::Formatter<'_>,
+    cores: usize,
+    bytes_needed: u64,
+    bytes_limit: u64,
+    refused: bool,
+) -> fmt::Result {
+    let needed_kib = bytes_needed.div_ceil(1024);
+    let limit_kib = bytes_limit / 1024;
+    let cores = if cores == 1 { "1 core needs".to_owned() } else { format!("{cores} cores need") };
+    write!(f, "too little lockable memory for io_uring: {cores} {needed_kib} KiB and ")?;
+    if refused && bytes_limit >= bytes_needed {
+        write!(f, "this user's processes have used up RLIMIT_MEMLOCK, {limit_kib} KiB; raise it")?;
+    } else {
+        write!(f, "RLIMIT_MEMLOCK is {limit_kib} KiB; raise it")?;
+    }
+    write!(
+        f,
+        " with ulimit -l {needed_kib} as root, LimitMEMLOCK=infinity in the systemd unit, or docker run --ulimit memlock=-1"
+    )
+}
+
+fn bind_fix(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => "choose a --port above 1023, or grant CAP_NET_BIND_SERVICE",
+        io::ErrorKind::AddrNotAvailable => "give --host an address of this machine (ip address shows them)",
+        _ => "check --host and --port",
+    }
+}
+
+fn unix_fix(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            "stop the server that owns it, remove what is there, or choose another --unixsocket"
+        }
+        io::ErrorKind::PermissionDenied => "choose a folder this user may write to with --unixsocket",
+        io::ErrorKind::NotFound => "create its folder first, or choose another --unixsocket",
+        _ => "choose another path with --unixsocket",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_is_one_line_with_its_fix() {
+        let io = || io::Error::from_raw_os_error(libc::EPERM);
+        let io_uring = |cause| StartError::IoUring { cause, source: Some(io()) };
+        let kernel = || "4.19.0".to_owned();
+        let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        let listen = |errno| StartError::listen(address, io::Error::from_raw_os_error(errno));
+        let unix =
+            |errno| StartError::UnixSocket { path: "/run/a\nb".into(), source: io::Error::from_raw_os_error(errno) };
+        for (error, word) in [
+            (io_uring(IoUringCause::DisabledForAll), "sysctl -w kernel.io_uring_disabled=0"),
+            (io_uring(IoUringCause::DisabledForUnprivileged), "kernel.io_uring_group"),
+            (io_uring(IoUringCause::DeniedBySeccomp), "io_uring_setup, io_uring_enter and io_uring_register"),
+            (io_uring(IoUringCause::DeniedByPolicy), "SELinux"),
+            (io_uring(IoUringCause::KernelTooOld { kernel: kernel() }), "Linux 5.8 or later"),
+            (io_uring(IoUringCause::NotBuilt { kernel: kernel() }), "CONFIG_IO_URING"),
+            (io_uring(IoUringCause::OpsMissing { names: vec!["SEND", "RECV"], kernel: kernel() }), "SEND, RECV"),
+            (io_uring(IoUringCause::Unknown), "Operation not permitted"),
+            (
+                StartError::Memlock { cores: 2, bytes_needed: 512 * 1024, bytes_limit: 65536, source: None },
+                "ulimit -l 512",
+            ),
+            (StartError::Memlock { cores: 1, bytes_needed: 1, bytes_limit: 0, source: Some(io()) }, "memlock=-1"),
+            (StartError::FdLimit { needed: 65, limit: 64 }, "ulimit -n"),
+            (StartError::Rlimit { name: "RLIMIT_NOFILE", source: io() }, "RLIMIT_NOFILE"),
+            (StartError::Affinity { source: io() }, "sched_getaffinity"),
+            (StartError::Pin { core: 1, cpu: 7, source: Box::new(io()) }, "--cpus"),
+            (StartError::Core { core: 1, what: "executor", source: "a\nb".into() }, "--cores"),
+            (listen(libc::EADDRINUSE), "the port is in use"),
+            (listen(libc::EACCES), "CAP_NET_BIND_SERVICE"),
+            (listen(libc::EADDRNOTAVAIL), "ip address"),
+            (listen(libc::EINVAL), "check --host and --port"),
+            (unix(libc::EADDRINUSE), "stop the server"),
+            (unix(libc::EACCES), "may write to"),
+            (unix(libc::ENOENT), "create its folder"),
+            (unix(libc::EINVAL), "another path"),
+            (StartError::LogFile { path: "/x".into(), source: io() }, "--log-file"),
+            (StartError::Setup { what: "signal handling", source: io() }, "signal handling"),
+        ] {
+            let line = error.to_string();
+            assert!(line.contains(word), "{word} in {line}");
+            assert!(line.contains(": ") && line.contains("; "), "what: why; fix: {line}");
+            assert!(!line.contains('\n') && line.is_ascii(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_cause_is_kept() {
+        let error = StartError::listen("[::1]:1".parse().unwrap(), io::Error::from_raw_os_error(libc::EADDRINUSE));
+        assert!(matches!(error, StartError::PortInUse { .. }));
+        assert!(error.source().unwrap().to_string().contains("in use"));
+    }
+}

@@ -1,0 +1,284 @@
+//! Entry: the cell of one item, 24 bytes, and the one allocation that holds its key and value.
+//!
+//! Owner: `Slab`. Core: the shard's own. Cost: 24 bytes, and `[timer: u32, if flagged] key value` exactly.
+//! Never: decides anything; it stores, replaces and frees. All `unsafe` of the shard is in this file.
+//! Invariants, kept by the functions of `Entry` alone (its fields are private, the links apart):
+//!   I1  vacant: `blob` is `None`, both lengths and the flags are 0.
+//!   I2  live: `blob` is an allocation of the global allocator with `layout(blob_len())`, or dangling if that is 0.
+//!   I3  live: all `blob_len()` bytes are initialised: timer word first if flagged, then key, then value.
+//!   I4  no two entries share an allocation, since `Entry` is neither `Copy` nor `Clone`.
+#![expect(
+    unsafe_code,
+    reason = "key and value share one exact allocation behind a thin pointer, which no safe type can express"
+)]
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
+use std::ptr::NonNull;
+use std::slice;
+
+use super::account::allocated_bytes;
+use super::wheel::TimerIndex;
+use crate::limits::{ITEM_ENTRY_BYTES, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+
+/// The position of an entry in its slab. Stays the same for as long as the key is present.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct EntryIndex(pub(super) u32);
+
+impl EntryIndex {
+    /// No entry: the end of a list.
+    pub(super) const NONE: Self = Self(u32::MAX);
+
+    /// Whether this names an entry at all.
+    #[inline]
+    pub(super) fn is_some(self) -> bool {
+        self != Self::NONE
+    }
+}
+
+const KEY_LEN_MASK: u32 = KEY_BYTES_MAX as u32;
+const HAS_TIMER_WORD: u32 = 1 << 24;
+const TIMER_WORD_BYTES: usize = size_of::<u32>();
+
+const _: () = assert!(size_of::<Entry>() as u64 == ITEM_ENTRY_BYTES);
+const _: () = assert!(KEY_LEN_MASK & HAS_TIMER_WORD == 0);
+
+/// One place of the slab: vacant, or an item.
+pub(super) struct Entry {
+    blob: Option<NonNull<u8>>,
+    /// Live: the neighbour towards the most recent. Vacant: unused.
+    pub(super) prev: EntryIndex,
+    /// Live: the neighbour towards the least recent. Vacant: the next free entry.
+    pub(super) next: EntryIndex,
+    value_len: u32,
+    key_len_and_flags: u32,
+}
+
+impl Entry {
+    /// An entry that holds nothing.
+    pub(super) const fn vacant() -> Self {
+        Self { blob: None, prev: EntryIndex::NONE, next: EntryIndex::NONE, value_len: 0, key_len_and_flags: 0 }
+    }
+
+    /// Stores an item in a vacant entry.
+    pub(super) fn fill(&mut self, key: &[u8], value: &[u8], timer_word: bool) {
+        assert!(self.blob.is_none(), "only a vacant entry is filled");
+        assert!(key.len() <= KEY_BYTES_MAX, "the key's length fits 24 bits");
+        assert!(value.len() <= VALUE_BYTES_MAX, "the value's length fits 32 bits");
+        self.blob = Some(new_blob(timer_word.then_some(TimerIndex::NONE), key, value));
+        self.value_len = value.len() as u32;
+        self.key_len_and_flags = key.len() as u32 | if timer_word { HAS_TIMER_WORD } else { 0 };
+    }
+
+    /// Frees the item, if there is one. Its timer must have been cancelled.
+    pub(super) fn vacate(&mut self) {
+        let blob_len = self.blob_len();
+        if let Some(blob) = self.blob.take() {
+            self.value_len = 0;
+            self.key_len_and_flags = 0;
+            // SAFETY: 1. by I2 `blob` came from the global allocator with `layout(blob_len)`, or is dangling
+            // with length 0, as `free_blob` asks. 2. `take` left `None`, and by I4 no other entry has it, so it
+            // is freed once. 3. `&mut self` proves that no slice made by `key` or `value` is alive.
+            unsafe { free_blob(blob, blob_len) };
+        }
+    }
+
+    /// Replaces the value. In place if the size is equal; otherwise the old blob lives until the new one is
+    /// complete. The timer word keeps what it says if it stays, and says "none" if it is new.
+    pub(super) fn replace_value(&mut self, value: &[u8], timer_word: bool) {
+        assert!(value.len() <= VALUE_BYTES_MAX, "the value's length fits 32 bits");
+        let Some(blob) = self.blob else {
+            unreachable!("only a live entry's value is replaced");
+        };
+        debug_assert!(timer_word || !self.timer().is_some(), "a timer needs its word");
+        let old_len = self.blob_len();
+        let value_at = self.value_at();
+        let new_len = value_at + value.len();
+        let same_shape = timer_word == self.has_timer_word();
+        let same_class = same_shape && allocated_bytes(new_len) == allocated_bytes(old_len) && old_len > 0;
+        let target = if same_shape && new_len == old_len {
+            blob
+        } else if same_class {
+            // SAFETY: 1. by I2 `blob` is an allocation of `layout(old_len)`, not dangling as `old_len` > 0.
+            // 2. `new_len` > 0, since it is of the class of `old_len`; `layout` bounds it. 3. `&mut self`: no
+            // slice of it is alive. 4. The old address is not used again, `self.blob` is set below.
+            let moved = unsafe { realloc(blob.as_ptr(), layout(old_len), new_len) };
+            NonNull::new(moved).unwrap_or_else(|| handle_alloc_error(layout(new_len)))
+        } else {
+            let timer = timer_word.then(|| self.timer());
+            let fresh = new_blob(timer, self.key(), value);
+            let key_len = self.key_len();
+            self.vacate();
+            self.blob = Some(fresh);
+            self.value_len = value.len() as u32;
+            self.key_len_and_flags = key_len as u32 | if timer_word { HAS_TIMER_WORD } else { 0 };
+            return;
+        };
+        self.blob = Some(target);
+        self.value_len = value.len() as u32;
+        // SAFETY: `target` has `new_len` = `value_at + value.len()` bytes, so the offset stays inside it.
+        let value_target = unsafe { target.add(value_at) };
+        // SAFETY: 1. from there `value.len()` bytes are inside the allocation. 2. `value` cannot overlap it:
+        // a shared slice of our blob cannot live beside `&mut self`. The prefix was kept by `realloc` (I3).
+        unsafe { value_target.copy_from_nonoverlapping(NonNull::from(value).cast(), value.len()) };
+    }
+
+    /// Gives an item its timer word (saying "none"): one copy, bounded by `TIMER_WORD_ITEM_BYTES`.
+    pub(super) fn add_timer_word(&mut self) {
+        debug_assert!(self.is_live());
+        debug_assert!(!self.has_timer_word());
+        let fresh = new_blob(Some(TimerIndex::NONE), self.key(), self.value());
+        let (value_len, key_len) = (self.value_len, self.key_len_and_flags);
+        self.vacate();
+        self.blob = Some(fresh);
+        self.value_len = value_len;
+        self.key_len_and_flags = key_len | HAS_TIMER_WORD;
+    }
+
+    /// Notes the item's node in the wheel, or `TimerIndex::NONE`. The item must have its timer word.
+    pub(super) fn set_timer(&mut self, timer: TimerIndex) {
+        assert!(self.has_timer_word(), "a timer needs its word");
+        let Some(blob) = self.blob else {
+            unreachable!("a timer word is in a blob (I1)");
+        };
+        let word = timer.0.to_ne_bytes();
+        // SAFETY: by I2 and the flag the blob starts with 4 bytes of timer word; `&mut self`: nothing reads it.
+        unsafe { blob.copy_from_nonoverlapping(NonNull::from(&word).cast(), word.len()) };
+    }
+
+    /// Whether there is an item here.
+    #[inline]
+    pub(super) fn is_live(&self) -> bool {
+        self.blob.is_some()
+    }
+
+    /// Whether the item here has this key. Compares lengths, which are in the entry, before it loads the blob.
+    #[inline]
+    pub(super) fn holds(&self, key: &[u8]) -> bool {
+        self.key_len() == key.len() && self.key() == key
+    }
+
+    /// The item's key; empty if vacant.
+    #[inline]
+    pub(super) fn key(&self) -> &[u8] {
+        self.part(self.key_at(), self.key_len())
+    }
+
+    /// The item's value; empty if vacant.
+    #[inline]
+    pub(super) fn value(&self) -> &[u8] {
+        self.part(self.value_at(), self.value_len as usize)
+    }
+
+    /// The item's node in the wheel; `NONE` if it has no TTL.
+    #[inline]
+    pub(super) fn timer(&self) -> TimerIndex {
+        if !self.has_timer_word() {
+            return TimerIndex::NONE;
+        }
+        let word = self.part(0, TIMER_WORD_BYTES);
+        TimerIndex(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]))
+    }
+
+    /// Whether the blob starts with a timer word.
+    #[inline]
+    pub(super) fn has_timer_word(&self) -> bool {
+        self.key_len_and_flags & HAS_TIMER_WORD != 0
+    }
+
+    /// Bytes of the value.
+    #[inline]
+    pub(super) fn value_len(&self) -> usize {
+        self.value_len as usize
+    }
+
+    /// Bytes of the allocation; 0 if vacant.
+    #[inline]
+    pub(super) fn blob_len(&self) -> usize {
+        self.value_at() + self.value_len as usize
+    }
+
+    #[inline]
+    fn key_len(&self) -> usize {
+        (self.key_len_and_flags & KEY_LEN_MASK) as usize
+    }
+
+    #[inline]
+    fn key_at(&self) -> usize {
+        if self.has_timer_word() { TIMER_WORD_BYTES } else { 0 }
+    }
+
+    #[inline]
+    fn value_at(&self) -> usize {
+        self.key_at() + self.key_len()
+    }
+
+    /// Bytes `from .. from + len` of the blob.
+    #[inline]
+    fn part(&self, from: usize, len: usize) -> &[u8] {
+        debug_assert!(from + len <= self.blob_len());
+        let blob = self.blob.unwrap_or(NonNull::dangling());
+        // SAFETY: all callers ask for parts of `0..blob_len()` (the accessors above), which by I2 is inside the
+        // allocation; of a vacant entry they ask for 0 bytes at 0 (I1), for which dangling is fine.
+        let start = unsafe { blob.add(from) };
+        // SAFETY: 1. by I3 these bytes are initialised. 2. They are written and freed only through `&mut self`,
+        // so not while the slice lives. 3. `len` is below `isize::MAX` by the limits asserted in `fill`.
+        unsafe { slice::from_raw_parts(start.as_ptr(), len) }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.vacate();
+    }
+}
+
+/// Bytes of the allocation for an item.
+#[inline]
+pub(super) fn blob_len(key_len: usize, value_len: usize, timer_word: bool) -> usize {
+    key_len + value_len + if timer_word { TIMER_WORD_BYTES } else { 0 }
+}
+
+#[inline]
+fn layout(len: usize) -> Layout {
+    match Layout::array::<u8>(len) {
+        Ok(layout) => layout,
+        Err(_) => unreachable!("key and value limits are far below isize::MAX"),
+    }
+}
+
+/// A new, complete blob; dangling if it has no bytes.
+fn new_blob(timer: Option<TimerIndex>, key: &[u8], value: &[u8]) -> NonNull<u8> {
+    let len = blob_len(key.len(), value.len(), timer.is_some());
+    if len == 0 {
+        return NonNull::dangling();
+    }
+    // SAFETY: the layout's size is not 0.
+    let address = unsafe { alloc(layout(len)) };
+    let Some(blob) = NonNull::new(address) else {
+        handle_alloc_error(layout(len));
+    };
+    let word = timer.map(|timer| timer.0.to_ne_bytes());
+    let word = word.as_ref().map_or(&[][..], |word| &word[..]);
+    let mut at = 0;
+    for part in [word, key, value] {
+        // SAFETY: `at` is the sum of the parts before, so at most `len`.
+        let target = unsafe { blob.add(at) };
+        // SAFETY: 1. `at + part.len() <= len`, the allocation's size, as `len` is the sum of the three parts.
+        // 2. The allocation is new, so no part overlaps it. Together the three copies establish I3.
+        unsafe { target.copy_from_nonoverlapping(NonNull::from(part).cast(), part.len()) };
+        at += part.len();
+    }
+    debug_assert_eq!(at, len);
+    blob
+}
+
+/// Frees a blob.
+///
+/// # Safety
+/// `blob` was allocated by the global allocator with `layout(len)` (or `len` is 0) and is not used again.
+unsafe fn free_blob(blob: NonNull<u8>, len: usize) {
+    if len > 0 {
+        // SAFETY: the caller's promise, and `len` is not 0.
+        unsafe { dealloc(blob.as_ptr(), layout(len)) };
+    }
+}

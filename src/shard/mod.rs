@@ -1,0 +1,308 @@
+//! Shard: the private keyspace of one core. Get, insert, remove, touch and their like are its only doors.
+//!
+//! Owner: the engine of one core. Core: that one, always (the type is not `Send`). Cost: about 33 bytes per item
+//! besides key and value; every door is O(1) but for bounded eviction in `insert`; a hit is one index probe, one
+//! entry, one blob, one relinking. Never: does I/O, reads a clock (`now_ms` is unix time in milliseconds, and may
+//! go backwards), takes an unbounded turn, returns an item whose time has passed.
+//! Invariant: whatever `verify` asserts.
+//!
+//! ```text
+//!  key ─hash─▶ index ─▶ slab: entry ─▶ blob [timer word] key value        account: bytes, items, budget
+//!                        │  ▲ prev/next: recency                 │
+//!                        │  └────────────────────────────────────┼─ wheel: node {deadline, entry}
+//! ```
+//!
+//! Files: `mod` (the doors), `mutate` (the one function per kind of change), `work` (sliced work), `scan`, and
+//! the structures `index`, `slab` over `entry`, `recency`, `wheel`, `account`, with `pages` below two of them.
+
+mod account;
+mod entry;
+mod index;
+mod mutate;
+mod pages;
+mod recency;
+mod scan;
+mod slab;
+#[cfg(test)]
+mod tests;
+#[cfg(any(test, feature = "verify"))]
+mod verify;
+mod wheel;
+mod work;
+
+use std::collections::VecDeque;
+
+pub use self::account::{Budget, Counters};
+pub use self::work::Progress;
+
+use self::account::Account;
+use self::entry::EntryIndex;
+use self::index::Index;
+use self::mutate::Cause;
+use self::recency::LruList;
+use self::slab::Slab;
+use self::wheel::Wheel;
+use self::work::Garbage;
+use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+
+/// The keyspace of one core.
+///
+/// Doors that change: `get`, `insert`, `remove`, `touch`, `set_expiry`, `clear`. Doors that only look: `peek`,
+/// `scan`, `random_key` and the getters. To be called when idle and from time to time when not: `work`.
+pub struct Shard {
+    slab: Slab,
+    index: Index,
+    recency: LruList,
+    wheel: Wheel,
+    account: Account,
+    budget: Budget,
+    eviction: Eviction,
+    counters: Counters,
+    /// Something was evicted or refused since `take_pressure`.
+    pressure: bool,
+    /// What `clear` left. Filled by `clear`; drained by `work`, oldest first; bounded by what was stored.
+    garbage: VecDeque<Garbage>,
+}
+
+/// What a shard is made with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ShardConfig {
+    /// What it may hold.
+    pub budget: Budget,
+    /// What it does when that is reached.
+    pub eviction: Eviction,
+    /// Keys of the hash; to be random, so that nobody can choose keys that collide.
+    pub hash_seeds: [u64; 4],
+}
+
+/// What happens when the budget is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Eviction {
+    /// The least recently used items go.
+    Lru,
+    /// Insertions that need more room are refused.
+    None,
+}
+
+/// The deadline an insertion gives its item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expiry {
+    /// That of the item it overwrites, if any (KEEPTTL).
+    Keep,
+    /// None.
+    Never,
+    /// Unix time in milliseconds from which on the item is gone.
+    At(u64),
+}
+
+/// Whether a look at an item makes it the most recently used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recency {
+    /// It does.
+    Touch,
+    /// It does not (CLIENT NO-TOUCH).
+    Keep,
+}
+
+/// A live item, borrowed from its shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Item<'a> {
+    /// The value.
+    pub value: &'a [u8],
+    /// Unix time in milliseconds from which on it is gone, if it has a TTL.
+    pub expires_at_ms: Option<u64>,
+}
+
+/// The item was not stored: the budget is reached and nothing may be evicted, or the item can never fit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Full;
+
+impl Shard {
+    /// An empty shard of a few KiB.
+    pub fn new(config: ShardConfig) -> Self {
+        Self {
+            slab: Slab::default(),
+            index: Index::new(config.hash_seeds),
+            recency: LruList::default(),
+            wheel: Wheel::default(),
+            account: Account::default(),
+            budget: config.budget,
+            eviction: config.eviction,
+            counters: Counters::default(),
+            pressure: false,
+            garbage: VecDeque::new(),
+        }
+    }
+
+    /// The item of a key. Counts a hit or a miss; removes the item if its time has passed.
+    #[inline]
+    pub fn get(&mut self, key: &[u8], recency: Recency, now_ms: u64) -> Option<Item<'_>> {
+        let hash = self.index.hash(key);
+        let Some(at) = self.live(key, hash, now_ms) else {
+            self.counters.misses += 1;
+            return None;
+        };
+        self.counters.hits += 1;
+        if recency == Recency::Touch {
+            self.touch_entry(at);
+        }
+        Some(self.item(at))
+    }
+
+    /// Stores an item, new or over the old one, as the most recent: the one way in. May evict others. With a
+    /// deadline that has passed the key is absent afterwards. On `Full` nothing has changed, the old item
+    /// included, but that expired items may have been removed.
+    pub fn insert(&mut self, key: &[u8], value: &[u8], expiry: Expiry, now_ms: u64) -> Result<(), Full> {
+        if key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
+            return Err(Full);
+        }
+        let hash = self.index.hash(key);
+        let found = self.live(key, hash, now_ms);
+        let deadline_ms = match expiry {
+            Expiry::Keep => found.and_then(|at| self.deadline_ms(at)),
+            Expiry::Never => None,
+            Expiry::At(deadline_ms) => Some(deadline_ms),
+        };
+        if deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) {
+            if let Some(at) = found {
+                self.remove_entry(at, hash, Cause::Removed);
+            }
+            return Ok(());
+        }
+        let plan = self.plan(found, hash, key, value, deadline_ms);
+        self.make_room(plan, now_ms)?;
+        self.store_entry(plan, key, value, now_ms);
+        Ok(())
+    }
+
+    /// Removes a key. True if a live item went.
+    pub fn remove(&mut self, key: &[u8], now_ms: u64) -> bool {
+        let hash = self.index.hash(key);
+        let found = self.live(key, hash, now_ms);
+        if let Some(at) = found {
+            self.remove_entry(at, hash, Cause::Removed);
+        }
+        found.is_some()
+    }
+
+    /// Makes a key the most recently used. True if it is there.
+    pub fn touch(&mut self, key: &[u8], now_ms: u64) -> bool {
+        let hash = self.index.hash(key);
+        let found = self.live(key, hash, now_ms);
+        if let Some(at) = found {
+            self.touch_entry(at);
+        }
+        found.is_some()
+    }
+
+    /// Gives a key another deadline (unix time in milliseconds), or none. True if the key was there. A deadline
+    /// that has passed removes it, which counts as a removal. May run into debt by the few bytes of a timer.
+    pub fn set_expiry(&mut self, key: &[u8], expires_at_ms: Option<u64>, now_ms: u64) -> bool {
+        let hash = self.index.hash(key);
+        let Some(at) = self.live(key, hash, now_ms) else {
+            return false;
+        };
+        if expires_at_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) {
+            self.remove_entry(at, hash, Cause::Removed);
+        } else {
+            self.retime_entry(at, expires_at_ms, now_ms);
+        }
+        true
+    }
+
+    /// Removes everything, in O(1): the memory is freed by `work`. Returns the number of items that went.
+    pub fn clear(&mut self) -> u64 {
+        let items = self.len();
+        let slab = std::mem::take(&mut self.slab);
+        let garbage = Garbage { slab, segments: self.index.reset(), nodes: self.wheel.reset() };
+        if garbage.slab.positions() > 0 {
+            self.garbage.push_back(garbage);
+        }
+        self.recency = LruList::default();
+        self.account = Account::default();
+        items
+    }
+
+    /// Changes what the shard may hold. If it holds more, `work` and later insertions evict it, in slices.
+    pub fn set_budget(&mut self, budget: Budget) {
+        self.budget = budget;
+    }
+
+    /// Changes what happens when the budget is reached.
+    pub fn set_eviction(&mut self, eviction: Eviction) {
+        self.eviction = eviction;
+    }
+
+    /// Whether anything was evicted or refused for the budget's sake since the last call.
+    pub fn take_pressure(&mut self) -> bool {
+        std::mem::take(&mut self.pressure)
+    }
+
+    /// Sets the counters back to zero.
+    pub fn reset_counters(&mut self) {
+        self.counters.reset();
+    }
+
+    /// The item of a key, without a trace: no counter, no recency, no removal.
+    pub fn peek(&self, key: &[u8], now_ms: u64) -> Option<Item<'_>> {
+        let at = self.find(key, self.index.hash(key))?;
+        (!self.has_expired(at, now_ms)).then(|| self.item(at))
+    }
+
+    /// Items stored, those included whose time has passed but which nobody has noticed yet.
+    pub fn len(&self) -> u64 {
+        self.account.items()
+    }
+
+    /// Whether nothing is stored.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes charged for all items: keys, values, and overhead as `account` reckons it.
+    pub fn bytes(&self) -> u64 {
+        self.account.bytes()
+    }
+
+    /// Items that have a TTL.
+    pub fn timed_len(&self) -> u64 {
+        u64::from(self.wheel.len())
+    }
+
+    /// What has happened so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What the shard may hold.
+    pub fn budget(&self) -> Budget {
+        self.budget
+    }
+
+    /// What happens when the budget is reached.
+    pub fn eviction(&self) -> Eviction {
+        self.eviction
+    }
+
+    /// The entry of a key, expired or not.
+    #[inline]
+    fn find(&self, key: &[u8], hash: u64) -> Option<EntryIndex> {
+        self.index.find(hash, |at| self.slab.entry(at).holds(key))
+    }
+
+    /// The entry of a key; removes it if its time has passed.
+    #[inline]
+    fn live(&mut self, key: &[u8], hash: u64, now_ms: u64) -> Option<EntryIndex> {
+        let at = self.find(key, hash)?;
+        if self.has_expired(at, now_ms) {
+            self.remove_entry(at, hash, Cause::Expired);
+            return None;
+        }
+        Some(at)
+    }
+
+    #[inline]
+    fn item(&self, at: EntryIndex) -> Item<'_> {
+        Item { value: self.slab.entry(at).value(), expires_at_ms: self.deadline_ms(at) }
+    }
+}

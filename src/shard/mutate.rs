@@ -1,0 +1,236 @@
+//! Mutate: the one private function per kind of change (store, remove, touch, retime) and making room.
+//!
+//! Owner: `Shard`. Core: the shard's own. Cost: no key is hashed here but a victim's, once.
+//! Never: called from outside the shard. Counters and account are fed here alone, and whatever must see every
+//! change (key events, invalidation, the snapshot's pre-images, the log) hooks into these four functions.
+//! Invariant: after each of them slab, index, recency, wheel and account agree (`Shard::verify`).
+
+use super::account::{Change, item_bytes};
+use super::entry::{EntryIndex, blob_len};
+use super::slab::free_steps;
+use super::wheel::{Advance, TimerIndex};
+use super::{Eviction, Full, Shard};
+use crate::limits::{EVICTIONS_PER_INSERT_MAX, EXPIRY_STEPS_PER_INSERT_MAX, TIMER_WORD_ITEM_BYTES};
+
+/// Why an item goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cause {
+    /// A caller said so.
+    Removed,
+    /// Its time has passed.
+    Expired,
+    /// The budget needs its room.
+    Evicted,
+}
+
+/// An item as it is to be stored: what `store` and the account need besides its bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    /// The entry that has the key already.
+    pub(super) found: Option<EntryIndex>,
+    pub(super) hash: u64,
+    pub(super) deadline_ms: Option<u64>,
+    timer_word: bool,
+    change: Change,
+}
+
+impl Shard {
+    /// Works out what storing an item comes to.
+    #[inline]
+    pub(super) fn plan(
+        &self,
+        found: Option<EntryIndex>,
+        hash: u64,
+        key: &[u8],
+        value: &[u8],
+        deadline_ms: Option<u64>,
+    ) -> Plan {
+        let timed = deadline_ms.is_some();
+        let (key_len, value_len) = (key.len(), value.len());
+        // A word that is there stays if the value's length does: the value is then replaced in place.
+        let word_stays = found.is_some_and(|at| {
+            let entry = self.slab.entry(at);
+            entry.has_timer_word() && entry.value_len() == value_len
+        });
+        let timer_word = timed || word_stays || key_len + value_len >= TIMER_WORD_ITEM_BYTES;
+        let change = Change {
+            before_bytes: found.map_or(0, |at| self.cost(at)),
+            after_bytes: item_bytes(blob_len(key_len, value_len, timer_word), timed),
+            items_new: u64::from(found.is_none()),
+        };
+        Plan { found, hash, deadline_ms, timer_word, change }
+    }
+
+    /// Stores an item as the most recent, new or over the old one. Room has been made.
+    #[inline]
+    pub(super) fn store_entry(&mut self, plan: Plan, key: &[u8], value: &[u8], now_ms: u64) {
+        let at = match plan.found {
+            Some(at) => {
+                if plan.deadline_ms.is_none() {
+                    self.set_timer(at, None, now_ms);
+                }
+                self.slab.entry_mut(at).replace_value(value, plan.timer_word);
+                self.recency.touch(&mut self.slab, at);
+                self.account.change(plan.change.before_bytes, plan.change.after_bytes);
+                at
+            }
+            None => {
+                let at = self.slab.insert(key, value, plan.timer_word);
+                self.index.insert(plan.hash, at, &self.slab);
+                self.recency.push(&mut self.slab, at);
+                self.account.add(plan.change.after_bytes);
+                at
+            }
+        };
+        if plan.deadline_ms.is_some() {
+            self.set_timer(at, plan.deadline_ms, now_ms);
+        }
+        self.counters.insertions += 1;
+        debug_assert_eq!(self.cost(at), plan.change.after_bytes);
+    }
+
+    /// Removes an item. The hash is its key's. Returns the steps this was worth.
+    pub(super) fn remove_entry(&mut self, at: EntryIndex, hash: u64, cause: Cause) -> u32 {
+        match cause {
+            Cause::Removed => self.counters.removals += 1,
+            Cause::Expired => self.counters.expirations += 1,
+            Cause::Evicted => {
+                self.counters.evictions += 1;
+                self.pressure = true;
+            }
+        }
+        let steps = free_steps(self.slab.entry(at).blob_len());
+        self.account.remove(self.cost(at));
+        let timer = self.slab.entry(at).timer();
+        if timer.is_some() {
+            self.wheel.cancel(timer);
+        }
+        self.index.remove(hash, at);
+        self.recency.unlink(&mut self.slab, at);
+        self.slab.remove(at);
+        steps
+    }
+
+    /// Makes an item the most recent.
+    #[inline]
+    pub(super) fn touch_entry(&mut self, at: EntryIndex) {
+        self.recency.touch(&mut self.slab, at);
+    }
+
+    /// Gives an item another deadline, or none.
+    pub(super) fn retime_entry(&mut self, at: EntryIndex, deadline_ms: Option<u64>, now_ms: u64) {
+        let before_bytes = self.cost(at);
+        self.set_timer(at, deadline_ms, now_ms);
+        self.account.change(before_bytes, self.cost(at));
+    }
+
+    /// Makes room for an item, as far as one insert may; or says that it cannot be stored.
+    pub(super) fn make_room(&mut self, plan: Plan, now_ms: u64) -> Result<(), Full> {
+        let fits_never = plan.change.after_bytes > self.budget.bytes_max
+            || plan.change.items_new > self.budget.items_max
+            || (plan.found.is_none() && self.slab.is_full());
+        let refused = match self.eviction {
+            _ if self.account.fits(&self.budget, plan.change) && !fits_never => false,
+            Eviction::None => plan.change.grows() && (fits_never || !self.expire_for(plan.change, now_ms)),
+            Eviction::Lru if fits_never => true,
+            Eviction::Lru => {
+                self.evict_for(plan, now_ms);
+                false
+            }
+        };
+        if refused {
+            self.pressure = true;
+            return Err(Full);
+        }
+        Ok(())
+    }
+
+    /// Removes the least recent item. Returns the steps this was worth.
+    pub(super) fn evict_tail(&mut self, now_ms: u64) -> u32 {
+        let at = self.recency.tail();
+        let cause = if self.has_expired(at, now_ms) { Cause::Expired } else { Cause::Evicted };
+        self.remove_entry(at, self.hash_of(at), cause)
+    }
+
+    /// Removes items whose time has passed until none is left or the steps run out. Says whether any is left.
+    pub(super) fn expire(&mut self, now_ms: u64, steps: &mut u32) -> bool {
+        loop {
+            match self.wheel.advance(now_ms, steps) {
+                Advance::Due(at) => {
+                    debug_assert!(self.has_expired(at, now_ms));
+                    let removal_steps = self.remove_entry(at, self.hash_of(at), Cause::Expired);
+                    *steps = steps.saturating_sub(removal_steps - 1);
+                }
+                Advance::Idle => return false,
+                Advance::Unfinished => return true,
+            }
+        }
+    }
+
+    /// What the account has charged for an item.
+    #[inline]
+    pub(super) fn cost(&self, at: EntryIndex) -> u64 {
+        let entry = self.slab.entry(at);
+        item_bytes(entry.blob_len(), entry.timer().is_some())
+    }
+
+    /// Whether an item's time has passed.
+    #[inline]
+    pub(super) fn has_expired(&self, at: EntryIndex, now_ms: u64) -> bool {
+        self.deadline_ms(at).is_some_and(|deadline_ms| deadline_ms <= now_ms)
+    }
+
+    /// An item's deadline.
+    #[inline]
+    pub(super) fn deadline_ms(&self, at: EntryIndex) -> Option<u64> {
+        let timer = self.slab.entry(at).timer();
+        timer.is_some().then(|| self.wheel.deadline_ms(timer))
+    }
+
+    fn hash_of(&self, at: EntryIndex) -> u64 {
+        self.index.hash(self.slab.entry(at).key())
+    }
+
+    /// Notes a deadline in wheel and entry; the account is the caller's.
+    fn set_timer(&mut self, at: EntryIndex, deadline_ms: Option<u64>, now_ms: u64) {
+        let entry = self.slab.entry_mut(at);
+        let timer = entry.timer();
+        match deadline_ms {
+            Some(deadline_ms) if timer.is_some() => self.wheel.reschedule(timer, deadline_ms),
+            Some(deadline_ms) => {
+                if !entry.has_timer_word() {
+                    entry.add_timer_word();
+                }
+                entry.set_timer(self.wheel.insert(at, deadline_ms, now_ms));
+            }
+            None if timer.is_some() => {
+                self.wheel.cancel(timer);
+                entry.set_timer(TimerIndex::NONE);
+            }
+            None => {}
+        }
+    }
+
+    /// Removes expired items in bounded work; says whether a change fits then.
+    #[cold]
+    fn expire_for(&mut self, change: Change, now_ms: u64) -> bool {
+        let mut steps = EXPIRY_STEPS_PER_INSERT_MAX;
+        self.expire(now_ms, &mut steps);
+        self.account.fits(&self.budget, change)
+    }
+
+    /// Evicts until an item fits, as far as one insert may. Never the item that is being overwritten.
+    fn evict_for(&mut self, plan: Plan, now_ms: u64) {
+        if let Some(at) = plan.found {
+            self.touch_entry(at);
+        }
+        for _ in 0..EVICTIONS_PER_INSERT_MAX {
+            let tail = self.recency.tail();
+            let spent = !tail.is_some() || plan.found == Some(tail);
+            if spent || self.account.fits(&self.budget, plan.change) {
+                break;
+            }
+            self.evict_tail(now_ms);
+        }
+    }
+}

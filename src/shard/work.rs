@@ -1,0 +1,83 @@
+//! Work: what a shard does in slices beside requests: expiry, eviction debt, freeing what `clear` left.
+//!
+//! Owner: `Shard`; the runtime calls `work` from its tick. Core: the shard's own.
+//! Cost: at most about `steps_max` steps a call, a step being one item removed, one timer moved, one entry, table
+//! or page freed, or 64 KiB given back. Never: reads a clock, loops until it is done.
+//! Invariant: garbage is reachable from nowhere but here, and is not in the account.
+
+use super::index::Segments;
+use super::slab::Slab;
+use super::wheel::NodePages;
+use super::{Eviction, Shard};
+use crate::shard::account::Change;
+
+/// What `Shard::work` came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// Steps done.
+    pub steps: u32,
+    /// Whether more is waiting right now: call again, after letting others run.
+    pub more: bool,
+}
+
+/// The remains of a cleared shard.
+pub(super) struct Garbage {
+    pub(super) slab: Slab,
+    pub(super) segments: Segments,
+    pub(super) nodes: NodePages,
+}
+
+impl Garbage {
+    /// Frees one thing. Returns the steps this was worth; `None` when nothing is left.
+    fn free_one(&mut self) -> Option<u32> {
+        if let Some(steps) = self.slab.dismantle() {
+            return Some(steps);
+        }
+        (self.segments.dismantle() || self.nodes.pop().is_some()).then_some(1)
+    }
+}
+
+impl Shard {
+    /// Does up to about `steps_max` steps of what is waiting. Expiry comes first but, when other things wait
+    /// as well, takes half of the steps at most, so that none of them starves.
+    pub fn work(&mut self, now_ms: u64, steps_max: u32) -> Progress {
+        assert!(steps_max > 0, "a slice has at least one step");
+        let others_wait = self.in_debt() || !self.garbage.is_empty();
+        let reserve = if others_wait { steps_max / 2 } else { 0 };
+        let mut expiry_steps = steps_max - reserve;
+        let expiry_waits = self.expire(now_ms, &mut expiry_steps);
+        let mut steps = expiry_steps + reserve;
+
+        let reserve = if self.garbage.is_empty() { 0 } else { steps / 2 };
+        while steps > reserve && self.in_debt() {
+            let removal_steps = self.evict_tail(now_ms);
+            steps = steps.saturating_sub(removal_steps);
+        }
+        self.free_garbage(&mut steps);
+        Progress { steps: steps_max - steps, more: expiry_waits || self.in_debt() || !self.garbage.is_empty() }
+    }
+
+    /// A time before which `work` has no expiry to do, so good to sleep until; `None` if no item has a TTL. May
+    /// be earlier than the first deadline, when timers must move down a level of the wheel.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.wheel.next_ms()
+    }
+
+    /// Whether items must be evicted for the budget's sake.
+    fn in_debt(&self) -> bool {
+        let may_evict = self.eviction == Eviction::Lru && self.account.items() > 0;
+        may_evict && !self.account.fits(&self.budget, Change::NONE)
+    }
+
+    fn free_garbage(&mut self, steps: &mut u32) {
+        while *steps > 0 {
+            let Some(oldest) = self.garbage.front_mut() else {
+                break;
+            };
+            match oldest.free_one() {
+                Some(free_steps) => *steps = steps.saturating_sub(free_steps),
+                None => drop(self.garbage.pop_front()),
+            }
+        }
+    }
+}
