@@ -1,4 +1,82 @@
-//! Aspine: an in-memory cache server for latency-critical Linux deployments.
+//! Aspine is an in-memory cache server for latency-critical Linux deployments: one process, one pinned thread per
+//! core, nothing shared between them, on io_uring, speaking the Redis protocol. This page is its design.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | core | one pinned executor thread, numbered from 0 |
+//! | slot | one of 16384 partitions of the key space: CRC16/XMODEM of the key, or of its `{hash tag}`, modulo 16384, as Redis Cluster defines it |
+//! | shard | the private keyspace of one core: the contiguous range of slots it owns |
+//! | engine | the logic of one core as a pure state machine: shard, sessions, routing; no I/O, no clock, no threads |
+//! | runtime | the shell around the engines: executors, sockets, channels, timers, files, signals |
+//! | session | the protocol state of one client connection, kept by the core that accepted it, its home core |
+//! | batch | what one engine sends another over the mesh |
+//! | mesh | the channels that join every core to every other |
+//! | ticket | the number by which the replies to a batch find the sessions that wait for them |
+//! | entry | one item in a shard's slab |
+//! | turn | one pass of a core's loop: everything that is ready, then everything that leaves |
+//! | round | one read of one connection: every complete command in it |
+//!
+//! # Shape
+//!
+//! ```text
+//!  client bytes ─▶ runtime/connection ─▶ engine/session ─▶ engine/route ─▶ shard   (own slot: same call stack)
+//!                                                              │
+//!                                                              └─▶ outbox ─▶ runtime/mesh ─▶ peer's engine ─▶ shard
+//!  client bytes ◀─ runtime/connection ◀─ engine/session ◀──────────── replies, a batch back ◀─────┘
+//! ```
+//!
+//! An engine is a function of (state, event, now). Events are bytes on a connection, a batch from a peer, a tick; it
+//! collects effects: bytes to send, batches, connections to close. It never waits. Everything that can block or fail
+//! outside the program is the runtime's. So the hot path is a plain call, without a task or an allocation per request,
+//! and the whole server, all cores together, also runs inside one test thread under a seeded scheduler.
+//!
+//! # Rules
+//!
+//! 1. A key belongs to one shard; only its core touches it. No locks, no atomics on the hot path. What crosses cores
+//!    travels by value, in batches.
+//! 2. Core `slot * N / 16384` owns a slot: contiguous ranges.
+//! 3. A round parses every complete command, runs those whose keys are here, adds the others to the owners' batches.
+//!    Batches leave when the turn ends: all connections that were ready together share one per peer. Replies leave in
+//!    the order of the requests. A command that concerns the whole keyspace, or the session itself, waits for the
+//!    session's earlier ones.
+//! 4. In the steady state nothing is allocated but stored values. `tests/allocations.rs` counts.
+//! 5. Nothing waits for a peer while holding up its own inbox; what does not fit a channel waits in an outbox; what a
+//!    session may have outstanding is bounded ([`limits`]), and past that its socket is not read.
+//! 6. No turn does unbounded work: KEYS, FLUSHALL, expiry and eviction go in slices.
+//! 7. One clock reading a turn. Expiry is exact to it: an expired key is never returned.
+//!
+//! # Follow one GET
+//!
+//! | file | function | does |
+//! |---|---|---|
+//! | `src/runtime/connection.rs` | `on_readable` | one read, handed to `Engine::on_bytes` |
+//! | `src/engine/session.rs` | `on_bytes` | parses every complete command; its reply takes its place in the order |
+//! | `src/engine/route.rs` | `dispatch` | finds slot and core: ours, call now; a peer's, append to its batch under a ticket |
+//! | `src/command/string.rs` | `get` | arguments, one shard call, one reply value |
+//! | `src/shard/mod.rs` | `get` | index, expiry against `now_ms`, recency, a borrowed value |
+//!
+//! Back the same way; `flush` in `src/runtime/connection.rs` sends. For a peer's key two more files lie between:
+//! `src/engine/batch.rs` (`request`) and `src/runtime/mesh.rs` (`send_all`).
+//!
+//! # Modules
+//!
+//! | folder | what | may use |
+//! |---|---|---|
+//! | `src/limits.rs` | every number: unit, reason, what happens at it | |
+//! | `src/resp` | the protocol: requests in, replies out | limits |
+//! | `src/shard` | the keyspace of one core | limits |
+//! | `src/command` | the command table, and what each command means | resp, shard |
+//! | `src/engine` | the logic of one core | command, resp, shard |
+//! | `src/runtime` | glommio, sockets, signals, host checks, log | engine, and the configuration |
+//! | `src/cli` | the command line and what it means | all |
+//!
+//! # Features
+//!
+//! `server` (default): everything. Without it the crate is [`resp`] and [`limits`], which is what a client needs, and
+//! pulls in neither glommio nor clap. `verify`: whole-structure checks for simulation and fuzzing.
+
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]

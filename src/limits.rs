@@ -69,7 +69,7 @@ pub const VALUE_BYTES_MAX: usize = 512 << 20;
 
 /// Entries of one slab page (24 bytes each, so 48 KiB): large enough that the page list of 20M items stays in
 /// the L2 cache, small enough that a new page costs one insert some 10 µs, and that mimalloc packs pages tightly
-/// even with huge pages (at 4096 entries: 2 bytes per item more at 1M items). At its end: another is allocated.
+/// even with huge pages (4096 entries cost shards of 250k to 500k items 8 to 17 bytes each). At its end: another.
 pub const SLAB_PAGE_ENTRIES: usize = 2048;
 
 /// Entries one shard can address: a `u32` each, the last one meaning "none".
@@ -81,7 +81,7 @@ pub const SLAB_ENTRIES_MAX: u32 = u32::MAX;
 pub const TIMER_WORD_ITEM_BYTES: usize = 4096;
 
 /// Buckets of a full-grown index segment: 10 KiB of table, and at most 1792 keys rehashed by one insert (some
-/// 50 µs with cold caches). At 7/8 full: that one segment splits.
+/// 100 µs with cold caches, measured). At 7/8 full: that one segment splits.
 pub const SEGMENT_BUCKETS_MAX: usize = 2048;
 
 /// Entries a segment can hold before its table is full: hashbrown's 7/8 of the buckets.
@@ -90,6 +90,10 @@ pub const SEGMENT_ENTRIES_MAX: usize = SEGMENT_BUCKETS_MAX / 8 * 7;
 /// Entries from which a full table is split rather than cleaned of the marks that removals leave in it: with
 /// fewer than a sixth of such marks, cleaning would soon be due again.
 pub const SEGMENT_SPLIT_ENTRIES_MIN: usize = 1500;
+
+/// Segments of one page of their list (40 bytes each, so 2.5 KiB, which every shard has). At its end: another
+/// page is allocated.
+pub const SEGMENT_PAGE_TABLES: usize = 64;
 
 /// Directory cells of an empty index: a power of two, 32 bytes. Grows by doubling (a copy of 4 bytes a cell).
 pub const DIRECTORY_CELLS_MIN: usize = 8;
@@ -111,7 +115,7 @@ pub const WHEEL_LEVELS: usize = 11;
 /// At its end: another page is allocated.
 pub const WHEEL_PAGE_NODES: usize = 1024;
 
-/// Items one insert may evict: keeps an insert under some 50 µs when the budget shrank or a large value came.
+/// Items one insert may evict: keeps an insert under some 100 µs when the budget shrank or a large value came.
 /// At the limit: the insert succeeds, and what is still over the budget is a debt that `Shard::work` pays off.
 pub const EVICTIONS_PER_INSERT_MAX: u32 = 128;
 
@@ -144,6 +148,7 @@ pub const ITEM_TIMER_BYTES: u64 = 24;
 pub const ALLOCATION_PAGED_BYTES: usize = 16 << 10;
 
 const _: () = assert!(SLAB_PAGE_ENTRIES.is_power_of_two());
+const _: () = assert!(SEGMENT_PAGE_TABLES.is_power_of_two());
 const _: () = assert!(WHEEL_PAGE_NODES.is_power_of_two());
 const _: () = assert!(DIRECTORY_CELLS_MIN.is_power_of_two());
 const _: () = assert!(DIRECTORY_CELLS_MIN >= SPLIT_CELLS_MIN as usize);
@@ -294,6 +299,9 @@ pub const SLICE_US: u64 = 200;
 /// Milliseconds between ticks: expiry in the background, budget exchange, stalled clients.
 pub const TICK_MS: u64 = 10;
 
+/// Milliseconds between ticks of a core that had nothing to do since the last: an idle server takes no CPU to speak of.
+pub const TICK_IDLE_MS: u64 = 100;
+
 /// Sessions one tick looks at for idleness and stalls: ten thousand are through in some three seconds.
 pub const TICK_SESSIONS_MAX: usize = 32;
 
@@ -311,9 +319,13 @@ pub const AUTH_FAILURES_MAX: u32 = 16;
 
 // ---- runtime ----
 
-/// Bytes of one socket read: some 400 small SETs, so that a turn over one deep pipeline stays far below a
+/// Bytes of one socket read: some 350 small SETs, so that a round over a deep pipeline stays below half a
 /// millisecond; one buffer a core, whatever the number of connections.
-pub const READ_BUFFER_BYTES: usize = 32 * 1024;
+pub const READ_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Microseconds of socket events in one turn. At it: the sockets that are left wait for the next turn, after batches,
+/// sends and sliced work have had theirs.
+pub const TURN_EVENTS_US: u64 = 500;
 
 /// Ready sockets one turn handles. More wait for the next turn, after batches and ticks have had theirs.
 pub const TURN_EVENTS_MAX: usize = 128;
@@ -339,4 +351,4 @@ const _: () = assert!(READ_BUFFER_BYTES <= BUFFER_KEPT_BYTES_MAX, "a round's lef
 const _: () = assert!(AUTH_DELAY_MS_FIRST <= AUTH_DELAY_MS_MAX);
 const _: () = assert!(AUTH_FAILURES_FREE < AUTH_FAILURES_MAX);
 const _: () = assert!(CORES_MAX <= SLOTS as usize, "every core owns a slot");
-const _: () = assert!(TICK_MS < CLIENT_STALL_MS_MAX);
+const _: () = assert!(TICK_MS < TICK_IDLE_MS && TICK_IDLE_MS < CLIENT_STALL_MS_MAX);

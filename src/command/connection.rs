@@ -41,9 +41,10 @@ pub type SessionHandler = fn(&mut Client, Args<'_>, &Home<'_>, &mut Writer<'_>) 
 
 /// PING [message].
 pub fn ping(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
-    match args.get(0) {
-        Some(message) => writer.bulk(message),
-        None => writer.simple("PONG"),
+    match (args.get(0), args.len()) {
+        (Some(message), 1) => writer.bulk(message),
+        (None, _) => writer.simple("PONG"),
+        _ => error(writer, Error::Arity("ping".to_owned())),
     }
     After::Continue
 }

@@ -43,7 +43,7 @@ pub fn command_info(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writ
     for name in args.iter() {
         match find(name) {
             Some(row) => write_info(row, writer),
-            None => writer.null_array(),
+            None => writer.null(),
         }
     }
     After::Continue
@@ -88,7 +88,7 @@ pub fn command_list(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writ
             return After::Continue;
         }
     };
-    writer.set(names.len());
+    writer.array(names.len());
     for name in names {
         writer.bulk(name.as_bytes());
     }

@@ -154,13 +154,12 @@ pub enum Part {
     ConfigResetStat,
 }
 
-use Group::{Connection, Generic, Server, String as Str};
 use Handler::{Container, EachKey, EveryCore, Key, Scan, Session};
 
 #[rustfmt::skip]
 macro_rules! row {
-    ($name:literal, $arity:literal, $flags:expr, $keys:expr, $group:expr, $handler:expr, $syntax:literal, $summary:literal) => {
-        Command { name: $name, arity: $arity, flags: $flags, keys: $keys, group: $group, syntax: $syntax, summary: $summary, handler: $handler }
+    ($name:literal, $arity:literal, $flags:expr, $keys:expr, $group:ident, $handler:expr, $syntax:literal, $summary:literal) => {
+        Command { name: $name, arity: $arity, flags: $flags, keys: $keys, group: Group::$group, syntax: $syntax, summary: $summary, handler: $handler }
     };
 }
 
@@ -201,29 +200,29 @@ pub static TABLE: &[Command] = &[
     row!("expiretime", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::expiretime), "key", "Returns the unix time in seconds at which the key expires."),
     row!("flushall", -1, WRITE | BARRIER, NO_KEYS, Server, EveryCore(Part::Clear), "[ASYNC | SYNC]", "Deletes all keys."),
     row!("flushdb", -1, WRITE | BARRIER, NO_KEYS, Server, EveryCore(Part::Clear), "[ASYNC | SYNC]", "Deletes all keys; there is one database."),
-    row!("get", 2, READONLY | FAST, ONE_KEY, Str, Key(string::get), "key", "Returns the value."),
-    row!("getdel", 2, WRITE | FAST, ONE_KEY, Str, Key(string::get_and_delete), "key", "Returns the value and deletes the key."),
-    row!("getex", -2, WRITE | FAST, ONE_KEY, Str, Key(string::get_and_expire), "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]", "Returns the value and sets its time to live."),
+    row!("get", 2, READONLY | FAST, ONE_KEY, String, Key(string::get), "key", "Returns the value."),
+    row!("getdel", 2, WRITE | FAST, ONE_KEY, String, Key(string::get_and_delete), "key", "Returns the value and deletes the key."),
+    row!("getex", -2, WRITE | FAST, ONE_KEY, String, Key(string::get_and_expire), "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]", "Returns the value and sets its time to live."),
     row!("hello", -1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::hello), "[protover [AUTH username key] [SETNAME name]]", "Greets the server and chooses the protocol version."),
     row!("info", -1, BARRIER, NO_KEYS, Server, EveryCore(Part::Report), "[section [section ...]]", "Returns what the server knows of itself."),
     row!("keys", 2, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::Keys), "pattern", "Returns all keys that match a pattern."),
-    row!("mget", -2, READONLY | FAST, ALL_KEYS, Str, EachKey(string::get, Fold::Array), "key [key ...]", "Returns the values of keys."),
-    row!("mset", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, Str, EachKey(string::set_pair, Fold::Ok), "key value [key value ...]", "Sets the values of keys."),
+    row!("mget", -2, READONLY | FAST, ALL_KEYS, String, EachKey(string::get, Fold::Array), "key [key ...]", "Returns the values of keys."),
+    row!("mset", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, EachKey(string::set_pair, Fold::Ok), "key value [key value ...]", "Sets the values of keys."),
     row!("persist", 2, WRITE | FAST, ONE_KEY, Generic, Key(expiry::persist), "key", "Removes the time to live."),
     row!("pexpire", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpire), "key milliseconds [NX | XX | GT | LT]", "Sets the time to live in milliseconds."),
     row!("pexpireat", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpireat), "key unix-time-milliseconds [NX | XX | GT | LT]", "Sets the unix time in milliseconds at which the key expires."),
     row!("pexpiretime", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::pexpiretime), "key", "Returns the unix time in milliseconds at which the key expires."),
     row!("ping", -1, FAST, NO_KEYS, Connection, Session(conn::ping), "[message]", "Returns PONG, or the message."),
-    row!("psetex", 4, WRITE | DENYOOM, ONE_KEY, Str, Key(string::set_for_millis), "key milliseconds value", "Sets the value and its time to live in milliseconds."),
+    row!("psetex", 4, WRITE | DENYOOM, ONE_KEY, String, Key(string::set_for_millis), "key milliseconds value", "Sets the value and its time to live in milliseconds."),
     row!("pttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::pttl), "key", "Returns the time to live in milliseconds."),
     row!("quit", -1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::quit), "", "Closes the connection."),
     row!("randomkey", 1, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::RandomKey), "", "Returns some key."),
     row!("reset", 1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::reset), "", "Sets the connection back to how it began."),
     row!("scan", -2, READONLY, NO_KEYS, Generic, Scan, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
     row!("select", 2, FAST, NO_KEYS, Connection, Session(conn::select), "index", "Chooses the database; there is one, 0."),
-    row!("set", -3, WRITE | DENYOOM, ONE_KEY, Str, Key(string::set), "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
-    row!("setex", 4, WRITE | DENYOOM, ONE_KEY, Str, Key(string::set_for_seconds), "key seconds value", "Sets the value and its time to live in seconds."),
-    row!("setnx", 3, WRITE | DENYOOM | FAST, ONE_KEY, Str, Key(string::set_if_absent), "key value", "Sets the value if the key does not exist."),
+    row!("set", -3, WRITE | DENYOOM, ONE_KEY, String, Key(string::set), "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
+    row!("setex", 4, WRITE | DENYOOM, ONE_KEY, String, Key(string::set_for_seconds), "key seconds value", "Sets the value and its time to live in seconds."),
+    row!("setnx", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(string::set_if_absent), "key value", "Sets the value if the key does not exist."),
     row!("time", 1, FAST, NO_KEYS, Server, Session(admin::time), "", "Returns the server's unix time: seconds and microseconds."),
     row!("touch", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::touch, Fold::Sum), "key [key ...]", "Makes keys recently used and counts them."),
     row!("ttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::ttl), "key", "Returns the time to live in seconds."),
@@ -317,7 +316,7 @@ impl Command {
     /// Whether it has subcommands. COMMAND also runs alone.
     #[inline]
     pub fn is_container(&self) -> bool {
-        matches!(self.handler, Handler::Container) || self.name == "command"
+        matches!(self.handler, Container) || self.name == "command"
     }
 
     /// Whether it is a subcommand.

@@ -39,7 +39,7 @@ fn is(word: &[u8], name: &str) -> bool {
 
 fn set_all(settings: &mut Settings, args: Args<'_>) -> Result<(), Error> {
     if !args.len().is_multiple_of(2) {
-        return Err(Error::Arity("config|set".to_owned()));
+        return Err(Error::Syntax);
     }
     for at in (0..args.len()).step_by(2) {
         let name = args.at(at);
@@ -52,7 +52,8 @@ fn set_all(settings: &mut Settings, args: Args<'_>) -> Result<(), Error> {
 }
 
 impl Engine {
-    /// Has every core run its part, this one included.
+    /// Has every core run its part, this one included. If that answers it, the caller runs the session's next command:
+    /// by a loop, since a call from here would nest as deep as the pipeline is long.
     pub(super) fn start_every(&mut self, id: SessionId, solo: Solo, now_ms: u64) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.exclusive = true;
@@ -69,7 +70,7 @@ impl Engine {
         {
             let mut out = Vec::new();
             if self.run_part(part, frame.args, frame.mode.proto, Origin::Here(gather), now_ms, &mut out) {
-                self.finish_part(Origin::Here(gather), &out, now_ms);
+                let _ = self.finish_part(Origin::Here(gather), &out, now_ms);
             }
         }
         self.spans = spans;
@@ -122,8 +123,10 @@ impl Engine {
                     }
                 }
                 Waiter::Gather { gather } => {
-                    if self.gathers.part(gather, from, reply) {
-                        self.finish_gather(gather, now_ms);
+                    if self.gathers.part(gather, from, reply)
+                        && let Some(id) = self.finish_gather(gather, now_ms)
+                    {
+                        self.run_input(id, now_ms);
                     }
                 }
             }
@@ -199,9 +202,10 @@ impl Engine {
             if (own && filter.skip_me) || !filter.takes(&session.client, now_ms) {
                 continue;
             }
-            session.close();
-            if !own {
-                session.replies.take_buffer();
+            if own {
+                session.close();
+            } else {
+                session.cut();
             }
             killed += 1;
             self.settle(id);
@@ -209,24 +213,22 @@ impl Engine {
         killed
     }
 
-    /// A part is done: to the gather, or to the core that asked.
-    pub(super) fn finish_part(&mut self, origin: Origin, part: &[u8], now_ms: u64) {
+    /// A part is done: to the gather, or to the core that asked. Returns the session that may run on, if any.
+    pub(super) fn finish_part(&mut self, origin: Origin, part: &[u8], now_ms: u64) -> Option<SessionId> {
         match origin {
-            Origin::Here(gather) => {
-                if self.gathers.part(gather, self.core, part) {
-                    self.finish_gather(gather, now_ms);
-                }
-            }
+            Origin::Here(gather) if self.gathers.part(gather, self.core, part) => self.finish_gather(gather, now_ms),
+            Origin::Here(_) => None,
             Origin::Peer { core, ticket } => {
                 let mut bytes = self.mesh.buffer();
                 write_reply(&mut bytes, |out| out.extend_from_slice(part));
                 self.mesh.send(core, Payload::Replies { ticket, bytes, count: 1 });
+                None
             }
         }
     }
 
-    /// The last part is there: folds them and answers the session, if it is still there.
-    pub(super) fn finish_gather(&mut self, id: GatherId, now_ms: u64) {
+    /// The last part is there: folds them and answers the session, if it is still there. Returns it if it may run on.
+    fn finish_gather(&mut self, id: GatherId, now_ms: u64) -> Option<SessionId> {
         let gather = self.gathers.take(id);
         let mut reply = std::mem::take(&mut self.scratch);
         reply.clear();
@@ -234,23 +236,20 @@ impl Engine {
             Kind::Keys(fold) => gather.fold_keys(*fold, &mut reply),
             Kind::Every(_) => self.fold_every(&gather, now_ms, &mut reply),
         }
+        let mut free = false;
         if let Some(session) = self.sessions.get_mut(gather.session) {
             session.replies.lend(&mut self.buffers);
             session.replies.fill(gather.place, &reply);
             if matches!(gather.kind, Kind::Every(_)) {
                 session.exclusive = false;
             }
-            let free = !session.replies.is_holding();
+            free = !session.replies.is_holding();
             self.settle(gather.session);
-            if free {
-                self.scratch = reply;
-                self.run_input(gather.session, now_ms);
-                self.gathers.recycle(gather);
-                return;
-            }
         }
+        let id = gather.session;
         self.scratch = reply;
         self.gathers.recycle(gather);
+        free.then_some(id)
     }
 
     /// Makes the one reply of a command of all cores.

@@ -64,7 +64,9 @@ impl Engine {
             }
             None => {
                 job.out[..8].copy_from_slice(&job.count.to_le_bytes());
-                self.finish_part(job.origin, &job.out, now_ms);
+                if let Some(id) = self.finish_part(job.origin, &job.out, now_ms) {
+                    self.run_input(id, now_ms);
+                }
             }
         }
     }

@@ -34,6 +34,8 @@ pub(super) struct Replies {
     held_bytes: Vec<u8>,
     /// The place of `held`'s front.
     first: u32,
+    /// Nothing is to be said any more; what comes is dropped.
+    discarded: bool,
 }
 
 impl Replies {
@@ -63,6 +65,9 @@ impl Replies {
 
     /// The reply for a place is here. Each place is filled exactly once.
     pub(super) fn fill(&mut self, place: Place, reply: &[u8]) {
+        if self.discarded {
+            return;
+        }
         let at = place.0.wrapping_sub(self.first) as usize;
         let Some(Held::Waiting { muted }) = self.held.get(at) else {
             panic!("a reply for a place that does not wait: {at} of {}", self.held.len());
@@ -109,6 +114,11 @@ impl Replies {
         let mut buffer = std::mem::take(&mut self.out);
         buffer.clear();
         buffer
+    }
+
+    /// Forgets everything that waits, and what is still to come: a client that was cut off gets no torn reply.
+    pub(super) fn discard(&mut self) {
+        *self = Replies { discarded: true, ..Replies::default() };
     }
 
     /// Gives it a buffer to write to, if it has none.

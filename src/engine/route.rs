@@ -142,10 +142,10 @@ impl Engine {
                     let words = std::iter::once(caller.as_slice()).chain(args.iter());
                     Flow::Every(Solo { place, request: Request::alone(command, mode, words) })
                 }
-                Err(error) => self.answer_error(session, error),
+                Err(error) => self.answer_error(session, error, trip.muted),
             },
             // A container without a subcommand does not pass the arity check.
-            Handler::Container => self.answer_error(session, Error::Syntax),
+            Handler::Container => self.answer_error(session, Error::Syntax, trip.muted),
         }
     }
 
@@ -185,7 +185,7 @@ impl Engine {
         let row = trip.command.row();
         let step = usize::from(row.keys.step);
         if !args.len().is_multiple_of(step) {
-            return self.answer_error(session, Error::Arity(row.name.to_owned()));
+            return self.answer_error(session, Error::Arity(row.name.to_owned()), trip.muted);
         }
         let mut owners = std::mem::take(&mut self.owners);
         owners.clear();
@@ -251,7 +251,7 @@ impl Engine {
         let cores = self.router.cores();
         let parsed = Cursor::parse(args.at(0)).and_then(|cursor| Ok((cursor, ScanOptions::parse(args.tail(1))?)));
         match parsed {
-            Err(error) => return self.answer_error(session, error),
+            Err(error) => return self.answer_error(session, error, trip.muted),
             Ok((cursor, options)) if cursor.core == self.core.0 => {
                 self.run_here(session, trip, |shard, call, writer| {
                     keyspace::scan(shard, cursor, &options, cores, call, writer);

@@ -107,9 +107,25 @@ impl Session {
         self.input_at = 0;
     }
 
+    /// Ends at once, whatever was to be said still.
+    pub(super) fn cut(&mut self) {
+        self.close();
+        self.replies.discard();
+    }
+
+    /// A command begins: whether its reply is muted (CLIENT REPLY).
+    fn begin_reply(&mut self) -> bool {
+        let mode = &mut self.client.reply_mode;
+        if *mode == ReplyMode::SkipNext {
+            *mode = ReplyMode::Skip;
+        }
+        *mode != ReplyMode::On
+    }
+
     pub(super) fn sizes(&self) -> BufferSizes {
         let (output, held) = self.replies.sizes();
-        BufferSizes { input: self.input.len() - self.input_at, output, held }
+        // During a round over `input` it is out of the session, so what waits in it counts as run.
+        BufferSizes { input: self.input.len().saturating_sub(self.input_at), output, held }
     }
 
     /// Keeps what a round over `input` left. Moves bytes only when at least as many are gone.
@@ -233,36 +249,35 @@ impl Engine {
     fn refuse(&mut self, session: &mut Session, error: ProtocolError) {
         self.stats.protocol_errors += 1;
         let proto = session.client.proto;
-        session.replies.append(|out| Writer::new(out, proto).protocol_error(error));
+        if !session.begin_reply() {
+            session.replies.append(|out| Writer::new(out, proto).protocol_error(error));
+        }
         session.close();
     }
 
     /// Runs one command, or sends it where it runs.
     #[inline]
     fn run(&mut self, session: &mut Session, id: SessionId, args: Args<'_>, now_ms: u64) -> Flow {
-        let (command, args) = match self.find_command(args) {
-            Ok(found) => found,
-            Err(error) => return self.answer_error(session, error),
-        };
-        let row = command.row();
-        if !session.client.authenticated && !row.is(flag::NO_AUTH) {
-            return self.answer_error(session, Error::NoAuth);
-        }
-        if row.is(flag::BARRIER) && session.replies.is_holding() {
+        let found = self.find_command(args);
+        if let Ok((command, _)) = &found
+            && command.row().is(flag::BARRIER)
+            && session.replies.is_holding()
+        {
             return Flow::Wait;
         }
-        self.stats.commands += 1;
-        session.client.last_command = row.name;
-        let muted = match session.client.reply_mode {
-            ReplyMode::On => false,
-            ReplyMode::SkipNext => {
-                session.client.reply_mode = ReplyMode::Skip;
-                false
+        let muted = session.begin_reply();
+        let flow = match found {
+            Err(error) => self.answer_error(session, error, muted),
+            Ok((command, _)) if !session.client.authenticated && !command.row().is(flag::NO_AUTH) => {
+                self.answer_error(session, Error::NoAuth, muted)
             }
-            ReplyMode::Off | ReplyMode::Skip => true,
+            Ok((command, args)) => {
+                self.stats.commands += 1;
+                session.client.last_command = command.row().name;
+                self.dispatch(session, id, command, args, muted, now_ms)
+            }
         };
-        let flow = self.dispatch(session, id, command, args, muted, now_ms);
-        if muted && session.client.reply_mode == ReplyMode::Skip {
+        if session.client.reply_mode == ReplyMode::Skip {
             session.client.reply_mode = ReplyMode::On;
         }
         flow
@@ -297,11 +312,13 @@ impl Engine {
         Ok((id, args.tail(words)))
     }
 
-    /// Answers with an error.
-    pub(super) fn answer_error(&mut self, session: &mut Session, error: Error) -> Flow {
+    /// Answers with an error, unless the client does not want to hear it.
+    pub(super) fn answer_error(&mut self, session: &mut Session, error: Error, muted: bool) -> Flow {
         self.stats.errors += 1;
         let proto = session.client.proto;
-        session.replies.append(|out| connection::error(&mut Writer::new(out, proto), error));
+        if !muted {
+            session.replies.append(|out| connection::error(&mut Writer::new(out, proto), error));
+        }
         Flow::Next
     }
 
@@ -353,8 +370,7 @@ impl Engine {
             self.stats.cut_offs += 1;
             let text =
                 format!("client id={} addr={} closed: {why} for {still_ms} ms", session.client.id, session.client.addr);
-            session.close();
-            session.replies.take_buffer();
+            session.cut();
             self.notice(Notice::CutOff(text));
             self.settle(id);
         }

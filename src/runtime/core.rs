@@ -28,7 +28,8 @@ use super::poller::{Interest, Poller, Ready};
 use super::preflight::StartError;
 use crate::engine::{Engine, EngineConfig, Notice, Peer, SessionId};
 use crate::limits::{
-    ACCEPT_PAUSE_MS, DRAIN_MS_MAX, READ_BUFFER_BYTES, RSS_INTERVAL_MS, SLICE_US, TICK_MS, TURN_ACCEPTS_MAX,
+    ACCEPT_PAUSE_MS, DRAIN_MS_MAX, READ_BUFFER_BYTES, RSS_INTERVAL_MS, SLICE_US, TICK_IDLE_MS, TICK_MS,
+    TURN_ACCEPTS_MAX, TURN_EVENTS_US,
 };
 
 /// What a core is started with.
@@ -54,6 +55,9 @@ struct Core {
     listener: CoreListener,
     /// By session index.
     connections: Vec<Option<Connection>>,
+    /// Sockets that were ready at the last poll, and how many of them have been handled.
+    ready: Vec<Ready>,
+    handled: usize,
     mesh: Mesh,
     clock: Clock,
     shared: Arc<Shared>,
@@ -95,12 +99,12 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
     // With peers glommio spins, since only its reactor sees their batches.
     let spin = if core.mesh.has_peers() { Duration::ZERO } else { spin };
     let mut idle_since = None;
-    let mut ready = Vec::new();
     loop {
-        match core.turn(&mut ready).map_err(failed("wait for its sockets"))? {
+        match core.turn().map_err(failed("wait for its sockets"))? {
             Turn::Over => return Ok(()),
             Turn::Busy => {
                 idle_since = None;
+                bell.note_busy();
                 if core.mesh.has_peers() {
                     through_the_reactor().await;
                 }
@@ -134,7 +138,8 @@ async fn through_the_reactor() {
 fn start_ticker(bell: Rc<Bell>) {
     glommio::spawn_local(async move {
         loop {
-            glommio::timer::sleep(Duration::from_millis(TICK_MS)).await;
+            let tick_ms = if bell.take_busy() { TICK_MS } else { TICK_IDLE_MS };
+            glommio::timer::sleep(Duration::from_millis(tick_ms)).await;
             bell.ring();
         }
     })
@@ -156,6 +161,8 @@ impl Core {
             poller,
             listener,
             connections: Vec::new(),
+            ready: Vec::new(),
+            handled: 0,
             mesh,
             clock: Clock::new(),
             shared,
@@ -170,7 +177,7 @@ impl Core {
     }
 
     /// One turn.
-    fn turn(&mut self, ready: &mut Vec<Ready>) -> io::Result<Turn> {
+    fn turn(&mut self) -> io::Result<Turn> {
         let began = self.clock.elapsed();
         let (now_ms, sub_us) = self.clock.now();
         self.engine.set_sub_us(sub_us);
@@ -179,11 +186,7 @@ impl Core {
             self.engine.on_batch(batch, now_ms);
             busy = true;
         }
-        self.poller.poll(ready)?;
-        busy |= !ready.is_empty();
-        for event in ready.iter() {
-            self.on_event(*event, now_ms)?;
-        }
+        busy |= self.handle_ready(began, now_ms)?;
         if now_ms.abs_diff(self.last_tick_ms) >= TICK_MS {
             self.tick(now_ms)?;
         }
@@ -207,6 +210,23 @@ impl Core {
             return Ok(Turn::Over);
         }
         Ok(if busy { Turn::Busy } else { Turn::Idle })
+    }
+
+    /// Handles sockets that are ready, within `TURN_EVENTS_US`. Returns whether there were any.
+    fn handle_ready(&mut self, began: Duration, now_ms: u64) -> io::Result<bool> {
+        if self.handled == self.ready.len() {
+            self.poller.poll(&mut self.ready)?;
+            self.handled = 0;
+        }
+        let found = self.handled < self.ready.len();
+        while let Some(event) = self.ready.get(self.handled) {
+            self.handled += 1;
+            self.on_event(*event, now_ms)?;
+            if self.clock.elapsed() - began >= Duration::from_micros(TURN_EVENTS_US) {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     fn on_event(&mut self, event: Ready, now_ms: u64) -> io::Result<()> {

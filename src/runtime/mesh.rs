@@ -41,6 +41,7 @@ pub(super) fn ports(cores: u16) -> Vec<Ports> {
 #[derive(Default)]
 pub(super) struct Bell {
     rung: Cell<bool>,
+    busy: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -50,6 +51,16 @@ impl Bell {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
+    }
+
+    /// The core had something to do.
+    pub(super) fn note_busy(&self) {
+        self.busy.set(true);
+    }
+
+    /// Whether it had, since the last call.
+    pub(super) fn take_busy(&self) -> bool {
+        self.busy.take()
     }
 
     /// Whether it was rung since the last call; if not, `waker` will be woken.
