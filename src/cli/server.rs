@@ -36,5 +36,5 @@ fn start(mut config: ServerConfig) -> Result<(), StartError> {
         warn!("{warning}");
     }
     config.maxclients = fds.maxclients;
-    runtime::start(config)
+    runtime::start(&config)
 }

@@ -4,7 +4,7 @@ use crate::command::connection::{After, Home};
 use crate::command::{Client, glob};
 use crate::resp::{Args, Writer};
 
-/// CONFIG GET pattern [pattern ...].
+/// `CONFIG GET pattern [pattern ...]`.
 pub fn config_get(_client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     let patterns: Vec<Vec<u8>> = args.iter().map(<[u8]>::to_ascii_lowercase).collect();
     let mut rows = home.settings.rows();

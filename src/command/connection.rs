@@ -9,6 +9,9 @@ use crate::command::{Error, client};
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Proto, Writer};
 
+/// Tells whether a guess is the auth key.
+pub type VerifyKey<'a> = &'a dyn Fn(&[u8]) -> bool;
+
 /// What a handler of a session may look at besides its client.
 pub struct Home<'a> {
     /// The turn's clock reading, unix time in milliseconds.
@@ -18,7 +21,7 @@ pub struct Home<'a> {
     /// This core's settings.
     pub settings: &'a Settings,
     /// Checks an auth key; `None` when the server has none.
-    pub verify_key: Option<&'a dyn Fn(&[u8]) -> bool>,
+    pub verify_key: Option<VerifyKey<'a>>,
     /// The row that is running.
     pub row: &'static Command,
     /// Sizes of the session's buffers.
@@ -39,12 +42,12 @@ pub enum After {
 /// A handler of a session's command. `args` begin after the command's name (and the subcommand's, if it has one).
 pub type SessionHandler = fn(&mut Client, Args<'_>, &Home<'_>, &mut Writer<'_>) -> After;
 
-/// PING [message].
+/// `PING [message]`.
 pub fn ping(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     match (args.get(0), args.len()) {
         (Some(message), 1) => writer.bulk(message),
         (None, _) => writer.simple("PONG"),
-        _ => error(writer, Error::Arity("ping".to_owned())),
+        _ => error(writer, &Error::Arity("ping".to_owned())),
     }
     After::Continue
 }
@@ -72,25 +75,25 @@ pub fn reset(client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut
 pub fn select(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     match parse_i64(args.at(0)) {
         Some(0) => writer.ok(),
-        Some(_) => error(writer, Error::DbIndex),
-        None => error(writer, Error::NotInteger),
+        Some(_) => error(writer, &Error::DbIndex),
+        None => error(writer, &Error::NotInteger),
     }
     After::Continue
 }
 
-/// AUTH [username] key.
+/// `AUTH [username] key`.
 pub fn auth(client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     if args.len() > 2 {
-        error(writer, Error::Syntax);
+        error(writer, &Error::Syntax);
         return After::Continue;
     }
     if home.verify_key.is_none() && args.len() == 1 {
-        error(writer, Error::AuthNotSet);
+        error(writer, &Error::AuthNotSet);
         return After::Continue;
     }
     let (user, key) = if args.len() == 2 { (args.at(0), args.at(1)) } else { (b"default".as_slice(), args.at(0)) };
     if !authenticate(client, user, key, home) {
-        error(writer, Error::WrongPass);
+        error(writer, &Error::WrongPass);
         return After::Delay;
     }
     writer.ok();
@@ -110,23 +113,23 @@ fn authenticate(client: &mut Client, user: &[u8], key: &[u8], home: &Home<'_>) -
     right
 }
 
-/// HELLO [protover [AUTH user key] [SETNAME name]].
+/// `HELLO [protover [AUTH user key] [SETNAME name]]`.
 pub fn hello(client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     let options = match HelloOptions::parse(args) {
         Ok(options) => options,
         Err(refused) => {
-            error(writer, refused);
+            error(writer, &refused);
             return After::Continue;
         }
     };
     if let Some((user, key)) = options.auth
         && !authenticate(client, user, key, home)
     {
-        error(writer, Error::WrongPass);
+        error(writer, &Error::WrongPass);
         return After::Delay;
     }
     if !client.authenticated {
-        error(writer, Error::NoAuthHello);
+        error(writer, &Error::NoAuthHello);
         return After::Continue;
     }
     if let Some(name) = options.name {
@@ -202,9 +205,9 @@ pub fn client_id(client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer:
 /// CLIENT GETNAME.
 pub fn client_getname(client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     if client.name.is_empty() {
-        writer.null()
+        writer.null();
     } else {
-        writer.bulk(client.name.as_bytes())
+        writer.bulk(client.name.as_bytes());
     }
     After::Continue
 }
@@ -216,7 +219,7 @@ pub fn client_setname(client: &mut Client, args: Args<'_>, _home: &Home<'_>, wri
             client.name = String::from_utf8_lossy(args.at(0)).into_owned();
             writer.ok();
         }
-        Err(refused) => error(writer, refused),
+        Err(refused) => error(writer, &refused),
     }
     After::Continue
 }
@@ -229,7 +232,7 @@ pub fn client_setinfo(client: &mut Client, args: Args<'_>, _home: &Home<'_>, wri
     } else if option.eq_ignore_ascii_case(b"LIB-VER") {
         (&mut client.lib_version, "lib-ver")
     } else {
-        error(writer, Error::ClientInfoOption(String::from_utf8_lossy(option).into_owned()));
+        error(writer, &Error::ClientInfoOption(String::from_utf8_lossy(option).into_owned()));
         return After::Continue;
     };
     match check_word(value, Error::ClientInfoValue(name)) {
@@ -237,7 +240,7 @@ pub fn client_setinfo(client: &mut Client, args: Args<'_>, _home: &Home<'_>, wri
             *field = String::from_utf8_lossy(value).into_owned();
             writer.ok();
         }
-        Err(refused) => error(writer, refused),
+        Err(refused) => error(writer, &refused),
     }
     After::Continue
 }
@@ -271,7 +274,7 @@ pub fn client_reply(client: &mut Client, args: Args<'_>, _home: &Home<'_>, write
             client.reply_mode = ReplyMode::SkipNext;
         }
     } else {
-        error(writer, Error::Syntax);
+        error(writer, &Error::Syntax);
     }
     After::Continue
 }
@@ -282,7 +285,7 @@ fn set_switch(switch: &mut bool, value: &[u8], writer: &mut Writer<'_>) -> After
         *switch = on;
         writer.ok();
     } else {
-        error(writer, Error::Syntax);
+        error(writer, &Error::Syntax);
     }
     After::Continue
 }
@@ -296,7 +299,7 @@ pub fn help(_client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut
     writer.simple(&title);
     for row in rows {
         let name = row.name.split_once('|').map_or(row.name, |(_, name)| name);
-        writer.simple(&format!("{} {}", name.to_ascii_uppercase(), row.syntax).trim_end().to_owned());
+        writer.simple(format!("{} {}", name.to_ascii_uppercase(), row.syntax).trim_end());
         writer.simple(&format!("    {}", row.summary));
     }
     After::Continue
@@ -308,6 +311,6 @@ fn check_word(word: &[u8], refusal: Error) -> Result<(), Error> {
 }
 
 /// Writes a refusal.
-pub fn error(writer: &mut Writer<'_>, error: Error) {
+pub fn error(writer: &mut Writer<'_>, error: &Error) {
     writer.error(&error.to_string());
 }

@@ -18,7 +18,7 @@ fn find(name: &[u8]) -> Option<&'static Command> {
 /// COMMAND.
 pub fn command(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     if let Some(sub) = args.get(0) {
-        error(writer, Error::UnknownSubcommand(String::from_utf8_lossy(sub).into_owned(), "COMMAND"));
+        error(writer, &Error::UnknownSubcommand(String::from_utf8_lossy(sub).into_owned(), "COMMAND"));
         return After::Continue;
     }
     writer.array(top_level().count());
@@ -34,7 +34,7 @@ pub fn command_count(_client: &mut Client, _args: Args<'_>, _home: &Home<'_>, wr
     After::Continue
 }
 
-/// COMMAND INFO [name ...].
+/// `COMMAND INFO [name ...]`.
 pub fn command_info(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     if args.is_empty() {
         return command(_client, args, _home, writer);
@@ -49,7 +49,7 @@ pub fn command_info(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writ
     After::Continue
 }
 
-/// COMMAND DOCS [name ...]. Unknown names are left out, as Redis does.
+/// `COMMAND DOCS [name ...]`. Unknown names are left out, as Redis does.
 pub fn command_docs(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     let rows: Vec<_> = if args.is_empty() { top_level().collect() } else { args.iter().filter_map(find).collect() };
     writer.map(rows.len());
@@ -59,7 +59,7 @@ pub fn command_docs(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writ
     After::Continue
 }
 
-/// COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern].
+/// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]`.
 pub fn command_list(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     let names: Vec<&str> = match (args.len(), args.get(0), args.get(1), args.get(2)) {
         (0, ..) => top_level().map(|row| row.name).collect(),
@@ -69,7 +69,7 @@ pub fn command_list(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writ
                 b"ACLCAT" => TABLE
                     .iter()
                     .filter(|row| {
-                        categories(row).iter().any(|category| category[1..].as_bytes().eq_ignore_ascii_case(value))
+                        categories(row).iter().any(|category| category.as_bytes()[1..].eq_ignore_ascii_case(value))
                     })
                     .map(|row| row.name)
                     .collect(),
@@ -78,13 +78,13 @@ pub fn command_list(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writ
                     TABLE.iter().map(|row| row.name).filter(|name| glob::matches(&pattern, name.as_bytes())).collect()
                 }
                 _ => {
-                    error(writer, Error::Syntax);
+                    error(writer, &Error::Syntax);
                     return After::Continue;
                 }
             }
         }
         _ => {
-            error(writer, Error::Syntax);
+            error(writer, &Error::Syntax);
             return After::Continue;
         }
     };
@@ -95,7 +95,7 @@ pub fn command_list(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writ
     After::Continue
 }
 
-/// COMMAND GETKEYS command [arg ...].
+/// `COMMAND GETKEYS command [arg ...]`.
 pub fn command_getkeys(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     let lookup = Lookup::default();
     let mut row = lookup.find(args.at(0)).map(|id| id.row());
@@ -118,7 +118,7 @@ pub fn command_getkeys(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, w
             return After::Continue;
         }
     };
-    error(writer, refusal);
+    error(writer, &refusal);
     After::Continue
 }
 

@@ -46,22 +46,22 @@ fn add_base(amount: i64, unit: Unit, base_ms: Option<u64>) -> Option<i64> {
     amount_ms.checked_add(i64::try_from(base_ms.unwrap_or(0)).ok()?)
 }
 
-/// EXPIRE key seconds [NX | XX | GT | LT].
+/// `EXPIRE key seconds [NX | XX | GT | LT]`.
 pub fn expire<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     set_deadline(shard, args, Unit::Seconds, Some(call.now_ms), "expire", call)
 }
 
-/// PEXPIRE key milliseconds [NX | XX | GT | LT].
+/// `PEXPIRE key milliseconds [NX | XX | GT | LT]`.
 pub fn pexpire<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     set_deadline(shard, args, Unit::Millis, Some(call.now_ms), "pexpire", call)
 }
 
-/// EXPIREAT key unix-seconds [NX | XX | GT | LT].
+/// `EXPIREAT key unix-seconds [NX | XX | GT | LT]`.
 pub fn expireat<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     set_deadline(shard, args, Unit::Seconds, None, "expireat", call)
 }
 
-/// PEXPIREAT key unix-milliseconds [NX | XX | GT | LT].
+/// `PEXPIREAT key unix-milliseconds [NX | XX | GT | LT]`.
 pub fn pexpireat<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     set_deadline(shard, args, Unit::Millis, None, "pexpireat", call)
 }

@@ -12,8 +12,6 @@ pub mod docs;
 pub mod errors;
 pub mod expiry;
 pub mod glob;
-#[cfg(test)]
-mod glob_tests;
 pub mod keyspace;
 pub mod reply;
 pub mod settings;

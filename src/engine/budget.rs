@@ -27,6 +27,14 @@ pub struct Gift {
     bytes: u64,
 }
 
+#[cfg(any(test, feature = "verify"))]
+impl Gift {
+    /// Epoch, items and bytes, for checks that nothing is given twice.
+    pub fn parts(&self) -> (u32, u64, u64) {
+        (self.epoch, self.items, self.bytes)
+    }
+}
+
 /// One core's view of the exchange.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -78,6 +86,12 @@ fn gift(max: u64, used: u64, share: u64, asker_max: u64) -> u64 {
 }
 
 impl Engine {
+    /// The epoch of this core's budget, for checks across cores.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn budget_epoch(&self) -> u32 {
+        self.exchange.epoch
+    }
+
     /// Asks the peers for budget if this core had to evict or refuse.
     pub(super) fn ask_for_budget(&mut self) {
         if self.router.cores() == 1 || !self.shard.take_pressure() {

@@ -32,7 +32,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use crate::command::Client;
-use crate::command::connection::Home;
+use crate::command::connection::{Home, VerifyKey};
 use crate::command::settings::Settings;
 use crate::command::table::Lookup;
 use crate::limits::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, SLICE_STEPS};
@@ -434,7 +434,7 @@ impl Engine {
 /// What a session's handler may look at.
 fn home<'a>(
     settings: &'a Settings,
-    verify_key: Option<&'a dyn Fn(&[u8]) -> bool>,
+    verify_key: Option<VerifyKey<'a>>,
     row: &'static crate::command::table::Command,
     session: &Session,
     now_ms: u64,

@@ -4,7 +4,7 @@
 //! `slot * N / 16384` owns it, so each core owns one contiguous range. Core: the session's home.
 
 use crate::command::client::Client;
-use crate::command::connection::{After, SessionHandler};
+use crate::command::connection::{After, SessionHandler, VerifyKey};
 use crate::command::keyspace::{self, Cursor, ScanOptions};
 use crate::command::table::{Command, CommandId, Fold, Handler, KeyHandler};
 use crate::command::{Call, Error, Reply};
@@ -142,10 +142,10 @@ impl Engine {
                     let words = std::iter::once(caller.as_slice()).chain(args.iter());
                     Flow::Every(Solo { place, request: Request::alone(command, mode, words) })
                 }
-                Err(error) => self.answer_error(session, error, trip.muted),
+                Err(error) => self.answer_error(session, &error, trip.muted),
             },
             // A container without a subcommand does not pass the arity check.
-            Handler::Container => self.answer_error(session, Error::Syntax, trip.muted),
+            Handler::Container => self.answer_error(session, &Error::Syntax, trip.muted),
         }
     }
 
@@ -185,7 +185,7 @@ impl Engine {
         let row = trip.command.row();
         let step = usize::from(row.keys.step);
         if !args.len().is_multiple_of(step) {
-            return self.answer_error(session, Error::Arity(row.name.to_owned()), trip.muted);
+            return self.answer_error(session, &Error::Arity(row.name.to_owned()), trip.muted);
         }
         let mut owners = std::mem::take(&mut self.owners);
         owners.clear();
@@ -251,7 +251,7 @@ impl Engine {
         let cores = self.router.cores();
         let parsed = Cursor::parse(args.at(0)).and_then(|cursor| Ok((cursor, ScanOptions::parse(args.tail(1))?)));
         match parsed {
-            Err(error) => return self.answer_error(session, error, trip.muted),
+            Err(error) => return self.answer_error(session, &error, trip.muted),
             Ok((cursor, options)) if cursor.core == self.core.0 => {
                 self.run_here(session, trip, |shard, call, writer| {
                     keyspace::scan(shard, cursor, &options, cores, call, writer);
@@ -269,7 +269,7 @@ impl Engine {
     fn run_session(&mut self, session: &mut Session, handler: SessionHandler, args: Args<'_>, trip: Trip) -> Flow {
         let key = self.auth_key.as_ref();
         let verify = |guess: &[u8]| key.is_none_or(|key| key.verify(guess));
-        let verify: Option<&dyn Fn(&[u8]) -> bool> = if key.is_some() { Some(&verify) } else { None };
+        let verify: Option<VerifyKey<'_>> = if key.is_some() { Some(&verify) } else { None };
         let home = home(&self.settings, verify, trip.command.row(), session, trip.now_ms, self.sub_us);
         let Session { client, replies, .. } = session;
         let after = replies.append(|out| {

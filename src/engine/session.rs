@@ -267,9 +267,9 @@ impl Engine {
         }
         let muted = session.begin_reply();
         let flow = match found {
-            Err(error) => self.answer_error(session, error, muted),
+            Err(error) => self.answer_error(session, &error, muted),
             Ok((command, _)) if !session.client.authenticated && !command.row().is(flag::NO_AUTH) => {
-                self.answer_error(session, Error::NoAuth, muted)
+                self.answer_error(session, &Error::NoAuth, muted)
             }
             Ok((command, args)) => {
                 self.stats.commands += 1;
@@ -313,7 +313,7 @@ impl Engine {
     }
 
     /// Answers with an error, unless the client does not want to hear it.
-    pub(super) fn answer_error(&mut self, session: &mut Session, error: Error, muted: bool) -> Flow {
+    pub(super) fn answer_error(&mut self, session: &mut Session, error: &Error, muted: bool) -> Flow {
         self.stats.errors += 1;
         let proto = session.client.proto;
         if !muted {

@@ -60,10 +60,10 @@ const PREEMPT_TIMER: Duration = Duration::from_secs(3600);
 type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
 
 /// Runs the server until SIGTERM or SIGINT.
-pub fn start(config: ServerConfig) -> Result<(), StartError> {
+pub fn start(config: &ServerConfig) -> Result<(), StartError> {
     end_process_on_panic();
     let shutdown = Shutdown::new().map_err(|source| StartError::Setup { what: "create the doorbells", source })?;
-    let listeners = Listeners::bind(&config)?;
+    let listeners = Listeners::bind(config)?;
     let port = listeners.port();
     let addresses = listeners.describe();
     let shared = Arc::new(Shared { clients: AtomicU32::new(0), cores_drained: AtomicU32::new(0), shutdown });
@@ -72,7 +72,7 @@ pub fn start(config: ServerConfig) -> Result<(), StartError> {
         .listen(Arc::clone(&shared), config.cpus.len())
         .map_err(|source| StartError::Setup { what: "listen for signals", source })?;
     let (up, ups) = mpsc::channel();
-    let handles = spawn_cores(&config, listeners, port, &shared, &up)?;
+    let handles = spawn_cores(config, listeners, port, &shared, &up)?;
     drop(up);
     for _ in &handles {
         // A core that can't start drops its sender, and its error is read from its handle.
@@ -82,7 +82,7 @@ pub fn start(config: ServerConfig) -> Result<(), StartError> {
     }
     let all_up = handles.len() == shared.shutdown.cores_up();
     if all_up {
-        announce(&config, &addresses);
+        announce(config, &addresses);
     }
     let result = join(handles);
     if let Some(path) = &config.unix_socket {

@@ -1,0 +1,108 @@
+//! Texts: what errors say, and SCAN's cursors as clients see them.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use crate::command::Error;
+use crate::command::keyspace::Cursor;
+
+/// One of each. A new variant has to be listed: `index` does not compile without it.
+fn errors() -> Vec<Error> {
+    let word = || "word".to_owned();
+    vec![
+        Error::WrongPass,
+        Error::NoAuth,
+        Error::NoAuthHello,
+        Error::AuthNotSet,
+        Error::NoProto,
+        Error::HelloVersion,
+        Error::HelloOption(word()),
+        Error::Oom,
+        Error::Syntax,
+        Error::NotInteger,
+        Error::InvalidExpire("word"),
+        Error::Arity(word()),
+        Error::UnknownCommand(word()),
+        Error::UnknownSubcommand(word(), "WORD"),
+        Error::DbIndex,
+        Error::InvalidCursor,
+        Error::ExpireNxConflict,
+        Error::ExpireGtLtConflict,
+        Error::UnsupportedOption(word()),
+        Error::KeyTooLong,
+        Error::NoSuchClient,
+        Error::InvalidClientId,
+        Error::ClientListId,
+        Error::UnknownClientType(word()),
+        Error::NoSuchUser(word()),
+        Error::ClientName,
+        Error::ClientInfoValue("word"),
+        Error::ClientInfoOption(word()),
+        Error::GetKeysUnknown,
+        Error::GetKeysNone,
+        Error::GetKeysArity,
+        Error::ConfigUnknown(word()),
+        Error::ConfigImmutable(word()),
+        Error::ConfigInvalid(word(), "why"),
+        Error::ConfigDuplicate(word()),
+    ]
+}
+
+/// Variants of `Error`, counted in its source.
+fn variants() -> usize {
+    let source = include_str!("../errors.rs");
+    let body = source.split_once("pub enum Error {").and_then(|(_, rest)| rest.split_once("\n}")).expect("the enum").0;
+    body.lines().filter(|line| line.starts_with("    ") && line.as_bytes()[4].is_ascii_uppercase()).count()
+}
+
+#[test]
+fn each_error_has_its_own_text() {
+    let texts: BTreeSet<_> = errors().iter().map(Error::to_string).collect();
+    assert_eq!(errors().len(), variants(), "list the new error in `errors` above");
+    assert_eq!(texts.len(), errors().len(), "two errors have the same text: merge them");
+}
+
+#[test]
+fn errors_begin_with_a_code_and_fit_a_line() {
+    for error in errors() {
+        let text = error.to_string();
+        let code = text.split(' ').next().unwrap_or_default();
+        assert!(!code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase()), "begin with a code: {text}");
+        assert!(!text.contains(['\r', '\n']), "one line: {text}");
+    }
+}
+
+#[test]
+fn cursors_from_clients() {
+    // redis-server 7.0.15 refuses the first five as well; it takes the last three, which it never gives out.
+    for bad in ["x", " 1", "1 ", "1x", "18446744073709551616", "-1", "+1", ""] {
+        assert_eq!(Cursor::parse(bad.as_bytes()), Err(Error::InvalidCursor), "{bad:?}");
+    }
+    for (good, core, position) in [
+        ("0", 0, 0),
+        ("01", 0, 1),
+        ("4294967295", 0, u32::MAX),
+        ("4294967296", 1, 0),
+        ("281474976710655", u16::MAX, u32::MAX),
+    ] {
+        assert_eq!(Cursor::parse(good.as_bytes()), Ok(Cursor { core, position }), "{good}");
+    }
+    let beyond = Cursor::parse(b"18446744073709551615").expect("a number");
+    assert_eq!(beyond.core, u16::MAX, "a core that does not exist ends the scan");
+}
+
+proptest! {
+    #[test]
+    fn cursors_come_back(core: u16, position: u32) {
+        let cursor = Cursor { core, position };
+        prop_assert_eq!(Cursor::parse(cursor.number().to_string().as_bytes()), Ok(cursor));
+    }
+
+    #[test]
+    fn no_cursor_panics(text in proptest::collection::vec(any::<u8>(), 0..24)) {
+        let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+        let number = std::str::from_utf8(&text).ok().and_then(|text| text.parse::<u64>().ok());
+        prop_assert_eq!(Cursor::parse(&text).is_ok(), digits && number.is_some());
+    }
+}
