@@ -147,6 +147,9 @@ impl ServerConfig {
             return Err(ConfigError::Exposed { host });
         }
         let bounds = Bounds::from_args(args.items_max, args.bytes_max);
+        if bounds.items_max < cpus.len() as u64 {
+            return Err(ConfigError::ItemsBelowCores { items_max: bounds.items_max, cores: cpus.len() });
+        }
         let unbounded_warning = (bounds == Bounds::NONE).then(|| {
             "no bound on items or memory: the cache grows until the host is out of memory; give --max-memory".to_owned()
         });
@@ -286,14 +289,14 @@ mod tests {
         for (items_max, bytes_max, expected, line) in [
             (None, None, (1000, NONE), "bound: 1000 items (default); memory unlimited"),
             (Some(1000), None, (1000, NONE), "bound: 1000 items; memory unlimited"),
-            (Some(5), None, (5, NONE), "bound: 5 items; memory unlimited"),
+            (Some(9), None, (9, NONE), "bound: 9 items; memory unlimited"),
             (None, Some(gb), (NONE, gb), "bound: 1gb of memory; items unlimited"),
             (None, Some(1001), (NONE, 1001), "bound: 1001 bytes of memory; items unlimited"),
-            (Some(5), Some(gb), (5, gb), "bound: 5 items and 1gb of memory, whichever is reached first"),
+            (Some(9), Some(gb), (9, gb), "bound: 9 items and 1gb of memory, whichever is reached first"),
             (Some(0), None, (NONE, NONE), "bound: none; items and memory unlimited"),
             (None, Some(0), (NONE, NONE), "bound: none; items and memory unlimited"),
             (Some(0), Some(gb), (NONE, gb), "bound: 1gb of memory; items unlimited"),
-            (Some(5), Some(0), (5, NONE), "bound: 5 items; memory unlimited"),
+            (Some(9), Some(0), (9, NONE), "bound: 9 items; memory unlimited"),
         ] {
             let args = ServerArgs { items_max, bytes_max: bytes_max.map(ByteSize), ..ServerArgs::default() };
             let (config, warnings) = ServerConfig::from_args(args, &EIGHT).unwrap();
@@ -393,6 +396,7 @@ mod tests {
             ConfigError::HostUnknown { host: "name".to_owned(), source: None },
             ConfigError::Exposed { host: Ipv4Addr::UNSPECIFIED.into() },
             ConfigError::KeyTwice,
+            ConfigError::ItemsBelowCores { items_max: 1, cores: 2 },
             ConfigError::KeyEmpty { origin: origin() },
             ConfigError::KeyTooLong { origin: origin() },
             ConfigError::KeyFile { path: "/key".into(), source: io() },
@@ -401,6 +405,13 @@ mod tests {
             let line = error.to_string();
             assert!(line.contains("; ") && !line.contains('\n'), "{line}");
         }
+    }
+
+    #[test]
+    fn every_core_has_room_for_an_item() {
+        let args = |items| ServerArgs { items_max: Some(items), ..ServerArgs::default() };
+        assert!(config(args(8)).is_ok());
+        assert!(matches!(config(args(7)), Err(ConfigError::ItemsBelowCores { items_max: 7, cores: 8 })));
     }
 
     #[test]

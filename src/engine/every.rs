@@ -16,7 +16,7 @@ use crate::resp::number::parse_i64;
 use crate::resp::{Args, Proto, Writer};
 
 /// Refuses what no core could run, before any does.
-pub(super) fn check(part: Part, args: Args<'_>, settings: &Settings) -> Result<(), Error> {
+pub(super) fn check(part: Part, args: Args<'_>, settings: &Settings, cores: u16) -> Result<(), Error> {
     match part {
         Part::Clear => match args.get(0) {
             None => Ok(()),
@@ -25,7 +25,11 @@ pub(super) fn check(part: Part, args: Args<'_>, settings: &Settings) -> Result<(
         },
         Part::ConfigSet => {
             let mut changed = settings.clone();
-            set_all(&mut changed, args)
+            set_all(&mut changed, args)?;
+            if changed.items_max < u64::from(cores) {
+                return Err(Error::ConfigInvalid("max-size".to_owned(), "each core needs room for one item"));
+            }
+            Ok(())
         }
         Part::ClientKill => KillFilter::parse(args).map(|_| ()),
         Part::ClientList => ListFilter::parse(args).map(|_| ()),

@@ -133,7 +133,7 @@ impl Engine {
             Handler::EachKey(handler, fold) => self.dispatch_each(session, id, (handler, fold), args, trip),
             Handler::Scan => self.dispatch_scan(session, id, args, trip),
             Handler::Session(handler) => self.run_session(session, handler, args, trip),
-            Handler::EveryCore(part) => match every::check(part, args, &self.settings) {
+            Handler::EveryCore(part) => match every::check(part, args, &self.settings, self.router.cores()) {
                 Ok(()) => {
                     let place = session.replies.hold(muted);
                     let mode = Mode { proto: session.client.proto, no_touch: false, part: true };

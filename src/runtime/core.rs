@@ -96,8 +96,6 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
     // The one who waits is there until every core has spoken.
     let _ = up.send(());
     drop(up);
-    // With peers glommio spins, since only its reactor sees their batches.
-    let spin = if core.mesh.has_peers() { Duration::ZERO } else { spin };
     let mut idle_since = None;
     loop {
         match core.turn().map_err(failed("wait for its sockets"))? {
@@ -105,9 +103,6 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
             Turn::Busy => {
                 idle_since = None;
                 bell.note_busy();
-                if core.mesh.has_peers() {
-                    through_the_reactor().await;
-                }
             }
             Turn::Idle => {
                 if spin > Duration::ZERO {
@@ -125,13 +120,6 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
             }
         }
     }
-}
-
-/// Lets glommio's reactor run once, which is what brings batches: a timer that is due at once ends its turn, and a
-/// yield lets the tasks that receive go first.
-async fn through_the_reactor() {
-    glommio::timer::sleep(Duration::ZERO).await;
-    future::yield_now().await;
 }
 
 /// Rings the bell every tick, so that a parked core wakes for time's sake.
@@ -286,11 +274,10 @@ impl Core {
 
     fn accept(&mut self, token: u64, now_ms: u64) -> io::Result<()> {
         for _ in 0..TURN_ACCEPTS_MAX {
-            let accepted = if token == TOKEN_TCP { self.listener.accept_tcp() } else { self.listener.accept_unix() };
-            match accepted {
+            match self.accept_one(token) {
                 Ok(Some((socket, peer))) => self.admit(socket, peer, now_ms)?,
                 Ok(None) => return Ok(()),
-                Err(error) => return self.on_accept_error(&error, now_ms),
+                Err(error) => return self.on_accept_error(token, &error, now_ms),
             }
         }
         Ok(())
@@ -313,23 +300,38 @@ impl Core {
         Ok(())
     }
 
-    /// Out of descriptors: one client is told, by the descriptor kept for that, and accepting pauses.
-    fn on_accept_error(&mut self, error: &io::Error, now_ms: u64) -> io::Result<()> {
-        let exhausted = matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
+    fn accept_one(&self, token: u64) -> io::Result<Option<(OwnedFd, Peer)>> {
+        if token == TOKEN_TCP { self.listener.accept_tcp() } else { self.listener.accept_unix() }
+    }
+
+    /// Accepting pauses, on every socket of this core: one that is ready and can't be accepted from would keep the core
+    /// busy. Out of descriptors, those who wait are told, one after the other by the descriptor kept for that.
+    fn on_accept_error(&mut self, token: u64, error: &io::Error, now_ms: u64) -> io::Result<()> {
         warn!("cannot accept a connection: {error}; accepting pauses for {ACCEPT_PAUSE_MS} ms");
-        if exhausted {
+        if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) {
             self.reserve = None;
-            if let Ok(Some((socket, _))) = self.listener.accept_tcp() {
+            for _ in 0..TURN_ACCEPTS_MAX {
+                let Ok(Some((socket, _))) = self.accept_one(token) else { break };
                 self.engine.on_refused();
                 refuse(&socket);
             }
             self.reserve = open_reserve();
         }
         if self.accept_after_ms.is_none() {
-            self.poller.remove(&self.listener.tcp)?;
+            self.stop_accepting()?;
         }
         self.accept_after_ms = Some(now_ms + ACCEPT_PAUSE_MS);
         Ok(())
+    }
+
+    fn start_accepting(&self) -> io::Result<()> {
+        self.poller.add(&self.listener.tcp, TOKEN_TCP, Interest::READ)?;
+        self.listener.unix.as_ref().map_or(Ok(()), |unix| self.poller.add_exclusive(unix, TOKEN_UNIX))
+    }
+
+    fn stop_accepting(&self) -> io::Result<()> {
+        self.poller.remove(&self.listener.tcp)?;
+        self.listener.unix.as_ref().map_or(Ok(()), |unix| self.poller.remove(unix))
     }
 
     fn tick(&mut self, now_ms: u64) -> io::Result<()> {
@@ -337,7 +339,7 @@ impl Core {
         self.engine.on_tick(now_ms);
         if self.accept_after_ms.is_some_and(|after_ms| now_ms >= after_ms) && self.drain_until_ms.is_none() {
             self.accept_after_ms = None;
-            self.poller.add(&self.listener.tcp, TOKEN_TCP, Interest::READ)?;
+            self.start_accepting()?;
         }
         if now_ms.abs_diff(self.last_rss_ms) >= RSS_INTERVAL_MS {
             self.last_rss_ms = now_ms;
@@ -356,10 +358,7 @@ impl Core {
             self.poller.remove(doorbell)?;
         }
         if self.accept_after_ms.is_none() {
-            self.poller.remove(&self.listener.tcp)?;
-        }
-        if let Some(unix) = &self.listener.unix {
-            self.poller.remove(unix)?;
+            self.stop_accepting()?;
         }
         self.engine.on_drain();
         Ok(())

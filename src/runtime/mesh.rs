@@ -1,16 +1,26 @@
 //! Mesh: the glommio channels that join every core to every other, one each way.
 //!
-//! Who fills a channel: the core task of the sender, alone. Who drains it: one task of the receiver, into the inbox.
-//! Bound: `CHANNEL_BATCHES`; what does not fit stays in the engine's outbox or in `unsent` here, so that no core waits
-//! for another and two full channels can't deadlock.
+//! Who fills a channel: the core task of the sender, alone. Who drains it: the core task of the receiver while it is
+//! awake, and a task that waits for it while it is parked, into the inbox. Bound: `CHANNEL_BATCHES`; what does not fit
+//! stays in the engine's outbox or in `unsent` here, so that no core waits for another and two full channels can't
+//! deadlock.
+//!
+//! A channel can't be asked whether it holds anything: a look that finds nothing leaves a waker behind. So each has a
+//! count of what was ever sent, which the receiver compares with what it received; then a core that is awake needs no
+//! pass through the reactor (four system calls) to get its batches.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::Waker;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use futures_lite::future;
-use glommio::channels::shared_channel::{ConnectedSender, SharedReceiver, SharedSender, new_bounded};
+use glommio::channels::shared_channel::{
+    ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender, new_bounded,
+};
 use glommio::{GlommioError, ResourceType};
 
 use crate::engine::Engine;
@@ -18,9 +28,19 @@ use crate::engine::batch::Batch;
 use crate::engine::route::CoreId;
 use crate::limits::CHANNEL_BATCHES;
 
+/// How many batches were ever sent over a channel. Written by its sender after each, read by its receiver.
+type SentCount = Arc<AtomicU64>;
+
+/// The ends of the two channels to one peer, before they are connected.
+struct Port {
+    peer: CoreId,
+    sender: (SharedSender<Batch>, SentCount),
+    receiver: (SharedReceiver<Batch>, SentCount),
+}
+
 /// One core's ends of all its channels, before they are connected.
 pub(super) struct Ports {
-    peers: Vec<(CoreId, SharedSender<Batch>, SharedReceiver<Batch>)>,
+    peers: Vec<Port>,
 }
 
 /// The ends of all cores.
@@ -28,10 +48,18 @@ pub(super) fn ports(cores: u16) -> Vec<Ports> {
     let mut ports: Vec<Ports> = (0..cores).map(|_| Ports { peers: Vec::new() }).collect();
     for one in 0..cores {
         for other in one + 1..cores {
-            let (send_there, receive_there) = new_bounded(CHANNEL_BATCHES);
-            let (send_back, receive_back) = new_bounded(CHANNEL_BATCHES);
-            ports[usize::from(one)].peers.push((CoreId(other), send_there, receive_back));
-            ports[usize::from(other)].peers.push((CoreId(one), send_back, receive_there));
+            let ((send_there, receive_there), there) = (new_bounded(CHANNEL_BATCHES), SentCount::default());
+            let ((send_back, receive_back), back) = (new_bounded(CHANNEL_BATCHES), SentCount::default());
+            ports[usize::from(one)].peers.push(Port {
+                peer: CoreId(other),
+                sender: (send_there, Arc::clone(&there)),
+                receiver: (receive_back, Arc::clone(&back)),
+            });
+            ports[usize::from(other)].peers.push(Port {
+                peer: CoreId(one),
+                sender: (send_back, back),
+                receiver: (receive_there, there),
+            });
         }
     }
     ports
@@ -73,58 +101,79 @@ impl Bell {
     }
 }
 
-/// Batches that came and were not handled. Bounded by what the peers may have under way.
-pub(super) type Inbox = Rc<RefCell<VecDeque<Batch>>>;
+/// Batches that came while the core was parked. Bounded by what the peers may have under way.
+type Inbox = Rc<RefCell<VecDeque<Batch>>>;
+
+/// The receiving end of one channel.
+struct Incoming {
+    receiver: ConnectedReceiver<Batch>,
+    sent: SentCount,
+    received: Cell<u64>,
+}
+
+/// The sending end of one channel.
+struct Outgoing {
+    peer: CoreId,
+    sender: ConnectedSender<Batch>,
+    sent: SentCount,
+    /// Batches that did not fit.
+    unsent: VecDeque<Batch>,
+}
 
 /// One core's side of the mesh.
 pub(super) struct Mesh {
-    senders: Vec<(CoreId, ConnectedSender<Batch>)>,
+    outgoing: Vec<Outgoing>,
+    incoming: Vec<Rc<Incoming>>,
     inbox: Inbox,
-    /// Batches that did not fit their channel, by peer as in `senders`.
-    unsent: Vec<VecDeque<Batch>>,
 }
 
 impl Mesh {
     /// Connects all channels, which takes both sides of each, and starts to receive.
     pub(super) async fn connect(ports: Ports, bell: &Rc<Bell>) -> Mesh {
-        let inbox = Inbox::default();
-        let mut senders = Vec::new();
-        for (peer, sender, receiver) in ports.peers {
+        let mut mesh = Mesh { outgoing: Vec::new(), incoming: Vec::new(), inbox: Inbox::default() };
+        for Port { peer, sender: (sender, sent), receiver: (receiver, theirs) } in ports.peers {
             // Cores connect in the same order of pairs, each pair both ways at once: no cycle of waiting.
             let (sender, receiver) = future::zip(sender.connect(), receiver.connect()).await;
-            senders.push((peer, sender));
-            let (inbox, bell) = (Rc::clone(&inbox), Rc::clone(bell));
+            mesh.outgoing.push(Outgoing { peer, sender, sent, unsent: VecDeque::new() });
+            let incoming = Rc::new(Incoming { receiver, sent: theirs, received: Cell::new(0) });
+            mesh.incoming.push(Rc::clone(&incoming));
+            let (inbox, bell) = (Rc::clone(&mesh.inbox), Rc::clone(bell));
             glommio::spawn_local(async move {
-                while let Some(batch) = receiver.recv().await {
+                while let Some(batch) = incoming.receiver.recv().await {
+                    incoming.received.set(incoming.received.get() + 1);
                     inbox.borrow_mut().push_back(batch);
                     bell.ring();
                 }
             })
             .detach();
         }
-        let unsent = senders.iter().map(|_| VecDeque::new()).collect();
-        Mesh { senders, inbox, unsent }
+        mesh
     }
 
-    /// The next batch that came.
+    /// The next batch that came. Those of the inbox are older than what their channels still hold.
     pub(super) fn receive(&self) -> Option<Batch> {
-        self.inbox.borrow_mut().pop_front()
+        if let Some(batch) = self.inbox.borrow_mut().pop_front() {
+            return Some(batch);
+        }
+        self.incoming.iter().find_map(|incoming| incoming.take())
     }
 
     /// Whether there are other cores at all.
     pub(super) fn has_peers(&self) -> bool {
-        !self.senders.is_empty()
+        !self.outgoing.is_empty()
     }
 
     /// Sends what the engine has for its peers, as far as there is room. True if some had to stay.
     pub(super) fn send_all(&mut self, engine: &mut Engine) -> bool {
         let mut stayed = false;
-        for ((peer, sender), unsent) in self.senders.iter().zip(&mut self.unsent) {
-            while let Some(batch) = unsent.pop_front().or_else(|| engine.take_batch(*peer)) {
-                match sender.try_send(batch) {
-                    Ok(()) => {}
+        for outgoing in &mut self.outgoing {
+            while let Some(batch) = outgoing.unsent.pop_front().or_else(|| engine.take_batch(outgoing.peer)) {
+                match outgoing.sender.try_send(batch) {
+                    Ok(()) => {
+                        outgoing.sent.fetch_add(1, Ordering::Release);
+                    }
                     Err(GlommioError::WouldBlock(ResourceType::Channel(batch))) => {
-                        unsent.push_front(batch);
+                        outgoing.unsent.push_front(batch);
                         stayed = true;
                         break;
                     }
@@ -134,5 +183,23 @@ impl Mesh {
             }
         }
         stayed
+    }
+}
+
+impl Incoming {
+    /// A batch, if the channel holds one. The count may lag behind the channel, but never leads it.
+    #[inline]
+    fn take(&self) -> Option<Batch> {
+        if self.sent.load(Ordering::Acquire) <= self.received.get() {
+            return None;
+        }
+        let received = pin!(self.receiver.recv());
+        match received.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(batch)) => {
+                self.received.set(self.received.get() + 1);
+                Some(batch)
+            }
+            Poll::Ready(None) | Poll::Pending => None,
+        }
     }
 }

@@ -140,13 +140,11 @@ fn spawn_cores(
             shared: Arc::clone(shared),
             up: up.clone(),
         };
-        let spin = if cores > 1 { setup.spin } else { Duration::ZERO };
         let handle = LocalExecutorBuilder::new(Placement::Fixed(cpu))
             .name(&format!("core-{number}"))
             .io_memory(IO_MEMORY_BYTES as usize)
             .ring_depth(RING_DEPTH as usize)
             .preempt_timer(PREEMPT_TIMER)
-            .spin_before_park(spin)
             .spawn(move || core::run(setup));
         match handle {
             Ok(handle) => handles.push(handle),

@@ -10,19 +10,23 @@ use std::io;
 use std::os::fd::{AsFd, IntoRawFd};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_lite::AsyncRead;
 use glommio::net::UnixStream;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 
 use super::mesh::Bell;
-use crate::limits::TURN_EVENTS_MAX;
+use crate::limits::{PARK_BLIND_MS, TURN_EVENTS_MAX};
 
 /// The set.
 pub(super) struct Poller {
     set: OwnedFd,
     events: Vec<Event>,
+    /// The ring's poll request for the set, if one is under way: it outlives a park that the bell ended.
+    armed: Option<UnixStream>,
 }
 
 /// A socket that is ready.
@@ -59,7 +63,7 @@ impl Interest {
 impl Poller {
     pub(super) fn new() -> io::Result<Poller> {
         let set = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Poller { set, events: Vec::with_capacity(TURN_EVENTS_MAX) })
+        Ok(Poller { set, events: Vec::with_capacity(TURN_EVENTS_MAX), armed: None })
     }
 
     pub(super) fn add(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
@@ -86,7 +90,7 @@ impl Poller {
         self.events.clear();
         let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
         match epoll::wait(&self.set, rustix::buffer::spare_capacity(&mut self.events), Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
         ready.extend(self.events.iter().map(|event| {
@@ -103,19 +107,30 @@ impl Poller {
     }
 
     /// Parks the core until a socket is ready or the bell rings.
-    pub(super) async fn park(&self, bell: &Bell) -> io::Result<()> {
-        let mut stream = self.as_stream()?;
-        poll_fn(|cx| {
+    pub(super) async fn park(&mut self, bell: &Bell) -> io::Result<()> {
+        let mut stream = match self.armed.take().map_or_else(|| self.as_stream(), Ok) {
+            Ok(stream) => stream,
+            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) => {
+                // Clients took the last descriptor. Those who are there are still served, by looking often.
+                glommio::timer::sleep(Duration::from_millis(PARK_BLIND_MS)).await;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let still_armed = poll_fn(|cx| {
             if bell.listen(cx.waker()) {
-                return Poll::Ready(());
+                return Poll::Ready(true);
             }
             // Ready means that the set's poll request has completed; the read itself fails, a set being no socket.
             match Pin::new(&mut stream).poll_read(cx, &mut [0]) {
-                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Ready(_) => Poll::Ready(false),
                 Poll::Pending => Poll::Pending,
             }
         })
         .await;
+        if still_armed {
+            self.armed = Some(stream);
+        }
         Ok(())
     }
 

@@ -58,6 +58,13 @@ pub enum ConfigError {
         /// Flag, variable or file it came from.
         origin: String,
     },
+    /// `--max-size` below the number of cores.
+    ItemsBelowCores {
+        /// Items that were asked for.
+        items_max: u64,
+        /// Cores.
+        cores: usize,
+    },
     /// A key longer than `AUTHKEY_BYTES_MAX`.
     KeyTooLong {
         /// Flag, variable or file it came from.
@@ -119,6 +126,11 @@ impl fmt::Display for ConfigError {
                 f,
                 "cannot use the auth key from {origin}: it is empty, so anyone could show it; give a key of 1 to \
                  {AUTHKEY_BYTES_MAX} bytes, or none at all"
+            ),
+            ConfigError::ItemsBelowCores { items_max, cores } => write!(
+                f,
+                "cannot keep {items_max} items on {cores} cores: each core needs room for one; raise --max-size or \
+                 lower --cores"
             ),
             ConfigError::KeyTooLong { origin } => write!(
                 f,
