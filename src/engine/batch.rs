@@ -122,6 +122,10 @@ impl Request {
         Request { bytes }
     }
 
+    pub(super) fn append_to(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.bytes);
+    }
+
     pub(super) fn frame<'a>(&'a self, spans: &'a mut Vec<Span>) -> Option<Frame<'a>> {
         read_frame(&self.bytes, 0, spans).map(|(frame, _)| frame)
     }
@@ -248,7 +252,7 @@ impl Mesh {
     pub(super) fn request_alone(&mut self, peer: CoreId, request: &Request, gather: GatherId) {
         self.seal(peer);
         let mut bytes = self.buffer();
-        bytes.extend_from_slice(&request.bytes);
+        request.append_to(&mut bytes);
         let mut waiters = self.spare_waiters.pop().unwrap_or_default();
         waiters.push(Waiter::Gather { gather });
         self.push_requests(peer, bytes, waiters);

@@ -10,7 +10,7 @@ use crate::command::settings::Settings;
 use crate::engine::Engine;
 use crate::engine::batch::Payload;
 use crate::engine::route::CoreId;
-use crate::shard::Budget;
+use crate::shard::{Budget, Eviction};
 
 /// What an asking core has.
 #[derive(Clone, Copy, Debug)]
@@ -74,13 +74,13 @@ fn fair_share(settings: &Settings, core: CoreId, cores: u16) -> Budget {
 }
 
 /// What a core that may hold `max`, holds `used`, and should have `share`, gives to one that may hold `asker_max`.
-/// Never below a quarter of its share, so that no shard is starved.
-fn gift(max: u64, used: u64, share: u64, asker_max: u64) -> u64 {
+/// Never below a quarter of its share, so that no shard is starved; and what is used only where it can be `evicted`.
+fn gift(max: u64, used: u64, share: u64, asker_max: u64, evicts: bool) -> u64 {
     if max == u64::MAX {
         return 0;
     }
     let spare = max.saturating_sub(used) / 2;
-    let unfair = max.saturating_sub(share).min(share.saturating_sub(asker_max)) / 2;
+    let unfair = if evicts { max.saturating_sub(share).min(share.saturating_sub(asker_max)) / 2 } else { 0 };
     let floor = (share / 4).max(1);
     spare.max(unfair).min(max.saturating_sub(floor))
 }
@@ -108,8 +108,9 @@ impl Engine {
             return;
         }
         let (mut budget, share) = (self.shard.budget(), self.exchange.share);
-        let items = gift(budget.items_max, self.shard.len(), share.items_max, asker.budget.items_max);
-        let bytes = gift(budget.bytes_max, self.shard.bytes(), share.bytes_max, asker.budget.bytes_max);
+        let evicts = self.shard.eviction() == Eviction::Lru;
+        let items = gift(budget.items_max, self.shard.len(), share.items_max, asker.budget.items_max, evicts);
+        let bytes = gift(budget.bytes_max, self.shard.bytes(), share.bytes_max, asker.budget.bytes_max, evicts);
         if items == 0 && bytes == 0 {
             return;
         }
@@ -147,12 +148,13 @@ mod tests {
 
     #[test]
     fn gifts_leave_the_giver_a_quarter_of_its_share() {
-        assert_eq!(gift(1000, 0, 1000, 1000), 500, "half of what is free");
-        assert_eq!(gift(1000, 1000, 1000, 1000), 0, "nothing free, nothing unfair");
-        assert_eq!(gift(1500, 1500, 1000, 500), 250, "back towards the fair share");
-        assert_eq!(gift(260, 0, 1000, 1000), 10);
-        assert_eq!(gift(250, 0, 1000, 1000), 0);
-        assert_eq!(gift(1, 0, 1, 1), 0, "the last item's room stays");
-        assert_eq!(gift(u64::MAX, 0, u64::MAX, 5), 0, "no bound, nothing to move");
+        assert_eq!(gift(1000, 0, 1000, 1000, true), 500, "half of what is free");
+        assert_eq!(gift(1000, 1000, 1000, 1000, true), 0, "nothing free, nothing unfair");
+        assert_eq!(gift(1500, 1500, 1000, 500, true), 250, "back towards the fair share");
+        assert_eq!(gift(1500, 1500, 1000, 500, false), 0, "what is used stays where nothing is evicted");
+        assert_eq!(gift(260, 0, 1000, 1000, true), 10);
+        assert_eq!(gift(250, 0, 1000, 1000, true), 0);
+        assert_eq!(gift(1, 0, 1, 1, true), 0, "the last item's room stays");
+        assert_eq!(gift(u64::MAX, 0, u64::MAX, 5, true), 0, "no bound, nothing to move");
     }
 }

@@ -233,11 +233,11 @@ impl Engine {
 
     /// The last part is there: folds them and answers the session, if it is still there. Returns it if it may run on.
     fn finish_gather(&mut self, id: GatherId, now_ms: u64) -> Option<SessionId> {
-        let gather = self.gathers.take(id);
+        let mut gather = self.gathers.take(id);
         let mut reply = std::mem::take(&mut self.scratch);
         reply.clear();
         match &gather.kind {
-            Kind::Keys(fold) => gather.fold_keys(*fold, &mut reply),
+            &Kind::Keys(fold) => gather.fold_keys(fold, &mut reply),
             Kind::Every(_) => self.fold_every(&gather, now_ms, &mut reply),
         }
         let mut free = false;

@@ -36,14 +36,19 @@ pub(super) struct Gather {
     owners: Vec<CoreId>,
     /// The part of each core; empty where it has none or has not answered.
     pub(super) parts: Vec<Vec<u8>>,
+    /// How much of each part has been read.
+    read: Vec<usize>,
 }
+
+/// The buffers of a gather that is closed.
+type Spare = (Vec<CoreId>, Vec<Vec<u8>>, Vec<usize>);
 
 /// All gathers of one core.
 #[derive(Debug, Default)]
 pub(super) struct Gathers {
     cells: Vec<Option<Gather>>,
     free: Vec<u32>,
-    spare_parts: Vec<(Vec<CoreId>, Vec<Vec<u8>>)>,
+    spare: Vec<Spare>,
 }
 
 impl Gathers {
@@ -79,13 +84,14 @@ impl Gathers {
     }
 
     fn insert(&mut self, session: SessionId, place: Place, proto: Proto, kind: Kind, cores: u16) -> GatherId {
-        let (owners, mut parts) = self.spare_parts.pop().unwrap_or_default();
+        let (owners, mut parts, mut read) = self.spare.pop().unwrap_or_default();
         parts.resize_with(usize::from(cores), Vec::new);
+        read.resize(usize::from(cores), 0);
         let index = self.free.pop().unwrap_or_else(|| {
             self.cells.push(None);
             (self.cells.len() - 1) as u32
         });
-        self.cells[index as usize] = Some(Gather { session, place, proto, kind, waiting: 0, owners, parts });
+        self.cells[index as usize] = Some(Gather { session, place, proto, kind, waiting: 0, owners, parts, read });
         GatherId(index)
     }
 
@@ -113,16 +119,17 @@ impl Gathers {
 
     /// Keeps the buffers of a closed gather.
     pub(super) fn recycle(&mut self, gather: Gather) {
-        let Gather { mut owners, mut parts, .. } = gather;
+        let Gather { mut owners, mut parts, mut read, .. } = gather;
         owners.clear();
+        read.clear();
         for part in &mut parts {
             part.clear();
             if part.capacity() > crate::limits::BUFFER_KEPT_BYTES_MAX {
                 *part = Vec::new();
             }
         }
-        if self.spare_parts.len() < crate::limits::BUFFERS_KEPT_MAX {
-            self.spare_parts.push((owners, parts));
+        if self.spare.len() < crate::limits::BUFFERS_KEPT_MAX {
+            self.spare.push((owners, parts, read));
         }
     }
 
@@ -134,7 +141,7 @@ impl Gathers {
 
 impl Gather {
     /// Writes the one reply of a command that was split by key.
-    pub(super) fn fold_keys(&self, fold: Fold, out: &mut Vec<u8>) {
+    pub(super) fn fold_keys(&mut self, fold: Fold, out: &mut Vec<u8>) {
         let mut writer = Writer::new(out, self.proto);
         // A refusal by any core is the reply, whatever the others did.
         if fold != Fold::Array
@@ -148,13 +155,12 @@ impl Gather {
             Fold::Sum => writer.integer(self.parts.iter().map(|part| sum_of(part)).sum()),
             Fold::Array => {
                 writer.array(self.owners.len());
-                let mut rests: Vec<&[u8]> = self.parts.iter().map(Vec::as_slice).collect();
                 for owner in &self.owners {
-                    let rest = &mut rests[usize::from(owner.0)];
+                    let core = usize::from(owner.0);
+                    let rest = &self.parts[core][self.read[core]..];
                     let len = reply::skip(rest).ok().flatten().expect("a core encodes an element for each key");
-                    let (element, after) = rest.split_at(len);
-                    writer.raw(element);
-                    *rest = after;
+                    writer.raw(&rest[..len]);
+                    self.read[core] += len;
                 }
             }
         }

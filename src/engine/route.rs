@@ -227,16 +227,12 @@ impl Engine {
             }
             let theirs = args.iter().enumerate().filter(|(at, _)| owners[at / step] == core).map(|(_, arg)| arg);
             if core == self.core {
-                let own = Request::alone(trip.command, mode, theirs);
                 let mut part = std::mem::take(&mut self.scratch);
                 part.clear();
                 self.stats.operations += 1;
+                let own = args.select(&mut self.spans, |at| owners[at / step] == core);
                 let call = call(&session.client, trip.now_ms);
-                let mut spans = std::mem::take(&mut self.spans);
-                if let Some(frame) = own.frame(&mut spans) {
-                    run_each(&mut self.shard, row, each, frame.args, call, true, &mut Writer::new(&mut part, proto));
-                }
-                self.spans = spans;
+                run_each(&mut self.shard, row, each, own, call, true, &mut Writer::new(&mut part, proto));
                 self.gathers.part(gather, core, &part);
                 self.scratch = part;
             } else {

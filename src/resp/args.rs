@@ -62,6 +62,16 @@ impl<'a> Args<'a> {
         Self { bytes: self.bytes, spans: self.spans.get(from..).unwrap_or_default() }
     }
 
+    /// The arguments whose index `keep` wants, as spans put into `spans`.
+    pub fn select<'b>(self, spans: &'b mut Vec<Span>, keep: impl Fn(usize) -> bool) -> Args<'b>
+    where
+        'a: 'b,
+    {
+        spans.clear();
+        spans.extend(self.spans.iter().enumerate().filter(|(at, _)| keep(*at)).map(|(_, span)| *span));
+        Args { bytes: self.bytes, spans }
+    }
+
     /// All arguments in order.
     #[inline]
     pub fn iter(self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone {

@@ -3,10 +3,7 @@
 //! Sets soft and hard, so that the command can't raise it again (root with CAP_SYS_RESOURCE could,
 //! and the server does not try). The limit holds for the command and its children, never for the
 //! caller.
-#![expect(
-    unsafe_code,
-    reason = "a limit of the child alone can only be set between fork and exec"
-)]
+#![expect(unsafe_code, reason = "a limit of the child alone can only be set between fork and exec")]
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -23,18 +20,11 @@ pub(crate) fn limit_nofile(cmd: &mut Command, n: u64) {
 }
 
 fn limit(cmd: &mut Command, resource: libc::__rlimit_resource_t, value: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: value,
-        rlim_max: value,
-    };
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
     let set = move || {
         // SAFETY: the kernel reads one `rlimit` through a pointer to one, which the closure owns.
         let result = unsafe { libc::setrlimit(resource, &raw const limit) };
-        if result == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     };
     // SAFETY: the hook makes one system call on memory of its own: it allocates nothing and takes
     // no lock, so it may run between fork and exec of a process with threads.

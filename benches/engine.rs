@@ -1,0 +1,53 @@
+//! Engine: a round of 16 commands, all of one core or split over two, from the client's bytes to the reply's.
+//!
+//! `cargo bench --bench engine` measures; `cargo test` runs each once. Batches are passed by hand in the same thread,
+//! so this is the work of both cores without the waking. Every pass compares the replies with the expected bytes.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput};
+
+#[path = "support/cores.rs"]
+mod cores;
+
+use cores::{Cores, keys_of, keys_spread, request};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Requests of one round: redis-benchmark's usual pipeline.
+const PIPELINE: usize = 16;
+const VALUE: [u8; 64] = [b'v'; 64];
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    let local = || (Cores::new(1), keys_of(0, 1, PIPELINE));
+    let split = || (Cores::new(2), keys_spread(2, PIPELINE));
+    rounds(&mut criterion, "1 core", local);
+    rounds(&mut criterion, "2 cores", split);
+    criterion.final_summary();
+}
+
+/// GETs, SETs and one MGET over the same keys.
+fn rounds(criterion: &mut Criterion, group: &str, make: impl Fn() -> (Cores, Vec<Vec<u8>>)) {
+    let (mut cores, keys) = make();
+    let gets: Vec<u8> = keys.iter().flat_map(|key| request(&[b"GET", key])).collect();
+    let sets: Vec<u8> = keys.iter().flat_map(|key| request(&[b"SET", key, &VALUE])).collect();
+    let words: Vec<&[u8]> = std::iter::once(b"MGET".as_slice()).chain(keys.iter().map(Vec::as_slice)).collect();
+    let bulk = [b"$64\r\n", VALUE.as_slice(), b"\r\n"].concat();
+    let cases = [
+        ("16 SET", sets, b"+OK\r\n".repeat(PIPELINE)),
+        ("16 GET", gets, bulk.repeat(PIPELINE)),
+        ("MGET of 16", request(&words), [b"*16\r\n".to_vec(), bulk.repeat(PIPELINE)].concat()),
+    ];
+    let mut group = criterion.benchmark_group(format!("engine, {group}"));
+    group.throughput(Throughput::Elements(PIPELINE as u64));
+    for (name, requests, replies) in cases {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| assert!(cores.round(black_box(&requests)) == replies, "wrong replies"));
+        });
+        // Also where a filter has left the measurement out: the cases after this one need its keys.
+        assert!(cores.round(&requests) == replies, "wrong replies");
+    }
+    group.finish();
+}

@@ -1,0 +1,109 @@
+//! Cores: engines in one thread with a client on the first, batches passed by hand. For benches and tests.
+//!
+//! It calls the engines in the runtime's order (`runtime/core.rs`): batches in, bytes in, replies out, the turn's
+//! end, batches out. What it owns besides engines is reused, so that it allocates nothing in the steady state.
+
+use aspine::command::settings::Settings;
+use aspine::engine::route::{CoreId, Slot};
+use aspine::engine::{Engine, EngineConfig, Peer, ProcessFacts, SessionId};
+use aspine::shard::Eviction;
+
+/// Unix time in milliseconds at which everything happens.
+pub(crate) const NOW_MS: u64 = 1_750_000_000_000;
+
+/// The server's cores, and one client connected to core 0.
+pub(crate) struct Cores {
+    engines: Vec<Engine>,
+    client: SessionId,
+    received: Vec<u8>,
+}
+
+impl Cores {
+    /// As many cores, empty, without bounds.
+    pub(crate) fn new(cores: u16) -> Cores {
+        let mut engines: Vec<_> = (0..cores).map(|core| Engine::new(config(core, cores))).collect();
+        let client = engines[0].on_connect(Peer::default(), NOW_MS);
+        Cores { engines, client, received: Vec::new() }
+    }
+
+    /// One round: the client's bytes are received by core 0, and everything is answered. Returns the replies.
+    pub(crate) fn round(&mut self, requests: &[u8]) -> &[u8] {
+        self.received.clear();
+        self.engines[0].on_bytes(self.client, requests, NOW_MS);
+        while self.turn() {}
+        &self.received
+    }
+
+    /// Ends a turn on every core and passes on what they have for each other. False if nothing was.
+    fn turn(&mut self) -> bool {
+        self.send();
+        let mut passed = false;
+        for from in 0..self.engines.len() {
+            self.engines[from].on_turn_end(1_000);
+            for to in (0..self.engines.len()).filter(|to| *to != from) {
+                while let Some(batch) = self.engines[from].take_batch(CoreId(to as u16)) {
+                    self.engines[to].on_batch(batch, NOW_MS);
+                    passed = true;
+                }
+            }
+        }
+        passed
+    }
+
+    /// Sends what core 0 has for the client.
+    fn send(&mut self) {
+        let engine = &mut self.engines[0];
+        while let Some(id) = engine.take_ready() {
+            let unsent = engine.unsent(id);
+            let sent = unsent.len();
+            self.received.extend_from_slice(unsent);
+            if sent > 0 {
+                engine.on_sent(id, sent, NOW_MS);
+            }
+            assert!(engine.wants_read(id) && !engine.is_finished(id), "the client may always send more");
+        }
+    }
+}
+
+fn config(core: u16, cores: u16) -> EngineConfig {
+    EngineConfig {
+        core: CoreId(core),
+        cores,
+        cpu: usize::from(core),
+        settings: Settings {
+            items_max: u64::MAX,
+            bytes_max: u64::MAX,
+            eviction: Eviction::Lru,
+            maxclients: 100,
+            idle_timeout_s: 0,
+            fixed: Vec::new(),
+        },
+        auth_key: None,
+        hash_seeds: [1, 2, 3, 4],
+        random_seed: 5,
+        process: ProcessFacts::default(),
+    }
+}
+
+/// One request as clients send it.
+pub(crate) fn request(words: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        bytes.extend_from_slice(word);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+}
+
+/// The first `count` keys `key:<number>` of 16 bytes that belong to a core.
+pub(crate) fn keys_of(core: u16, cores: u16, count: usize) -> Vec<Vec<u8>> {
+    let keys = (0u64..).map(|number| format!("key:{number:012}").into_bytes());
+    keys.filter(|key| Slot::of(key).owner(cores) == CoreId(core)).take(count).collect()
+}
+
+/// `count` keys, one of each core in turn: on two cores half of them are the other's.
+pub(crate) fn keys_spread(cores: u16, count: usize) -> Vec<Vec<u8>> {
+    let each: Vec<_> = (0..cores).map(|core| keys_of(core, cores, count)).collect();
+    (0..count).map(|at| each[at % each.len()][at / each.len()].clone()).collect()
+}

@@ -1,0 +1,243 @@
+//! Clients that don't read, vanish, stay idle or come in floods: bounded, cut off or refused, and nobody else notices.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::Instant;
+
+use aspine::runtime::preflight::raise_nofile;
+
+use crate::support::conn::{Conn, command};
+use crate::support::limits::limit_nofile;
+use crate::support::server::{DEADLINE, Server, Setup, wait_until};
+
+const MIB: u64 = 1024 * 1024;
+const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
+
+/// The lines of CLIENT LIST of clients with this name.
+fn listed(conn: &mut Conn, name: &str) -> Vec<String> {
+    let list = conn.text(&["CLIENT", "LIST"]);
+    list.lines().filter(|line| line.contains(&format!(" name={name} "))).map(str::to_owned).collect()
+}
+
+fn field(line: &str, name: &str) -> u64 {
+    let value = line.split(' ').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+    value.unwrap_or_else(|| panic!("no {name} in {line}")).parse().unwrap()
+}
+
+/// 100 MB of replies that nobody reads, of values of `len` bytes: they stay where they are until somebody does.
+fn check_never_reads(cores: usize, len: usize) {
+    let server = Server::start(cores, &["--max-memory", "1gb"]);
+    let mut conn = server.connect();
+    let value = "v".repeat(len);
+    for key in 0..16 {
+        assert_eq!(conn.call(&["SET", &format!("big:{key}"), &value]), "+OK\r\n");
+    }
+    let before = server.rss_bytes();
+    let mut greedy = server.connect();
+    assert_eq!(greedy.call(&["CLIENT", "SETNAME", "greedy"]), "+OK\r\n");
+    let asked = 100_000_000 / len;
+    let mut gets: Vec<u8> = Vec::new();
+    for key in 0..asked {
+        gets.extend(command(&["GET", &format!("big:{}", key % 16)]));
+    }
+    greedy.send(&gets);
+    // Others are served, on whichever core, and see that it is bounded.
+    for round in 0..300 {
+        let key = format!("other:{round}");
+        assert_eq!(conn.call(&["SET", &key, "v"]), "+OK\r\n");
+        assert_eq!(conn.call(&["GET", &key]), "$1\r\nv\r\n");
+        if round % 30 == 0 {
+            let line = listed(&mut conn, "greedy").remove(0);
+            let waiting = field(&line, "obl") + field(&line, "omem");
+            assert!(waiting <= 4 * MIB + 2 * len as u64, "{line}");
+        }
+    }
+    let grown = server.rss_bytes().saturating_sub(before);
+    assert!(grown < 32 * MIB, "{cores} cores: {grown} bytes more than before, for 100 MB that nobody reads");
+    // Nothing was lost: when it does read, it gets everything.
+    for _ in 0..asked {
+        assert_eq!(greedy.reply_bytes().len(), value.len() + format!("${len}\r\n\r\n").len());
+    }
+    assert_eq!(greedy.call(&["PING"]), "+PONG\r\n");
+}
+
+#[test]
+fn large_replies_that_nobody_reads_stay_bounded_on_one_core() {
+    check_never_reads(1, 1_000_000);
+}
+
+#[test]
+fn large_replies_that_nobody_reads_stay_bounded_on_two_cores() {
+    check_never_reads(2, 1_000_000);
+}
+
+#[test]
+fn small_replies_that_nobody_reads_stay_bounded() {
+    for cores in [1, 2] {
+        check_never_reads(cores, 2000);
+    }
+}
+
+#[test]
+fn clients_that_vanish_are_forgotten() {
+    for cores in [1, 2] {
+        let server = Server::start(cores, &["--max-memory", "1gb"]);
+        let mut conn = server.connect();
+        assert_eq!(conn.call(&["SET", "big", &"v".repeat(1_000_000)]), "+OK\r\n");
+        for round in 0..60 {
+            let mut victim = server.connect();
+            match round % 4 {
+                // In the middle of a command.
+                0 => victim.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000\r\nbegin"),
+                // With replies under way from both cores.
+                1 => victim.send(&(0..500).flat_map(|k| command(&["GET", &k.to_string()])).collect::<Vec<_>>()),
+                // With more replies than its socket takes.
+                2 => victim.send(&command(&["GET", "big"]).repeat(20)),
+                // With a command of all cores under way.
+                _ => victim.send(&command(&["KEYS", "*"]).repeat(5)),
+            }
+            if round % 2 == 0 { victim.reset() } else { drop(victim) }
+        }
+        wait_until("the end of the victims", || conn.info_number("connected_clients") == 1);
+        assert_eq!(conn.call(&["GET", "k"]), "$-1\r\n", "half a command is none");
+        assert_eq!(conn.call(&["PING"]), "+PONG\r\n");
+    }
+}
+
+#[test]
+fn a_client_that_sends_no_more_still_gets_all_replies() {
+    for cores in [1, 2] {
+        let server = Setup::new(cores, &["--max-memory", "1gb"]).unix().start();
+        for mut conn in [server.connect(), server.connect_unix()] {
+            let mut bytes: Vec<u8> = Vec::new();
+            for key in 0..5000 {
+                bytes.extend(command(&["SET", &format!("k{key}"), "v"]));
+            }
+            bytes.extend(command(&["DBSIZE"]));
+            bytes.extend(b"*2\r\n$3\r\nGET\r\n$10\r\nhalf");
+            conn.send(&bytes);
+            conn.shut_write();
+            let expected = format!("{}:5000\r\n", "+OK\r\n".repeat(5000));
+            assert!(conn.rest() == expected.as_bytes(), "not every reply");
+        }
+    }
+}
+
+#[test]
+fn idle_clients_are_closed_and_busy_ones_stay() {
+    for cores in [1, 2] {
+        let server = Server::start(cores, &["--timeout", "2"]);
+        let mut busy = server.connect();
+        let mut idle: Vec<_> = (0..10).map(|_| server.connect()).collect();
+        wait_until("the end of the idle ones", || {
+            assert_eq!(busy.call(&["PING"]), "+PONG\r\n");
+            busy.info_number("connected_clients") == 1
+        });
+        for conn in &mut idle {
+            assert_eq!(conn.rest(), b"");
+        }
+        assert_eq!(busy.info_number("clients_cut_off"), 10);
+        server.wait_for_log("it was idle");
+        // Set while it runs, it holds for those who are there and those who come.
+        assert_eq!(busy.call(&["CONFIG", "SET", "timeout", "0"]), "+OK\r\n");
+        let mut patient = server.connect();
+        assert_eq!(busy.call(&["CONFIG", "SET", "timeout", "1"]), "+OK\r\n");
+        assert_eq!(patient.rest(), b"");
+    }
+}
+
+#[test]
+fn more_clients_than_allowed_are_told_and_closed() {
+    for cores in [1, 2] {
+        let server = Setup::new(cores, &["--maxclients", "10"]).unix().start();
+        let mut conns: Vec<_> = (0..10).map(|_| server.connect()).collect();
+        for conn in &mut conns {
+            assert_eq!(conn.call(&["PING"]), "+PONG\r\n");
+        }
+        for mut refused in [server.connect(), server.connect_unix(), server.connect()] {
+            assert_eq!(refused.rest(), TOO_MANY);
+        }
+        assert_eq!(conns[0].info_number("rejected_connections"), 3);
+        conns.pop();
+        wait_until("a place for one more", || {
+            let mut conn = server.connect();
+            // Refused, it may be closed before it has sent anything.
+            conn.try_send(&command(&["PING"])).is_ok() && conn.bytes_until_end(7) == b"+PONG\r\n"
+        });
+    }
+}
+
+/// Connections as many as this process may hold open, at most 20,000, and some left for other tests.
+fn flood_size() -> usize {
+    let plan = raise_nofile(1, 30_000).unwrap();
+    usize::try_from(plan.soft.saturating_sub(2000)).unwrap().min(20_000)
+}
+
+#[test]
+fn twenty_thousand_connections_against_two_hundred_descriptors() {
+    let count = flood_size();
+    eprintln!("{count} connections");
+    let mut setup = Setup::new(2, &["--maxclients", "10000"]);
+    limit_nofile(&mut setup.cmd, 200);
+    let server = setup.start();
+    server.wait_for_log("maxclients lowered from 10000 to ");
+    let mut conn = server.connect();
+    let allowed = conn.info_number("maxclients");
+    assert!(allowed < 200, "{allowed}");
+    let mut flood = Vec::new();
+    for number in 0..count as u64 {
+        flood.push(TcpStream::connect_timeout(&server.addr, DEADLINE).unwrap());
+        if number % 500 == 0 {
+            // Who is in is served. And no more than the backlog holds come at once, or the kernel makes them wait.
+            let caught_up = number.saturating_sub(allowed + 1500);
+            wait_until("refusals", || conn.info_number("rejected_connections") >= caught_up);
+        }
+    }
+    let refused = count as u64 + 1 - allowed;
+    wait_until("all the others to be refused", || conn.info_number("rejected_connections") == refused);
+    assert_eq!(conn.info_number("connected_clients"), allowed);
+    let mut said = Vec::new();
+    flood.last_mut().unwrap().read_to_end(&mut said).unwrap();
+    assert_eq!(said, TOO_MANY);
+    drop(flood);
+    wait_until("the end of the flood", || conn.info_number("connected_clients") == 1);
+    assert_eq!(server.connect().call(&["PING"]), "+PONG\r\n", "there is room again");
+}
+
+#[test]
+fn out_of_descriptors_some_wait_and_nobody_else_notices() {
+    for cores in [1, 2] {
+        let mut setup = Setup::new(cores, &[]).unix();
+        limit_nofile(&mut setup.cmd, 200);
+        let server = setup.start();
+        let mut conn = server.connect();
+        // Someone promises more than the process can keep.
+        assert_eq!(conn.call(&["CONFIG", "SET", "maxclients", "100000"]), "+OK\r\n");
+        let mut flood: Vec<Conn> = (0..300).map(|_| server.connect()).collect();
+        flood.extend((0..300).map(|_| server.connect_unix()));
+        server.wait_for_log("cannot accept a connection");
+        for round in 0..100 {
+            assert_eq!(conn.call(&["SET", &format!("k{round}"), "v"]), "+OK\r\n");
+        }
+        drop(flood);
+        wait_until("the end of the flood", || conn.info_number("connected_clients") == 1);
+        for mut fresh in [server.connect(), server.connect_unix()] {
+            assert_eq!(fresh.call(&["PING"]), "+PONG\r\n", "there is room again");
+        }
+    }
+}
+
+#[test]
+fn out_of_descriptors_the_log_is_not_flooded() {
+    let mut setup = Setup::new(2, &[]).unix();
+    limit_nofile(&mut setup.cmd, 200);
+    let server = setup.start();
+    let mut conn = server.connect();
+    assert_eq!(conn.call(&["CONFIG", "SET", "maxclients", "100000"]), "+OK\r\n");
+    let began = Instant::now();
+    let _flood: Vec<Conn> = (0..400).map(|_| server.connect_unix()).collect();
+    wait_until("those without a descriptor to be told", || conn.info_number("rejected_connections") >= 200);
+    let (lines, elapsed_ms) = (server.log().matches("cannot accept").count(), began.elapsed().as_millis() as usize);
+    // Each of two cores tries again every 50 ms. Slower is allowed.
+    assert!(lines <= 2 * (elapsed_ms / 50 + 2), "{lines} lines in {elapsed_ms} ms");
+}

@@ -1,0 +1,110 @@
+//! The bounds on items and bytes: never passed, evicting or refusing as told, changed while the server runs.
+
+use crate::support::conn::Conn;
+use crate::support::server::{Server, wait_until};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Pipelines SETs of keys `k<number>` and returns the replies.
+fn set_many(conn: &mut Conn, keys: std::ops::Range<usize>, value: &str) -> Vec<String> {
+    let commands: String = keys.clone().map(|key| format!("SET k{key} {value}\r\n")).collect();
+    conn.send(commands.as_bytes());
+    keys.map(|_| conn.reply()).collect()
+}
+
+#[test]
+fn without_flags_a_thousand_items_are_kept_and_the_log_says_so() {
+    for cores in [1, 2] {
+        let server = Server::start(cores, &[]);
+        server.wait_for_log("bound: 1000 items (default); memory unlimited");
+        let mut conn = server.connect();
+        for round in 0..6 {
+            let replies = set_many(&mut conn, round * 500..(round + 1) * 500, "v");
+            assert!(replies.iter().all(|reply| reply == "+OK\r\n"));
+            let size = conn.number(&["DBSIZE"]);
+            assert!(size <= 1000, "{size} items");
+        }
+        assert!(conn.number(&["DBSIZE"]) > 500, "more was evicted than there was need for");
+        assert!(conn.info_number("evicted_keys") >= 2000);
+        assert_eq!(conn.call(&["GET", "k2999"]), "$1\r\nv\r\n", "the newest is kept");
+        assert_eq!(conn.call(&["GET", "k0"]), "$-1\r\n", "the oldest is not");
+    }
+}
+
+#[test]
+fn memory_stays_below_its_bound_while_the_oldest_go() {
+    for cores in [1, 2] {
+        let server = Server::start(cores, &["--max-memory", "4mb"]);
+        server.wait_for_log("bound: 4mb of memory; items unlimited");
+        let mut conn = server.connect();
+        let value = "v".repeat(1000);
+        for round in 0..20 {
+            let replies = set_many(&mut conn, round * 1000..(round + 1) * 1000, &value);
+            assert!(replies.iter().all(|reply| reply == "+OK\r\n"));
+            let used = conn.info_number("used_memory");
+            assert!(used <= 4 * MIB, "{used} bytes");
+        }
+        let used = conn.info_number("used_memory");
+        assert!(used > 3 * MIB, "{used} bytes: more was evicted than there was need for");
+        assert!(conn.info_number("evicted_keys") > 10_000);
+        assert_eq!(conn.call(&["EXISTS", "k19999"]), ":1\r\n");
+    }
+}
+
+#[test]
+fn without_eviction_writes_fail_at_the_bound_and_reads_go_on() {
+    const OOM: &str = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
+    for (flag, bound) in [("--max-size", "100"), ("--max-memory", "64kb")] {
+        for cores in [1, 2] {
+            let server = Server::start(cores, &[flag, bound, "--eviction", "none"]);
+            let mut conn = server.connect();
+            let replies = set_many(&mut conn, 0..2000, &"v".repeat(100));
+            let stored: Vec<usize> = (0..2000).filter(|key| replies[*key] == "+OK\r\n").collect();
+            assert!(replies.iter().all(|reply| reply == "+OK\r\n" || reply == OOM));
+            assert!(!stored.is_empty() && stored.len() < 2000, "{} stored", stored.len());
+            assert_eq!(conn.number(&["DBSIZE"]), stored.len() as i64);
+            if flag == "--max-size" {
+                assert!(stored.len() <= 100, "{} stored", stored.len());
+            } else {
+                assert!(conn.info_number("used_memory") <= 64 * 1024);
+            }
+            for key in &stored {
+                let reply = conn.call(&["GET".to_owned(), format!("k{key}")]);
+                assert_eq!(reply, format!("$100\r\n{}\r\n", "v".repeat(100)), "k{key}");
+            }
+            assert_eq!(conn.info_number("evicted_keys"), 0);
+            // Space that is given back can be used again.
+            assert_eq!(conn.call(&["FLUSHALL"]), "+OK\r\n");
+            assert_eq!(conn.call(&["SET", "again", "v"]), "+OK\r\n");
+        }
+    }
+}
+
+#[test]
+fn a_value_larger_than_the_bound_is_refused_and_evicts_nothing_forever() {
+    let server = Server::start(2, &["--max-memory", "1mb"]);
+    let mut conn = server.connect();
+    let reply = conn.call(&["SET", "big", &"v".repeat(2 * MIB as usize)]);
+    assert!(reply.starts_with("-OOM"), "{reply}");
+    assert_eq!(conn.call(&["SET", "small", "v"]), "+OK\r\n");
+    assert_eq!(conn.call(&["GET", "small"]), "$1\r\nv\r\n");
+}
+
+#[test]
+fn bounds_changed_while_it_runs_hold_on_all_cores() {
+    let server = Server::start(2, &["--max-size", "0"]);
+    let mut conn = server.connect();
+    set_many(&mut conn, 0..5000, "v");
+    assert_eq!(conn.number(&["DBSIZE"]), 5000);
+    assert_eq!(conn.call(&["CONFIG", "SET", "max-size", "500"]), "+OK\r\n");
+    wait_until("eviction down to the new bound", || conn.number(&["DBSIZE"]) <= 500);
+    set_many(&mut conn, 5000..7000, "v");
+    assert!(conn.number(&["DBSIZE"]) <= 500);
+    assert_eq!(conn.call(&["CONFIG", "SET", "max-size", "0", "maxmemory", "100kb"]), "+OK\r\n");
+    set_many(&mut conn, 0..5000, &"v".repeat(100));
+    assert!(conn.info_number("used_memory") <= 100 * 1024);
+    assert!(conn.number(&["DBSIZE"]) > 0);
+    assert_eq!(conn.call(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]), "+OK\r\n");
+    let replies = set_many(&mut conn, 10_000..15_000, &"v".repeat(100));
+    assert!(replies.iter().any(|reply| reply.starts_with("-OOM")));
+}

@@ -1,0 +1,38 @@
+//! Black box: the real binary, through its sockets and signals alone. Each module is named by the property it checks.
+//!
+//! | file | what belongs there |
+//! |---|---|
+//! | `wire` | the table of wire cases, whole and in pieces |
+//! | `other_clients` | clients of others: redis-rs, redis-cli, redis-benchmark |
+//! | `under_load` | every reply right while many clients pipeline |
+//! | `bad_protocol` | bytes that are no requests, and requests that never end |
+//! | `bad_clients` | clients that don't read, vanish, stay idle or come in floods |
+//! | `access` | auth keys |
+//! | `bounds` | items and bytes a server keeps |
+//! | `operating` | CLIENT, CONFIG and INFO over all cores |
+//! | `listening` | ports, Unix sockets, CPUs |
+//! | `ending` | SIGTERM, SIGINT, and the start after them |
+//! | `host_checks` | refusals to start |
+//!
+//! No test asserts a time: there are only deadlines, long enough that passing one is a hang.
+#![cfg(feature = "server")]
+#![expect(clippy::unwrap_used, reason = "a failed call fails the test")]
+#![expect(clippy::disallowed_methods, reason = "deadlines, client threads and polling of another process")]
+
+#[expect(unreachable_pub, reason = "shared with tests/simulation, as data")]
+#[path = "../wire/cases.rs"]
+mod cases;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod bad_clients;
+mod bad_protocol;
+mod bounds;
+mod ending;
+mod host_checks;
+mod listening;
+mod operating;
+mod other_clients;
+mod under_load;
+mod wire;

@@ -1,0 +1,213 @@
+//! CLIENT, CONFIG and INFO: what an operator sees and changes from any connection holds for all cores.
+
+use crate::support::conn::{Conn, command};
+use crate::support::server::{Server, Setup, cores, wait_until};
+
+/// Connections until every core has some, since the kernel spreads them as it likes.
+fn connect_to_all_cores(server: &Server) -> Vec<Conn> {
+    let mut conns = vec![server.connect()];
+    loop {
+        let number = conns[0].info_number("cores");
+        let clients = |conn: &mut Conn, core| conn.info(&format!("core{core}")).contains(",clients=0,");
+        if conns.len() >= 8 && (0..number).all(|core| !clients(&mut conns[0], core)) {
+            return conns;
+        }
+        assert!(conns.len() < 300, "300 connections and none at one of the cores");
+        conns.push(server.connect());
+        assert_eq!(conns.last_mut().unwrap().call(&["PING"]), "+PONG\r\n");
+    }
+}
+
+/// The number after `name=` in a line of fields.
+#[track_caller]
+fn field(line: &str, name: &str) -> f64 {
+    let value = line.split([',', ' ']).find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+    value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {line}"))
+}
+
+/// The sum of a field over all core lines of INFO.
+fn sum(conn: &mut Conn, name: &str) -> f64 {
+    (0..conn.info_number("cores")).map(|core| field(&conn.info(&format!("core{core}")), name)).sum()
+}
+
+#[test]
+fn client_list_shows_the_clients_of_all_cores() {
+    let server = Setup::new(2, &[]).unix().start();
+    let mut conns = connect_to_all_cores(&server);
+    conns.push(server.connect_unix());
+    let mut ids: Vec<i64> = Vec::new();
+    for (number, conn) in conns.iter_mut().enumerate() {
+        assert_eq!(conn.call(&["CLIENT", "SETNAME", &format!("client-{number}")]), "+OK\r\n");
+        ids.push(conn.number(&["CLIENT", "ID"]));
+    }
+    for asked in 0..2 {
+        let list = conns[asked].text(&["CLIENT", "LIST"]);
+        assert_eq!(list.lines().count(), conns.len(), "{list}");
+        for (number, id) in ids.iter().enumerate() {
+            let line = list.lines().find(|line| line.starts_with(&format!("id={id} ")));
+            assert!(line.is_some_and(|line| line.contains(&format!(" name=client-{number} "))), "{number} in {list}");
+        }
+    }
+    let count = conns.len() as u64;
+    assert_eq!(conns[0].info_number("connected_clients"), count);
+    assert_eq!(sum(&mut conns[0], "clients") as u64, count);
+    conns.truncate(3);
+    let mut conn = conns.remove(0);
+    wait_until("those who left to be gone from CLIENT LIST", || conn.text(&["CLIENT", "LIST"]).lines().count() == 3);
+}
+
+#[test]
+fn client_kill_reaches_all_cores() {
+    let server = Server::start(2, &[]);
+    let mut conns = connect_to_all_cores(&server);
+    let mut killer = conns.pop().unwrap();
+    let mut by_addr = conns.pop().unwrap();
+    for conn in &mut conns {
+        let id = conn.number(&["CLIENT", "ID"]).to_string();
+        assert_eq!(killer.call(&["CLIENT", "KILL", "ID", &id]), ":1\r\n");
+        assert_eq!(conn.rest(), b"");
+        assert_eq!(killer.call(&["CLIENT", "KILL", "ID", &id]), ":0\r\n");
+    }
+    let info = by_addr.text(&["CLIENT", "INFO"]);
+    let addr = info.split(' ').find_map(|part| part.strip_prefix("addr=")).unwrap();
+    assert_eq!(killer.call(&["CLIENT", "KILL", addr]), "+OK\r\n");
+    assert_eq!(by_addr.rest(), b"");
+    assert_eq!(killer.call(&["CLIENT", "KILL", addr]), "-ERR No such client\r\n");
+    // All but the one who asks, on every core.
+    let mut conns = connect_to_all_cores(&server);
+    assert_eq!(killer.number(&["CLIENT", "KILL", "TYPE", "normal"]), conns.len() as i64);
+    for conn in &mut conns {
+        assert_eq!(conn.rest(), b"");
+    }
+    assert_eq!(killer.info_number("connected_clients"), 1);
+    let own = killer.number(&["CLIENT", "ID"]).to_string();
+    killer.send(&command(&["CLIENT", "KILL", "ID", &own, "SKIPME", "no"]));
+    assert_eq!(killer.rest(), b":1\r\n");
+}
+
+#[test]
+fn config_set_reaches_all_cores() {
+    let server = Server::start(2, &[]);
+    let mut conns = connect_to_all_cores(&server);
+    for (name, value, shown) in [
+        ("maxmemory", "8mb", "8388608"),
+        ("max-size", "777", "777"),
+        ("timeout", "3600", "3600"),
+        ("maxclients", "450", "450"),
+        ("maxmemory-policy", "noeviction", "noeviction"),
+    ] {
+        assert_eq!(conns[0].call(&["CONFIG", "SET", name, value]), "+OK\r\n");
+        for conn in &mut conns {
+            let reply = conn.call(&["CONFIG", "GET", name]);
+            let expected = format!("*2\r\n${}\r\n{name}\r\n${}\r\n{shown}\r\n", name.len(), shown.len());
+            assert_eq!(reply, expected);
+        }
+    }
+    let conn = &mut conns[0];
+    assert_eq!(conn.info("maxmemory"), "8388608");
+    assert_eq!(conn.info("max_size"), "777");
+    wait_until("shares of the bounds that sum to the whole", || {
+        sum(conn, "bytes_max") as u64 == 8_388_608 && sum(conn, "items_max") as u64 == 777
+    });
+    for (args, error) in [
+        (["maxmemory", "much"], "-ERR CONFIG SET failed (possibly related to argument 'maxmemory')"),
+        (["port", "1"], "-ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config"),
+        (["bogus", "1"], "-ERR Unknown option"),
+    ] {
+        let reply = conn.call(&["CONFIG", "SET", args[0], args[1]]);
+        assert!(reply.starts_with(error), "{reply}");
+    }
+    assert_eq!(conn.info("maxmemory"), "8388608");
+}
+
+/// Fields of INFO that dashboards show.
+const INFO_FIELDS: &str = "redis_version aspine_version process_id run_id uptime_in_seconds connected_clients maxclients \
+     used_memory used_memory_rss maxmemory maxmemory_policy loading total_connections_received \
+     total_commands_processed rejected_connections expired_keys evicted_keys keyspace_hits keyspace_misses role \
+     clients_cut_off protocol_errors";
+
+#[test]
+fn info_has_what_monitoring_reads() {
+    let server = Server::start(2, &[]);
+    let mut conn = server.connect();
+    for key in 0..200 {
+        conn.call(&["SET", &format!("k{key}"), "v", "EX", "1000"]);
+        conn.call(&["GET", &format!("k{key}")]);
+    }
+    conn.call(&["GET", "absent"]);
+    let text = conn.text(&["INFO"]);
+    for name in INFO_FIELDS.split(' ').filter(|name| !name.is_empty()) {
+        assert!(text.contains(&format!("\r\n{name}:")), "{name} in {text}");
+    }
+    assert!(text.contains("\r\ndb0:keys=200,expires=200,"), "{text}");
+    assert_eq!((conn.info_number("keyspace_hits"), conn.info_number("keyspace_misses")), (200, 1));
+    assert_eq!(conn.info("loading"), "0");
+    assert!(conn.text(&["INFO", "keyspace"]).starts_with("# Keyspace\r\ndb0:"));
+    wait_until("the resident memory in INFO", || conn.info_number("used_memory_rss") > 1_000_000);
+    assert_eq!(conn.call(&["CONFIG", "RESETSTAT"]), "+OK\r\n");
+    assert_eq!(conn.info_number("keyspace_hits"), 0);
+}
+
+#[test]
+fn info_has_a_line_for_each_core() {
+    let number = cores(2) as u64;
+    let server = Server::start(2, &[]);
+    let mut conn = server.connect();
+    for key in 0..200 {
+        conn.call(&["SET", &format!("k{key}"), "v"]);
+    }
+    assert_eq!(conn.info_number("cores"), number);
+    for core in 0..number {
+        let line = conn.info(&format!("core{core}"));
+        for name in "cpu clients bytes operations forwarded outbox_depth turns turn_us_p99 turn_us_p999".split(' ') {
+            assert!(field(&line, name) >= 0.0);
+        }
+        assert!(line.contains(",slots="), "{line}");
+        assert!(field(&line, "turn_us_p50") > 0.0 && field(&line, "turn_us_p50") <= field(&line, "turn_us_max"));
+        assert!(field(&line, "keys") > 0.0, "200 keys and none here: {line}");
+    }
+    assert_eq!(sum(&mut conn, "keys") as u64, 200);
+    if number == 2 {
+        assert!(sum(&mut conn, "forwarded") > 0.0, "one connection, and keys of both cores");
+    }
+}
+
+#[test]
+fn whole_keyspace_commands_see_all_cores() {
+    let server = Server::start(2, &["--max-size", "100000"]);
+    let mut conn = server.connect();
+    for key in 0..500 {
+        conn.call(&["SET", &format!("k{key}"), "v"]);
+    }
+    assert_eq!(conn.number(&["DBSIZE"]), 500);
+    assert!(conn.call(&["KEYS", "k*"]).starts_with("*500\r\n"));
+    assert!(conn.call(&["KEYS", "k49?"]).starts_with("*10\r\n"));
+    assert!(conn.call(&["RANDOMKEY"]).contains("\r\nk"));
+    let mut other = server.connect();
+    assert_eq!(other.call(&["FLUSHALL"]), "+OK\r\n");
+    assert_eq!(conn.number(&["DBSIZE"]), 0);
+    assert_eq!(conn.call(&["KEYS", "*"]), "*0\r\n");
+    assert_eq!(conn.call(&["RANDOMKEY"]), "$-1\r\n");
+}
+
+#[test]
+fn expired_keys_are_gone_on_all_cores() {
+    let server = Server::start(2, &[]);
+    let mut conn = server.connect();
+    for key in 0..200 {
+        assert_eq!(conn.call(&["SET", &format!("k{key}"), "v", "PX", "1"]), "+OK\r\n");
+    }
+    conn.call(&["SET", "kept", "v", "EX", "1000"]);
+    // Nobody touches them: time alone has to.
+    wait_until("200 keys to expire", || conn.number(&["DBSIZE"]) == 1);
+    assert_eq!(conn.info_number("expired_keys"), 200);
+    assert_eq!(conn.call(&["GET", "kept"]), "$1\r\nv\r\n");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let server = Server::start(2, &["--log-level", "debug", "--log-file", "/dev/full", "--timeout", "1"]);
+    let mut idle = server.connect();
+    assert_eq!(idle.rest(), b"", "cut off, which is logged");
+    assert_eq!(server.connect().call(&["PING"]), "+PONG\r\n");
+}

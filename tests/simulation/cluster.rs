@@ -1,0 +1,155 @@
+//! Cluster: the engines of all cores, joined by queues in place of the mesh. Nothing happens but what a test calls.
+//!
+//! Batches wait in `links`, one FIFO per ordered pair of cores, until somebody delivers them; time stands still until
+//! somebody moves it.
+
+use std::collections::VecDeque;
+
+use aspine::command::settings::Settings;
+use aspine::engine::auth::AuthKey;
+use aspine::engine::batch::Batch;
+use aspine::engine::route::CoreId;
+use aspine::engine::{Engine, EngineConfig, Peer, ProcessFacts, SessionId};
+use aspine::shard::Eviction;
+
+/// What a cluster is made with.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// How many cores.
+    pub cores: u16,
+    /// Items of the whole process.
+    pub items_max: u64,
+    /// Bytes of the whole process.
+    pub bytes_max: u64,
+    /// What happens at those bounds.
+    pub eviction: Eviction,
+    /// What clients must show.
+    pub auth_key: Option<AuthKey>,
+    /// Seed of hashes and of RANDOMKEY.
+    pub seed: u64,
+    /// Unix time in milliseconds at the start.
+    pub now_ms: u64,
+}
+
+/// One connection, by core and session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Conn {
+    /// The home core.
+    pub core: usize,
+    /// Its session there.
+    pub id: SessionId,
+}
+
+/// All cores of a server.
+pub struct Cluster {
+    /// By core number.
+    pub engines: Vec<Engine>,
+    /// `links[from][to]`: batches under way.
+    pub links: Vec<Vec<VecDeque<Batch>>>,
+    /// Unix time in milliseconds.
+    pub now_ms: u64,
+    connected: u32,
+}
+
+impl Cluster {
+    /// A server without clients.
+    pub fn new(config: &ClusterConfig) -> Cluster {
+        let settings = Settings {
+            items_max: config.items_max,
+            bytes_max: config.bytes_max,
+            eviction: config.eviction,
+            maxclients: 10_000,
+            idle_timeout_s: 0,
+            fixed: Vec::new(),
+        };
+        let engine = |core: u16| {
+            Engine::new(EngineConfig {
+                core: CoreId(core),
+                cores: config.cores,
+                cpu: usize::from(core),
+                settings: settings.clone(),
+                auth_key: config.auth_key.clone(),
+                hash_seeds: [config.seed, config.seed ^ 1, 2, u64::from(core)],
+                random_seed: config.seed.wrapping_add(u64::from(core)),
+                process: ProcessFacts::default(),
+            })
+        };
+        let cores = usize::from(config.cores);
+        Cluster {
+            engines: (0..config.cores).map(engine).collect(),
+            links: (0..cores).map(|_| (0..cores).map(|_| VecDeque::new()).collect()).collect(),
+            now_ms: config.now_ms,
+            connected: 0,
+        }
+    }
+
+    /// A client connects to a core. Its address is `10.0.0.1:<port>`, each time another port.
+    pub fn connect(&mut self, core: usize) -> Conn {
+        self.connected += 1;
+        let peer = Peer { addr: format!("10.0.0.1:{}", self.connected), local_addr: "10.0.0.2:5116".into(), fd: 9 };
+        Conn { core, id: self.engines[core].on_connect(peer, self.now_ms) }
+    }
+
+    /// Bytes of a client arrive.
+    pub fn bytes(&mut self, conn: Conn, bytes: &[u8]) {
+        self.engines[conn.core].on_bytes(conn.id, bytes, self.now_ms);
+    }
+
+    /// Sends what a core has to say to a client, at most `max` bytes of it.
+    pub fn send(&mut self, conn: Conn, max: usize) -> Vec<u8> {
+        let engine = &mut self.engines[conn.core];
+        let unsent = engine.unsent(conn.id);
+        let sent = unsent[..unsent.len().min(max)].to_vec();
+        if !sent.is_empty() {
+            engine.on_sent(conn.id, sent.len(), self.now_ms);
+        }
+        sent
+    }
+
+    /// A core's turn ends: its batches go on their way.
+    pub fn end_turn(&mut self, core: usize) {
+        self.engines[core].on_turn_end(0);
+        for to in 0..self.engines.len() {
+            while let Some(batch) = self.engines[core].take_batch(CoreId(to as u16)) {
+                self.links[core][to].push_back(batch);
+            }
+        }
+    }
+
+    /// The oldest batch from one core to another arrives. False if there is none.
+    pub fn deliver(&mut self, from: usize, to: usize) -> bool {
+        let Some(batch) = self.links[from][to].pop_front() else { return false };
+        self.engines[to].on_batch(batch, self.now_ms);
+        true
+    }
+
+    /// Lets everything happen that can without time passing or a client doing anything.
+    pub fn settle(&mut self) {
+        loop {
+            let mut moved = false;
+            for core in 0..self.engines.len() {
+                while self.engines[core].has_backlog() {
+                    self.engines[core].on_slice(self.now_ms);
+                }
+                self.end_turn(core);
+                for from in 0..self.engines.len() {
+                    while self.deliver(from, core) {
+                        moved = true;
+                    }
+                }
+                self.end_turn(core);
+            }
+            if !moved && self.links.iter().flatten().all(VecDeque::is_empty) {
+                return;
+            }
+        }
+    }
+
+    /// Moves time by a tick on every core.
+    pub fn tick(&mut self, ms: u64) {
+        self.now_ms += ms;
+        for engine in &mut self.engines {
+            engine.on_tick(self.now_ms);
+        }
+    }
+}

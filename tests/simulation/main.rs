@@ -1,0 +1,29 @@
+//! Simulation: all cores of a server in one thread, under a seeded scheduler with virtual time.
+//!
+//! | file | what |
+//! |---|---|
+//! | `cluster` | the engines, joined by queues in place of the mesh |
+//! | `world` | the scheduler: turns, sockets, time, faults |
+//! | `workload`, `ops` | what a seed is like; what clients ask, and what replies may be |
+//! | `client` | one connection as its user sees it: reply order and types |
+//! | `checks`, `linear` | budgets after every turn; linearizability of every key |
+//! | `marks` | the rare paths, counted |
+//! | `canary` | planted bugs that must be found |
+//! | `seeds` | the runs |
+//! | `wire` | the table of wire cases on the pure engine |
+#![allow(unreachable_pub, reason = "a test binary exports nothing; `pub` says what other files use")]
+
+mod canary;
+#[path = "../wire/cases.rs"]
+mod cases;
+mod checks;
+mod client;
+mod cluster;
+mod linear;
+mod marks;
+mod ops;
+mod rng;
+mod seeds;
+mod wire;
+mod workload;
+mod world;

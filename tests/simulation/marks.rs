@@ -1,0 +1,54 @@
+//! Marks: how often the rare paths were reached. A simulation that never gets there proves nothing about them.
+
+macro_rules! marks {
+    ($($name:ident: $what:literal,)*) => {
+        /// Counters of rare paths.
+        #[derive(Clone, Debug, Default)]
+        pub struct Marks {
+            $(#[doc = $what] pub $name: u64,)*
+        }
+
+        impl Marks {
+            /// Every mark by name.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name)),*]
+            }
+
+            /// Adds another run's.
+            pub fn add(&mut self, other: &Marks) {
+                $(self.$name += other.$name;)*
+            }
+        }
+    };
+}
+
+marks! {
+    waited_behind_core: "A reply that was there waited behind one of another core.",
+    output_full: "A session was stopped by unread output.",
+    output_resumed: "It went on when the client read.",
+    left_with_tickets: "A client left while other cores worked for it.",
+    place_reused: "A later client took the place of one that left like that.",
+    gathered_three: "A reply was put together from three cores or more.",
+    barrier_waited: "A command for the whole keyspace came while other cores worked for its session.",
+    gift: "Budget went from one core to another.",
+    evicted: "An item was evicted.",
+    refused: "A write was refused for the bound.",
+    expired_by_wheel: "The wheel removed an expired item.",
+    expired_by_access: "An access found an expired item.",
+    sealed_by_size: "A batch left before its turn ended, for its size.",
+    keys_in_slices: "A KEYS took several slices on a core.",
+    killed_by_other_core: "A client was killed by one of another core.",
+    partial_send: "A socket took only a part of a reply.",
+    scan_crossed: "A SCAN went from one core to the next.",
+    protocol_error: "Garbage ended a session.",
+    muted: "A reply was muted.",
+    resp3_null: "A null in RESP3.",
+    clock_back: "The clock went back.",
+    stalled: "A client was cut off since it neither read nor wrote.",
+    drained: "A server was drained with work under way.",
+    eof_with_work: "A client that was answered had already said that it sends no more.",
+    link_deep: "Four batches or more waited for one core.",
+    auth_delayed: "A wrong key's refusal was kept back.",
+    reconfigured: "CONFIG SET changed the budget while clients worked.",
+    twins_read: "Two keys of one shard were read at once.",
+}

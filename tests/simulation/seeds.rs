@@ -1,0 +1,222 @@
+//! Seeds: runs of the simulation, each wholly decided by its seed.
+//!
+//! `ASPINE_SIM_SEEDS=n` runs n seeds instead of the usual, `SIM_SEED=n` that one alone.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::canary::Fault;
+use crate::marks::Marks;
+use crate::ops::{Action, Op};
+use crate::workload::Plan;
+use crate::world::World;
+
+/// Seeds of an ordinary run.
+const SEEDS: u64 = 240;
+
+/// Turns a seed may take before it counts as stuck.
+const TURNS_MAX: u64 = 60_000;
+
+/// Runs one seed to its end.
+pub fn run(seed: u64, fault: Option<Fault>) -> Result<Marks, String> {
+    let mut world = World::new(seed, Plan::new(seed), fault);
+    let mut turns = 0;
+    while world.is_busy() && turns < 6_000 {
+        world.turn()?;
+        turns += 1;
+        if world.clients.iter().all(|client| client.gone || client.ended) {
+            if world.clients.len() > 40 {
+                break;
+            }
+            world.connect();
+        }
+    }
+    if world.plan.drain {
+        drain(&mut world)?;
+    } else {
+        come_to_rest(&mut world)?;
+        audit(&mut world)?;
+    }
+    for at in 0..world.clients.len() {
+        if !world.clients[at].gone {
+            world.leave(at);
+        }
+    }
+    world.cluster.settle();
+    for engine in &world.cluster.engines {
+        engine.verify();
+        if engine.tickets_open() > 0 || !engine.is_idle() {
+            return Err(format!("core {:?} is not idle: {} tickets", engine.core(), engine.tickets_open()));
+        }
+    }
+    world.check_histories()?;
+    let refused = |client: &crate::client::Client| {
+        client.sent.iter().any(|sent| sent.outcomes.contains(&crate::ops::Outcome::Refused))
+    };
+    world.marks.refused += u64::from(world.clients.iter().any(refused));
+    Ok(world.marks)
+}
+
+/// Everything that is late arrives; every client is answered.
+fn come_to_rest(world: &mut World) -> Result<(), String> {
+    world.calm = true;
+    for client in &mut world.clients {
+        client.stalled_until = 0;
+    }
+    for _ in 0..TURNS_MAX {
+        world.turn()?;
+        let quiet = |client: &crate::client::Client| {
+            client.gone || (client.undelivered().is_empty() && client.owed() == 0 && client.eof == client.eof_told)
+        };
+        if world.clients.iter().all(quiet) && world.cluster.links.iter().flatten().all(|link| link.is_empty()) {
+            let engines = &world.cluster.engines;
+            if engines.iter().all(|engine| engine.tickets_open() == 0 && !engine.has_backlog()) {
+                return Ok(());
+            }
+        }
+    }
+    let owed: Vec<String> = (world.clients.iter().enumerate())
+        .filter(|(_, client)| !client.gone && (client.owed() > 0 || !client.undelivered().is_empty()))
+        .map(|(at, client)| {
+            let next = client.sent.get(client.awaiting).map(|sent| &sent.op);
+            format!("client {at} is owed {}, next {next:?}, read: {}", client.owed(), client.is_read)
+        })
+        .collect();
+    Err(format!("no rest after {TURNS_MAX} turns: {}", owed.join("; ")))
+}
+
+/// SIGTERM at a bad moment: what the server has of complete commands is answered, then all connections end.
+fn drain(world: &mut World) -> Result<(), String> {
+    let owed: usize = world.clients.iter().map(crate::client::Client::owed).sum();
+    world.marks.drained += u64::from(owed > 0);
+    world.calm = true;
+    for client in &mut world.clients {
+        client.stalled_until = 0;
+        client.ended = true;
+        client.eof = true;
+        client.eof_told = true;
+        let delivered = client.delivered;
+        client.stream.truncate(delivered);
+        client.is_read = false;
+    }
+    for engine in &mut world.cluster.engines {
+        engine.on_drain();
+    }
+    for _ in 0..TURNS_MAX {
+        world.turn()?;
+        if world.clients.iter().all(|client| client.gone) {
+            return Ok(());
+        }
+    }
+    Err(format!("a drain did not end in {TURNS_MAX} turns"))
+}
+
+/// A last client looks at everything, while nothing else happens.
+fn audit(world: &mut World) -> Result<(), String> {
+    let auditor = world.connect();
+    come_to_rest(world)?;
+    // From here on nothing expires, and what has expired is removed.
+    world.frozen = true;
+    world.cluster.tick(0);
+    come_to_rest(world)?;
+    let keys = world.plan.keys;
+    let client = &mut world.clients[auditor];
+    for op in [Op::MGet((0..keys).collect()), Op::GetTwins, Op::DbSize, Op::Keys] {
+        client.ask(op, false, false);
+    }
+    for key in 0..keys {
+        client.ask(Op::One(key, Action::Pttl), false, false);
+    }
+    come_to_rest(world)?;
+    let mut cursor = 0;
+    loop {
+        world.clients[auditor].ask(Op::Scan { cursor, count: 7 }, false, false);
+        come_to_rest(world)?;
+        cursor = world.clients[auditor].cursor;
+        if cursor == 0 {
+            break;
+        }
+    }
+    world.check_audit(auditor)
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs something whose panics are expected, without their messages.
+pub fn quietly<R>(run: impl FnOnce() -> R) -> R {
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                usual(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = run();
+    QUIET.set(false);
+    result
+}
+
+/// What is wrong with a seed, assertions of the engine included.
+pub fn failure_of(seed: u64, fault: Option<Fault>) -> Option<String> {
+    match catch_unwind(AssertUnwindSafe(|| run(seed, fault))) {
+        Ok(result) => result.err(),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            Some(text.or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
+        }
+    }
+}
+
+/// A number from the environment.
+fn number_of(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+/// Says which seed was running when the engine panicked.
+struct Running(u64);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("to replay: SIM_SEED={} cargo test --test simulation", self.0);
+        }
+    }
+}
+
+fn run_all(seeds: impl Iterator<Item = u64>) -> Marks {
+    let mut marks = Marks::default();
+    for seed in seeds {
+        let running = Running(seed);
+        match run(seed, None) {
+            Ok(more) => marks.add(&more),
+            Err(error) => panic!("seed {seed}: {error}\n{:?}", Plan::new(seed)),
+        }
+        drop(running);
+    }
+    marks
+}
+
+#[test]
+fn every_seed_holds_and_every_rare_path_is_reached() {
+    if let Some(seed) = number_of("SIM_SEED") {
+        run_all(seed..=seed);
+        return;
+    }
+    let marks = run_all(0..number_of("ASPINE_SIM_SEEDS").unwrap_or(SEEDS).max(SEEDS));
+    let missed: Vec<_> = marks.all().into_iter().filter(|(_, count)| *count == 0).map(|(name, _)| name).collect();
+    println!("{:?}", marks.all());
+    assert!(missed.is_empty(), "never reached: {missed:?}");
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    for seed in [3, 11] {
+        let (one, other) = (run(seed, None), run(seed, None));
+        assert_eq!(format!("{one:?}"), format!("{other:?}"), "seed {seed}");
+    }
+}

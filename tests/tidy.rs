@@ -1,0 +1,23 @@
+//! Tidy: style that a test can hold (CONTRIBUTING). Each message says what to do instead.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `source` | reads the sources: comments and texts masked, functions and test modules found |
+//! | `sizes` | lines of files and functions, with the list of today's offenders, which may only shrink |
+//! | `places` | what may stand where: modules, clock, glommio, `unsafe`, numbers, leftovers, top-level entries |
+//! | `docs` | heads of files; what README and `src/lib.rs` name exists; generated tables are up to date |
+
+#[path = "tidy/docs.rs"]
+mod docs;
+#[path = "tidy/places.rs"]
+mod places;
+#[path = "tidy/sizes.rs"]
+mod sizes;
+#[path = "tidy/source.rs"]
+mod source;
+
+/// Fails with all complaints at once, a line each.
+#[track_caller]
+fn assert_none(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n\n{}\n", complaints.join("\n"));
+}
