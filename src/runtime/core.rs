@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! turn:  batches from peers ─▶ ready sockets ─▶ tick if due ─▶ sliced work ─▶ sends ─▶ batches to peers
-//!        nothing was ready:  spin a while if told to, then park until a socket, a batch or a tick
+//!        nothing was ready:  spin a while if told to; nap until a socket, a batch or the next tick; still nothing: park
 //! ```
 //! Never: awaits inside a turn, blocks, takes an unbounded turn.
 
@@ -111,6 +111,9 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
                         continue;
                     }
                 }
+                if !core.nap().map_err(failed("nap"))? {
+                    continue;
+                }
                 core.poller.park(&bell).await.map_err(failed("park"))?;
                 idle_since = None;
                 if core.mesh.has_peers() {
@@ -141,9 +144,7 @@ impl Core {
         if let Some(unix) = &listener.unix {
             poller.add_exclusive(unix, TOKEN_UNIX)?;
         }
-        if let Some(doorbell) = shared.shutdown.bell(usize::from(config.core.0)) {
-            poller.add(doorbell, TOKEN_DOORBELL, Interest::READ)?;
-        }
+        poller.add_doorbell(shared.doorbells.bell(config.core), TOKEN_DOORBELL)?;
         Ok(Core {
             engine: Engine::new(config),
             poller,
@@ -190,7 +191,7 @@ impl Core {
             busy = true;
         }
         self.engine.on_turn_end(if busy { (self.clock.elapsed() - began).as_nanos() as u64 } else { 0 });
-        busy |= self.mesh.send_all(&mut self.engine);
+        busy |= self.mesh.send_all(&mut self.engine, &self.shared.doorbells);
         while let Some(notice) = self.engine.take_notice() {
             write_notice(&notice);
         }
@@ -200,10 +201,22 @@ impl Core {
         Ok(if busy { Turn::Busy } else { Turn::Idle })
     }
 
+    /// Waits for a socket or a batch until the next tick. True if there was neither: the core is idle.
+    fn nap(&mut self) -> io::Result<bool> {
+        let core = self.engine.core();
+        self.shared.doorbells.lie_down(core);
+        if !self.mesh.has_waiting() {
+            self.poller.poll(&mut self.ready, TICK_MS)?;
+            self.handled = 0;
+        }
+        self.shared.doorbells.get_up(core);
+        Ok(self.ready.is_empty() && !self.mesh.has_waiting())
+    }
+
     /// Handles sockets that are ready, within `TURN_EVENTS_US`. Returns whether there were any.
     fn handle_ready(&mut self, began: Duration, now_ms: u64) -> io::Result<bool> {
         if self.handled == self.ready.len() {
-            self.poller.poll(&mut self.ready)?;
+            self.poller.poll(&mut self.ready, 0)?;
             self.handled = 0;
         }
         let found = self.handled < self.ready.len();
@@ -354,9 +367,6 @@ impl Core {
             return Ok(());
         }
         self.drain_until_ms = Some(now_ms + DRAIN_MS_MAX);
-        if let Some(doorbell) = self.shared.shutdown.bell(usize::from(self.engine.core().0)) {
-            self.poller.remove(doorbell)?;
-        }
         if self.accept_after_ms.is_none() {
             self.stop_accepting()?;
         }

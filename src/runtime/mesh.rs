@@ -23,6 +23,7 @@ use glommio::channels::shared_channel::{
 };
 use glommio::{GlommioError, ResourceType};
 
+use super::doorbell::Doorbells;
 use crate::engine::Engine;
 use crate::engine::batch::Batch;
 use crate::engine::route::CoreId;
@@ -163,14 +164,21 @@ impl Mesh {
         !self.outgoing.is_empty()
     }
 
-    /// Sends what the engine has for its peers, as far as there is room. True if some had to stay.
-    pub(super) fn send_all(&mut self, engine: &mut Engine) -> bool {
+    /// Whether a channel holds a batch.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.inbox.borrow().is_empty() || self.incoming.iter().any(|incoming| incoming.has_waiting())
+    }
+
+    /// Sends what the engine has for its peers, as far as there is room, and wakes those that nap. True if some had to
+    /// stay.
+    pub(super) fn send_all(&mut self, engine: &mut Engine, doorbells: &Doorbells) -> bool {
         let mut stayed = false;
         for outgoing in &mut self.outgoing {
             while let Some(batch) = outgoing.unsent.pop_front().or_else(|| engine.take_batch(outgoing.peer)) {
                 match outgoing.sender.try_send(batch) {
                     Ok(()) => {
-                        outgoing.sent.fetch_add(1, Ordering::Release);
+                        outgoing.sent.fetch_add(1, Ordering::SeqCst);
+                        doorbells.wake(outgoing.peer);
                     }
                     Err(GlommioError::WouldBlock(ResourceType::Channel(batch))) => {
                         outgoing.unsent.push_front(batch);
@@ -187,10 +195,16 @@ impl Mesh {
 }
 
 impl Incoming {
-    /// A batch, if the channel holds one. The count may lag behind the channel, but never leads it.
+    /// The count may lag behind the channel, but never leads it.
+    #[inline]
+    fn has_waiting(&self) -> bool {
+        self.sent.load(Ordering::SeqCst) > self.received.get()
+    }
+
+    /// A batch, if the channel holds one.
     #[inline]
     fn take(&self) -> Option<Batch> {
-        if self.sent.load(Ordering::Acquire) <= self.received.get() {
+        if !self.has_waiting() {
             return None;
         }
         let received = pin!(self.receiver.recv());

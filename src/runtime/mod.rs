@@ -9,12 +9,14 @@
 //! | `poller` | the set of sockets a core waits for, itself waited for by the ring |
 //! | `mesh` | the channels between cores |
 //! | `clock` | the only clock |
-//! | `shutdown` | SIGTERM and SIGINT, and the doorbell that wakes the cores |
+//! | `doorbell` | what wakes a core that naps |
+//! | `shutdown` | SIGTERM and SIGINT |
 //! | `preflight`, `logging` | host checks, log |
 
 mod clock;
 mod connection;
 mod core;
+mod doorbell;
 mod listener;
 pub mod logging;
 mod mesh;
@@ -39,17 +41,19 @@ use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH};
 
 use self::clock::Clock;
 use self::core::CoreSetup;
+use self::doorbell::Doorbells;
 use self::listener::Listeners;
 use self::preflight::StartError;
 use self::shutdown::Shutdown;
 
-/// What all cores share. Touched when a client comes or goes and at the end, never by a command.
+/// What all cores share. Touched by naps and batches, when a client comes or goes, and at the end; never by a command.
 struct Shared {
     /// Clients connected to the process.
     clients: AtomicU32,
     /// Cores that have answered everything after SIGTERM.
     cores_drained: AtomicU32,
     shutdown: Shutdown,
+    doorbells: Doorbells,
 }
 
 /// glommio's preempt timer. Not the 1 ms one would think: in 0.9.0 an executor whose timer fires between its I/O poll
@@ -62,15 +66,18 @@ type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
 /// Runs the server until SIGTERM or SIGINT.
 pub fn start(config: &ServerConfig) -> Result<(), StartError> {
     end_process_on_panic();
-    let shutdown = Shutdown::new().map_err(|source| StartError::Setup { what: "create the doorbells", source })?;
+    let doorbells = Doorbells::new(config.cpus.len())
+        .map_err(|source| StartError::Setup { what: "create the doorbells", source })?;
     let listeners = Listeners::bind(config)?;
     let port = listeners.port();
     let addresses = listeners.describe();
-    let shared = Arc::new(Shared { clients: AtomicU32::new(0), cores_drained: AtomicU32::new(0), shutdown });
-    shared
-        .shutdown
-        .listen(Arc::clone(&shared), config.cpus.len())
-        .map_err(|source| StartError::Setup { what: "listen for signals", source })?;
+    let shared = Arc::new(Shared {
+        clients: AtomicU32::new(0),
+        cores_drained: AtomicU32::new(0),
+        shutdown: Shutdown::default(),
+        doorbells,
+    });
+    Shutdown::listen(Arc::clone(&shared)).map_err(|source| StartError::Setup { what: "listen for signals", source })?;
     let (up, ups) = mpsc::channel();
     let handles = spawn_cores(config, listeners, port, &shared, &up)?;
     drop(up);

@@ -2,8 +2,9 @@
 //! one line with its fix.
 
 use std::fs;
+use std::process::Command;
 
-use crate::support::server::{Dir, aspine, check_refused};
+use crate::support::server::{Dir, Setup, aspine, check_refused};
 use crate::support::{limits, seccomp};
 
 #[test]
@@ -30,6 +31,29 @@ fn too_few_descriptors_for_one_client_is_an_error() {
     let mut cmd = aspine(&["--cores", "1", "--port", "0"]);
     limits::limit_nofile(&mut cmd, 48);
     check_refused(cmd, &["file descriptors", "49", "48", "ulimit -n"]);
+}
+
+/// The check counts the descriptors that the server opens; a parent may leave it others. Wherever they run out, the
+/// start ends with a line, and never with half of the cores.
+#[test]
+fn descriptors_that_run_out_during_the_start_end_it() {
+    for inherited in 50..=70 {
+        let mut setup = Setup::new(2, &["--maxclients", "1"]);
+        let script = format!("for i in $(seq {inherited}); do exec {{fd}}</dev/null || exit 99; done; exec \"$@\"");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &script, "bash"]).arg(setup.cmd.get_program()).args(setup.cmd.get_args());
+        limits::limit_nofile(&mut shell, 80);
+        setup.cmd = shell;
+        match setup.try_start() {
+            Ok(mut server) => assert_eq!(server.stop().code(), Some(0), "{inherited}: {}", server.log()),
+            // The shell had none left for itself.
+            Err((Some(99 | 126 | 127), _)) => break,
+            Err((code, log)) => {
+                let last = log.lines().last().unwrap_or_default();
+                assert!(code == Some(1) && last.starts_with("aspine: cannot"), "{inherited}: {code:?}: {log}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Fault {
 }
 
 /// Exchanges the first two frames (length u32 little-endian, bytes) of a batch.
-fn swap_frames(bytes: &mut Vec<u8>) {
+fn swap_frames(bytes: &mut [u8]) {
     let end_of = |at: usize| at + 4 + u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
     let first = end_of(0);
     let second = end_of(first);

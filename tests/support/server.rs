@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use std::{env, process, thread};
 
@@ -60,7 +60,13 @@ impl Setup {
 
     /// Starts it and waits until it is ready.
     #[track_caller]
-    pub(crate) fn start(mut self) -> Server {
+    pub(crate) fn start(self) -> Server {
+        self.try_start().unwrap_or_else(|(code, log)| panic!("ended with {code:?} instead of being ready:\n{log}"))
+    }
+
+    /// Starts it and waits until it is ready, or has ended: then with which code, and what it said.
+    #[track_caller]
+    pub(crate) fn try_start(mut self) -> Result<Server, (Option<i32>, String)> {
         let log = File::create(self.dir.path().join("log")).unwrap();
         let mut child = self.cmd.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -68,12 +74,14 @@ impl Setup {
         // Ends with the server. Reads on, so that the pipe is never full.
         thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|text| drop(line.send(text))));
         let mut server = Server { child, addr: ([127, 0, 0, 1], 0).into(), unix: self.unix, dir: self.dir };
-        let Ok(ready) = lines.recv_timeout(DEADLINE) else {
-            panic!("no ready line; the log:\n{}", server.log());
+        let ready = match lines.recv_timeout(DEADLINE) {
+            Ok(ready) => ready,
+            Err(RecvTimeoutError::Disconnected) => return Err((server.wait().code(), server.log())),
+            Err(RecvTimeoutError::Timeout) => panic!("neither ready nor ended within {DEADLINE:?}"),
         };
         let addr = ready.strip_prefix("ready: listening on ").and_then(|rest| rest.split(' ').next());
         server.addr = addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("not an address: {ready}"));
-        server
+        Ok(server)
     }
 }
 

@@ -1,0 +1,70 @@
+//! Doorbells: an eventfd per core, in its poller, by which others wake it: a peer with a batch, or the end.
+//!
+//! A core that naps says so first and then looks at its channels once more; a peer sends first and then looks whether
+//! the core naps. Both orders are sequentially consistent, so one of the two sees the other.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::engine::route::CoreId;
+
+/// One core's doorbell. On a cache line of its own, since its core writes it at every nap.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Doorbell {
+    napping: AtomicBool,
+    bell: OwnedFd,
+}
+
+/// The doorbells of all cores.
+#[derive(Debug)]
+pub(super) struct Doorbells {
+    bells: Vec<Doorbell>,
+}
+
+impl Doorbells {
+    pub(super) fn new(cores: usize) -> io::Result<Doorbells> {
+        let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
+        let make = |_| Ok(Doorbell { napping: AtomicBool::new(false), bell: eventfd(0, flags)? });
+        Ok(Doorbells { bells: (0..cores).map(make).collect::<io::Result<_>>()? })
+    }
+
+    /// A core is about to nap. It must look at its channels after this and before it naps.
+    pub(super) fn lie_down(&self, core: CoreId) {
+        self.bells[usize::from(core.0)].napping.store(true, Ordering::SeqCst);
+    }
+
+    /// A core is awake.
+    pub(super) fn get_up(&self, core: CoreId) {
+        self.bells[usize::from(core.0)].napping.store(false, Ordering::SeqCst);
+    }
+
+    /// Wakes a core if it naps. To be called after something was sent to it.
+    #[inline]
+    pub(super) fn wake(&self, core: CoreId) {
+        let doorbell = &self.bells[usize::from(core.0)];
+        if doorbell.napping.load(Ordering::SeqCst) && doorbell.napping.swap(false, Ordering::SeqCst) {
+            ring(&doorbell.bell);
+        }
+    }
+
+    /// Rings every bell, napping or not.
+    pub(super) fn ring_all(&self) {
+        for doorbell in &self.bells {
+            ring(&doorbell.bell);
+        }
+    }
+
+    /// A core's bell, for its poller.
+    pub(super) fn bell(&self, core: CoreId) -> BorrowedFd<'_> {
+        self.bells[usize::from(core.0)].bell.as_fd()
+    }
+}
+
+fn ring(bell: &OwnedFd) {
+    // It fails only when the count is at its end, after 2^64 rings, and then the core has long been woken.
+    let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
+}
