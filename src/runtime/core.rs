@@ -11,7 +11,6 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use futures_lite::future;
@@ -19,13 +18,13 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tracing::{debug, info, warn};
 
-use super::Shared;
 use super::clock::Clock;
 use super::connection::{Connection, Outcome};
 use super::listener::CoreListener;
 use super::mesh::{Bell, Mesh, Ports};
 use super::poller::{Interest, Poller, Ready};
 use super::preflight::StartError;
+use super::{Progress, Shared};
 use crate::engine::{Engine, EngineConfig, Notice, Peer, SessionId};
 use crate::limits::{
     ACCEPT_PAUSE_MS, DRAIN_MS_MAX, READ_BUFFER_BYTES, RSS_INTERVAL_MS, SLICE_US, TICK_IDLE_MS, TICK_MS,
@@ -40,8 +39,8 @@ pub(super) struct CoreSetup {
     /// How long to poll before parking.
     pub(super) spin: Duration,
     pub(super) shared: Arc<Shared>,
-    /// Told when the core accepts connections.
-    pub(super) up: mpsc::Sender<()>,
+    /// Told when the core accepts connections, and by its end that the core has ended.
+    pub(super) progress: Progress,
 }
 
 const TOKEN_TCP: u64 = u64::MAX;
@@ -88,17 +87,14 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
     let core = usize::from(setup.engine.core.0);
     let failed = |what| move |source: io::Error| StartError::Core { core, what, source: Box::new(source) };
     let bell = Rc::new(Bell::default());
-    let (up, spin) = (setup.up.clone(), setup.spin);
+    let (progress, spin) = (setup.progress, setup.spin);
     let mesh = Mesh::connect(setup.ports, &bell).await;
-    let mut core = Core::new(setup.engine, setup.listener, mesh, setup.shared).map_err(failed("set up its sockets"))?;
+    let mut core = Core::new(setup.engine, setup.listener, mesh, setup.shared).map_err(failed("socket setup"))?;
     start_ticker(Rc::clone(&bell));
-    core.shared.shutdown.core_is_up();
-    // The one who waits is there until every core has spoken.
-    let _ = up.send(());
-    drop(up);
+    progress.up();
     let mut idle_since = None;
     loop {
-        match core.turn().map_err(failed("wait for its sockets"))? {
+        match core.turn().map_err(failed("wait for sockets"))? {
             Turn::Over => return Ok(()),
             Turn::Busy => {
                 idle_since = None;

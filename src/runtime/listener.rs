@@ -47,7 +47,7 @@ impl Listeners {
             // With port 0 the first socket's port is everybody's.
             address = tcp.local_addr().map_err(failed(address))?;
             let unix = unix.as_ref().map(UnixListener::try_clone).transpose();
-            let unix = unix.map_err(|source| StartError::Setup { what: "share the Unix socket", source })?;
+            let unix = unix.map_err(|source| StartError::Setup { what: "the Unix socket of each core", source })?;
             let path = path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
             cores.push(CoreListener { tcp, unix, path });
         }

@@ -66,8 +66,8 @@ type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
 /// Runs the server until SIGTERM or SIGINT.
 pub fn start(config: &ServerConfig) -> Result<(), StartError> {
     end_process_on_panic();
-    let doorbells = Doorbells::new(config.cpus.len())
-        .map_err(|source| StartError::Setup { what: "create the doorbells", source })?;
+    let doorbells =
+        Doorbells::new(config.cpus.len()).map_err(|source| StartError::Setup { what: "the doorbells", source })?;
     let listeners = Listeners::bind(config)?;
     let port = listeners.port();
     let addresses = listeners.describe();
@@ -77,21 +77,10 @@ pub fn start(config: &ServerConfig) -> Result<(), StartError> {
         shutdown: Shutdown::default(),
         doorbells,
     });
-    Shutdown::listen(Arc::clone(&shared)).map_err(|source| StartError::Setup { what: "listen for signals", source })?;
-    let (up, ups) = mpsc::channel();
-    let handles = spawn_cores(config, listeners, port, &shared, &up)?;
-    drop(up);
-    for _ in &handles {
-        // A core that can't start drops its sender, and its error is read from its handle.
-        if ups.recv().is_err() {
-            break;
-        }
-    }
-    let all_up = handles.len() == shared.shutdown.cores_up();
-    if all_up {
-        announce(config, &addresses);
-    }
-    let result = join(handles);
+    Shutdown::listen(Arc::clone(&shared)).map_err(|source| StartError::Setup { what: "signal handling", source })?;
+    let (progress, steps) = mpsc::channel();
+    let handles = spawn_cores(config, listeners, port, &shared, &progress)?;
+    let result = follow(handles, &steps, || announce(config, &addresses));
     if let Some(path) = &config.unix_socket {
         // Gone already is as good as removed.
         let _ = std::fs::remove_file(path);
@@ -118,7 +107,7 @@ fn spawn_cores(
     listeners: Listeners,
     port: u16,
     shared: &Arc<Shared>,
-    up: &mpsc::Sender<()>,
+    steps: &mpsc::Sender<Step>,
 ) -> Result<Vec<CoreHandle>, StartError> {
     let cores = config.cpus.len() as u16;
     let mut seeds = clock::random_seeds();
@@ -145,7 +134,7 @@ fn spawn_cores(
             ports,
             spin: Duration::from_micros(config.spin_us),
             shared: Arc::clone(shared),
-            up: up.clone(),
+            progress: Progress { core: number, steps: steps.clone() },
         };
         let handle = LocalExecutorBuilder::new(Placement::Fixed(cpu))
             .name(&format!("core-{number}"))
@@ -157,7 +146,7 @@ fn spawn_cores(
             Ok(handle) => handles.push(handle),
             Err(source) => {
                 // The cores that did start wait for this one; the process ends, and they with it.
-                return Err(StartError::Core { core: number, what: "create its executor", source: plain(&source) });
+                return Err(StartError::Core { core: number, what: "executor", source: plain(&source) });
             }
         }
     }
@@ -169,17 +158,61 @@ fn plain(error: &GlommioError<()>) -> Box<dyn std::error::Error + Send + Sync> {
     error.to_string().into()
 }
 
-/// Waits for every core and returns the first error.
-fn join(handles: Vec<CoreHandle>) -> Result<(), StartError> {
-    let mut result = Ok(());
-    for (core, handle) in handles.into_iter().enumerate() {
-        let ended = match handle.join() {
-            Ok(ended) => ended,
-            Err(source) => Err(StartError::Core { core, what: "run", source: plain(&source) }),
-        };
-        result = result.and(ended);
+/// How far a core has come.
+enum Step {
+    /// It accepts connections.
+    Up,
+    /// It has ended, or never began: its handle says why.
+    Ended(usize),
+}
+
+/// Tells [`follow`] about one core: that it is up, and, by being dropped, that it has ended.
+struct Progress {
+    core: usize,
+    steps: mpsc::Sender<Step>,
+}
+
+impl Progress {
+    fn up(&self) {
+        // Who follows is there until every core has ended, or one failed.
+        let _ = self.steps.send(Step::Up);
     }
-    result
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        let _ = self.steps.send(Step::Ended(self.core));
+    }
+}
+
+/// Follows the cores to their end; `all_up` is called when all accept connections. The first core that fails ends it:
+/// half a keyspace is not served, and a peer of a core that never began would wait for it for ever.
+fn follow(handles: Vec<CoreHandle>, steps: &mpsc::Receiver<Step>, all_up: impl FnOnce()) -> Result<(), StartError> {
+    let mut handles: Vec<Option<CoreHandle>> = handles.into_iter().map(Some).collect();
+    let mut all_up = Some(all_up);
+    let (mut up, mut running) = (0, handles.len());
+    while running > 0 {
+        match steps.recv() {
+            Ok(Step::Up) => {
+                up += 1;
+                if up == handles.len()
+                    && let Some(all_up) = all_up.take()
+                {
+                    all_up();
+                }
+            }
+            Ok(Step::Ended(core)) => {
+                running -= 1;
+                if let Some(handle) = handles[core].take() {
+                    let failed = |source| StartError::Core { core, what: "executor", source: plain(&source) };
+                    handle.join().map_err(failed)??;
+                }
+            }
+            // The caller keeps a sender.
+            Err(mpsc::RecvError) => break,
+        }
+    }
+    Ok(())
 }
 
 /// Half a keyspace is not served: a panic in one core ends the process at once, after saying so.

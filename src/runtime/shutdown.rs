@@ -4,7 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -16,7 +16,6 @@ use super::Shared;
 #[derive(Debug, Default)]
 pub(super) struct Shutdown {
     asked: AtomicBool,
-    cores_up: AtomicUsize,
 }
 
 impl Shutdown {
@@ -39,15 +38,5 @@ impl Shutdown {
     /// Whether the process is to end.
     pub(super) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
-    }
-
-    /// A core accepts connections now.
-    pub(super) fn core_is_up(&self) {
-        self.cores_up.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Cores that accept connections.
-    pub(super) fn cores_up(&self) -> usize {
-        self.cores_up.load(Ordering::SeqCst)
     }
 }

@@ -1,5 +1,6 @@
 //! Wire: the table of wire cases on the pure engine: 1 and 2 cores, RESP2 and RESP3, whole and cut at every byte.
 
+use aspine::command::table::TABLE;
 use aspine::engine::auth::AuthKey;
 use aspine::shard::Eviction;
 
@@ -133,4 +134,13 @@ fn names_are_unique() {
     let mut names: Vec<_> = CASES.iter().map(|case| case.name).collect();
     names.sort_unstable();
     assert!(names.is_sorted_by(|one, other| one < other));
+}
+
+#[test]
+fn every_command_has_a_case() {
+    let inputs: Vec<String> =
+        CASES.iter().map(|case| String::from_utf8_lossy(case.input).to_ascii_lowercase().replace(' ', "|")).collect();
+    let missed: Vec<_> =
+        TABLE.iter().map(|row| row.name).filter(|name| !inputs.iter().any(|input| input.contains(name))).collect();
+    assert!(missed.is_empty(), "no case for {missed:?}");
 }

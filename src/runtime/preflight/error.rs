@@ -181,7 +181,8 @@ impl fmt::Display for StartError {
                 let source = source.to_string().replace('\n', " ");
                 write!(
                     f,
-                    "cannot start core {core}: its {what} failed: {source}; free memory and threads, or run fewer --cores"
+                    "cannot run core {core}: its {what} failed: {source}; free memory, threads and file descriptors, or run \
+                     fewer --cores"
                 )
             }
             StartError::PortInUse { address, .. } => {
