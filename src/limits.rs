@@ -251,9 +251,6 @@ pub const SCAN_STEPS_MAX: u32 = 2000;
 /// Slots of the key space: Redis Cluster's.
 pub const SLOTS: u16 = 16384;
 
-/// Cores of one process: CPUs beyond a thousand would make batches to every peer the main work.
-pub const CORES_MAX: usize = 1024;
-
 /// Bytes of replies one session may have unsent before no further command of it runs: keeps a deep pipeline busy,
 /// and ten thousand stalled clients in some 10 GiB at the very worst. At it: its socket is not read until the replies
 /// have left; after `CLIENT_STALL_MS_MAX` without progress it is cut off and counted. One reply may pass it alone.
@@ -354,5 +351,4 @@ const _: () = assert!(SESSION_EARLY_SEND_BYTES <= SESSION_OUTPUT_BYTES_MAX);
 const _: () = assert!(READ_BUFFER_BYTES <= BUFFER_KEPT_BYTES_MAX, "a round's leftover fits a kept buffer");
 const _: () = assert!(AUTH_DELAY_MS_FIRST <= AUTH_DELAY_MS_MAX);
 const _: () = assert!(AUTH_FAILURES_FREE < AUTH_FAILURES_MAX);
-const _: () = assert!(CORES_MAX <= SLOTS as usize, "every core owns a slot");
 const _: () = assert!(TICK_MS < TICK_IDLE_MS && TICK_IDLE_MS < CLIENT_STALL_MS_MAX);

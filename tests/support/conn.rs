@@ -111,7 +111,7 @@ impl Conn {
                     Err(lacking) => need = lacking.max(rest.len() + 1),
                 }
             }
-            self.fill("a reply");
+            self.fill();
         }
     }
 
@@ -164,12 +164,12 @@ impl Conn {
     }
 
     #[track_caller]
-    fn fill(&mut self, what: &str) {
+    fn fill(&mut self) {
         let read = self.read();
         if !matches!(read, Ok(true)) {
             let so_far = self.input[self.at..].iter().take(200).copied().collect::<Vec<u8>>();
             panic!(
-                "no {what}: {}; so far: {}",
+                "no reply: {}; so far: {}",
                 read.map_or_else(|error| error.to_string(), |_| "closed".into()),
                 so_far.escape_ascii()
             );
