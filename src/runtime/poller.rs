@@ -1,7 +1,7 @@
 //! Poller: the sockets one core waits for, in an epoll set, which the core's ring in turn waits for.
 //!
 //! Why not glommio's own sockets: they arm a fresh poll request for every read. A set that stays armed, with the ring
-//! polling only the set and only before the core parks, measured 0.75-0.85 of their CPU per request at 50
+//! polling only the set and only before the core parks, measured 0.80-0.94 of their CPU per request at 50
 //! connections, and it yields all ready sockets at once, which is what a turn is made of.
 //! Cost: one `epoll_wait` a turn, in which a busy core also naps; one request to the ring a park, which takes ten more
 //! system calls (glommio arms timers, links its rings, crosses a barrier) and so is for cores that are idle.
