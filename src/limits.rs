@@ -253,7 +253,8 @@ pub const SLOTS: u16 = 16384;
 
 /// Bytes of replies one session may have unsent before no further command of it runs: keeps a deep pipeline busy,
 /// and ten thousand stalled clients in some 10 GiB at the very worst. At it: its socket is not read until the replies
-/// have left; after `CLIENT_STALL_MS_MAX` without progress it is cut off and counted. One reply may pass it alone.
+/// have left; after `CLIENT_STALL_MS_MAX` without progress it is cut off and counted. One reply may pass it alone, and with
+/// several cores so may the replies of `SESSION_HELD_MAX` commands that were under way when it was reached.
 pub const SESSION_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 
 /// Commands of one session that may wait for other cores. At it: its socket is not read until all have come back.
