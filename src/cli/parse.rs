@@ -1,12 +1,13 @@
 //! Values of flags that are more than a number: byte sizes (`512mb`) and CPU lists (`0,2-5`).
 //!
-//! Owner: the command line; `ByteSize` is also what `CONFIG SET maxmemory` reads. Pure.
+//! Owner: the command line. `CONFIG SET maxmemory` reads the same units. Pure.
 //! Never: looks at the host. Whether a CPU may be used is `config`'s question. The errors say what
 //! was wrong and give an example; who shows them adds the flag and the text that was given.
 
 use std::fmt;
 use std::str::FromStr;
 
+use crate::command::settings::BYTE_UNITS;
 use crate::limits::CPUS_MAX;
 
 /// An amount of memory in bytes, written as in redis.conf: a plain number, or one with a unit. `k m
@@ -18,19 +19,6 @@ pub struct ByteSize(
     pub u64,
 );
 
-/// Unit suffixes and their factors. The shortest that divides a size without rest is used to print
-/// it.
-const UNITS: [(&str, u64); 8] = [
-    ("", 1),
-    ("b", 1),
-    ("k", 1000),
-    ("kb", 1024),
-    ("m", 1_000_000),
-    ("mb", 1024 * 1024),
-    ("g", 1_000_000_000),
-    ("gb", 1024 * 1024 * 1024),
-];
-
 impl FromStr for ByteSize {
     type Err = SizeError;
 
@@ -41,7 +29,7 @@ impl FromStr for ByteSize {
             return Err(SizeError::Malformed);
         }
         let (_, factor) =
-            UNITS.iter().find(|(unit, _)| unit.eq_ignore_ascii_case(suffix)).ok_or(SizeError::Malformed)?;
+            BYTE_UNITS.iter().find(|(unit, _)| unit.eq_ignore_ascii_case(suffix)).ok_or(SizeError::Malformed)?;
         // Digits only, so that the one way to fail is to be too large.
         let number: u64 = digits.parse().map_err(|_| SizeError::TooLarge)?;
         number.checked_mul(*factor).map(ByteSize).ok_or(SizeError::TooLarge)
@@ -50,7 +38,7 @@ impl FromStr for ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = UNITS
+        let whole = BYTE_UNITS
             .iter()
             .rev()
             .filter(|(unit, _)| unit.len() == 2)

@@ -105,6 +105,18 @@ fn bound(number: u64) -> u64 {
     if number == 0 { u64::MAX } else { number }
 }
 
+/// redis.conf's units and their bytes, in ascending order of each kind.
+pub const BYTE_UNITS: [(&str, u64); 8] = [
+    ("", 1),
+    ("b", 1),
+    ("k", 1000),
+    ("kb", 1024),
+    ("m", 1_000_000),
+    ("mb", 1024 * 1024),
+    ("g", 1_000_000_000),
+    ("gb", 1024 * 1024 * 1024),
+];
+
 /// A number with one of redis.conf's units: k, kb, m, mb, g, gb (powers of 1000 without the b, of 1024 with it).
 pub fn parse_bytes(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -112,15 +124,6 @@ pub fn parse_bytes(text: &[u8]) -> Option<u64> {
         return None;
     }
     let number: u64 = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
-    let factor = match text[digits..].to_ascii_lowercase().as_slice() {
-        b"" | b"b" => 1,
-        b"k" => 1000,
-        b"kb" => 1 << 10,
-        b"m" => 1_000_000,
-        b"mb" => 1 << 20,
-        b"g" => 1_000_000_000,
-        b"gb" => 1 << 30,
-        _ => return None,
-    };
-    number.checked_mul(factor)
+    let (_, factor) = BYTE_UNITS.iter().find(|(unit, _)| unit.as_bytes().eq_ignore_ascii_case(&text[digits..]))?;
+    number.checked_mul(*factor)
 }
