@@ -59,6 +59,10 @@ pub const REPLY_DEPTH_MAX: usize = 32;
 
 // ---- shard ----
 
+/// Keys whose memory is loaded together before a pipeline's commands run: more than the misses a core can have in
+/// flight, few enough that the first are still in the L1 cache when the last arrive. Beyond it: the next so many.
+pub const WARM_KEYS_MAX: usize = 16;
+
 /// Bytes of the longest key. The length shares a word with 8 flag bits in a slab entry, so 24 bits are left.
 /// Past it: `Shard::insert` answers `Full` (the command layer should refuse such a key earlier, with its own text).
 pub const KEY_BYTES_MAX: usize = (1 << 24) - 1;

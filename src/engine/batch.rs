@@ -171,6 +171,18 @@ pub(super) fn read_frame<'a>(bytes: &'a [u8], at: usize, spans: &'a mut Vec<Span
     Some((Frame { command, mode, args: Args::new(bytes, spans) }, start))
 }
 
+/// The first argument of the request frame at the start of `bytes`, and the frame's length: for those who look ahead.
+pub(super) fn peek_key(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let word = |at: usize| bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
+    let count = word(4).filter(|count| *count > 0)?;
+    let begin = 8 + count * 4;
+    let mut end = begin;
+    for at in 0..count {
+        end += word(8 + at * 4)?;
+    }
+    Some((bytes.get(begin..begin + word(8)?)?, end))
+}
+
 /// Appends a reply frame that `write` fills.
 pub(super) fn write_reply(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let at = bytes.len();

@@ -6,12 +6,12 @@
 
 use crate::command::table::{Handler, Part};
 use crate::command::{Client, Error, settings::Settings};
-use crate::engine::batch::{Payload, Solo, Ticket, read_frame, reply_frames, write_reply};
+use crate::engine::batch::{Payload, Solo, Ticket, peek_key, read_frame, reply_frames, write_reply};
 use crate::engine::gather::{Gather, GatherId, Kind, sum_of};
 use crate::engine::jobs::{Job, Origin};
 use crate::engine::route::CoreId;
 use crate::engine::stats::Report;
-use crate::engine::{Engine, SessionId, batch::Waiter, info};
+use crate::engine::{Engine, SessionId, ahead, batch::Waiter, info};
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Proto, Writer};
 
@@ -87,7 +87,11 @@ impl Engine {
         let mut at = 0;
         let mut run = 0;
         let mut owed = false;
+        let mut warmed = if count > 1 { 0 } else { bytes.len() };
         while let Some((frame, next)) = read_frame(&bytes, at, &mut spans) {
+            if at >= warmed {
+                warmed = at + ahead::warm(&self.shard, &bytes[at..], peek_key, |_| true);
+            }
             if let Handler::EveryCore(part) = frame.command.row().handler {
                 assert_eq!(count, 1, "a request for every core travels alone");
                 let mut out = Vec::new();

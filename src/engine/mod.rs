@@ -12,8 +12,9 @@
 //!
 //! Files: `session` (one round), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
 //! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores), `jobs`
-//! (sliced work), `budget`, `auth`, `stats`, `info`.
+//! (sliced work), `ahead` (cache misses of a round, together), `budget`, `auth`, `stats`, `info`.
 
+mod ahead;
 pub mod auth;
 pub mod batch;
 mod budget;

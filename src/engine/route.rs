@@ -11,7 +11,7 @@ use crate::command::{Call, Error, Reply};
 use crate::engine::batch::{Mode, Request, Solo, Waiter};
 use crate::engine::session::{Flow, Session};
 use crate::engine::{Engine, SessionId, every, home};
-use crate::limits::SLOTS;
+use crate::limits::{SLOTS, WARM_KEYS_MAX};
 use crate::resp::{Args, Writer};
 use crate::shard::{Recency, Shard};
 
@@ -96,6 +96,12 @@ impl Router {
     fn owner(self, key: &[u8]) -> CoreId {
         // A single core owns everything; it need not hash to know.
         if self.cores == 1 { self.core } else { Slot::of(key).owner(self.cores) }
+    }
+
+    /// Whether a key lives on this core.
+    #[inline]
+    pub(super) fn is_here(self, key: &[u8]) -> bool {
+        self.owner(key) == self.core
     }
 }
 
@@ -341,6 +347,9 @@ fn run_each(
     let mut sum = 0;
     let mut refusal = None;
     for at in 0..keys {
+        if at.is_multiple_of(WARM_KEYS_MAX) && keys - at > 1 {
+            shard.warm(args.tail(at * step).iter().step_by(step));
+        }
         let reply = handler(shard, args.tail(at * step), call);
         match (fold, reply) {
             (Fold::Array, reply) => reply.write(writer),

@@ -9,11 +9,11 @@ use crate::command::table::{CommandId, Handler, flag};
 use crate::command::{Error, connection};
 use crate::engine::batch::Solo;
 use crate::engine::replies::Replies;
-use crate::engine::{Engine, Notice, SessionId};
+use crate::engine::{Engine, Notice, SessionId, ahead};
 use crate::limits::{
     AUTH_FAILURES_MAX, BUFFER_KEPT_BYTES_MAX, CLIENT_STALL_MS_MAX, INPUT_RESERVE_BYTES_MAX, TICK_SESSIONS_MAX,
 };
-use crate::resp::{Args, ParseLimits, Parsed, Parser, ProtocolError, Writer};
+use crate::resp::{Args, ParseLimits, Parsed, Parser, ProtocolError, Writer, peek_key};
 
 /// One client connection.
 #[derive(Debug)]
@@ -217,8 +217,13 @@ impl Engine {
         let mut parser = std::mem::take(&mut session.parser);
         session.partial = false;
         session.replies.lend(&mut self.buffers);
+        // How far the commands' keys have been looked at. The first command goes ahead: it is often the only one.
+        let mut warmed = 1;
         while session.may_run() && round.consumed < bytes.len() {
             let rest = &bytes[round.consumed..];
+            if round.consumed >= warmed {
+                warmed = round.consumed + ahead::warm(&self.shard, rest, peek_key, |key| self.router.is_here(key));
+            }
             match parser.next(rest, &ParseLimits::new(session.client.authenticated)) {
                 Ok(Parsed::Command { consumed }) => {
                     match self.run(session, id, parser.args(rest), now_ms) {

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::command::table::{CommandId, TABLE};
-use crate::engine::batch::{Mode, Request, read_frame, reply_frames, write_reply};
+use crate::engine::batch::{Mode, Request, peek_key, read_frame, reply_frames, write_reply};
 use crate::engine::gather::sum_of;
 use crate::engine::replies::{Place, Replies};
 use crate::resp::Proto;
@@ -97,6 +97,7 @@ proptest! {
             prop_assert_eq!((frame.command, frame.mode), (CommandId(*command), *mode));
             let got: Vec<Vec<u8>> = frame.args.iter().map(<[u8]>::to_vec).collect();
             prop_assert_eq!(&got, args);
+            prop_assert_eq!(peek_key(&bytes[at..]), args.first().map(|key| (&key[..], next - at)));
             at = next;
         }
         prop_assert!(read_frame(&bytes, at, &mut spans).is_none(), "and no more");

@@ -26,7 +26,7 @@ pub mod write;
 
 pub use args::{Args, Span};
 pub use error::ProtocolError;
-pub use parse::{Parsed, Parser};
+pub use parse::{Parsed, Parser, peek_key};
 pub use parse_limits::ParseLimits;
 pub use reply::{Measure, ReplyError, Value};
 pub use write::{Proto, Writer};

@@ -310,6 +310,23 @@ impl Parser {
     fn look_at(&mut self, _bytes: usize) {}
 }
 
+/// The first argument after the name, and the length, of the request at the start of `buf`, if it is whole and of the
+/// usual shape: for those who look ahead. It is not checked, and need not be what the parser will say.
+#[inline]
+pub fn peek_key(buf: &[u8]) -> Option<(&[u8], usize)> {
+    let (count, mut pos) = short_head(buf, b'*')?;
+    let mut key = None;
+    for at in 0..count {
+        let (len, head) = short_head(buf.get(pos..)?, b'$')?;
+        let end = pos + head + len as usize;
+        if at == 1 {
+            key = Some(buf.get(pos + head..end)?);
+        }
+        pos = end + 2;
+    }
+    Some((key?, pos))
+}
+
 /// A line `<first><text>CRLF`, or how many bytes it lacks at least.
 enum Line<'a> {
     Wait { need: usize },

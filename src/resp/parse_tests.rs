@@ -41,6 +41,9 @@ fn feed(stream: &[u8], cuts: &[usize], limits: &ParseLimits) -> Outcome {
                         Ok(Parsed::Command { consumed }) => {
                             let args = parser.args(buf);
                             assert!(!args.is_empty());
+                            if let Some(ahead) = peek_key(buf) {
+                                assert_eq!(ahead, (args.at(1), consumed), "who looks ahead sees what there is");
+                            }
                             outcome.commands.push(args.iter().map(<[u8]>::to_vec).collect());
                             begin += consumed;
                         }
@@ -156,6 +159,16 @@ fn answers_as_redis() {
 }
 
 /// Where we differ from Redis on purpose: it never sees a line end behind a NUL.
+#[test]
+fn a_key_is_seen_ahead() {
+    let set = encode(&[b"SET".to_vec(), b"key".to_vec(), b"value".to_vec()]);
+    assert_eq!(peek_key(&set), Some((&b"key"[..], set.len())));
+    assert_eq!(peek_key(&[&set[..], b"*1\r\n"].concat()), Some((&b"key"[..], set.len())));
+    for unusual in [&b"PING\r\n"[..], b"*1\r\n$4\r\nPING\r\n", b"*2\r\n$3\r\nGET\r\n$3\r\nke", b""] {
+        assert_eq!(peek_key(unusual), None, "{unusual:?}");
+    }
+}
+
 #[test]
 fn nul_is_an_ordinary_byte() {
     assert_eq!(whole(b"PI\0NG \"\0\"\r\n").commands, [[b"PI\0NG".as_slice(), b"\0"]]);

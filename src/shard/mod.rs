@@ -12,7 +12,7 @@
 //!                        │  └────────────────────────────────────┼─ wheel: node {deadline, entry}
 //! ```
 //!
-//! Files: `mod` (the doors), `mutate` (the one function per kind of change), `work` (sliced work), `scan`, and
+//! Files: `mod` (the doors), `mutate` (the one function per kind of change), `work` (sliced work), `scan`, `warm`, and
 //! the structures `index`, `slab` over `entry`, `recency`, `wheel`, `account`, with `pages` below two of them.
 
 mod account;
@@ -27,6 +27,7 @@ mod slab;
 mod tests;
 #[cfg(any(test, feature = "verify"))]
 mod verify;
+mod warm;
 mod wheel;
 mod work;
 

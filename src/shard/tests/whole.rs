@@ -215,6 +215,9 @@ impl Pair {
     }
 
     fn peek(&self, key: &[u8], a: u16) {
+        // Changes nothing, by its type; here it has to bear every state of the shard.
+        self.shard.warm([key, b"", b"absent"].into_iter());
+        self.shard.warm(self.model.items.iter().map(|item| &item.key[..]));
         let live = |key: &[u8]| self.model.items.iter().find(|item| item.key == key && !item.has_expired(self.now_ms));
         let peeked = self.shard.peek(key, self.now_ms).map(|item| (item.value, item.expires_at_ms));
         assert_eq!(peeked, live(key).map(|item| (&item.value[..], item.deadline_ms)));
