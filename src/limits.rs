@@ -59,6 +59,10 @@ pub const REPLY_DEPTH_MAX: usize = 32;
 
 // ---- shard ----
 
+/// Keys that the growth of an index may hash again in one turn (some 0.2 µs each with cold caches), before whatever
+/// else there is to run on the shard waits for the next turn. One insert may pass it by a segment.
+pub const TURN_REHASHED_MAX: u64 = 2048;
+
 /// Keys whose memory is loaded together before a pipeline's commands run: more than the misses a core can have in
 /// flight, few enough that the first are still in the L1 cache when the last arrive. Beyond it: the next so many.
 pub const WARM_KEYS_MAX: usize = 16;
@@ -258,11 +262,19 @@ pub const SLOTS: u16 = 16384;
 /// Bytes of replies one session may have unsent before no further command of it runs: keeps a deep pipeline busy,
 /// and ten thousand stalled clients in some 10 GiB at the very worst. At it: its socket is not read until the replies
 /// have left; after `CLIENT_STALL_MS_MAX` without progress it is cut off and counted. One reply may pass it alone, and with
-/// several cores so may the replies of `SESSION_HELD_MAX` commands that were under way when it was reached.
+/// several cores so may the replies of the commands that were under way when it was reached (`SESSION_HELD_MAX`).
 pub const SESSION_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 
-/// Commands of one session that may wait for other cores. At it: its socket is not read until all have come back.
-pub const SESSION_HELD_MAX: usize = 1024;
+/// Commands of one session that may wait for other cores. At its window the session waits until all have come back.
+/// Nobody knows how long the replies will be, so a session's window begins at `SESSION_HELD_FIRST`, and goes with the
+/// length of its replies so far from here down to `SESSION_HELD_MIN`: as many as make `SESSION_HELD_BYTES_MAX`.
+pub const SESSION_HELD_MAX: usize = 256;
+
+/// Commands of a new session that may wait for other cores.
+pub const SESSION_HELD_FIRST: usize = 32;
+
+/// Commands of a session with long replies that may wait for other cores.
+pub const SESSION_HELD_MIN: usize = 4;
 
 /// Bytes of replies that may wait behind commands at other cores. At it: as `SESSION_HELD_MAX`.
 pub const SESSION_HELD_BYTES_MAX: usize = SESSION_OUTPUT_BYTES_MAX;
@@ -303,6 +315,10 @@ pub const TICK_MS: u64 = 10;
 
 /// Milliseconds between ticks of a core that had nothing to do since the last: an idle server takes no CPU to speak of.
 pub const TICK_IDLE_MS: u64 = 100;
+
+/// Milliseconds that count as passed between two ticks, at most, for idle clients, stalls and delays. So neither a step
+/// of the clock nor a server that was stopped for a while cuts off clients that did nothing wrong.
+pub const TICK_COUNTED_MS_MAX: u64 = 1_000;
 
 /// Sessions one tick looks at for idleness and stalls: ten thousand are through in some three seconds.
 pub const TICK_SESSIONS_MAX: usize = 32;

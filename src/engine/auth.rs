@@ -71,11 +71,11 @@ pub(super) struct Penalty {
 }
 
 impl Penalty {
-    /// A session failed for the `failures`th time. Returns the delay of its refusal in milliseconds.
-    pub(super) fn on_failure(&mut self, failures: u32, now_ms: u64) -> u64 {
-        let quiet = now_ms.saturating_sub(self.last_ms) / AUTH_DELAY_MS_MAX;
+    /// A session failed for the `failures`th time, at `Engine::awake_ms`. Returns the delay of its refusal in milliseconds.
+    pub(super) fn on_failure(&mut self, failures: u32, awake_ms: u64) -> u64 {
+        let quiet = awake_ms.saturating_sub(self.last_ms) / AUTH_DELAY_MS_MAX;
         self.recent = (self.recent >> quiet.min(31)).saturating_add(1);
-        self.last_ms = now_ms;
+        self.last_ms = awake_ms;
         // New connections do not start afresh: a guesser would open one for each guess.
         let counted = failures.max(self.recent);
         if counted <= AUTH_FAILURES_FREE {
@@ -83,14 +83,14 @@ impl Penalty {
         }
         let doublings = (counted - AUTH_FAILURES_FREE - 1).min(16);
         let delay_ms = (AUTH_DELAY_MS_FIRST << doublings).min(AUTH_DELAY_MS_MAX);
-        self.until_ms = self.until_ms.max(now_ms.saturating_add(delay_ms));
+        self.until_ms = self.until_ms.max(awake_ms.saturating_add(delay_ms));
         delay_ms
     }
 
     /// Whether a delay may have ended.
-    pub(super) fn is_due(&mut self, now_ms: u64) -> bool {
+    pub(super) fn is_due(&mut self, awake_ms: u64) -> bool {
         let running = self.until_ms > 0;
-        if self.until_ms <= now_ms {
+        if self.until_ms <= awake_ms {
             self.until_ms = 0;
         }
         running

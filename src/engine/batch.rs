@@ -61,6 +61,21 @@ pub enum Payload {
     BudgetGift(Gift),
 }
 
+/// A batch of requests as its owner runs it: how far it is, and what was answered so far.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) from: CoreId,
+    pub(super) ticket: Ticket,
+    /// Request frames, and where the next to run begins.
+    pub(super) bytes: Vec<u8>,
+    pub(super) at: usize,
+    /// How many frames there are, and how many have been run.
+    pub(super) count: u32,
+    pub(super) run: u32,
+    /// Reply frames.
+    pub(super) replies: Vec<u8>,
+}
+
 /// How a request is to be run and answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mode {
@@ -120,6 +135,10 @@ impl Request {
         let mut bytes = Vec::new();
         write_frame(&mut bytes, command, mode, args);
         Request { bytes }
+    }
+
+    pub(super) fn command(&self) -> CommandId {
+        CommandId(u16::from_le_bytes([self.bytes[0], self.bytes[1]]))
     }
 
     pub(super) fn append_to(&self, bytes: &mut Vec<u8>) {

@@ -3,8 +3,8 @@
 //! A core that had to evict or refuse since the last tick asks all others. One that has room gives half of it; one
 //! that is full but holds more than its fair share gives back towards it. What is given is first taken from the giver
 //! and then travels: so the parts never add up to more than the whole, and to less only while a gift is under way.
-//! CONFIG SET starts a new epoch, in which every core has its fair share; gifts of an old epoch are void, and those of
-//! one that this core has not reached wait for it.
+//! CONFIG SET starts a new epoch, in which every core has its fair share; asks of another epoch are not heard, and gifts
+//! of an old one are void.
 
 use crate::command::settings::Settings;
 use crate::engine::Engine;
@@ -38,29 +38,19 @@ impl Gift {
 /// One core's view of the exchange.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    core: CoreId,
-    cores: u16,
     epoch: u32,
     share: Budget,
-    /// Gifts of an epoch that is not ours yet. Bounded by the number of peers.
-    early: Vec<Gift>,
 }
 
 impl Exchange {
     pub(super) fn new(settings: &Settings, core: CoreId, cores: u16) -> Exchange {
         let share = fair_share(settings, core, cores);
-        Exchange { core, cores, epoch: 0, share, early: Vec::new() }
+        Exchange { epoch: 0, share }
     }
 
     /// This core's part of the whole, before any gift.
     pub(super) fn share(&self) -> Budget {
         self.share
-    }
-
-    /// The bounds changed: a new epoch.
-    pub(super) fn reconfigure(&mut self, settings: &Settings) {
-        self.epoch = self.epoch.wrapping_add(1);
-        self.share = fair_share(settings, self.core, self.cores);
     }
 }
 
@@ -86,10 +76,10 @@ fn gift(max: u64, used: u64, share: u64, asker_max: u64, evicts: bool) -> u64 {
 }
 
 impl Engine {
-    /// The epoch of this core's budget, for checks across cores.
+    /// The epoch of this core's budget and the items it knows for the whole, for checks across cores.
     #[cfg(any(test, feature = "verify"))]
-    pub fn budget_epoch(&self) -> u32 {
-        self.exchange.epoch
+    pub fn budget_epoch(&self) -> (u32, u64) {
+        (self.exchange.epoch, self.settings.items_max)
     }
 
     /// Asks the peers for budget if this core had to evict or refuse.
@@ -122,23 +112,20 @@ impl Engine {
     }
 
     pub(super) fn on_budget_gift(&mut self, gift: Gift) {
-        // Epochs only grow, so a gift that is not of ours is of an earlier or of the next.
+        // A gift answers our own ask, so it is of this epoch or of one that has passed.
         if gift.epoch == self.exchange.epoch {
             let mut budget = self.shard.budget();
             budget.items_max = budget.items_max.saturating_add(gift.items);
             budget.bytes_max = budget.bytes_max.saturating_add(gift.bytes);
             self.shard.set_budget(budget);
-        } else if gift.epoch == self.exchange.epoch.wrapping_add(1) {
-            self.exchange.early.push(gift);
         }
     }
 
-    /// After `reconfigure`: the fair share, and the gifts that were waiting for this epoch.
+    /// The bounds changed: a new epoch, in which each core has its fair share.
     pub(super) fn enter_epoch(&mut self) {
+        self.exchange.epoch = self.exchange.epoch.wrapping_add(1);
+        self.exchange.share = fair_share(&self.settings, self.core, self.router.cores());
         self.shard.set_budget(self.exchange.share);
-        for gift in std::mem::take(&mut self.exchange.early) {
-            self.on_budget_gift(gift);
-        }
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! Such a command waits for its session's earlier ones, and its session runs no other until it is answered. Its
 //! request travels alone, behind all that its home core sent before. The first argument of a part is the caller's
-//! client id; the command's own arguments follow.
+//! client id; the command's own arguments follow. CONFIG SET goes to core 0 first, which passes it on to all: so every
+//! core sees all of them in one order.
 
-use crate::command::table::{Handler, Part};
+use crate::command::table::{CommandId, Handler, Part};
 use crate::command::{Client, Error, settings::Settings};
-use crate::engine::batch::{Payload, Solo, Ticket, peek_key, read_frame, reply_frames, write_reply};
-use crate::engine::gather::{Gather, GatherId, Kind, sum_of};
+use crate::engine::batch::{Incoming, Payload, Request, Solo, Ticket, peek_key, read_frame, reply_frames, write_reply};
+use crate::engine::gather::{Asker, Gather, GatherId, Kind, sum_of};
 use crate::engine::jobs::{Job, Origin};
 use crate::engine::route::CoreId;
 use crate::engine::stats::Report;
@@ -37,6 +38,11 @@ pub(super) fn check(part: Part, args: Args<'_>, settings: &Settings, cores: u16)
     }
 }
 
+/// Whether all cores must run the commands of this kind in one order.
+fn is_ordered(command: CommandId) -> bool {
+    matches!(command.row().handler, Handler::EveryCore(Part::ConfigSet))
+}
+
 fn is(word: &[u8], name: &str) -> bool {
     word.eq_ignore_ascii_case(name.as_bytes())
 }
@@ -62,9 +68,23 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.exclusive = true;
         let proto = session.client.proto;
-        let own = solo.request.clone();
+        let asker = Asker::Session(id, solo.place);
+        if is_ordered(solo.request.command())
+            && let Some(sequencer) = self.router.sequencer()
+        {
+            let request = solo.request.clone();
+            let gather = self.gathers.open_every(asker, proto, solo.request, self.router.cores(), 1);
+            self.mesh.request_alone(sequencer, &request, gather);
+        } else {
+            self.run_every(asker, proto, solo.request, now_ms);
+        }
+    }
+
+    /// Runs a command of all cores on each, beginning here.
+    fn run_every(&mut self, asker: Asker, proto: Proto, request: Request, now_ms: u64) {
+        let own = request.clone();
         let cores = self.router.cores();
-        let gather = self.gathers.open_every(id, solo.place, proto, solo.request, cores);
+        let gather = self.gathers.open_every(asker, proto, request, cores, cores);
         for peer in (0..cores).map(CoreId).filter(|peer| *peer != self.core) {
             self.mesh.request_alone(peer, &own, gather);
         }
@@ -80,38 +100,61 @@ impl Engine {
         self.spans = spans;
     }
 
-    /// Runs a batch that a peer sent, and answers it.
-    pub(super) fn run_requests(&mut self, from: CoreId, ticket: Ticket, bytes: Vec<u8>, count: u32, now_ms: u64) {
-        let mut spans = std::mem::take(&mut self.spans);
-        let mut replies = self.mesh.buffer();
-        let mut at = 0;
-        let mut run = 0;
-        let mut owed = false;
-        let mut warmed = if count > 1 { 0 } else { bytes.len() };
-        while let Some((frame, next)) = read_frame(&bytes, at, &mut spans) {
-            if at >= warmed {
-                warmed = at + ahead::warm(&self.shard, &bytes[at..], peek_key, |_| true);
+    /// Runs the batches that peers sent, in their order, as far as this turn may.
+    pub(super) fn run_inbox(&mut self, now_ms: u64) {
+        while let Some(mut incoming) = self.inbox.pop_front() {
+            if !self.run_requests(&mut incoming, now_ms) {
+                self.inbox.push_front(incoming);
+                break;
             }
-            if let Handler::EveryCore(part) = frame.command.row().handler {
-                assert_eq!(count, 1, "a request for every core travels alone");
-                let mut out = Vec::new();
-                let origin = Origin::Peer { core: from, ticket };
-                owed = !self.run_part(part, frame.args, frame.mode.proto, origin, now_ms, &mut out);
-                write_reply(&mut replies, |bytes| bytes.extend_from_slice(&out));
-            } else {
-                write_reply(&mut replies, |out| self.run_request(frame.command, frame.mode, frame.args, now_ms, out));
-            }
-            at = next;
-            run += 1;
+            self.mesh.give_back(incoming.bytes);
         }
-        assert_eq!(run, count, "a batch holds as many requests as it says");
+    }
+
+    /// Runs a batch and answers it. False if the rest of it has to wait for the next turn.
+    fn run_requests(&mut self, batch: &mut Incoming, now_ms: u64) -> bool {
+        let mut spans = std::mem::take(&mut self.spans);
+        let mut owed = false;
+        let mut warmed = if batch.count > 1 { batch.at } else { batch.bytes.len() };
+        while !self.has_grown_enough()
+            && let Some((frame, next)) = read_frame(&batch.bytes, batch.at, &mut spans)
+        {
+            if batch.at >= warmed {
+                warmed = batch.at + ahead::warm(&self.shard, &batch.bytes[batch.at..], peek_key, |_| true);
+            }
+            let replies = &mut batch.replies;
+            if let Handler::EveryCore(part) = frame.command.row().handler {
+                assert_eq!(batch.count, 1, "a request for every core travels alone");
+                let mut out = Vec::new();
+                let origin = Origin::Peer { core: batch.from, ticket: batch.ticket };
+                owed = if is_ordered(frame.command) && self.router.sequencer().is_none() {
+                    let asker = Asker::Core(batch.from, batch.ticket);
+                    let request = Request::alone(frame.command, frame.mode, frame.args.iter());
+                    self.run_every(asker, frame.mode.proto, request, now_ms);
+                    true
+                } else {
+                    !self.run_part(part, frame.args, frame.mode.proto, origin, now_ms, &mut out)
+                };
+                write_reply(replies, |bytes| bytes.extend_from_slice(&out));
+            } else {
+                write_reply(replies, |out| self.run_request(frame.command, frame.mode, frame.args, now_ms, out));
+            }
+            batch.at = next;
+            batch.run += 1;
+        }
         self.spans = spans;
-        self.mesh.give_back(bytes);
+        if batch.at < batch.bytes.len() {
+            return false;
+        }
+        assert_eq!(batch.run, batch.count, "a batch holds as many requests as it says");
+        let replies = std::mem::take(&mut batch.replies);
         if owed {
             self.mesh.give_back(replies);
         } else {
-            self.mesh.send(from, Payload::Replies { ticket, bytes: replies, count });
+            let payload = Payload::Replies { ticket: batch.ticket, bytes: replies, count: batch.count };
+            self.mesh.send(batch.from, payload);
         }
+        true
     }
 
     /// Hands the replies of a batch to those who wait for them.
@@ -184,10 +227,9 @@ impl Engine {
             }
             Part::ClientKill => out.extend_from_slice(&self.kill(caller, args, now_ms).to_le_bytes()),
             Part::ConfigSet => {
-                // Checked on the home core, and all cores have the same settings.
+                // Checked on the home core; whether a value is right does not depend on the others.
                 let checked = set_all(&mut self.settings, args);
                 debug_assert!(checked.is_ok());
-                self.exchange.reconfigure(&self.settings);
                 self.enter_epoch();
                 self.shard.set_eviction(self.settings.eviction);
                 self.shard_waits = true;
@@ -244,20 +286,26 @@ impl Engine {
             &Kind::Keys(fold) => gather.fold_keys(fold, &mut reply),
             Kind::Every(_) => self.fold_every(&gather, now_ms, &mut reply),
         }
-        let mut free = false;
-        if let Some(session) = self.sessions.get_mut(gather.session) {
-            session.replies.lend(&mut self.buffers);
-            session.replies.fill(gather.place, &reply);
-            if matches!(gather.kind, Kind::Every(_)) {
-                session.exclusive = false;
+        let mut free = None;
+        match gather.asker {
+            Asker::Session(id, place) => {
+                if let Some(session) = self.sessions.get_mut(id) {
+                    session.replies.lend(&mut self.buffers);
+                    session.replies.fill(place, &reply);
+                    if matches!(gather.kind, Kind::Every(_)) {
+                        session.exclusive = false;
+                    }
+                    free = (!session.replies.is_holding()).then_some(id);
+                    self.settle(id);
+                }
             }
-            free = !session.replies.is_holding();
-            self.settle(gather.session);
+            Asker::Core(core, ticket) => {
+                let _ = self.finish_part(Origin::Peer { core, ticket }, &reply, now_ms);
+            }
         }
-        let id = gather.session;
         self.scratch = reply;
         self.gathers.recycle(gather);
-        free.then_some(id)
+        free
     }
 
     /// Makes the one reply of a command of all cores.

@@ -1,11 +1,11 @@
-//! Gathers: replies that several cores make together. Core: the session's home, which opened it.
+//! Gathers: replies that several cores make together. Core: the one that opened it, mostly the session's home.
 //!
 //! Each involved core gives one part; when the last is there they are folded. Cost: one cell and one buffer per part,
 //! all reused. Who fills: `route` and `every`. Who drains: the last part. Bound: what sessions may have waiting.
 
 use crate::command::table::Fold;
 use crate::engine::SessionId;
-use crate::engine::batch::Request;
+use crate::engine::batch::{Request, Ticket};
 use crate::engine::replies::Place;
 use crate::engine::route::CoreId;
 use crate::resp::{Proto, Writer, reply};
@@ -23,11 +23,19 @@ pub(super) enum Kind {
     Every(Request),
 }
 
+/// Who gets what the parts become.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asker {
+    /// A session of this core, at its place in the order of replies.
+    Session(SessionId, Place),
+    /// Another core, which sent the command here for its order among others.
+    Core(CoreId, Ticket),
+}
+
 /// Parts under way.
 #[derive(Debug)]
 pub(super) struct Gather {
-    pub(super) session: SessionId,
-    pub(super) place: Place,
+    pub(super) asker: Asker,
     pub(super) proto: Proto,
     pub(super) kind: Kind,
     /// Cores that have not answered.
@@ -55,35 +63,34 @@ impl Gathers {
     /// Opens a gather for a command whose keys belong to `owners`.
     pub(super) fn open_each(
         &mut self,
-        session: SessionId,
-        place: Place,
+        asker: Asker,
         proto: Proto,
         fold: Fold,
         owners: &[CoreId],
         cores: u16,
     ) -> GatherId {
-        let id = self.insert(session, place, proto, Kind::Keys(fold), cores);
+        let id = self.insert(asker, proto, Kind::Keys(fold), cores);
         let gather = self.get(id);
         gather.owners.extend_from_slice(owners);
         gather.waiting = (0..cores).filter(|core| owners.contains(&CoreId(*core))).count() as u32;
         id
     }
 
-    /// Opens a gather for a command of every core.
+    /// Opens a gather for a command of every core, of which `parts` cores answer.
     pub(super) fn open_every(
         &mut self,
-        session: SessionId,
-        place: Place,
+        asker: Asker,
         proto: Proto,
         request: Request,
         cores: u16,
+        parts: u16,
     ) -> GatherId {
-        let id = self.insert(session, place, proto, Kind::Every(request), cores);
-        self.get(id).waiting = u32::from(cores);
+        let id = self.insert(asker, proto, Kind::Every(request), cores);
+        self.get(id).waiting = u32::from(parts);
         id
     }
 
-    fn insert(&mut self, session: SessionId, place: Place, proto: Proto, kind: Kind, cores: u16) -> GatherId {
+    fn insert(&mut self, asker: Asker, proto: Proto, kind: Kind, cores: u16) -> GatherId {
         let (owners, mut parts, mut read) = self.spare.pop().unwrap_or_default();
         parts.resize_with(usize::from(cores), Vec::new);
         read.resize(usize::from(cores), 0);
@@ -91,7 +98,7 @@ impl Gathers {
             self.cells.push(None);
             (self.cells.len() - 1) as u32
         });
-        self.cells[index as usize] = Some(Gather { session, place, proto, kind, waiting: 0, owners, parts, read });
+        self.cells[index as usize] = Some(Gather { asker, proto, kind, waiting: 0, owners, parts, read });
         GatherId(index)
     }
 

@@ -157,7 +157,8 @@ fn aspine(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
         write!(text, ",operations={},forwarded={}", core.operations, core.forwarded)?;
         write!(text, ",outbox_depth={},turns={}", core.outbox_depth, core.turns)?;
         write!(text, ",turn_us_p50={:.1},turn_us_p99={:.1}", micros(core.turn_ns_p50), micros(core.turn_ns_p99))?;
-        writeln!(text, ",turn_us_p999={:.1},turn_us_max={:.1}", micros(core.turn_ns_p999), micros(core.turn_ns_max))?;
+        write!(text, ",turn_us_p999={:.1},turn_us_max={:.1}", micros(core.turn_ns_p999), micros(core.turn_ns_max))?;
+        writeln!(text, ",turn_rehashed_max={}", core.turn_rehashed_max)?;
     }
     Ok(())
 }

@@ -36,12 +36,12 @@ use crate::command::Client;
 use crate::command::connection::{Home, VerifyKey};
 use crate::command::settings::Settings;
 use crate::command::table::Lookup;
-use crate::limits::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, SLICE_STEPS};
+use crate::limits::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, SLICE_STEPS, TICK_COUNTED_MS_MAX};
 use crate::resp::Span;
 use crate::shard::{Shard, ShardConfig};
 
 use self::auth::{AuthKey, Penalty};
-use self::batch::{Batch, Mesh, Payload};
+use self::batch::{Batch, Incoming, Mesh, Payload};
 use self::budget::Exchange;
 use self::gather::Gathers;
 use self::jobs::Job;
@@ -130,6 +130,13 @@ pub struct Engine {
     /// Sessions with something to send, or to close. Filled by whatever writes; drained by `take_ready`; bounded by
     /// the number of sessions, each being in it once.
     ready: VecDeque<SessionId>,
+    /// Batches of requests that are not run yet, in the order they came. Filled by `on_batch`; drained at once, unless
+    /// the shard has done enough for this turn; bounded by what the sessions of all cores may have waiting.
+    inbox: VecDeque<Incoming>,
+    /// Sessions whose round goes on in the next turn. Filled by rounds, drained by `on_slice`; each is in it once.
+    paused: VecDeque<SessionId>,
+    /// `Shard::rehashed` at the beginning of the turn.
+    turn_rehashed: u64,
     /// What the log should hear. Filled by cut-offs and failed authentications, drained every turn; beyond
     /// `NOTICES_MAX` the rest of a turn's are only counted.
     notices: VecDeque<Notice>,
@@ -142,6 +149,10 @@ pub struct Engine {
     /// Empty output buffers for sessions that have something to say.
     buffers: Vec<Vec<u8>>,
     next_client: u64,
+    /// Milliseconds this core has been at work, tick by tick: what idleness, stalls and delays are measured by. Never
+    /// goes back, and does not jump.
+    awake_ms: u64,
+    last_tick_ms: u64,
     /// The place in the table of sessions that the last tick looked at.
     checked_session: usize,
     sub_us: u32,
@@ -179,12 +190,17 @@ impl Engine {
             process: config.process,
             random: config.random_seed | 1,
             ready: VecDeque::new(),
+            inbox: VecDeque::new(),
+            paused: VecDeque::new(),
+            turn_rehashed: 0,
             notices: VecDeque::new(),
             spans: Vec::new(),
             owners: Vec::new(),
             scratch: Vec::new(),
             buffers: Vec::new(),
             next_client: 0,
+            awake_ms: 0,
+            last_tick_ms: 0,
             checked_session: 0,
             sub_us: 0,
             draining: false,
@@ -200,16 +216,19 @@ impl Engine {
         // Unique in the process without asking anyone: core i has i+1, i+1+N, i+1+2N …
         let id = (self.next_client - 1) * u64::from(self.router.cores()) + u64::from(self.core.0) + 1;
         self.stats.connections += 1;
-        self.sessions.insert(Session::new(Client {
-            id,
-            authenticated: self.auth_key.is_none(),
-            addr: peer.addr,
-            local_addr: peer.local_addr,
-            fd: peer.fd,
-            created_ms: now_ms,
-            active_ms: now_ms,
-            ..Client::default()
-        }))
+        self.sessions.insert(Session::new(
+            Client {
+                id,
+                authenticated: self.auth_key.is_none(),
+                addr: peer.addr,
+                local_addr: peer.local_addr,
+                fd: peer.fd,
+                created_ms: now_ms,
+                active_ms: now_ms,
+                ..Client::default()
+            },
+            self.awake_ms,
+        ))
     }
 
     /// A connection was refused for the limit of clients.
@@ -221,7 +240,7 @@ impl Engine {
     pub fn on_sent(&mut self, id: SessionId, sent: usize, now_ms: u64) {
         self.stats.bytes_out += sent as u64;
         let Some(session) = self.sessions.get_mut(id) else { return };
-        session.progress_ms = now_ms;
+        session.progress_ms = self.awake_ms;
         let emptied = session.replies.on_sent(sent);
         if let Some(buffer) = emptied {
             self.give_back(buffer);
@@ -249,7 +268,11 @@ impl Engine {
     pub fn on_batch(&mut self, batch: Batch, now_ms: u64) {
         assert!(batch.from != self.core && batch.from.0 < self.router.cores(), "a batch from {:?}", batch.from);
         match batch.payload {
-            Payload::Requests { ticket, bytes, count } => self.run_requests(batch.from, ticket, bytes, count, now_ms),
+            Payload::Requests { ticket, bytes, count } => {
+                let replies = self.mesh.buffer();
+                self.inbox.push_back(Incoming { from: batch.from, ticket, bytes, count, at: 0, run: 0, replies });
+                self.run_inbox(now_ms);
+            }
             Payload::Replies { ticket, bytes, count } => self.take_replies(batch.from, ticket, bytes, count, now_ms),
             Payload::BudgetAsk(holding) => self.on_budget_ask(batch.from, holding),
             Payload::BudgetGift(gift) => self.on_budget_gift(gift),
@@ -258,10 +281,12 @@ impl Engine {
 
     /// Time has passed: `TICK_MS` or more since the last call.
     pub fn on_tick(&mut self, now_ms: u64) {
+        self.awake_ms += now_ms.saturating_sub(self.last_tick_ms).min(TICK_COUNTED_MS_MAX);
+        self.last_tick_ms = now_ms;
         self.shard_waits = true;
         self.ask_for_budget();
         self.end_delays(now_ms);
-        self.check_sessions(now_ms);
+        self.check_sessions();
     }
 
     /// A small step of sliced work: at most `SLICE_STEPS`. The runtime repeats it while `has_backlog`, within
@@ -269,12 +294,18 @@ impl Engine {
     pub fn on_slice(&mut self, now_ms: u64) {
         self.shard_waits = self.shard.work(now_ms, SLICE_STEPS).more;
         self.step_job(now_ms);
+        self.run_inbox(now_ms);
+        if !self.has_grown_enough() {
+            self.resume_one(now_ms);
+        }
     }
 
     /// The turn's events are through: everything for the peers may leave. `turn_ns`: how long it took; 0 if there was
     /// nothing to do, which is not counted.
     pub fn on_turn_end(&mut self, turn_ns: u64) {
         self.mesh.seal_all();
+        self.stats.record_growth(self.shard.rehashed() - self.turn_rehashed);
+        self.turn_rehashed = self.shard.rehashed();
         self.stats.record_turn(turn_ns);
     }
 
@@ -347,7 +378,8 @@ impl Engine {
 
     /// Whether sliced work waits.
     pub fn has_backlog(&self) -> bool {
-        self.shard_waits || !self.jobs.is_empty()
+        let paused = !self.paused.is_empty() || !self.inbox.is_empty();
+        self.shard_waits || !self.jobs.is_empty() || (paused && !self.has_grown_enough())
     }
 
     /// Sessions connected to this core.
@@ -357,7 +389,7 @@ impl Engine {
 
     /// Whether nothing is left to answer: no session, no reply awaited from or owed to a peer.
     pub fn is_idle(&self) -> bool {
-        self.sessions.len() == 0 && self.mesh.is_idle() && self.jobs.is_empty()
+        self.sessions.len() == 0 && self.mesh.is_idle() && self.jobs.is_empty() && self.inbox.is_empty()
     }
 
     /// Clients of the whole process that may be connected at once.

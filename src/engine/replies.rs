@@ -8,7 +8,8 @@
 use std::collections::VecDeque;
 
 use crate::limits::{
-    BUFFER_KEPT_BYTES_MAX, SESSION_EARLY_SEND_BYTES, SESSION_HELD_BYTES_MAX, SESSION_HELD_MAX, SESSION_OUTPUT_BYTES_MAX,
+    BUFFER_KEPT_BYTES_MAX, SESSION_EARLY_SEND_BYTES, SESSION_HELD_BYTES_MAX, SESSION_HELD_FIRST, SESSION_HELD_MAX,
+    SESSION_HELD_MIN, SESSION_OUTPUT_BYTES_MAX,
 };
 
 /// A place in the order of replies. Wraps around; only differences count.
@@ -24,18 +25,37 @@ enum Held {
 }
 
 /// The replies of one session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Replies {
     out: Vec<u8>,
     sent: usize,
     /// Filled by commands that go to other cores and by replies behind them; drained from the front as those come
-    /// back; bounded by `SESSION_HELD_MAX`, at which the session runs no further command until it is empty.
+    /// back; bounded by `window`, at which the session runs no further command.
     held: VecDeque<Held>,
     held_bytes: Vec<u8>,
+    /// How many may be held: fewer, the longer the replies from other cores are on average.
+    window: usize,
+    /// Bytes of a reply from another core on average, weighted towards the last few.
+    reply_bytes: usize,
     /// The place of `held`'s front.
     first: u32,
     /// Nothing is to be said any more; what comes is dropped.
     discarded: bool,
+}
+
+impl Default for Replies {
+    fn default() -> Self {
+        Replies {
+            out: Vec::new(),
+            sent: 0,
+            held: VecDeque::new(),
+            held_bytes: Vec::new(),
+            window: SESSION_HELD_FIRST,
+            reply_bytes: SESSION_HELD_BYTES_MAX / SESSION_HELD_FIRST,
+            first: 0,
+            discarded: false,
+        }
+    }
 }
 
 impl Replies {
@@ -73,6 +93,9 @@ impl Replies {
             panic!("a reply for a place that does not wait: {at} of {}", self.held.len());
         };
         let reply = if *muted { &[] } else { reply };
+        // The window follows at once when replies get longer, and slowly when they get shorter.
+        self.reply_bytes = reply.len().max(self.reply_bytes - self.reply_bytes / 8 + reply.len() / 8);
+        self.window = (SESSION_HELD_BYTES_MAX / self.reply_bytes.max(1)).clamp(SESSION_HELD_MIN, SESSION_HELD_MAX);
         if at > 0 {
             let start = self.held_bytes.len();
             self.held_bytes.extend_from_slice(reply);
@@ -153,7 +176,7 @@ impl Replies {
     #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.out.len() - self.sent >= SESSION_OUTPUT_BYTES_MAX
-            || self.held.len() >= SESSION_HELD_MAX
+            || self.held.len() >= self.window
             || self.held_bytes.len() >= SESSION_HELD_BYTES_MAX
     }
 

@@ -9,6 +9,7 @@ use crate::command::keyspace::{self, Cursor, ScanOptions};
 use crate::command::table::{Command, CommandId, Fold, Handler, KeyHandler};
 use crate::command::{Call, Error, Reply};
 use crate::engine::batch::{Mode, Request, Solo, Waiter};
+use crate::engine::gather::Asker;
 use crate::engine::session::{Flow, Session};
 use crate::engine::{Engine, SessionId, every, home};
 use crate::limits::{SLOTS, WARM_KEYS_MAX};
@@ -90,6 +91,12 @@ impl Router {
 
     pub(super) fn cores(self) -> u16 {
         self.cores
+    }
+
+    /// The core that puts in order what all cores must run in one order; `None` if it is this one.
+    pub(super) fn sequencer(self) -> Option<CoreId> {
+        let first = CoreId(0);
+        (first != self.core).then_some(first)
     }
 
     #[inline]
@@ -224,7 +231,7 @@ impl Engine {
         let step = usize::from(row.keys.step);
         let place = session.replies.hold(trip.muted);
         let proto = session.client.proto;
-        let gather = self.gathers.open_each(id, place, proto, each.1, owners, self.router.cores());
+        let gather = self.gathers.open_each(Asker::Session(id, place), proto, each.1, owners, self.router.cores());
         let mode = Mode { proto, no_touch: session.client.no_touch, part: true };
         for core in (0..self.router.cores()).map(CoreId) {
             let count = owners.iter().filter(|owner| **owner == core).count();
@@ -287,7 +294,7 @@ impl Engine {
             After::Continue => Flow::Next,
             After::Close => Flow::End,
             After::Delay => {
-                self.delay(session, trip.now_ms);
+                self.delay(session);
                 Flow::Next
             }
         }

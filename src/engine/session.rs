@@ -12,6 +12,7 @@ use crate::engine::replies::Replies;
 use crate::engine::{Engine, Notice, SessionId, ahead};
 use crate::limits::{
     AUTH_FAILURES_MAX, BUFFER_KEPT_BYTES_MAX, CLIENT_STALL_MS_MAX, INPUT_RESERVE_BYTES_MAX, TICK_SESSIONS_MAX,
+    TURN_REHASHED_MAX,
 };
 use crate::resp::{Args, ParseLimits, Parsed, Parser, ProtocolError, Writer, peek_key};
 
@@ -29,17 +30,19 @@ pub(super) struct Session {
     partial: bool,
     /// A command of all cores is under way; no other runs.
     pub(super) exclusive: bool,
-    /// A refused auth key: nothing is sent or run before this time.
+    /// A refused auth key: nothing is sent or run before this time, as `Engine::awake_ms` has it.
     pub(super) delayed_until_ms: Option<u64>,
     /// The client sends no more.
     pub(super) eof: bool,
     /// Nothing more is run; when everything is sent, it ends.
     closing: bool,
+    /// The shard has done enough for this turn; the rest of the input waits for the next.
+    pub(super) paused: bool,
     /// In the engine's list of ready sessions.
     pub(super) queued: bool,
     /// What the runtime was last told: whether the socket may be read.
     pub(super) told_read: bool,
-    /// When bytes last moved, either way. Unix time in milliseconds.
+    /// When bytes last moved, either way, as `Engine::awake_ms` has it.
     pub(super) progress_ms: u64,
 }
 
@@ -56,9 +59,9 @@ pub(super) enum Flow {
 }
 
 impl Session {
-    pub(super) fn new(client: Client) -> Session {
+    pub(super) fn new(client: Client, progress_ms: u64) -> Session {
         Session {
-            progress_ms: client.created_ms,
+            progress_ms,
             client,
             replies: Replies::default(),
             parser: Parser::new(),
@@ -69,6 +72,7 @@ impl Session {
             delayed_until_ms: None,
             eof: false,
             closing: false,
+            paused: false,
             queued: false,
             told_read: true,
         }
@@ -77,7 +81,7 @@ impl Session {
     /// Whether the next command may run.
     #[inline]
     fn may_run(&self) -> bool {
-        !self.closing && !self.exclusive && self.delayed_until_ms.is_none() && !self.replies.is_full()
+        !self.closing && !self.exclusive && !self.paused && self.delayed_until_ms.is_none() && !self.replies.is_full()
     }
 
     fn has_input(&self) -> bool {
@@ -157,7 +161,7 @@ impl Engine {
     pub fn on_bytes(&mut self, id: SessionId, bytes: &[u8], now_ms: u64) {
         self.stats.bytes_in += bytes.len() as u64;
         let Some(mut session) = self.sessions.check_out(id) else { return };
-        session.progress_ms = now_ms;
+        session.progress_ms = self.awake_ms;
         session.client.active_ms = now_ms;
         if session.closing {
             self.sessions.check_in(id, session);
@@ -236,6 +240,9 @@ impl Engine {
                     if round.every.is_some() {
                         session.exclusive = true;
                     }
+                    if self.has_grown_enough() {
+                        self.pause(session, id);
+                    }
                 }
                 Ok(Parsed::Empty { consumed }) => round.consumed += consumed,
                 Ok(Parsed::Incomplete { need }) => {
@@ -248,6 +255,28 @@ impl Engine {
         }
         session.parser = parser;
         round
+    }
+
+    /// Whether the shard's index has grown as much as it may in one turn.
+    #[inline]
+    pub(super) fn has_grown_enough(&self) -> bool {
+        self.shard.rehashed() - self.turn_rehashed >= TURN_REHASHED_MAX
+    }
+
+    /// The rest of a session's round waits for the next turn.
+    #[cold]
+    fn pause(&mut self, session: &mut Session, id: SessionId) {
+        session.paused = true;
+        self.paused.push_back(id);
+    }
+
+    /// Goes on with a session that was paused.
+    pub(super) fn resume_one(&mut self, now_ms: u64) {
+        let Some(id) = self.paused.pop_front() else { return };
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.paused = false;
+            self.run_input(id, now_ms);
+        }
     }
 
     /// Says what is wrong with the bytes and ends the session.
@@ -328,11 +357,11 @@ impl Engine {
     }
 
     /// A wrong auth key: its reply is kept back for a while, longer with each failure; in the end the session is.
-    pub(super) fn delay(&mut self, session: &mut Session, now_ms: u64) {
+    pub(super) fn delay(&mut self, session: &mut Session) {
         self.stats.auth_failures += 1;
-        let delay_ms = self.penalty.on_failure(session.client.auth_failures, now_ms);
+        let delay_ms = self.penalty.on_failure(session.client.auth_failures, self.awake_ms);
         if delay_ms > 0 {
-            session.delayed_until_ms = Some(now_ms.saturating_add(delay_ms));
+            session.delayed_until_ms = Some(self.awake_ms.saturating_add(delay_ms));
         }
         if session.client.auth_failures >= AUTH_FAILURES_MAX {
             session.close();
@@ -342,12 +371,12 @@ impl Engine {
 
     /// Ends the delays whose time is over.
     pub(super) fn end_delays(&mut self, now_ms: u64) {
-        if !self.penalty.is_due(now_ms) {
+        if !self.penalty.is_due(self.awake_ms) {
             return;
         }
         for id in self.sessions.ids() {
             if let Some(session) = self.sessions.get_mut(id)
-                && session.delayed_until_ms.is_some_and(|until_ms| until_ms <= now_ms)
+                && session.delayed_until_ms.is_some_and(|until_ms| until_ms <= self.awake_ms)
             {
                 session.delayed_until_ms = None;
                 self.run_input(id, now_ms);
@@ -356,13 +385,13 @@ impl Engine {
     }
 
     /// Looks at some of the sessions: who has been idle or stuck for too long is cut off.
-    pub(super) fn check_sessions(&mut self, now_ms: u64) {
+    pub(super) fn check_sessions(&mut self) {
         let places = self.sessions.places();
         for _ in 0..places.min(TICK_SESSIONS_MAX) {
             self.checked_session = (self.checked_session + 1) % places;
             let Some(id) = self.sessions.at(self.checked_session) else { continue };
             let Some(session) = self.sessions.get_mut(id) else { continue };
-            let still_ms = now_ms.saturating_sub(session.progress_ms);
+            let still_ms = self.awake_ms.saturating_sub(session.progress_ms);
             let stuck = session.partial || !session.replies.unsent().is_empty();
             let idle_ms = self.settings.idle_timeout_s.saturating_mul(1000);
             let why = if stuck && still_ms >= CLIENT_STALL_MS_MAX {

@@ -36,6 +36,8 @@ pub(super) struct Stats {
     pub(super) rss_bytes: u64,
     /// How long turns took, in nanoseconds, with two significant digits.
     turn_ns: Histogram<u64>,
+    /// Keys that the growth of the index has hashed again in one turn at most.
+    turn_rehashed_max: u64,
 }
 
 /// Longest turn the histogram tells apart, nanoseconds: a minute.
@@ -58,6 +60,7 @@ impl Default for Stats {
             bytes_out: 0,
             rss_bytes: 0,
             turn_ns,
+            turn_rehashed_max: 0,
         }
     }
 }
@@ -68,6 +71,11 @@ impl Stats {
         if turn_ns > 0 {
             self.turn_ns.saturating_record(turn_ns);
         }
+    }
+
+    #[inline]
+    pub(super) fn record_growth(&mut self, rehashed: u64) {
+        self.turn_rehashed_max = self.turn_rehashed_max.max(rehashed);
     }
 
     /// CONFIG RESETSTAT.
@@ -110,6 +118,7 @@ pub(super) struct Report {
     pub(super) turn_ns_p99: u64,
     pub(super) turn_ns_p999: u64,
     pub(super) turn_ns_max: u64,
+    pub(super) turn_rehashed_max: u64,
 }
 
 impl Report {
@@ -162,6 +171,7 @@ impl Engine {
             turn_ns_p99: stats.turn_ns.value_at_quantile(0.99),
             turn_ns_p999: stats.turn_ns.value_at_quantile(0.999),
             turn_ns_max: stats.turn_ns.max(),
+            turn_rehashed_max: stats.turn_rehashed_max,
         }
     }
 }

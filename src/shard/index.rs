@@ -197,7 +197,7 @@ impl Index {
     }
 
     /// Keys hashed again so far.
-    #[cfg(test)]
+    #[inline]
     pub(super) fn rehashed(&self) -> u64 {
         self.rehashed
     }

@@ -255,6 +255,12 @@ impl Shard {
         self.account.items()
     }
 
+    /// Keys that the index has hashed again to grow, so far: what growth has cost.
+    #[inline]
+    pub fn rehashed(&self) -> u64 {
+        self.index.rehashed()
+    }
+
     /// Whether nothing is stored.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

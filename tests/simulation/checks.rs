@@ -1,6 +1,6 @@
 //! Checks: what must hold after every turn, and of a whole run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use aspine::engine::batch::Payload;
 
@@ -14,8 +14,8 @@ use crate::world::World;
 /// What is remembered from turn to turn.
 #[derive(Debug)]
 pub struct Checks {
-    /// The bound of items in each epoch of the budget.
-    pub wholes: Vec<u64>,
+    /// The bound of items in each epoch of the budget, as the first core that got there knows it.
+    wholes: HashMap<u32, u64>,
     bytes_max: u64,
     /// By core: items, budget and epoch after its last turn.
     last: Vec<(u64, u64, u32)>,
@@ -26,7 +26,7 @@ impl Checks {
     pub fn new(plan: &Plan) -> Checks {
         let items_max = plan.items_max.unwrap_or(u64::MAX);
         Checks {
-            wholes: vec![items_max],
+            wholes: HashMap::new(),
             bytes_max: plan.bytes_max.unwrap_or(u64::MAX),
             last: vec![(0, items_max, 0); plan.cores],
         }
@@ -35,7 +35,14 @@ impl Checks {
     /// After a turn of a core.
     pub fn after_turn(&mut self, plan: &Plan, cluster: &Cluster, core: usize, marks: &mut Marks) -> Result<(), String> {
         let engine = &cluster.engines[core];
-        let (items, budget, epoch) = (engine.shard().len(), engine.shard().budget().items_max, engine.budget_epoch());
+        let (epoch, whole) = engine.budget_epoch();
+        if *self.wholes.entry(epoch).or_insert(whole) != whole {
+            return Err(format!(
+                "core {core} knows {whole} as the bound of epoch {epoch}, not {}",
+                self.wholes[&epoch]
+            ));
+        }
+        let (items, budget) = (engine.shard().len(), engine.shard().budget().items_max);
         let (items_before, budget_before, epoch_before) = self.last[core];
         self.last[core] = (items, budget, epoch);
         // A shard that holds more than it may got there by its budget shrinking, not by insertions.
@@ -51,10 +58,10 @@ impl Checks {
 
     /// The parts never add up to more than the whole, gifts on their way included.
     fn budgets(&self, cluster: &Cluster) -> Result<(), String> {
-        let epochs: HashSet<u32> = cluster.engines.iter().map(|engine| engine.budget_epoch()).collect();
+        let epochs: HashSet<u32> = cluster.engines.iter().map(|engine| engine.budget_epoch().0).collect();
         for epoch in epochs {
             let (mut items, mut bytes) = (0u64, 0u64);
-            for engine in cluster.engines.iter().filter(|engine| engine.budget_epoch() == epoch) {
+            for engine in cluster.engines.iter().filter(|engine| engine.budget_epoch().0 == epoch) {
                 items = items.saturating_add(engine.shard().budget().items_max);
                 bytes = bytes.saturating_add(engine.shard().budget().bytes_max);
             }
@@ -65,7 +72,7 @@ impl Checks {
                     bytes = bytes.saturating_add(gift.parts().2);
                 }
             }
-            let whole = self.wholes[epoch as usize];
+            let whole = self.wholes.get(&epoch).copied().unwrap_or(u64::MAX);
             if items > whole || bytes > self.bytes_max {
                 return Err(format!("epoch {epoch}: {items} items of {whole}, {bytes} bytes of {}", self.bytes_max));
             }

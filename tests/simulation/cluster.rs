@@ -139,7 +139,9 @@ impl Cluster {
                 }
                 self.end_turn(core);
             }
-            if !moved && self.links.iter().flatten().all(VecDeque::is_empty) {
+            let over =
+                self.links.iter().flatten().all(VecDeque::is_empty) && !self.engines.iter().any(Engine::has_backlog);
+            if !moved && over {
                 return;
             }
         }

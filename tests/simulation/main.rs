@@ -8,11 +8,13 @@
 //! | `client` | one connection as its user sees it: reply order and types |
 //! | `checks`, `linear` | budgets after every turn; linearizability of every key |
 //! | `marks` | the rare paths, counted |
+//! | `bounds` | what random runs are too small to reach |
 //! | `canary` | planted bugs that must be found |
 //! | `seeds` | the runs |
 //! | `wire` | the table of wire cases on the pure engine |
 #![allow(unreachable_pub, reason = "a test binary exports nothing; `pub` says what other files use")]
 
+mod bounds;
 mod canary;
 #[path = "../wire/cases.rs"]
 mod cases;

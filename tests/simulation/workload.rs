@@ -100,8 +100,6 @@ pub struct Context {
     pub cursor: u64,
     /// Client ids that could be killed.
     pub ids: Vec<u64>,
-    /// The one client that may change the configuration asks.
-    pub configures: bool,
 }
 
 const REFUSED: [(&str, &str); 8] = [
@@ -156,7 +154,7 @@ pub fn next(plan: &Plan, rng: &mut Rng, values: &mut ValueId, context: &Context)
         17 => Op::Reply([Mode::Off, Mode::Skip, Mode::Skip, Mode::On, Mode::On][rng.below(5)]),
         18 => Op::ClientList,
         19 if plan.kills && !context.ids.is_empty() => Op::Kill(context.ids[rng.below(context.ids.len())]),
-        20 if context.configures && plan.items_max.is_some() => Op::ConfigSet(plan.cores as u64 * rng.between(2, 9)),
+        20 if plan.items_max.is_some() => Op::ConfigSet(plan.cores as u64 * rng.between(2, 9)),
         21 => {
             let (line, error) = REFUSED[rng.below(REFUSED.len())];
             Op::Bad(line, error)

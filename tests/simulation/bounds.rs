@@ -1,0 +1,98 @@
+//! Bounds that random runs are too small to reach: growth in one turn, replies in store for one client.
+
+use aspine::engine::route::Slot;
+use aspine::limits::{SEGMENT_ENTRIES_MAX, SESSION_HELD_FIRST, SESSION_OUTPUT_BYTES_MAX, TURN_REHASHED_MAX};
+use aspine::shard::Eviction;
+
+use crate::cluster::{Cluster, ClusterConfig, Conn};
+
+fn cluster(cores: u16) -> Cluster {
+    Cluster::new(&ClusterConfig {
+        cores,
+        items_max: u64::MAX,
+        bytes_max: u64::MAX,
+        eviction: Eviction::Lru,
+        auth_key: None,
+        seed: 7,
+        now_ms: 1_700_000_000_000,
+    })
+}
+
+/// Everything a client can be told now.
+fn drain(cluster: &mut Cluster, conn: Conn) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        cluster.settle();
+        let some = cluster.send(conn, usize::MAX);
+        if some.is_empty() {
+            return all;
+        }
+        all.extend(some);
+    }
+}
+
+fn ask(cluster: &mut Cluster, conn: Conn, line: &str) -> String {
+    cluster.bytes(conn, format!("{line}\r\n").as_bytes());
+    String::from_utf8(drain(cluster, conn)).expect("text")
+}
+
+#[test]
+fn growth_is_spread_over_turns() {
+    for cores in [1, 2] {
+        let mut cluster = cluster(cores);
+        let conn = cluster.connect(0);
+        let (round, rounds) = (1000, 300);
+        let mut said = Vec::new();
+        for first in (0..round * rounds).step_by(round) {
+            let lines: String = (first..first + round).map(|at| format!("SET key:{at} v\r\n")).collect();
+            cluster.bytes(conn, lines.as_bytes());
+            said.extend(drain(&mut cluster, conn));
+        }
+        assert_eq!(said, b"+OK\r\n".repeat(round * rounds), "{cores} cores: every SET is answered");
+        assert_eq!(ask(&mut cluster, conn, "DBSIZE"), format!(":{}\r\n", round * rounds));
+        let info = ask(&mut cluster, conn, "INFO aspine");
+        let worst = info.split("turn_rehashed_max=").skip(1).map(|rest| rest.lines().next().map(str::parse::<u64>));
+        for worst in worst {
+            let worst = worst.expect("a line").expect("a number");
+            assert!(worst >= TURN_REHASHED_MAX, "{cores} cores: no turn was cut short, {worst}");
+            assert!(worst < TURN_REHASHED_MAX + SEGMENT_ENTRIES_MAX as u64, "{cores} cores: {worst} in a turn");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_has_few_long_replies_in_store() {
+    let mut cluster = cluster(2);
+    let conn = cluster.connect(0);
+    let value = "x".repeat(100_000);
+    let far = (0..).map(|at| format!("far:{at}")).find(|key| Slot::of(key.as_bytes()).owner(2).0 == 1).expect("one");
+    let set = format!("*3\r\n$3\r\nSET\r\n${}\r\n{far}\r\n${}\r\n{value}\r\n", far.len(), value.len());
+    cluster.bytes(conn, set.as_bytes());
+    assert_eq!(drain(&mut cluster, conn), b"+OK\r\n");
+    let gets = 1000;
+    cluster.bytes(conn, format!("GET {far}\r\n").repeat(gets).as_bytes());
+    cluster.settle();
+    let in_store = cluster.engines[0].unsent(conn.id).len();
+    let bound = SESSION_OUTPUT_BYTES_MAX + (SESSION_HELD_FIRST + 1) * (value.len() + 16);
+    assert!((1..=bound).contains(&in_store), "{in_store} bytes for a client that does not read");
+    let all = drain(&mut cluster, conn);
+    assert_eq!(all.len(), gets * (value.len() + "$100000\r\n\r\n".len()), "who reads gets everything");
+}
+
+#[test]
+fn only_time_at_work_makes_a_client_idle() {
+    let mut cluster = cluster(1);
+    let conn = cluster.connect(0);
+    assert_eq!(ask(&mut cluster, conn, "CONFIG SET timeout 5"), "+OK\r\n");
+    // The clock is set forward by an hour, or the process was stopped for one; then it is set back.
+    cluster.tick(3_600_000);
+    cluster.now_ms -= 7_200_000;
+    cluster.tick(0);
+    assert_eq!(ask(&mut cluster, conn, "PING"), "+PONG\r\n");
+    for _ in 0..4 {
+        cluster.tick(1_000);
+    }
+    assert!(!cluster.engines[0].is_finished(conn.id), "idle for four of five seconds");
+    cluster.tick(1_000);
+    assert!(cluster.engines[0].is_finished(conn.id), "idle for five seconds");
+}
