@@ -75,6 +75,7 @@ fn config(core: u16, cores: u16) -> EngineConfig {
             bytes_max: u64::MAX,
             eviction: Eviction::Lru,
             maxclients: 100,
+            maxclients_max: 100,
             idle_timeout_s: 0,
             fixed: Vec::new(),
         },

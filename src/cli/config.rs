@@ -101,6 +101,9 @@ pub struct ServerConfig {
     /// Clients connected at once, over all cores. Lowered by `cli::server` to what the descriptor
     /// limit allows.
     pub maxclients: u32,
+    /// As many of them as the descriptor limit allows, which CONFIG SET may not pass. Set by
+    /// `cli::server`.
+    pub maxclients_max: u32,
     /// Seconds after which an idle client is closed; 0 is never.
     pub idle_timeout_s: u64,
     /// Microseconds a core polls before it parks.
@@ -126,6 +129,7 @@ impl Default for ServerConfig {
             bounds_are_default: true,
             eviction: args.eviction,
             maxclients: args.maxclients,
+            maxclients_max: u32::MAX,
             idle_timeout_s: args.idle_timeout_s,
             spin_us: args.spin_us,
             log_level: args.log_level,
@@ -164,6 +168,7 @@ impl ServerConfig {
             bounds_are_default: bounds.are_default,
             eviction: args.eviction,
             maxclients: args.maxclients,
+            maxclients_max: u32::MAX,
             idle_timeout_s: args.idle_timeout_s,
             spin_us: args.spin_us,
             log_level: args.log_level,

@@ -36,5 +36,6 @@ fn start(mut config: ServerConfig) -> Result<(), StartError> {
         warn!("{warning}");
     }
     config.maxclients = fds.maxclients;
+    config.maxclients_max = fds.maxclients_max;
     runtime::start(&config)
 }

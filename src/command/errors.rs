@@ -77,6 +77,8 @@ pub enum Error {
     ConfigImmutable(String),
     /// CONFIG SET with a value that doesn't fit; holds the parameter and why.
     ConfigInvalid(String, &'static str),
+    /// CONFIG SET of more clients than there are file descriptors for; holds how many there may be.
+    ConfigClients(u32),
     /// CONFIG SET of one parameter twice; holds its name.
     ConfigDuplicate(String),
 }
@@ -129,24 +131,21 @@ impl fmt::Display for Error {
             Error::ConfigUnknown(name) => {
                 return write!(f, "ERR Unknown option or number of arguments for CONFIG SET - '{name}'");
             }
-            Error::ConfigImmutable(name) => {
-                return write!(
-                    f,
-                    "ERR CONFIG SET failed (possibly related to argument '{name}') - can't set immutable config"
-                );
+            Error::ConfigImmutable(name) => return config_failed(f, name, &"can't set immutable config"),
+            Error::ConfigInvalid(name, why) => return config_failed(f, name, why),
+            Error::ConfigClients(max) => {
+                let why = "The operating system is not able to handle the specified number of clients, try with";
+                return config_failed(f, "maxclients", &format_args!("{why} {max}"));
             }
-            Error::ConfigInvalid(name, why) => {
-                return write!(f, "ERR CONFIG SET failed (possibly related to argument '{name}') - {why}");
-            }
-            Error::ConfigDuplicate(name) => {
-                return write!(
-                    f,
-                    "ERR CONFIG SET failed (possibly related to argument '{name}') - duplicate parameter"
-                );
-            }
+            Error::ConfigDuplicate(name) => return config_failed(f, name, &"duplicate parameter"),
         };
         f.write_str(text)
     }
+}
+
+/// What all refusals of CONFIG SET have in common.
+fn config_failed(f: &mut fmt::Formatter<'_>, name: &str, why: &dyn fmt::Display) -> fmt::Result {
+    write!(f, "ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
 }
 
 impl std::error::Error for Error {}

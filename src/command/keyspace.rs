@@ -38,7 +38,7 @@ pub struct Cursor {
 impl Cursor {
     /// The cursor a client sent. A core that does not exist (the server was restarted with fewer) is past the end.
     pub fn parse(text: &[u8]) -> Result<Cursor, Error> {
-        let number = parse_u64(text).ok_or(Error::InvalidCursor)?;
+        let number = parse_cursor(text).ok_or(Error::InvalidCursor)?;
         // Any number is a valid cursor for Redis; those beyond our cores end the scan.
         let core = u16::try_from(number >> 32).unwrap_or(u16::MAX);
         Ok(Cursor { core, position: (number & u64::from(u32::MAX)) as u32 })
@@ -50,11 +50,20 @@ impl Cursor {
     }
 }
 
-fn parse_u64(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 20 || !text.iter().all(u8::is_ascii_digit) {
+/// A cursor as Redis reads it, with `strtoul`: nothing at all is 0, and a minus turns a number round.
+fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let (digits, negative) = match text {
+        [] => return Some(0),
+        [b'-', digits @ ..] => (digits, true),
+        [b'+', digits @ ..] => (digits, false),
+        digits => (digits, false),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    text.iter().try_fold(0u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+    let number =
+        digits.iter().try_fold(0u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?;
+    Some(if negative { number.wrapping_neg() } else { number })
 }
 
 /// The options of SCAN.

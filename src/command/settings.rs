@@ -16,6 +16,8 @@ pub struct Settings {
     pub eviction: Eviction,
     /// Clients of the whole process.
     pub maxclients: u32,
+    /// As many clients as the limit of file descriptors has room for.
+    pub maxclients_max: u32,
     /// Seconds a client may be idle; 0 is for ever.
     pub idle_timeout_s: u64,
     /// What can't change while the server runs: name and value, for CONFIG GET.
@@ -61,6 +63,9 @@ impl Settings {
                     .ok()
                     .filter(|count| *count > 0)
                     .ok_or_else(|| invalid("argument must be between 1 and 4294967295 inclusive"))?;
+                if self.maxclients > self.maxclients_max {
+                    return Err(Error::ConfigClients(self.maxclients_max));
+                }
             }
             "maxmemory-policy" => {
                 self.eviction = parse_policy(value)

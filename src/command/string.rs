@@ -135,6 +135,50 @@ enum Condition {
     Present,
 }
 
+/// What the options of SET and GETEX say of the deadline. As Redis has it, one kind of it may be given again, and then
+/// the last counts; two kinds exclude each other.
+#[derive(Clone, Copy)]
+enum Deadline<'a> {
+    Unsaid,
+    KeepTtl,
+    Persist,
+    /// EX, PX, EXAT or PXAT and its amount, not looked at yet.
+    Given {
+        unit: Unit,
+        absolute: bool,
+        amount: &'a [u8],
+    },
+}
+
+impl<'a> Deadline<'a> {
+    /// Takes in EX, PX, EXAT or PXAT and the argument after it. False if it is none of them or does not fit.
+    fn take(&mut self, option: &[u8], amount: Option<&'a [u8]>) -> bool {
+        let (Some((unit, absolute)), Some(amount)) = (expiry::option(option), amount) else { return false };
+        let fits = match *self {
+            Deadline::Unsaid => true,
+            Deadline::Given { unit: before, absolute: was, .. } => (before, was) == (unit, absolute),
+            Deadline::KeepTtl | Deadline::Persist => false,
+        };
+        if fits {
+            *self = Deadline::Given { unit, absolute, amount };
+        }
+        fits
+    }
+
+    /// What it comes to; `unsaid` if it was not said. Redis looks at the number when it has read all options.
+    fn expiry(self, unsaid: Expiry, now_ms: u64, name: &'static str) -> Result<Expiry, Error> {
+        match self {
+            Deadline::Unsaid => Ok(unsaid),
+            Deadline::KeepTtl => Ok(Expiry::Keep),
+            Deadline::Persist => Ok(Expiry::Never),
+            Deadline::Given { unit, absolute, amount } => {
+                let base_ms = (!absolute).then_some(now_ms);
+                Ok(Expiry::At(expiry::deadline_ms(amount, unit, base_ms, name)?))
+            }
+        }
+    }
+}
+
 struct SetOptions {
     condition: Condition,
     get: bool,
@@ -144,8 +188,7 @@ struct SetOptions {
 impl SetOptions {
     fn parse(args: Args<'_>, now_ms: u64) -> Result<SetOptions, Error> {
         let mut options = SetOptions { condition: Condition::Always, get: false, expiry: Expiry::Never };
-        // An expiry in the past still counts as given, hence not `options.expiry` alone.
-        let mut expiry_given = None;
+        let mut deadline = Deadline::Unsaid;
         let mut at = 0;
         while let Some(option) = args.get(at) {
             let condition = condition(option);
@@ -155,25 +198,18 @@ impl SetOptions {
                 options.condition = condition;
             } else if option.eq_ignore_ascii_case(b"GET") {
                 options.get = true;
-            } else if option.eq_ignore_ascii_case(b"KEEPTTL") && expiry_given.is_none() {
-                options.expiry = Expiry::Keep;
-            } else if let Some((unit, absolute)) = expiry::option(option)
-                && options.expiry != Expiry::Keep
-                && expiry_given.is_none()
-                && let Some(amount) = args.get(at + 1)
+            } else if option.eq_ignore_ascii_case(b"KEEPTTL")
+                && matches!(deadline, Deadline::Unsaid | Deadline::KeepTtl)
             {
-                // Redis reads all options before it looks at the number.
-                expiry_given = Some((amount, unit, absolute));
+                deadline = Deadline::KeepTtl;
+            } else if deadline.take(option, args.get(at + 1)) {
                 at += 1;
             } else {
                 return Err(Error::Syntax);
             }
             at += 1;
         }
-        if let Some((amount, unit, absolute)) = expiry_given {
-            let base_ms = (!absolute).then_some(now_ms);
-            options.expiry = Expiry::At(expiry::deadline_ms(amount, unit, base_ms, "set")?);
-        }
+        options.expiry = deadline.expiry(Expiry::Never, now_ms, "set")?;
         Ok(options)
     }
 }
@@ -190,14 +226,17 @@ fn condition(option: &[u8]) -> Condition {
 
 /// What GETEX does to the deadline: `Keep` without options, `Never` for PERSIST.
 fn parse_getex(args: Args<'_>, now_ms: u64) -> Result<Expiry, Error> {
-    match (args.get(0), args.get(1)) {
-        (None, _) => Ok(Expiry::Keep),
-        (Some(option), None) if option.eq_ignore_ascii_case(b"PERSIST") => Ok(Expiry::Never),
-        (Some(option), Some(amount)) if args.len() == 2 => {
-            let (unit, absolute) = expiry::option(option).ok_or(Error::Syntax)?;
-            let base_ms = (!absolute).then_some(now_ms);
-            Ok(Expiry::At(expiry::deadline_ms(amount, unit, base_ms, "getex")?))
+    let mut deadline = Deadline::Unsaid;
+    let mut at = 0;
+    while let Some(option) = args.get(at) {
+        if option.eq_ignore_ascii_case(b"PERSIST") && matches!(deadline, Deadline::Unsaid | Deadline::Persist) {
+            deadline = Deadline::Persist;
+        } else if deadline.take(option, args.get(at + 1)) {
+            at += 1;
+        } else {
+            return Err(Error::Syntax);
         }
-        _ => Err(Error::Syntax),
+        at += 1;
     }
+    deadline.expiry(Expiry::Keep, now_ms, "getex")
 }

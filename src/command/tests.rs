@@ -64,6 +64,7 @@ fn some_settings() -> Settings {
         bytes_max: 1 << 30,
         eviction: Eviction::Lru,
         maxclients: 10_000,
+        maxclients_max: u32::MAX - 1,
         idle_timeout_s: 0,
         fixed: vec![("port", "5116".to_owned()), ("save", String::new())],
     }

@@ -357,10 +357,7 @@ impl Engine {
 
     /// The bytes to send to a client now.
     pub fn unsent(&self, id: SessionId) -> &[u8] {
-        match self.sessions.get(id) {
-            Some(session) if session.delayed_until_ms.is_none() => session.replies.unsent(),
-            _ => &[],
-        }
+        self.sessions.get(id).map_or(&[], |session| session.replies.unsent())
     }
 
     /// Whether the client's socket may be read: not while too much of it waits. When the answer changes, the session

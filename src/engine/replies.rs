@@ -75,6 +75,12 @@ impl Replies {
         result
     }
 
+    /// Takes the last so many bytes back; no core is waited for.
+    pub(super) fn take_last(&mut self, bytes: usize) -> Vec<u8> {
+        assert!(self.held.is_empty(), "only what stands at the end of the order can be taken back");
+        self.out.split_off(self.out.len() - bytes)
+    }
+
     /// Takes a place for a reply that another core will give.
     #[inline]
     pub(super) fn hold(&mut self, muted: bool) -> Place {

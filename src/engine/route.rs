@@ -281,20 +281,20 @@ impl Engine {
         let verify: Option<VerifyKey<'_>> = if key.is_some() { Some(&verify) } else { None };
         let home = home(&self.settings, verify, trip.command.row(), session, trip.now_ms, self.sub_us);
         let Session { client, replies, .. } = session;
-        let after = replies.append(|out| {
+        let (after, written) = replies.append(|out| {
             let begin = out.len();
             let after = handler(client, args, &home, &mut Writer::new(out, client.proto));
             // CLIENT REPLY ON is answered although it was muted when it came.
             if trip.muted && client.reply_mode != crate::command::client::ReplyMode::On {
                 out.truncate(begin);
             }
-            after
+            (after, out.len() - begin)
         });
         match after {
             After::Continue => Flow::Next,
             After::Close => Flow::End,
             After::Delay => {
-                self.delay(session);
+                self.delay(session, written);
                 Flow::Next
             }
         }

@@ -30,8 +30,10 @@ pub(super) struct Session {
     partial: bool,
     /// A command of all cores is under way; no other runs.
     pub(super) exclusive: bool,
-    /// A refused auth key: nothing is sent or run before this time, as `Engine::awake_ms` has it.
+    /// A refused auth key: nothing is run before this time, as `Engine::awake_ms` has it.
     pub(super) delayed_until_ms: Option<u64>,
+    /// The refusal that is kept back until then.
+    delayed_reply: Vec<u8>,
     /// The client sends no more.
     pub(super) eof: bool,
     /// Nothing more is run; when everything is sent, it ends.
@@ -70,6 +72,7 @@ impl Session {
             partial: false,
             exclusive: false,
             delayed_until_ms: None,
+            delayed_reply: Vec::new(),
             eof: false,
             closing: false,
             paused: false,
@@ -95,7 +98,7 @@ impl Session {
 
     /// Whether there is something to send now.
     pub(super) fn should_send(&self) -> bool {
-        self.delayed_until_ms.is_none() && self.replies.should_send()
+        self.replies.should_send()
     }
 
     /// Whether everything was said and nothing more will be.
@@ -356,12 +359,14 @@ impl Engine {
         Flow::Next
     }
 
-    /// A wrong auth key: its reply is kept back for a while, longer with each failure; in the end the session is.
-    pub(super) fn delay(&mut self, session: &mut Session) {
+    /// A wrong auth key: its reply of so many bytes is kept back for a while, longer with each failure; in the end the
+    /// session is closed.
+    pub(super) fn delay(&mut self, session: &mut Session, reply_bytes: usize) {
         self.stats.auth_failures += 1;
         let delay_ms = self.penalty.on_failure(session.client.auth_failures, self.awake_ms);
         if delay_ms > 0 {
             session.delayed_until_ms = Some(self.awake_ms.saturating_add(delay_ms));
+            session.delayed_reply = session.replies.take_last(reply_bytes);
         }
         if session.client.auth_failures >= AUTH_FAILURES_MAX {
             session.close();
@@ -379,6 +384,8 @@ impl Engine {
                 && session.delayed_until_ms.is_some_and(|until_ms| until_ms <= self.awake_ms)
             {
                 session.delayed_until_ms = None;
+                let refusal = std::mem::take(&mut session.delayed_reply);
+                session.replies.append(|out| out.extend_from_slice(&refusal));
                 self.run_input(id, now_ms);
             }
         }

@@ -259,6 +259,7 @@ fn settings(config: &ServerConfig, port: u16) -> Settings {
         bytes_max: config.bytes_max,
         eviction: config.eviction,
         maxclients: config.maxclients,
+        maxclients_max: config.maxclients_max,
         idle_timeout_s: config.idle_timeout_s,
         fixed: fixed.to_vec(),
     }

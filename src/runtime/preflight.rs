@@ -53,27 +53,26 @@ pub fn cpus_allowed() -> Result<Vec<usize>, StartError> {
 pub struct FdPlan {
     /// Clients there is room for, at most as many as were asked for.
     pub maxclients: u32,
-    /// Descriptors of the server itself.
+    /// Clients there is room for, whatever was asked for.
+    pub maxclients_max: u32,
+    /// Descriptors of the server itself, those included that it was started with.
     pub own: u64,
     /// The soft limit to set.
     pub soft: u64,
 }
 
 impl FdPlan {
-    /// `None` if not even one client has room below the hard limit. The soft limit never goes down.
-    fn new(cores: usize, maxclients: u32, limit: Rlimit) -> Option<FdPlan> {
-        let own = FDS_RESERVED + FDS_PER_CORE * cores as u64;
-        let needed = own + u64::from(maxclients);
-        let soft = needed.min(limit.hard).max(limit.soft);
-        let room = soft.checked_sub(own).filter(|room| *room > 0)?;
-        // The smaller of two, one of which is a u32.
-        let maxclients = u32::try_from(room).map_or(maxclients, |room| room.min(maxclients));
-        Some(FdPlan { maxclients, own, soft })
+    /// `None` if not even one client has room below the hard limit. The soft limit goes up to it, so that
+    /// CONFIG SET maxclients has room.
+    fn new(own: u64, maxclients: u32, limit: Rlimit) -> Option<FdPlan> {
+        let room = limit.hard.checked_sub(own).filter(|room| *room > 0)?;
+        let maxclients_max = u32::try_from(room).unwrap_or(u32::MAX);
+        Some(FdPlan { maxclients: maxclients.min(maxclients_max), maxclients_max, own, soft: limit.hard })
     }
 
     /// The line for the log if there is room for fewer clients than `wanted`.
     pub fn warning(&self, wanted: u32) -> Option<String> {
-        let FdPlan { maxclients, own, soft } = self;
+        let FdPlan { maxclients, own, soft, .. } = self;
         let needed = own + u64::from(wanted);
         (*maxclients < wanted).then(|| {
             format!(
@@ -85,12 +84,11 @@ impl FdPlan {
     }
 }
 
-/// Raises the soft limit on descriptors to what `cores` and `maxclients` need, as far as the hard
-/// limit allows.
+/// Raises the soft limit on descriptors to the hard one, and shares them out.
 pub fn raise_nofile(cores: usize, maxclients: u32) -> Result<FdPlan, StartError> {
     let limit = rlimit(Resource::Nofile)?;
-    let plan = FdPlan::new(cores, maxclients, limit)
-        .ok_or(StartError::FdLimit { needed: FDS_RESERVED + FDS_PER_CORE * cores as u64 + 1, limit: limit.hard })?;
+    let own = facts::descriptors_inherited() + FDS_RESERVED + FDS_PER_CORE * cores as u64;
+    let plan = FdPlan::new(own, maxclients, limit).ok_or(StartError::FdLimit { needed: own + 1, limit: limit.hard })?;
     raise_soft(Resource::Nofile, limit, plan.soft)?;
     Ok(plan)
 }
@@ -165,8 +163,8 @@ mod tests {
     fn descriptors_are_shared_out_as_far_as_they_go() {
         const OWN: u64 = FDS_RESERVED + 2 * FDS_PER_CORE;
         for (name, maxclients, soft, hard, expected) in [
-            ("enough already", 100, 1024, 4096, Some((100, 1024))),
-            ("soft goes up to the need", 10_000, 1024, 1_048_576, Some((10_000, 10_000 + OWN))),
+            ("enough already", 100, 1024, 4096, Some((100, 4096))),
+            ("soft goes up to hard, whatever the need", 10_000, 1024, 1_048_576, Some((10_000, 1_048_576))),
             ("soft goes up to hard", 10_000, 1024, 4096, Some((4096 - OWN as u32, 4096))),
             ("exact fit", 1000, 64, 1000 + OWN, Some((1000, 1000 + OWN))),
             ("one short", 1000, 64, 999 + OWN, Some((999, 999 + OWN))),
@@ -174,9 +172,9 @@ mod tests {
             ("room for none", 1000, 3, OWN, None),
             ("nothing", 1000, 0, 0, None),
             ("unlimited", u32::MAX, INFINITE, INFINITE, Some((u32::MAX, INFINITE))),
-            ("unlimited hard", u32::MAX, 1024, INFINITE, Some((u32::MAX, u64::from(u32::MAX) + OWN))),
+            ("unlimited hard", u32::MAX, 1024, INFINITE, Some((u32::MAX, INFINITE))),
         ] {
-            let plan = FdPlan::new(2, maxclients, Rlimit { soft, hard });
+            let plan = FdPlan::new(OWN, maxclients, Rlimit { soft, hard });
             assert_eq!(plan.map(|plan| (plan.maxclients, plan.soft)), expected, "{name}");
             let warned = plan.and_then(|plan| plan.warning(maxclients)).is_some();
             assert_eq!(warned, expected.is_some_and(|(lowered, _)| lowered < maxclients), "{name}");
@@ -185,7 +183,8 @@ mod tests {
 
     #[test]
     fn the_warning_states_the_numbers() {
-        let plan = FdPlan::new(1, 20_000, Rlimit { soft: 1024, hard: 4096 }).unwrap();
+        let plan = FdPlan::new(48, 20_000, Rlimit { soft: 1024, hard: 4096 }).unwrap();
+        assert_eq!((plan.maxclients, plan.maxclients_max), (4048, 4048));
         let line = plan.warning(20_000).unwrap();
         for number in ["20000", "4048", "20048", "4096"] {
             assert!(line.contains(number), "{number} in {line}");

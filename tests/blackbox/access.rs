@@ -107,6 +107,7 @@ fn guesses_are_delayed_while_the_right_key_opens_at_once() {
     assert_eq!(honest.call(&["AUTH", "k"]), "+OK\r\n");
     let mut guesser = server.connect();
     guesser.send(&command(&["AUTH", "guess"]).repeat(GUESSES));
+    assert_eq!((guesser.reply(), guesser.reply()), (WRONGPASS.to_owned(), WRONGPASS.to_owned()), "two at once");
     wait_until("the first delayed refusal", || honest.info_number("acl_access_denied_auth") >= 3);
     // From here on the guesser has seconds to wait; whoever has the key has not, on a new connection as on an old one.
     let mut other = server.connect();

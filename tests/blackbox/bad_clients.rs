@@ -7,7 +7,7 @@ use std::time::Instant;
 use aspine::runtime::preflight::raise_nofile;
 
 use crate::support::conn::{Conn, command};
-use crate::support::limits::limit_nofile;
+use crate::support::limits::{limit_nofile, limit_nofile_of};
 use crate::support::server::{DEADLINE, Server, Setup, wait_until};
 
 const MIB: u64 = 1024 * 1024;
@@ -185,6 +185,8 @@ fn twenty_thousand_connections_against_two_hundred_descriptors() {
     let mut conn = server.connect();
     let allowed = conn.info_number("maxclients");
     assert!(allowed < 200, "{allowed}");
+    let more = conn.call(&["CONFIG", "SET", "maxclients", "10000"]);
+    assert!(more.ends_with(&format!("clients, try with {allowed}\r\n")), "{more}");
     let mut flood = Vec::new();
     for number in 0..count as u64 {
         flood.push(TcpStream::connect_timeout(&server.addr, DEADLINE).unwrap());
@@ -208,12 +210,10 @@ fn twenty_thousand_connections_against_two_hundred_descriptors() {
 #[test]
 fn out_of_descriptors_some_wait_and_nobody_else_notices() {
     for cores in [1, 2] {
-        let mut setup = Setup::new(cores, &[]).unix();
-        limit_nofile(&mut setup.cmd, 200);
-        let server = setup.start();
+        let server = Setup::new(cores, &[]).unix().start();
+        // Someone takes away what the server has promised its clients.
+        limit_nofile_of(server.pid(), 200);
         let mut conn = server.connect();
-        // Someone promises more than the process can keep.
-        assert_eq!(conn.call(&["CONFIG", "SET", "maxclients", "100000"]), "+OK\r\n");
         let mut flood: Vec<Conn> = (0..300).map(|_| server.connect()).collect();
         flood.extend((0..300).map(|_| server.connect_unix()));
         server.wait_for_log("cannot accept a connection");
@@ -230,11 +230,9 @@ fn out_of_descriptors_some_wait_and_nobody_else_notices() {
 
 #[test]
 fn out_of_descriptors_the_log_is_not_flooded() {
-    let mut setup = Setup::new(2, &[]).unix();
-    limit_nofile(&mut setup.cmd, 200);
-    let server = setup.start();
+    let server = Setup::new(2, &[]).unix().start();
+    limit_nofile_of(server.pid(), 200);
     let mut conn = server.connect();
-    assert_eq!(conn.call(&["CONFIG", "SET", "maxclients", "100000"]), "+OK\r\n");
     let began = Instant::now();
     let _flood: Vec<Conn> = (0..400).map(|_| server.connect_unix()).collect();
     wait_until("those without a descriptor to be told", || conn.info_number("rejected_connections") >= 200);

@@ -59,6 +59,7 @@ impl Cluster {
             bytes_max: config.bytes_max,
             eviction: config.eviction,
             maxclients: 10_000,
+            maxclients_max: 10_000,
             idle_timeout_s: 0,
             fixed: Vec::new(),
         };

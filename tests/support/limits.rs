@@ -19,6 +19,15 @@ pub(crate) fn limit_nofile(cmd: &mut Command, n: u64) {
     limit(cmd, libc::RLIMIT_NOFILE, n);
 }
 
+/// Limits the file descriptors of a process that runs already, as an operator does with `prlimit`.
+pub(crate) fn limit_nofile_of(pid: u32, n: u64) {
+    let limit = libc::rlimit { rlim_cur: n, rlim_max: n };
+    let pid = libc::pid_t::try_from(pid).expect("a process id");
+    // SAFETY: the kernel reads one `rlimit` through a pointer to one that lives; it is not asked for the old one.
+    let result = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+}
+
 fn limit(cmd: &mut Command, resource: libc::__rlimit_resource_t, value: u64) {
     let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
     let set = move || {

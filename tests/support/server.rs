@@ -127,6 +127,11 @@ impl Server {
         line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, as `libc::SIGTERM`.
     pub(crate) fn signal(&self, number: i32) {
         signal::send(&self.child, number);

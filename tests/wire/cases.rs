@@ -73,6 +73,7 @@ pub const CASES: &[Case] = &[
     case("set: PX too large", b"SET k v PX 9223372036854775807\r\n", b"-ERR invalid expire time in 'set' command\r\n"),
     case("set: EX larger than any number", b"SET k v EX 9223372036854775808\r\n", b"-ERR value is not an integer or out of range\r\n"),
     case("set: EXAT 0", b"SET k v EXAT 0\r\n", b"-ERR invalid expire time in 'set' command\r\n"),
+    case("set: EXAT twice, NX twice", b"SET k v EXAT 4102444800 EXAT 4102444801\r\nEXPIRETIME k\r\nSET k w KEEPTTL KEEPTTL\r\nEXPIRETIME k\r\nSET l v NX NX\r\n", b"+OK\r\n:4102444801\r\n+OK\r\n:4102444801\r\n+OK\r\n"),
     case("set: NX and XX", b"SET k v NX XX\r\n", b"-ERR syntax error\r\n"),
     case("set: EX and PX", b"SET k v EX 10 PX 10\r\n", b"-ERR syntax error\r\n"),
     case("set: EX and KEEPTTL", b"SET k v EX 10 KEEPTTL\r\n", b"-ERR syntax error\r\n"),
@@ -90,6 +91,7 @@ pub const CASES: &[Case] = &[
     case3("getex: plain", b"SET k v EXAT 4102444800\r\nGETEX k\r\nEXPIRETIME k\r\nGETEX absent\r\n", b"+OK\r\n$1\r\nv\r\n:4102444800\r\n$-1\r\n", b"+OK\r\n$1\r\nv\r\n:4102444800\r\n_\r\n"),
     case("getex: PERSIST", b"SET k v EXAT 4102444800\r\nGETEX k PERSIST\r\nEXPIRETIME k\r\n", b"+OK\r\n$1\r\nv\r\n:-1\r\n"),
     case("getex: EXAT and PXAT", b"SET k v\r\nGETEX k EXAT 4102444800\r\nEXPIRETIME k\r\nGETEX k PXAT 4102444800001\r\nPEXPIRETIME k\r\n", b"+OK\r\n$1\r\nv\r\n:4102444800\r\n$1\r\nv\r\n:4102444800001\r\n"),
+    case("getex: options twice", b"SET k v\r\nGETEX k EXAT 4102444800 EXAT 4102444801\r\nEXPIRETIME k\r\nGETEX k PERSIST PERSIST\r\nEXPIRETIME k\r\nGETEX k EX 10 PX 10\r\n", b"+OK\r\n$1\r\nv\r\n:4102444801\r\n$1\r\nv\r\n:-1\r\n-ERR syntax error\r\n"),
     case("getex: in the past", b"SET k v\r\nGETEX k EXAT 1\r\nEXISTS k\r\n", b"+OK\r\n$1\r\nv\r\n:0\r\n"),
     // Redis: looks for the key before it reads the number, so an absent key gets null for the second and third.
     case("getex: errors", b"GETEX k EX\r\nGETEX k EX x\r\nGETEX k EX 0\r\nGETEX k BOGUS\r\nGETEX k PERSIST EX 10\r\nGETEX\r\n", b"-ERR syntax error\r\n-ERR value is not an integer or out of range\r\n-ERR invalid expire time in 'getex' command\r\n-ERR syntax error\r\n-ERR syntax error\r\n-ERR wrong number of arguments for 'getex' command\r\n"),
@@ -111,8 +113,7 @@ pub const CASES: &[Case] = &[
     case("keys: one", b"SET abc 1\r\nKEYS *\r\nKEYS a?c\r\nKEYS a[b-d]c\r\nKEYS a[^b]c\r\nKEYS x*\r\nKEYS abc\r\nKEYS 'a\\\\bc'\r\n", b"+OK\r\n*1\r\n$3\r\nabc\r\n*1\r\n$3\r\nabc\r\n*1\r\n$3\r\nabc\r\n*0\r\n*0\r\n*1\r\n$3\r\nabc\r\n*0\r\n"),
     case("keys: pattern picks one", b"MSET ax 1 b 2 c 3\r\nKEYS a*\r\nKEYS *x\r\n", b"+OK\r\n*1\r\n$2\r\nax\r\n*1\r\n$2\r\nax\r\n"),
     case3("randomkey", b"RANDOMKEY\r\nSET a 1\r\nRANDOMKEY\r\nRANDOMKEY x\r\n", b"$-1\r\n+OK\r\n$1\r\na\r\n-ERR wrong number of arguments for 'randomkey' command\r\n", b"_\r\n+OK\r\n$1\r\na\r\n-ERR wrong number of arguments for 'randomkey' command\r\n"),
-    // Redis: takes -1 for a cursor.
-    case("scan: errors", b"SCAN\r\nSCAN x\r\nSCAN -1\r\nSCAN 0 COUNT\r\nSCAN 0 COUNT 0\r\nSCAN 0 COUNT x\r\nSCAN 0 BOGUS 1\r\n", b"-ERR wrong number of arguments for 'scan' command\r\n-ERR invalid cursor\r\n-ERR invalid cursor\r\n-ERR syntax error\r\n-ERR syntax error\r\n-ERR value is not an integer or out of range\r\n-ERR syntax error\r\n"),
+    case("scan: errors", b"SCAN\r\nSCAN x\r\nSCAN -\r\nSCAN 0 COUNT\r\nSCAN 0 COUNT 0\r\nSCAN 0 COUNT x\r\nSCAN 0 BOGUS 1\r\n", b"-ERR wrong number of arguments for 'scan' command\r\n-ERR invalid cursor\r\n-ERR invalid cursor\r\n-ERR syntax error\r\n-ERR syntax error\r\n-ERR value is not an integer or out of range\r\n-ERR syntax error\r\n"),
     case("scan: past the end", b"SCAN 18446744073709551615\r\nSCAN 99999999999999999999999\r\n", b"*2\r\n$1\r\n0\r\n*0\r\n-ERR invalid cursor\r\n"),
     case3("flushall", b"MSET a 1 b 2\r\nFLUSHALL\r\nDBSIZE\r\nSET a 1\r\nFLUSHALL ASYNC\r\nGET a\r\nFLUSHALL SYNC\r\nFLUSHALL BOGUS\r\nFLUSHALL ASYNC SYNC\r\n", b"+OK\r\n+OK\r\n:0\r\n+OK\r\n+OK\r\n$-1\r\n+OK\r\n-ERR syntax error\r\n-ERR syntax error\r\n", b"+OK\r\n+OK\r\n:0\r\n+OK\r\n+OK\r\n_\r\n+OK\r\n-ERR syntax error\r\n-ERR syntax error\r\n"),
     case("flushdb", b"MSET a 1 b 2\r\nFLUSHDB\r\nDBSIZE\r\nFLUSHDB async\r\nFLUSHDB x\r\n", b"+OK\r\n+OK\r\n:0\r\n+OK\r\n-ERR syntax error\r\n"),

@@ -42,7 +42,7 @@ fn set_changes_what_get_shows() {
         ("maxmemory", "100mb", "104857600"),
         ("maxmemory", "0", "0"),
         ("maxclients", "1", "1"),
-        ("maxclients", "4294967295", "4294967295"),
+        ("maxclients", "4294967294", "4294967294"),
         ("maxmemory-policy", "NoEviction", "noeviction"),
         ("maxmemory-policy", "allkeys-lru", "allkeys-lru"),
         ("timeout", "4294967295", "4294967295"),

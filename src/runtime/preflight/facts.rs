@@ -56,9 +56,23 @@ impl ProcessFacts {
     }
 }
 
+/// Descriptors this process was started with, the three standard ones left out; 0 if /proc does not say.
+pub(super) fn descriptors_inherited() -> u64 {
+    // The walk itself has one open.
+    fs::read_dir("/proc/self/fd").map_or(0, |open| (open.count() as u64).saturating_sub(4))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn open_descriptors_are_counted() {
+        let before = descriptors_inherited();
+        let open: Vec<_> = (0..50).map(|_| fs::File::open("/dev/null").unwrap()).collect();
+        // Other tests open and close descriptors of this process meanwhile, a few.
+        assert!(descriptors_inherited() + 40 >= before + open.len() as u64);
+    }
 
     #[test]
     fn proc_files_are_parsed() {
