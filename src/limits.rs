@@ -103,6 +103,9 @@ pub const SEGMENT_SPLIT_ENTRIES_MIN: usize = 1500;
 /// page is allocated.
 pub const SEGMENT_PAGE_TABLES: usize = 64;
 
+/// Bytes of the table of LCS: 128M cells, some 11,000 by 11,000 bytes, a third of a second. Past it: LCS is refused.
+pub const LCS_TABLE_BYTES_MAX: usize = 512 << 20;
+
 /// Directory cells of an empty index: a power of two, 32 bytes. Grows by doubling (a copy of 4 bytes a cell).
 pub const DIRECTORY_CELLS_MIN: usize = 8;
 
@@ -303,6 +306,14 @@ pub const BATCH_BYTES_SEAL: usize = 256 * 1024;
 /// Batches a channel between two cores holds. A turn makes one or two per peer, so it fills only when the peer is
 /// hundreds of turns behind; then batches wait in the sender's outbox, bounded by what its sessions may have waiting.
 pub const CHANNEL_BATCHES: usize = 512;
+
+/// Bytes of the commands between MULTI and EXEC: 1 GiB, as of one request; their offsets are u32. Past it: the command
+/// is refused, and so will be EXEC.
+pub const MULTI_BYTES_MAX: usize = COMMAND_BYTES_MAX as usize;
+
+/// Milliseconds a transaction waits for the shards it needs. At it: it gives up what it holds and is refused; nothing
+/// of it has run.
+pub const HOLD_WAIT_MS_MAX: u64 = 1_000;
 
 /// Steps of sliced work (expiry, eviction debt, freeing, KEYS) between two looks at the clock: some 20 µs.
 pub const SLICE_STEPS: u32 = 128;

@@ -51,6 +51,8 @@ pub struct Client {
     pub active_ms: u64,
     /// The last command's name.
     pub last_command: &'static str,
+    /// Commands queued since MULTI, if it is in one.
+    pub queued: Option<usize>,
     /// Failed authentications so far.
     pub auth_failures: u32,
 }
@@ -72,12 +74,13 @@ impl Client {
         let mut line = String::new();
         let age_s = now_ms.saturating_sub(self.created_ms) / 1000;
         let idle_s = now_ms.saturating_sub(self.active_ms) / 1000;
-        let flags = match (self.no_evict, self.no_touch) {
-            (false, false) => "N",
-            (true, false) => "e",
-            (false, true) => "T",
-            (true, true) => "eT",
-        };
+        let flags: String = [(self.queued.is_some(), 'x'), (self.no_evict, 'e'), (self.no_touch, 'T')]
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, flag)| *flag)
+            .collect();
+        let flags = if flags.is_empty() { "N" } else { &flags };
+        let queued = self.queued.map_or(-1, |count| count as i64);
         let resp = match self.proto {
             Proto::Resp2 => 2,
             Proto::Resp3 => 3,
@@ -87,7 +90,7 @@ impl Client {
         let _ = writeln!(
             line,
             "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub=0 psub=0 ssub=0 \
-             multi=-1 qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={} oll=0 omem={} tot-mem={} \
+             multi={queued} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={} oll=0 omem={} tot-mem={} \
              events=r cmd={command} user=default redir=-1 resp={resp} lib-name={} lib-ver={}",
             self.id,
             self.addr,

@@ -35,6 +35,8 @@ pub enum After {
     Continue,
     /// Send what is encoded, then close.
     Close,
+    /// Forget MULTI and WATCH as well.
+    Reset,
     /// An auth key was wrong: keep the reply back for a while.
     Delay,
 }
@@ -68,7 +70,7 @@ pub fn quit(_client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mu
 pub fn reset(client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     client.reset(home.verify_key.is_none());
     writer.simple("RESET");
-    After::Continue
+    After::Reset
 }
 
 /// SELECT index: there is one database, 0.

@@ -109,7 +109,7 @@ pub fn command_getkeys(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, w
         Some(row) if row.keys.first == 0 => Error::GetKeysNone,
         Some(row) if !row.takes(args.len()) => Error::GetKeysArity,
         Some(row) => {
-            let keys = row.key_positions(args.len());
+            let keys = row.key_positions(args);
             let keys: Vec<_> = keys.filter_map(|at| args.get(at)).collect();
             writer.array(keys.len());
             for key in keys {
@@ -133,9 +133,11 @@ fn write_info(row: &Command, writer: &mut Writer<'_>) {
     for name in flags {
         writer.simple(name);
     }
-    writer.integer(i64::from(row.keys.first));
-    writer.integer(i64::from(row.keys.last));
-    writer.integer(i64::from(row.keys.step));
+    // Redis tells no positions where an argument says how many keys there are.
+    let told = |number: i64| if row.counts_keys() { 0 } else { number };
+    writer.integer(told(i64::from(row.keys.first)));
+    writer.integer(told(i64::from(row.keys.last)));
+    writer.integer(told(i64::from(row.keys.step)));
     let categories = categories(row);
     writer.set(categories.len());
     for category in categories {
@@ -169,16 +171,23 @@ fn write_key_specs(row: &Command, writer: &mut Writer<'_>) {
     writer.bulk(b"spec");
     writer.map(1);
     writer.bulk(b"index");
-    writer.integer(i64::from(row.keys.first));
+    writer.integer(i64::from(row.keys.first) - i64::from(row.counts_keys()));
+    // Relative to the first key, but counted from the end if negative.
+    let last = if row.keys.last < 0 { row.keys.last } else { row.keys.last - row.keys.first.cast_signed() };
+    let step = i64::from(row.keys.step);
+    let (kind, spec) = if row.counts_keys() {
+        // The search begins at the argument that counts.
+        ("keynum", [("keynumidx", 0), ("firstkey", 1), ("keystep", step)])
+    } else {
+        ("range", [("lastkey", i64::from(last)), ("keystep", step), ("limit", 0)])
+    };
     writer.bulk(b"find_keys");
     writer.map(2);
     writer.bulk(b"type");
-    writer.bulk(b"range");
+    writer.bulk(kind.as_bytes());
     writer.bulk(b"spec");
     writer.map(3);
-    // Relative to the first key, but counted from the end if negative.
-    let last = if row.keys.last < 0 { row.keys.last } else { row.keys.last - row.keys.first.cast_signed() };
-    for (name, value) in [("lastkey", i64::from(last)), ("keystep", i64::from(row.keys.step)), ("limit", 0)] {
+    for (name, value) in spec {
         writer.bulk(name.as_bytes());
         writer.integer(value);
     }

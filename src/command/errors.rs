@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::limits::KEY_BYTES_MAX;
+use crate::limits::{KEY_BYTES_MAX, MULTI_BYTES_MAX};
 
 /// Why a command was refused. `Display` is the text on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,36 @@ pub enum Error {
     ExpireGtLtConflict,
     /// EXPIRE with an option that doesn't exist.
     UnsupportedOption(String),
+    /// RENAME of a key that is not there.
+    NoSuchKey,
+    /// COPY of a key to itself.
+    SameKey,
+    /// LCS with both LEN and IDX.
+    LcsLenAndIndex,
+    /// LCS of values whose table would be too large.
+    LcsTooLong,
+    /// BITOP NOT with several sources.
+    BitopNot,
+    /// MSETEX with a number of keys that isn't one.
+    MsetexCount,
+    /// MSETEX with fewer keys and values than it announced.
+    MsetexPairs,
+    /// EXEC without MULTI.
+    ExecWithoutMulti,
+    /// DISCARD without MULTI.
+    DiscardWithoutMulti,
+    /// MULTI after MULTI.
+    MultiNested,
+    /// WATCH after MULTI.
+    WatchInMulti,
+    /// EXEC after a command that could not be queued.
+    ExecAborted,
+    /// EXEC with a wrong number of arguments.
+    ExecArity,
+    /// More bytes between MULTI and EXEC than may be (this text is ours).
+    MultiTooLong,
+    /// A transaction whose shards were not to be had in time (this text is ours).
+    HoldTimeout,
     /// A key longer than a slab entry can hold (this text is ours).
     KeyTooLong,
     /// CLIENT KILL of an address that nobody has.
@@ -83,9 +113,10 @@ pub enum Error {
     ConfigDuplicate(String),
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
+impl Error {
+    /// The text of an error that always has the same.
+    fn fixed_text(&self) -> Option<&'static str> {
+        Some(match self {
             Error::WrongPass => "WRONGPASS invalid username-password pair or user is disabled.",
             Error::NoAuth => "NOAUTH Authentication required.",
             Error::NoAuthHello => {
@@ -99,47 +130,72 @@ impl fmt::Display for Error {
             }
             Error::NoProto => "NOPROTO unsupported protocol version",
             Error::HelloVersion => "ERR Protocol version is not an integer or out of range",
-            Error::HelloOption(option) => return write!(f, "ERR Syntax error in HELLO option '{option}'"),
             Error::Oom => "OOM command not allowed when used memory > 'maxmemory'.",
             Error::Syntax => "ERR syntax error",
             Error::NotInteger => "ERR value is not an integer or out of range",
-            Error::InvalidExpire(name) => return write!(f, "ERR invalid expire time in '{name}' command"),
-            Error::Arity(name) => return write!(f, "ERR wrong number of arguments for '{name}' command"),
-            Error::UnknownCommand(quoted) => return write!(f, "ERR unknown command {quoted}"),
-            Error::UnknownSubcommand(sub, container) => {
-                return write!(f, "ERR unknown subcommand '{sub}'. Try {container} HELP.");
-            }
             Error::DbIndex => "ERR DB index is out of range",
             Error::InvalidCursor => "ERR invalid cursor",
             Error::ExpireNxConflict => "ERR NX and XX, GT or LT options at the same time are not compatible",
             Error::ExpireGtLtConflict => "ERR GT and LT options at the same time are not compatible",
-            Error::UnsupportedOption(option) => return write!(f, "ERR Unsupported option {option}"),
-            Error::KeyTooLong => return write!(f, "ERR key is longer than {KEY_BYTES_MAX} bytes"),
+            Error::NoSuchKey => "ERR no such key",
+            Error::SameKey => "ERR source and destination objects are the same",
+            Error::LcsLenAndIndex => "ERR If you want both the length and indexes, please just use IDX.",
+            Error::LcsTooLong => "ERR Insufficient memory, failed allocating transient memory for LCS",
+            Error::BitopNot => "ERR BITOP NOT must be called with a single source key.",
+            Error::MsetexCount => "ERR invalid numkeys value",
+            Error::MsetexPairs => "ERR wrong number of key-value pairs",
+            Error::ExecWithoutMulti => "ERR EXEC without MULTI",
+            Error::DiscardWithoutMulti => "ERR DISCARD without MULTI",
+            Error::MultiNested => "ERR MULTI calls can not be nested",
+            Error::WatchInMulti => "ERR WATCH inside MULTI is not allowed",
+            Error::ExecAborted => "EXECABORT Transaction discarded because of previous errors.",
+            Error::ExecArity => {
+                "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command"
+            }
+            Error::HoldTimeout => "EXECABORT Transaction discarded because its keys were busy for too long; try again",
             Error::NoSuchClient => "ERR No such client",
             Error::InvalidClientId => "ERR client-id should be greater than 0",
             Error::ClientListId => "ERR Invalid client ID",
-            Error::UnknownClientType(name) => return write!(f, "ERR Unknown client type '{name}'"),
-            Error::NoSuchUser(name) => return write!(f, "ERR No such user '{name}'"),
             Error::ClientName => "ERR Client names cannot contain spaces, newlines or special characters.",
-            Error::ClientInfoValue(option) => {
-                return write!(f, "ERR {option} cannot contain spaces, newlines or special characters.");
-            }
-            Error::ClientInfoOption(option) => return write!(f, "ERR Unrecognized option '{option}'"),
             Error::GetKeysUnknown => "ERR Invalid command specified",
             Error::GetKeysNone => "ERR The command has no key arguments",
             Error::GetKeysArity => "ERR Invalid number of arguments specified for command",
-            Error::ConfigUnknown(name) => {
-                return write!(f, "ERR Unknown option or number of arguments for CONFIG SET - '{name}'");
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::HelloOption(option) => write!(f, "ERR Syntax error in HELLO option '{option}'"),
+            Error::InvalidExpire(name) => write!(f, "ERR invalid expire time in '{name}' command"),
+            Error::Arity(name) => write!(f, "ERR wrong number of arguments for '{name}' command"),
+            Error::UnknownCommand(quoted) => write!(f, "ERR unknown command {quoted}"),
+            Error::UnknownSubcommand(sub, container) => {
+                write!(f, "ERR unknown subcommand '{sub}'. Try {container} HELP.")
             }
-            Error::ConfigImmutable(name) => return config_failed(f, name, &"can't set immutable config"),
-            Error::ConfigInvalid(name, why) => return config_failed(f, name, why),
+            Error::UnsupportedOption(option) => write!(f, "ERR Unsupported option {option}"),
+            Error::MultiTooLong => write!(f, "ERR a transaction has at most {MULTI_BYTES_MAX} bytes"),
+            Error::KeyTooLong => write!(f, "ERR key is longer than {KEY_BYTES_MAX} bytes"),
+            Error::UnknownClientType(name) => write!(f, "ERR Unknown client type '{name}'"),
+            Error::NoSuchUser(name) => write!(f, "ERR No such user '{name}'"),
+            Error::ClientInfoValue(option) => {
+                write!(f, "ERR {option} cannot contain spaces, newlines or special characters.")
+            }
+            Error::ClientInfoOption(option) => write!(f, "ERR Unrecognized option '{option}'"),
+            Error::ConfigUnknown(name) => {
+                write!(f, "ERR Unknown option or number of arguments for CONFIG SET - '{name}'")
+            }
+            Error::ConfigImmutable(name) => config_failed(f, name, &"can't set immutable config"),
+            Error::ConfigInvalid(name, why) => config_failed(f, name, why),
             Error::ConfigClients(max) => {
                 let why = "The operating system is not able to handle the specified number of clients, try with";
-                return config_failed(f, "maxclients", &format_args!("{why} {max}"));
+                config_failed(f, "maxclients", &format_args!("{why} {max}"))
             }
-            Error::ConfigDuplicate(name) => return config_failed(f, name, &"duplicate parameter"),
-        };
-        f.write_str(text)
+            Error::ConfigDuplicate(name) => config_failed(f, name, &"duplicate parameter"),
+            fixed => f.write_str(fixed.fixed_text().unwrap_or_default()),
+        }
     }
 }
 

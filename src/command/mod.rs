@@ -13,8 +13,10 @@ pub mod errors;
 pub mod expiry;
 pub mod glob;
 pub mod keyspace;
+pub mod lcs;
 pub mod reply;
 pub mod settings;
+pub mod several;
 pub mod string;
 pub mod table;
 #[cfg(test)]

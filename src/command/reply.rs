@@ -1,6 +1,7 @@
 //! What a handler answers: one value, borrowed from the shard where it can be. The writer knows RESP2 from RESP3.
 
 use crate::command::Error;
+use crate::command::lcs::Matches;
 use crate::resp::Writer;
 
 /// The reply of one key's command.
@@ -16,6 +17,10 @@ pub enum Reply<'a> {
     Bulk(&'a [u8]),
     /// A value that is no longer there (GETDEL, SET with GET).
     Owned(Vec<u8>),
+    /// A value and its deadline, of a key that a command of several cores reads.
+    Pair(&'a [u8], i64),
+    /// Where a longest common subsequence lies.
+    Matches(Matches),
     /// Nothing there.
     Null,
     /// Refused.
@@ -33,6 +38,12 @@ impl Reply<'_> {
             Reply::Integer(value) => writer.integer(*value),
             Reply::Status(text) => writer.simple(text),
             Reply::Owned(value) => writer.bulk(value),
+            Reply::Pair(value, deadline) => {
+                writer.array(2);
+                writer.bulk(value);
+                writer.integer(*deadline);
+            }
+            Reply::Matches(matches) => matches.write(writer),
             Reply::Error(error) => writer.error(&error.to_string()),
         }
     }

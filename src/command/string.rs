@@ -22,7 +22,7 @@ pub fn set<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     if args.len() == 2 {
         return store(shard, args, Expiry::Never, call);
     }
-    let options = match SetOptions::parse(args.tail(2), call.now_ms) {
+    let options = match SetOptions::parse(args.tail(2), call.now_ms, "set") {
         Ok(options) => options,
         Err(error) => return error.into(),
     };
@@ -113,7 +113,7 @@ fn store<'s>(shard: &'s mut Shard, args: Args<'_>, expiry: Expiry, call: Call) -
 }
 
 #[inline]
-fn store_value<'s>(shard: &'s mut Shard, key: &[u8], value: &[u8], expiry: Expiry, call: Call) -> Reply<'s> {
+pub(super) fn store_value<'s>(shard: &'s mut Shard, key: &[u8], value: &[u8], expiry: Expiry, call: Call) -> Reply<'s> {
     if key.len() > KEY_BYTES_MAX {
         return Error::KeyTooLong.into();
     }
@@ -128,8 +128,9 @@ fn read_copy(shard: &mut Shard, key: &[u8], call: Call) -> Option<Vec<u8>> {
     shard.get(key, Recency::Keep, call.now_ms).map(|item| item.value.to_vec())
 }
 
+/// When SET stores.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Condition {
+pub(super) enum Condition {
     Always,
     Absent,
     Present,
@@ -179,14 +180,15 @@ impl<'a> Deadline<'a> {
     }
 }
 
-struct SetOptions {
-    condition: Condition,
-    get: bool,
-    expiry: Expiry,
+/// The options of SET, and of MSETEX.
+pub(super) struct SetOptions {
+    pub(super) condition: Condition,
+    pub(super) get: bool,
+    pub(super) expiry: Expiry,
 }
 
 impl SetOptions {
-    fn parse(args: Args<'_>, now_ms: u64) -> Result<SetOptions, Error> {
+    pub(super) fn parse(args: Args<'_>, now_ms: u64, name: &'static str) -> Result<SetOptions, Error> {
         let mut options = SetOptions { condition: Condition::Always, get: false, expiry: Expiry::Never };
         let mut deadline = Deadline::Unsaid;
         let mut at = 0;
@@ -209,7 +211,7 @@ impl SetOptions {
             }
             at += 1;
         }
-        options.expiry = deadline.expiry(Expiry::Never, now_ms, "set")?;
+        options.expiry = deadline.expiry(Expiry::Never, now_ms, name)?;
         Ok(options)
     }
 }

@@ -4,8 +4,10 @@
 //! Rows are sorted by name; a subcommand's name is `container|subcommand`, and stands after its container.
 
 use crate::command::connection::{self as conn, SessionHandler};
+use crate::command::several::{self, Decide};
 use crate::command::{Call, Reply, admin, docs, expiry, keyspace, string};
 use crate::resp::Args;
+use crate::resp::number::parse_i64;
 use crate::shard::Shard;
 
 /// One command.
@@ -45,6 +47,10 @@ pub mod flag {
     pub const NO_AUTH: u16 = 1 << 5;
     /// Waits for the session's earlier commands, and the later ones wait for it.
     pub const BARRIER: u16 = 1 << 6;
+    /// A command of several keys that looks its keys up as a read does: counts hits and misses, makes recent.
+    pub const READS: u16 = 1 << 7;
+    /// Runs at once between MULTI and EXEC.
+    pub const UNQUEUED: u16 = 1 << 8;
 
     /// Bit and Redis's name of each that Redis has.
     pub const NAMES: [(u16, &str); 6] = [
@@ -57,14 +63,14 @@ pub mod flag {
     ];
 }
 
-use flag::{ADMIN, BARRIER, DENYOOM, FAST, NO_AUTH, READONLY, WRITE};
+use flag::{ADMIN, BARRIER, DENYOOM, FAST, NO_AUTH, READONLY, READS, UNQUEUED, WRITE};
 
 /// The positions of a command's keys. All zero: it has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keys {
     /// The first key's position; the name is at 0.
     pub first: u8,
-    /// The last key's, from the end if negative.
+    /// The last key's, from the end if negative. 0: the argument before the first key says how many keys there are.
     pub last: i8,
     /// From one key to the next.
     pub step: u8,
@@ -74,6 +80,9 @@ const NO_KEYS: Keys = Keys { first: 0, last: 0, step: 0 };
 const ONE_KEY: Keys = Keys { first: 1, last: 1, step: 1 };
 const ALL_KEYS: Keys = Keys { first: 1, last: -1, step: 1 };
 const KEY_VALUE_PAIRS: Keys = Keys { first: 1, last: -1, step: 2 };
+const TWO_KEYS: Keys = Keys { first: 1, last: 2, step: 1 };
+const KEYS_AFTER_WORD: Keys = Keys { first: 2, last: -1, step: 1 };
+const COUNTED_PAIRS: Keys = Keys { first: 2, last: 0, step: 2 };
 
 /// Redis's groups that occur here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +95,8 @@ pub enum Group {
     Server,
     /// Values.
     String,
+    /// MULTI and its like.
+    Transactions,
 }
 
 impl Group {
@@ -96,6 +107,7 @@ impl Group {
             Group::Generic => "generic",
             Group::Server => "server",
             Group::String => "string",
+            Group::Transactions => "transactions",
         }
     }
 }
@@ -110,14 +122,33 @@ pub enum Handler {
     Key(KeyHandler),
     /// Several keys, each by itself on the core that owns it; the replies are folded.
     EachKey(KeyHandler, Fold),
+    /// Several keys in one step: on their core, or with their shards held.
+    Several(Decide),
     /// SCAN: on the core that its cursor names.
     Scan,
     /// The session: on its home core, at once.
     Session(SessionHandler),
     /// Every core, each its part; the parts are folded on the home core.
     EveryCore(Part),
+    /// MULTI and its like: `engine/transaction.rs`.
+    Transaction(Verb),
     /// Only a name for its subcommands.
     Container,
+}
+
+/// The commands that make a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// From here on commands are queued.
+    Multi,
+    /// The queued commands are run.
+    Exec,
+    /// They are forgotten.
+    Discard,
+    /// EXEC will run them only if keys have not changed.
+    Watch,
+    /// It will not care.
+    Unwatch,
 }
 
 /// How the replies for single keys become one.
@@ -154,7 +185,7 @@ pub enum Part {
     ConfigResetStat,
 }
 
-use Handler::{Container, EachKey, EveryCore, Key, Scan, Session};
+use Handler::{Container, EachKey, EveryCore, Key, Scan, Session, Several, Transaction};
 
 #[rustfmt::skip]
 macro_rules! row {
@@ -167,6 +198,7 @@ macro_rules! row {
 #[rustfmt::skip]
 pub static TABLE: &[Command] = &[
     row!("auth", -2, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::auth), "[username] key", "Shows the auth key."),
+    row!("bitop", -4, WRITE | DENYOOM | READS, KEYS_AFTER_WORD, String, Several(several::bit_op), "operation destination source [source ...]", "Stores AND, OR, XOR or NOT of values, bit by bit."),
     row!("client", -2, 0, NO_KEYS, Connection, Container, "", "Commands on client connections."),
     row!("client|getname", 2, 0, NO_KEYS, Connection, Session(conn::client_getname), "", "Returns the name of the connection."),
     row!("client|help", 2, 0, NO_KEYS, Connection, Session(conn::help), "", "Lists the subcommands."),
@@ -191,9 +223,12 @@ pub static TABLE: &[Command] = &[
     row!("config|help", 2, 0, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
     row!("config|resetstat", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Part::ConfigResetStat), "", "Sets the counters of INFO back to zero."),
     row!("config|set", -4, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Part::ConfigSet), "name value [name value ...]", "Changes settings until the server stops."),
+    row!("copy", -3, WRITE | DENYOOM | READS, TWO_KEYS, Generic, Several(several::copy), "source destination [DB 0] [REPLACE]", "Copies a value and its time to live."),
     row!("dbsize", 1, READONLY | FAST | BARRIER, NO_KEYS, Server, EveryCore(Part::Size), "", "Returns the number of keys."),
     row!("del", -2, WRITE, ALL_KEYS, Generic, EachKey(keyspace::delete, Fold::Sum), "key [key ...]", "Deletes keys."),
+    row!("discard", 1, FAST | BARRIER | UNQUEUED, NO_KEYS, Transactions, Transaction(Verb::Discard), "", "Forgets the queued commands."),
     row!("echo", 2, FAST, NO_KEYS, Connection, Session(conn::echo), "message", "Returns the message."),
+    row!("exec", 1, BARRIER | UNQUEUED, NO_KEYS, Transactions, Transaction(Verb::Exec), "", "Runs the queued commands as one step."),
     row!("exists", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::exists, Fold::Sum), "key [key ...]", "Counts how many of the keys exist."),
     row!("expire", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::expire), "key seconds [NX | XX | GT | LT]", "Sets the time to live in seconds."),
     row!("expireat", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::expireat), "key unix-time-seconds [NX | XX | GT | LT]", "Sets the unix time at which the key expires."),
@@ -206,8 +241,12 @@ pub static TABLE: &[Command] = &[
     row!("hello", -1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::hello), "[protover [AUTH username key] [SETNAME name]]", "Greets the server and chooses the protocol version."),
     row!("info", -1, BARRIER, NO_KEYS, Server, EveryCore(Part::Report), "[section [section ...]]", "Returns what the server knows of itself."),
     row!("keys", 2, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::Keys), "pattern", "Returns all keys that match a pattern."),
+    row!("lcs", -3, READONLY | READS, TWO_KEYS, String, Several(several::longest_common), "key1 key2 [LEN] [IDX] [MINMATCHLEN length] [WITHMATCHLEN]", "Finds the longest common subsequence of two values."),
     row!("mget", -2, READONLY | FAST, ALL_KEYS, String, EachKey(string::get, Fold::Array), "key [key ...]", "Returns the values of keys."),
     row!("mset", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, EachKey(string::set_pair, Fold::Ok), "key value [key value ...]", "Sets the values of keys."),
+    row!("msetex", -4, WRITE | DENYOOM, COUNTED_PAIRS, String, Several(several::set_all_expiring), "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets all values with one time to live, or none."),
+    row!("msetnx", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, Several(several::set_all_if_absent), "key value [key value ...]", "Sets all values if no key exists."),
+    row!("multi", 1, FAST | BARRIER | UNQUEUED, NO_KEYS, Transactions, Transaction(Verb::Multi), "", "Queues the commands that follow."),
     row!("persist", 2, WRITE | FAST, ONE_KEY, Generic, Key(expiry::persist), "key", "Removes the time to live."),
     row!("pexpire", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpire), "key milliseconds [NX | XX | GT | LT]", "Sets the time to live in milliseconds."),
     row!("pexpireat", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpireat), "key unix-time-milliseconds [NX | XX | GT | LT]", "Sets the unix time in milliseconds at which the key expires."),
@@ -215,9 +254,11 @@ pub static TABLE: &[Command] = &[
     row!("ping", -1, FAST, NO_KEYS, Connection, Session(conn::ping), "[message]", "Returns PONG, or the message."),
     row!("psetex", 4, WRITE | DENYOOM, ONE_KEY, String, Key(string::set_for_millis), "key milliseconds value", "Sets the value and its time to live in milliseconds."),
     row!("pttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::pttl), "key", "Returns the time to live in milliseconds."),
-    row!("quit", -1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::quit), "", "Closes the connection."),
+    row!("quit", -1, FAST | NO_AUTH | BARRIER | UNQUEUED, NO_KEYS, Connection, Session(conn::quit), "", "Closes the connection."),
     row!("randomkey", 1, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::RandomKey), "", "Returns some key."),
-    row!("reset", 1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::reset), "", "Sets the connection back to how it began."),
+    row!("rename", 3, WRITE, TWO_KEYS, Generic, Several(several::rename), "key newkey", "Gives a value another key."),
+    row!("renamenx", 3, WRITE | FAST, TWO_KEYS, Generic, Several(several::rename_if_absent), "key newkey", "Gives a value another key if that does not exist."),
+    row!("reset", 1, FAST | NO_AUTH | BARRIER | UNQUEUED, NO_KEYS, Connection, Session(conn::reset), "", "Sets the connection back to how it began."),
     row!("scan", -2, READONLY, NO_KEYS, Generic, Scan, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
     row!("select", 2, FAST, NO_KEYS, Connection, Session(conn::select), "index", "Chooses the database; there is one, 0."),
     row!("set", -3, WRITE | DENYOOM, ONE_KEY, String, Key(string::set), "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
@@ -228,6 +269,8 @@ pub static TABLE: &[Command] = &[
     row!("ttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::ttl), "key", "Returns the time to live in seconds."),
     row!("type", 2, READONLY | FAST, ONE_KEY, Generic, Key(keyspace::value_type), "key", "Returns the type of the value: string, or none."),
     row!("unlink", -2, WRITE | FAST, ALL_KEYS, Generic, EachKey(keyspace::delete, Fold::Sum), "key [key ...]", "Deletes keys."),
+    row!("unwatch", 1, FAST | BARRIER, NO_KEYS, Transactions, Transaction(Verb::Unwatch), "", "Forgets the watched keys."),
+    row!("watch", -2, FAST | BARRIER | UNQUEUED, ALL_KEYS, Transactions, Transaction(Verb::Watch), "key [key ...]", "Lets EXEC run only if no key has changed."),
 ];
 
 /// The number of a row in [`TABLE`]; batches carry it.
@@ -235,10 +278,24 @@ pub static TABLE: &[Command] = &[
 pub struct CommandId(pub u16);
 
 impl CommandId {
+    /// The first id of those that only engines send.
+    const INTERNAL: u16 = 1 << 15;
+    /// Values and deadlines of keys.
+    pub const READ: CommandId = CommandId(Self::INTERNAL);
+    /// End of a client's WATCH.
+    pub const UNWATCH: CommandId = CommandId(Self::INTERNAL + 1);
+    /// WATCH.
+    pub const WATCH: CommandId = CommandId(Self::INTERNAL + 2);
+    /// Keys, values and deadlines.
+    pub const WRITE: CommandId = CommandId(Self::INTERNAL + 3);
+
     /// The row. A number that is no row's is a bug of ours: batches come from this process.
     #[inline]
     pub fn row(self) -> &'static Command {
-        &TABLE[usize::from(self.0)]
+        match TABLE.get(usize::from(self.0)) {
+            Some(row) => row,
+            None => &INTERNAL[usize::from(self.0 - Self::INTERNAL)],
+        }
     }
 }
 
@@ -282,6 +339,11 @@ impl Lookup {
         None
     }
 
+    /// DEL.
+    pub fn del(&self) -> CommandId {
+        self.find(b"del").expect("DEL stands in the table")
+    }
+
     /// The row of a subcommand.
     pub fn find_sub(&self, container: &str, sub: &[u8]) -> Option<CommandId> {
         let name = [container.as_bytes(), b"|", sub].concat();
@@ -298,6 +360,15 @@ fn hash(name: &[u8]) -> usize {
         byte(0) | byte(1) << 8 | byte(2) << 16 | last << 24 | byte(name.len() / 2) << 32 | (name.len() as u64) << 40;
     (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 55) as usize % CELLS
 }
+
+/// What only engines send each other; no client can name them. Their ids begin at [`CommandId::INTERNAL`].
+#[rustfmt::skip]
+static INTERNAL: &[Command] = &[
+    row!("#read", -2, READONLY, ALL_KEYS, Generic, EachKey(several::read, Fold::Array), "key [key ...]", "Reads values and deadlines."),
+    row!("#unwatch", 2, 0, NO_KEYS, Transactions, Key(several::unwatch), "client", "Ends what a client watches."),
+    row!("#watch", -3, 0, KEY_VALUE_PAIRS, Transactions, EachKey(several::watch, Fold::Ok), "key client [key client ...]", "Watches keys."),
+    row!("#write", -4, WRITE, Keys { first: 1, last: -1, step: 3 }, Generic, EachKey(several::write, Fold::Ok), "key value deadline [...]", "Stores values with deadlines."),
+];
 
 impl Command {
     /// Whether a command line of so many words fits.
@@ -324,16 +395,39 @@ impl Command {
         self.name.contains('|')
     }
 
-    /// The positions of the keys in a command line of so many words. The row's arity has been checked.
-    pub fn key_positions(&self, words: usize) -> impl Iterator<Item = usize> + use<> {
-        let first = usize::from(self.keys.first);
-        let last = if self.keys.last >= 0 {
-            usize::from(self.keys.last.unsigned_abs())
-        } else {
-            words.saturating_sub(usize::from(self.keys.last.unsigned_abs()))
+    /// The positions of the keys in a command line, its name included. The row's arity has been checked.
+    pub fn key_positions(&self, line: Args<'_>) -> impl Iterator<Item = usize> + use<> {
+        let (first, step) = (usize::from(self.keys.first), usize::from(self.keys.step.max(1)));
+        let end = match self.keys.last {
+            _ if first == 0 => 0,
+            0 => {
+                let count = parse_i64(line.at(first - 1)).and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+                first.saturating_add(count.saturating_mul(step))
+            }
+            last @ 1.. => usize::from(last.unsigned_abs()) + 1,
+            last => (line.len() + 1).saturating_sub(usize::from(last.unsigned_abs())),
         };
-        let end = if first == 0 { 0 } else { (last + 1).min(words) };
-        (first..end).step_by(usize::from(self.keys.step.max(1)))
+        (first..end.min(line.len())).step_by(step)
+    }
+
+    /// The keys among the arguments after the name.
+    pub fn keys_after_name<'a>(&self, args: Args<'a>) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
+        let (first, step) = (usize::from(self.keys.first), usize::from(self.keys.step.max(1)));
+        let (skip, take) = match self.keys.last {
+            _ if first == 0 => (0, 0),
+            0 => {
+                let count = args.get(first - 2).and_then(parse_i64).and_then(|count| usize::try_from(count).ok());
+                (first - 1, count.unwrap_or(0))
+            }
+            last @ 1.. => (first - 1, usize::from(last.unsigned_abs()) / step),
+            _ => (first - 1, usize::MAX),
+        };
+        args.tail(skip).iter().step_by(step).take(take)
+    }
+
+    /// Whether an argument says how many keys there are.
+    pub fn counts_keys(&self) -> bool {
+        self.keys.first > 0 && self.keys.last == 0
     }
 }
 

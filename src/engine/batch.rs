@@ -16,6 +16,7 @@ use crate::command::table::CommandId;
 use crate::engine::SessionId;
 use crate::engine::budget::{Gift, Holding};
 use crate::engine::gather::GatherId;
+use crate::engine::hold::{Hold, HoldKey};
 use crate::engine::replies::Place;
 use crate::engine::route::CoreId;
 use crate::limits::{BATCH_BYTES_SEAL, BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX};
@@ -59,6 +60,17 @@ pub enum Payload {
     BudgetAsk(Holding),
     /// Here is some.
     BudgetGift(Gift),
+    /// A transaction wants to hold the shard.
+    Hold(Hold),
+    /// It is held for one. `clean`: what it watches there has not changed.
+    Granted {
+        /// Which.
+        key: HoldKey,
+        /// Whether it may run.
+        clean: bool,
+    },
+    /// It does not want it any more.
+    Release(Hold),
 }
 
 /// A batch of requests as its owner runs it: how far it is, and what was answered so far.
@@ -66,6 +78,8 @@ pub enum Payload {
 pub(super) struct Incoming {
     pub(super) from: CoreId,
     pub(super) ticket: Ticket,
+    /// They come from the transaction that holds the shard.
+    pub(super) held: bool,
     /// Request frames, and where the next to run begins.
     pub(super) bytes: Vec<u8>,
     pub(super) at: usize,
@@ -85,16 +99,21 @@ pub(super) struct Mode {
     pub(super) no_touch: bool,
     /// The reply is a part, for a gather.
     pub(super) part: bool,
+    /// It comes from the transaction that holds the shard.
+    pub(super) held: bool,
 }
 
 impl Mode {
     fn to_byte(self) -> u8 {
-        u8::from(self.proto == Proto::Resp3) | u8::from(self.no_touch) << 1 | u8::from(self.part) << 2
+        u8::from(self.proto == Proto::Resp3)
+            | u8::from(self.no_touch) << 1
+            | u8::from(self.part) << 2
+            | u8::from(self.held) << 3
     }
 
     fn from_byte(byte: u8) -> Mode {
         let proto = if byte & 1 == 0 { Proto::Resp2 } else { Proto::Resp3 };
-        Mode { proto, no_touch: byte & 2 != 0, part: byte & 4 != 0 }
+        Mode { proto, no_touch: byte & 2 != 0, part: byte & 4 != 0, held: byte & 8 != 0 }
     }
 }
 
@@ -113,6 +132,8 @@ pub(super) enum Waiter {
         /// Which.
         gather: GatherId,
     },
+    /// Nobody.
+    Nobody,
 }
 
 /// One request frame by itself.
@@ -130,10 +151,19 @@ pub(super) struct Solo {
     pub(super) request: Request,
 }
 
+impl Incoming {
+    /// A batch that has just come. `replies`: an empty buffer.
+    pub(super) fn new(from: CoreId, ticket: Ticket, bytes: Vec<u8>, count: u32, replies: Vec<u8>) -> Incoming {
+        // All frames of a batch are of one kind.
+        let held = bytes.get(2).is_some_and(|mode| Mode::from_byte(*mode).held);
+        Incoming { from, ticket, held, bytes, at: 0, count, run: 0, replies }
+    }
+}
+
 impl Request {
     pub(super) fn alone<'a>(command: CommandId, mode: Mode, args: impl Iterator<Item = &'a [u8]> + Clone) -> Request {
         let mut bytes = Vec::new();
-        write_frame(&mut bytes, command, mode, args);
+        append_frame(&mut bytes, command, mode, args);
         Request { bytes }
     }
 
@@ -157,7 +187,13 @@ pub(super) struct Frame<'a> {
     pub(super) args: Args<'a>,
 }
 
-fn write_frame<'a>(bytes: &mut Vec<u8>, command: CommandId, mode: Mode, args: impl Iterator<Item = &'a [u8]> + Clone) {
+/// Appends a request frame.
+pub(super) fn append_frame<'a>(
+    bytes: &mut Vec<u8>,
+    command: CommandId,
+    mode: Mode,
+    args: impl Iterator<Item = &'a [u8]> + Clone,
+) {
     bytes.extend_from_slice(&command.0.to_le_bytes());
     bytes.extend_from_slice(&[mode.to_byte(), 0]);
     let count_at = bytes.len();
@@ -227,6 +263,8 @@ pub(super) fn reply_frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 struct Outbox {
     /// The batch that this turn's commands join.
     open: Vec<u8>,
+    /// Whether they come from transactions that hold the peer's shard; a batch is all of one kind.
+    open_held: bool,
     waiters: Vec<Waiter>,
     /// Sealed batches in order. Filled by `seal`, replies and budget; drained by the runtime into the channel; bounded
     /// by what sessions may have waiting. When the channel is full they wait here.
@@ -267,12 +305,16 @@ impl Mesh {
         waiter: Waiter,
     ) {
         assert!(peer != self.core, "a request to itself");
+        if self.outboxes[usize::from(peer.0)].open_held != mode.held {
+            self.seal(peer);
+        }
         let outbox = &mut self.outboxes[usize::from(peer.0)];
+        outbox.open_held = mode.held;
         if outbox.open.capacity() == 0 {
             outbox.open = self.spare_buffers.pop().unwrap_or_default();
             outbox.waiters = self.spare_waiters.pop().unwrap_or_default();
         }
-        write_frame(&mut outbox.open, command, mode, args);
+        append_frame(&mut outbox.open, command, mode, args);
         outbox.waiters.push(waiter);
         if outbox.open.len() >= BATCH_BYTES_SEAL {
             self.seal(peer);
@@ -293,6 +335,12 @@ impl Mesh {
     pub(super) fn send(&mut self, peer: CoreId, payload: Payload) {
         assert!(peer != self.core, "a batch to itself");
         self.outboxes[usize::from(peer.0)].sealed.push_back(Batch { from: self.core, payload });
+    }
+
+    /// Sends anything that is not a request, behind everything sent before.
+    pub(super) fn send_behind(&mut self, peer: CoreId, payload: Payload) {
+        self.seal(peer);
+        self.send(peer, payload);
     }
 
     fn seal(&mut self, peer: CoreId) {

@@ -102,7 +102,9 @@ impl Engine {
 
     /// Runs the batches that peers sent, in their order, as far as this turn may.
     pub(super) fn run_inbox(&mut self, now_ms: u64) {
-        while let Some(mut incoming) = self.inbox.pop_front() {
+        while !self.holds.is_held()
+            && let Some(mut incoming) = self.inbox.pop_front()
+        {
             if !self.run_requests(&mut incoming, now_ms) {
                 self.inbox.push_front(incoming);
                 break;
@@ -111,12 +113,20 @@ impl Engine {
         }
     }
 
+    /// Runs what the transaction that holds the shard has sent; the inbox waits for its end.
+    pub(super) fn run_held(&mut self, mut incoming: Incoming, now_ms: u64) {
+        assert!(self.holds.is_held(), "a transaction's command without its hold");
+        let done = self.run_requests(&mut incoming, now_ms);
+        assert!(done, "a transaction's batch is run whole");
+        self.mesh.give_back(incoming.bytes);
+    }
+
     /// Runs a batch and answers it. False if the rest of it has to wait for the next turn.
     fn run_requests(&mut self, batch: &mut Incoming, now_ms: u64) -> bool {
         let mut spans = std::mem::take(&mut self.spans);
         let mut owed = false;
         let mut warmed = if batch.count > 1 { batch.at } else { batch.bytes.len() };
-        while !self.has_grown_enough()
+        while (batch.held || !self.has_grown_enough())
             && let Some((frame, next)) = read_frame(&batch.bytes, batch.at, &mut spans)
         {
             if batch.at >= warmed {
@@ -173,6 +183,7 @@ impl Engine {
                         self.settle(id);
                     }
                 }
+                Waiter::Nobody => {}
                 Waiter::Gather { gather } => {
                     if self.gathers.part(gather, from, reply)
                         && let Some(id) = self.finish_gather(gather, now_ms)
@@ -219,6 +230,7 @@ impl Engine {
                 let filter = ListFilter::parse(args).unwrap_or_default();
                 for id in self.sessions.ids() {
                     if let Some(session) = self.sessions.get(id)
+                        && !session.gone
                         && filter.takes(&session.client)
                     {
                         out.extend_from_slice(session.client.describe(session.sizes(), now_ms).as_bytes());
@@ -298,6 +310,10 @@ impl Engine {
                     free = (!session.replies.is_holding()).then_some(id);
                     self.settle(id);
                 }
+            }
+            Asker::Step(id) => {
+                self.on_step(id, &reply);
+                free = Some(id);
             }
             Asker::Core(core, ticket) => {
                 let _ = self.finish_part(Origin::Peer { core, ticket }, &reply, now_ms);

@@ -28,6 +28,8 @@ pub(super) enum Kind {
 pub(super) enum Asker {
     /// A session of this core, at its place in the order of replies.
     Session(SessionId, Place),
+    /// The command of several keys that a session's transaction is in.
+    Step(SessionId),
     /// Another core, which sent the command here for its order among others.
     Core(CoreId, Ticket),
 }

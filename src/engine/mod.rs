@@ -11,7 +11,8 @@
 //! | getters | `unsent`, `wants_read`, `is_finished`, `has_backlog`, … | any time |
 //!
 //! Files: `session` (one round), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
-//! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores), `jobs`
+//! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores),
+//! `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take), `jobs`
 //! (sliced work), `ahead` (cache misses of a round, together), `budget`, `auth`, `stats`, `info`.
 
 mod ahead;
@@ -20,15 +21,18 @@ pub mod batch;
 mod budget;
 mod every;
 mod gather;
+pub mod hold;
 mod info;
 mod jobs;
 mod replies;
 pub mod route;
 pub mod session;
 mod sessions;
+mod several;
 pub mod stats;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::collections::VecDeque;
 
@@ -44,6 +48,7 @@ use self::auth::{AuthKey, Penalty};
 use self::batch::{Batch, Incoming, Mesh, Payload};
 use self::budget::Exchange;
 use self::gather::Gathers;
+use self::hold::Holds;
 use self::jobs::Job;
 use self::route::{CoreId, Router};
 use self::session::Session;
@@ -135,6 +140,12 @@ pub struct Engine {
     inbox: VecDeque<Incoming>,
     /// Sessions whose round goes on in the next turn. Filled by rounds, drained by `on_slice`; each is in it once.
     paused: VecDeque<SessionId>,
+    holds: Holds,
+    /// Sessions whose transaction waits for a shard, perhaps. Filled by transactions, drained by ticks; each is in it
+    /// once a transaction.
+    waiting: VecDeque<SessionId>,
+    /// Transactions begun on this core.
+    transactions: u64,
     /// `Shard::rehashed` at the beginning of the turn.
     turn_rehashed: u64,
     /// What the log should hear. Filled by cut-offs and failed authentications, drained every turn; beyond
@@ -192,6 +203,9 @@ impl Engine {
             ready: VecDeque::new(),
             inbox: VecDeque::new(),
             paused: VecDeque::new(),
+            holds: Holds::default(),
+            waiting: VecDeque::new(),
+            transactions: 0,
             turn_rehashed: 0,
             notices: VecDeque::new(),
             spans: Vec::new(),
@@ -256,9 +270,16 @@ impl Engine {
         self.settle(id);
     }
 
-    /// The connection is gone. Commands at other cores run on; their replies are dropped.
+    /// The connection is gone. Commands at other cores run on, as does a transaction; their replies are dropped.
     pub fn on_disconnect(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if session.transaction.is_some() {
+            session.gone = true;
+            session.cut();
+            return;
+        }
         if let Some(mut session) = self.sessions.remove(id) {
+            self.forget(&mut session);
             let buffer = session.replies.take_buffer();
             self.give_back(buffer);
         }
@@ -270,9 +291,17 @@ impl Engine {
         match batch.payload {
             Payload::Requests { ticket, bytes, count } => {
                 let replies = self.mesh.buffer();
-                self.inbox.push_back(Incoming { from: batch.from, ticket, bytes, count, at: 0, run: 0, replies });
-                self.run_inbox(now_ms);
+                let incoming = Incoming::new(batch.from, ticket, bytes, count, replies);
+                if incoming.held {
+                    self.run_held(incoming, now_ms);
+                } else {
+                    self.inbox.push_back(incoming);
+                    self.run_inbox(now_ms);
+                }
             }
+            Payload::Hold(hold) => self.on_hold(hold, now_ms),
+            Payload::Granted { key, clean } => self.on_granted(key, clean, now_ms),
+            Payload::Release(hold) => self.on_release(hold, now_ms),
             Payload::Replies { ticket, bytes, count } => self.take_replies(batch.from, ticket, bytes, count, now_ms),
             Payload::BudgetAsk(holding) => self.on_budget_ask(batch.from, holding),
             Payload::BudgetGift(gift) => self.on_budget_gift(gift),
@@ -287,6 +316,7 @@ impl Engine {
         self.ask_for_budget();
         self.end_delays(now_ms);
         self.check_sessions();
+        self.give_up_waiting(now_ms);
     }
 
     /// A small step of sliced work: at most `SLICE_STEPS`. The runtime repeats it while `has_backlog`, within
@@ -294,8 +324,11 @@ impl Engine {
     pub fn on_slice(&mut self, now_ms: u64) {
         self.shard_waits = self.shard.work(now_ms, SLICE_STEPS).more;
         self.step_job(now_ms);
+        if let Some((key, clean)) = self.holds.take_grant() {
+            self.on_granted(key, clean, now_ms);
+        }
         self.run_inbox(now_ms);
-        if !self.has_grown_enough() {
+        if !self.has_grown_enough() && !self.holds.is_held() {
             self.resume_one(now_ms);
         }
     }
@@ -376,7 +409,8 @@ impl Engine {
     /// Whether sliced work waits.
     pub fn has_backlog(&self) -> bool {
         let paused = !self.paused.is_empty() || !self.inbox.is_empty();
-        self.shard_waits || !self.jobs.is_empty() || (paused && !self.has_grown_enough())
+        let may_resume = !self.has_grown_enough() && !self.holds.is_held();
+        self.shard_waits || !self.jobs.is_empty() || self.holds.has_grants() || (paused && may_resume)
     }
 
     /// Sessions connected to this core.
@@ -432,6 +466,7 @@ impl Engine {
     fn settle(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(id)
             && !session.queued
+            && !session.gone
             && (session.should_send() || session.is_finished() || session.wants_read() != session.told_read)
         {
             session.queued = true;

@@ -91,14 +91,11 @@ impl Replies {
 
     /// The reply for a place is here. Each place is filled exactly once.
     pub(super) fn fill(&mut self, place: Place, reply: &[u8]) {
-        if self.discarded {
-            return;
-        }
         let at = place.0.wrapping_sub(self.first) as usize;
         let Some(Held::Waiting { muted }) = self.held.get(at) else {
             panic!("a reply for a place that does not wait: {at} of {}", self.held.len());
         };
-        let reply = if *muted { &[] } else { reply };
+        let reply = if *muted || self.discarded { &[] } else { reply };
         // The window follows at once when replies get longer, and slowly when they get shorter.
         self.reply_bytes = reply.len().max(self.reply_bytes - self.reply_bytes / 8 + reply.len() / 8);
         self.window = (SESSION_HELD_BYTES_MAX / self.reply_bytes.max(1)).clamp(SESSION_HELD_MIN, SESSION_HELD_MAX);
@@ -147,7 +144,15 @@ impl Replies {
 
     /// Forgets everything that waits, and what is still to come: a client that was cut off gets no torn reply.
     pub(super) fn discard(&mut self) {
-        *self = Replies { discarded: true, ..Replies::default() };
+        self.discarded = true;
+        self.out = Vec::new();
+        self.sent = 0;
+        self.held_bytes = Vec::new();
+        for held in &mut self.held {
+            if let Held::Ready { start, len } = held {
+                (*start, *len) = (0, 0);
+            }
+        }
     }
 
     /// Gives it a buffer to write to, if it has none.
@@ -188,7 +193,7 @@ impl Replies {
 
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.sent == self.out.len() && self.held.is_empty()
+        self.discarded || (self.sent == self.out.len() && self.held.is_empty())
     }
 
     /// Bytes unsent, and bytes that wait behind other cores.

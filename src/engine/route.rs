@@ -6,10 +6,11 @@
 use crate::command::client::Client;
 use crate::command::connection::{After, SessionHandler, VerifyKey};
 use crate::command::keyspace::{self, Cursor, ScanOptions};
+use crate::command::several;
 use crate::command::table::{Command, CommandId, Fold, Handler, KeyHandler};
 use crate::command::{Call, Error, Reply};
 use crate::engine::batch::{Mode, Request, Solo, Waiter};
-use crate::engine::gather::Asker;
+use crate::engine::gather::{Asker, GatherId};
 use crate::engine::session::{Flow, Session};
 use crate::engine::{Engine, SessionId, every, home};
 use crate::limits::{SLOTS, WARM_KEYS_MAX};
@@ -95,12 +96,17 @@ impl Router {
 
     /// The core that puts in order what all cores must run in one order; `None` if it is this one.
     pub(super) fn sequencer(self) -> Option<CoreId> {
-        let first = CoreId(0);
-        (first != self.core).then_some(first)
+        self.peer(CoreId(0))
+    }
+
+    /// A core as one to send to; `None` if it is this one.
+    #[inline]
+    pub(super) fn peer(self, core: CoreId) -> Option<CoreId> {
+        (core != self.core).then_some(core)
     }
 
     #[inline]
-    fn owner(self, key: &[u8]) -> CoreId {
+    pub(super) fn owner(self, key: &[u8]) -> CoreId {
         // A single core owns everything; it need not hash to know.
         if self.cores == 1 { self.core } else { Slot::of(key).owner(self.cores) }
     }
@@ -114,25 +120,19 @@ impl Router {
 
 /// A command on its way: what dispatching needs besides session and arguments.
 #[derive(Clone, Copy)]
-struct Trip {
-    command: CommandId,
-    muted: bool,
-    now_ms: u64,
+pub(super) struct Trip {
+    pub(super) command: CommandId,
+    pub(super) muted: bool,
+    /// Its transaction holds the shards it needs.
+    pub(super) held: bool,
+    pub(super) now_ms: u64,
 }
 
 impl Engine {
     /// Runs a command whose keys are here, sends one whose keys are not.
     #[inline]
-    pub(super) fn dispatch(
-        &mut self,
-        session: &mut Session,
-        id: SessionId,
-        command: CommandId,
-        args: Args<'_>,
-        muted: bool,
-        now_ms: u64,
-    ) -> Flow {
-        let trip = Trip { command, muted, now_ms };
+    pub(super) fn dispatch(&mut self, session: &mut Session, id: SessionId, args: Args<'_>, trip: Trip) -> Flow {
+        let command = trip.command;
         match command.row().handler {
             Handler::Key(handler) => {
                 let owner = self.router.owner(args.at(0));
@@ -144,12 +144,14 @@ impl Engine {
                 Flow::Next
             }
             Handler::EachKey(handler, fold) => self.dispatch_each(session, id, (handler, fold), args, trip),
+            Handler::Several(decide) => self.dispatch_several(session, id, decide, args, trip),
+            Handler::Transaction(verb) => self.run_verb(session, id, verb, args, trip),
             Handler::Scan => self.dispatch_scan(session, id, args, trip),
             Handler::Session(handler) => self.run_session(session, handler, args, trip),
             Handler::EveryCore(part) => match every::check(part, args, &self.settings, self.router.cores()) {
                 Ok(()) => {
-                    let place = session.replies.hold(muted);
-                    let mode = Mode { proto: session.client.proto, no_touch: false, part: true };
+                    let place = session.replies.hold(trip.muted);
+                    let mode = Mode { proto: session.client.proto, no_touch: false, part: true, held: trip.held };
                     // Every part is told who asks.
                     let caller = session.client.id.to_le_bytes();
                     let words = std::iter::once(caller.as_slice()).chain(args.iter());
@@ -164,7 +166,12 @@ impl Engine {
 
     /// Runs something on our own shard and appends its reply.
     #[inline]
-    fn run_here(&mut self, session: &mut Session, trip: Trip, run: impl FnOnce(&mut Shard, Call, &mut Writer<'_>)) {
+    pub(super) fn run_here(
+        &mut self,
+        session: &mut Session,
+        trip: Trip,
+        run: impl FnOnce(&mut Shard, Call, &mut Writer<'_>),
+    ) {
         let shard = &mut self.shard;
         let call = call(&session.client, trip.now_ms);
         let proto = session.client.proto;
@@ -179,15 +186,23 @@ impl Engine {
     }
 
     /// Sends a command to the one core that owns all its keys; what comes back is the reply.
-    fn send_whole(&mut self, session: &mut Session, id: SessionId, owner: CoreId, args: Args<'_>, trip: Trip) {
-        let mode = Mode { proto: session.client.proto, no_touch: session.client.no_touch, part: false };
+    pub(super) fn send_whole(
+        &mut self,
+        session: &mut Session,
+        id: SessionId,
+        owner: CoreId,
+        args: Args<'_>,
+        trip: Trip,
+    ) {
+        let client = &session.client;
+        let mode = Mode { proto: client.proto, no_touch: client.no_touch, part: false, held: trip.held };
         let place = session.replies.hold(trip.muted);
         self.stats.forwarded += 1;
         self.mesh.request(owner, trip.command, mode, args.iter(), Waiter::Session { id, place });
     }
 
     /// A command whose keys may have several owners.
-    fn dispatch_each(
+    pub(super) fn dispatch_each(
         &mut self,
         session: &mut Session,
         id: SessionId,
@@ -205,7 +220,10 @@ impl Engine {
         owners.extend(args.iter().step_by(step).map(|key| self.router.owner(key)));
         let first = owners[0];
         if owners.iter().any(|owner| *owner != first) {
-            self.split_each(session, id, (handler, fold), args, trip, &owners);
+            let place = session.replies.hold(trip.muted);
+            let client = &session.client;
+            let mode = Mode { proto: client.proto, no_touch: client.no_touch, part: true, held: trip.held };
+            let _ = self.split(Asker::Session(id, place), trip.command, mode, args, trip.now_ms, &owners);
         } else if first == self.core {
             self.run_here(session, trip, |shard, call, writer| {
                 run_each(shard, row, (handler, fold), args, call, false, writer);
@@ -217,22 +235,21 @@ impl Engine {
         Flow::Next
     }
 
-    /// Sends each owner its keys and runs our own; `gather` puts the parts together.
-    fn split_each(
+    /// Sends each owner its keys and runs our own; `gather` puts the parts together. Returns it if all parts are here.
+    pub(super) fn split(
         &mut self,
-        session: &mut Session,
-        id: SessionId,
-        each: (KeyHandler, Fold),
+        asker: Asker,
+        command: CommandId,
+        mode: Mode,
         args: Args<'_>,
-        trip: Trip,
+        now_ms: u64,
         owners: &[CoreId],
-    ) {
-        let row = trip.command.row();
+    ) -> Option<GatherId> {
+        let row = command.row();
+        let Handler::EachKey(handler, fold) = row.handler else { unreachable!("only keys are split") };
         let step = usize::from(row.keys.step);
-        let place = session.replies.hold(trip.muted);
-        let proto = session.client.proto;
-        let gather = self.gathers.open_each(Asker::Session(id, place), proto, each.1, owners, self.router.cores());
-        let mode = Mode { proto, no_touch: session.client.no_touch, part: true };
+        let gather = self.gathers.open_each(asker, mode.proto, fold, owners, self.router.cores());
+        let mut complete = false;
         for core in (0..self.router.cores()).map(CoreId) {
             let count = owners.iter().filter(|owner| **owner == core).count();
             if count == 0 {
@@ -244,15 +261,18 @@ impl Engine {
                 part.clear();
                 self.stats.operations += 1;
                 let own = args.select(&mut self.spans, |at| owners[at / step] == core);
-                let call = call(&session.client, trip.now_ms);
-                run_each(&mut self.shard, row, each, own, call, true, &mut Writer::new(&mut part, proto));
-                self.gathers.part(gather, core, &part);
+                let recency = if mode.no_touch { Recency::Keep } else { Recency::Touch };
+                let call = Call { now_ms, recency };
+                let mut writer = Writer::new(&mut part, mode.proto);
+                run_each(&mut self.shard, row, (handler, fold), own, call, true, &mut writer);
+                complete = self.gathers.part(gather, core, &part);
                 self.scratch = part;
             } else {
                 self.stats.forwarded += 1;
-                self.mesh.request(core, trip.command, mode, theirs, Waiter::Gather { gather });
+                self.mesh.request(core, command, mode, theirs, Waiter::Gather { gather });
             }
         }
+        complete.then_some(gather)
     }
 
     /// SCAN runs on the core that its cursor names.
@@ -293,6 +313,10 @@ impl Engine {
         match after {
             After::Continue => Flow::Next,
             After::Close => Flow::End,
+            After::Reset => {
+                self.forget(session);
+                Flow::Next
+            }
             After::Delay => {
                 self.delay(session, written);
                 Flow::Next
@@ -325,7 +349,8 @@ impl Engine {
                 }
                 Err(error) => writer.error(&error.to_string()),
             },
-            Handler::Session(_) | Handler::EveryCore(_) | Handler::Container => {
+            Handler::Several(decide) => several::run(&mut self.shard, row, decide, args, call).write(&mut writer),
+            Handler::Session(_) | Handler::EveryCore(_) | Handler::Transaction(_) | Handler::Container => {
                 unreachable!("{} was sent to another core", row.name)
             }
         }

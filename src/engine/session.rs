@@ -9,6 +9,8 @@ use crate::command::table::{CommandId, Handler, flag};
 use crate::command::{Error, connection};
 use crate::engine::batch::Solo;
 use crate::engine::replies::Replies;
+use crate::engine::route::{CoreId, Trip};
+use crate::engine::transaction::{Multi, Transaction};
 use crate::engine::{Engine, Notice, SessionId, ahead};
 use crate::limits::{
     AUTH_FAILURES_MAX, BUFFER_KEPT_BYTES_MAX, CLIENT_STALL_MS_MAX, INPUT_RESERVE_BYTES_MAX, TICK_SESSIONS_MAX,
@@ -38,7 +40,15 @@ pub(super) struct Session {
     pub(super) eof: bool,
     /// Nothing more is run; when everything is sent, it ends.
     closing: bool,
-    /// The shard has done enough for this turn; the rest of the input waits for the next.
+    /// Commands since MULTI.
+    pub(super) multi: Option<Box<Multi>>,
+    /// The cores on which it watches keys.
+    pub(super) watching: Vec<CoreId>,
+    /// What it has under way on held shards; no other command runs.
+    pub(super) transaction: Option<Box<Transaction>>,
+    /// Its connection has ended; only its transaction runs on.
+    pub(super) gone: bool,
+    /// The shard has done enough for this turn, or is held; the rest of the input waits.
     pub(super) paused: bool,
     /// In the engine's list of ready sessions.
     pub(super) queued: bool,
@@ -75,6 +85,10 @@ impl Session {
             delayed_reply: Vec::new(),
             eof: false,
             closing: false,
+            multi: None,
+            watching: Vec::new(),
+            transaction: None,
+            gone: false,
             paused: false,
             queued: false,
             told_read: true,
@@ -84,7 +98,12 @@ impl Session {
     /// Whether the next command may run.
     #[inline]
     fn may_run(&self) -> bool {
-        !self.closing && !self.exclusive && !self.paused && self.delayed_until_ms.is_none() && !self.replies.is_full()
+        !self.closing
+            && !self.exclusive
+            && self.transaction.is_none()
+            && !self.paused
+            && self.delayed_until_ms.is_none()
+            && !self.replies.is_full()
     }
 
     fn has_input(&self) -> bool {
@@ -103,7 +122,8 @@ impl Session {
 
     /// Whether everything was said and nothing more will be.
     pub(super) fn is_finished(&self) -> bool {
-        let done = self.closing || (self.eof && (self.partial || !self.has_input()) && !self.exclusive);
+        let busy = self.exclusive || self.transaction.is_some();
+        let done = self.closing || (self.eof && (self.partial || !self.has_input()) && !busy);
         done && self.replies.is_empty() && self.delayed_until_ms.is_none()
     }
 
@@ -121,7 +141,7 @@ impl Session {
     }
 
     /// A command begins: whether its reply is muted (CLIENT REPLY).
-    fn begin_reply(&mut self) -> bool {
+    pub(super) fn begin_reply(&mut self) -> bool {
         let mode = &mut self.client.reply_mode;
         if *mode == ReplyMode::SkipNext {
             *mode = ReplyMode::Skip;
@@ -196,6 +216,9 @@ impl Engine {
     /// Runs what waits in a session's input, as far as it may.
     pub(super) fn run_input(&mut self, id: SessionId, now_ms: u64) {
         loop {
+            if !self.go_on(id, now_ms) {
+                break;
+            }
             let Some(mut session) = self.sessions.check_out(id) else { return };
             let mut every = None;
             if session.has_input() && !session.partial && session.may_run() {
@@ -208,9 +231,11 @@ impl Engine {
                     every = round.every;
                 }
             }
+            let begun = session.transaction.is_some();
             self.sessions.check_in(id, session);
             match every {
                 Some(solo) => self.start_every(id, solo, now_ms),
+                None if begun => {}
                 None => break,
             }
         }
@@ -228,6 +253,10 @@ impl Engine {
         let mut warmed = 1;
         while session.may_run() && round.consumed < bytes.len() {
             let rest = &bytes[round.consumed..];
+            if self.holds.is_held() {
+                self.pause(session, id);
+                break;
+            }
             if round.consumed >= warmed {
                 warmed = round.consumed + ahead::warm(&self.shard, rest, peek_key, |key| self.router.is_here(key));
             }
@@ -296,22 +325,32 @@ impl Engine {
     #[inline]
     fn run(&mut self, session: &mut Session, id: SessionId, args: Args<'_>, now_ms: u64) -> Flow {
         let found = self.find_command(args);
-        if let Ok((command, _)) = &found
-            && command.row().is(flag::BARRIER)
+        if let Ok((command, args)) = &found
             && session.replies.is_holding()
+            && (command.row().is(flag::BARRIER) || self.spans_cores(*command, *args))
         {
             return Flow::Wait;
         }
         let muted = session.begin_reply();
         let flow = match found {
-            Err(error) => self.answer_error(session, &error, muted),
+            Err(error) => self.refuse_command(session, &error, muted),
             Ok((command, _)) if !session.client.authenticated && !command.row().is(flag::NO_AUTH) => {
-                self.answer_error(session, &Error::NoAuth, muted)
+                self.refuse_command(session, &Error::NoAuth, muted)
             }
             Ok((command, args)) => {
                 self.stats.commands += 1;
                 session.client.last_command = command.row().name;
-                self.dispatch(session, id, command, args, muted, now_ms)
+                match &mut session.multi {
+                    Some(multi) if !command.row().is(flag::UNQUEUED) => {
+                        if multi.queue(command, session.client.proto, args) {
+                            session.client.queued = Some(multi.len());
+                            self.say(session, muted, |writer| writer.simple("QUEUED"))
+                        } else {
+                            self.answer_error(session, &Error::MultiTooLong, muted)
+                        }
+                    }
+                    _ => self.dispatch(session, id, args, Trip { command, muted, held: false, now_ms }),
+                }
             }
         };
         if session.client.reply_mode == ReplyMode::Skip {
@@ -347,6 +386,28 @@ impl Engine {
             return Err(Error::UnknownSubcommand(sub, upper_name(row.name)));
         }
         Ok((id, args.tail(words)))
+    }
+
+    /// A command that can't be run, nor queued.
+    #[cold]
+    fn refuse_command(&mut self, session: &mut Session, error: &Error, muted: bool) -> Flow {
+        if let Some(multi) = &mut session.multi {
+            multi.fail();
+        }
+        if *error == Error::Arity("exec".to_owned()) {
+            self.forget(session);
+            return self.answer_error(session, &Error::ExecArity, muted);
+        }
+        self.answer_error(session, error, muted)
+    }
+
+    /// Answers by something that is known at once, unless the client does not want to hear it.
+    pub(super) fn say(&mut self, session: &mut Session, muted: bool, say: impl FnOnce(&mut Writer<'_>)) -> Flow {
+        let proto = session.client.proto;
+        if !muted {
+            session.replies.append(|out| say(&mut Writer::new(out, proto)));
+        }
+        Flow::Next
     }
 
     /// Answers with an error, unless the client does not want to hear it.

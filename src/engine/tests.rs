@@ -77,14 +77,14 @@ proptest! {
 
     #[test]
     fn requests_come_out_of_a_batch_as_they_went_in(
-        requests in vec((0..TABLE.len() as u16, any::<[bool; 3]>(), vec(vec(any::<u8>(), 0..40), 0..6)), 0..8),
+        requests in vec((0..TABLE.len() as u16, any::<[bool; 4]>(), vec(vec(any::<u8>(), 0..40), 0..6)), 0..8),
     ) {
         let mut bytes = Vec::new();
         let mut spans = Vec::new();
         let mut alone = Vec::new();
-        for (command, [resp3, no_touch, part], args) in &requests {
+        for (command, [resp3, no_touch, part, held], args) in &requests {
             let proto = if *resp3 { Proto::Resp3 } else { Proto::Resp2 };
-            let mode = Mode { proto, no_touch: *no_touch, part: *part };
+            let mode = Mode { proto, no_touch: *no_touch, part: *part, held: *held };
             let request = Request::alone(CommandId(*command), mode, args.iter().map(Vec::as_slice));
             alone.push((request, mode));
         }

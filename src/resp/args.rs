@@ -15,6 +15,30 @@ pub struct Span {
     pub len: u32,
 }
 
+/// Arguments that own their bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl Words {
+    /// Copies words of 4 GiB together at most.
+    pub fn new<'a>(words: impl Iterator<Item = &'a [u8]>) -> Words {
+        let mut all = Words::default();
+        for word in words {
+            all.spans.push(Span { start: all.bytes.len() as u32, len: word.len() as u32 });
+            all.bytes.extend_from_slice(word);
+        }
+        all
+    }
+
+    /// The words as arguments.
+    pub fn args(&self) -> Args<'_> {
+        Args::new(&self.bytes, &self.spans)
+    }
+}
+
 /// The arguments of one request, the command's name first. Two references: pass it by value.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {

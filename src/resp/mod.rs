@@ -24,7 +24,7 @@ pub mod parse_limits;
 pub mod reply;
 pub mod write;
 
-pub use args::{Args, Span};
+pub use args::{Args, Span, Words};
 pub use error::ProtocolError;
 pub use parse::{Parsed, Parser, peek_key};
 pub use parse_limits::ParseLimits;

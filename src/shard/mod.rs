@@ -12,8 +12,8 @@
 //!                        │  └────────────────────────────────────┼─ wheel: node {deadline, entry}
 //! ```
 //!
-//! Files: `mod` (the doors), `mutate` (the one function per kind of change), `work` (sliced work), `scan`, `warm`, and
-//! the structures `index`, `slab` over `entry`, `recency`, `wheel`, `account`, with `pages` below two of them.
+//! Files: `mod` (the doors), `mutate` (the one function per kind of change), `work` (sliced work), `scan`, `warm`, `watch`
+//! (WATCH), and the structures `index`, `slab` over `entry`, `recency`, `wheel`, `account`, with `pages` below two of them.
 
 mod account;
 mod entry;
@@ -28,12 +28,14 @@ mod tests;
 #[cfg(any(test, feature = "verify"))]
 mod verify;
 mod warm;
+mod watch;
 mod wheel;
 mod work;
 
 use std::collections::VecDeque;
 
 pub use self::account::{Budget, Counters};
+pub use self::watch::Watcher;
 pub use self::work::Progress;
 
 use self::account::Account;
@@ -42,6 +44,7 @@ use self::index::Index;
 use self::mutate::Cause;
 use self::recency::LruList;
 use self::slab::Slab;
+use self::watch::Watches;
 use self::wheel::Wheel;
 use self::work::Garbage;
 use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
@@ -59,6 +62,7 @@ pub struct Shard {
     budget: Budget,
     eviction: Eviction,
     counters: Counters,
+    watches: Watches,
     /// Something was evicted or refused since `take_pressure`.
     pressure: bool,
     /// What `clear` left. Filled by `clear`; drained by `work`, oldest first; bounded by what was stored.
@@ -130,6 +134,7 @@ impl Shard {
             budget: config.budget,
             eviction: config.eviction,
             counters: Counters::default(),
+            watches: Watches::new(config.hash_seeds),
             pressure: false,
             garbage: VecDeque::new(),
         }
@@ -214,6 +219,7 @@ impl Shard {
     /// Removes everything, in O(1): the memory is freed by `work`. Returns the number of items that went.
     pub fn clear(&mut self) -> u64 {
         let items = self.len();
+        self.note_clear();
         let slab = std::mem::take(&mut self.slab);
         let garbage = Garbage { slab, segments: self.index.reset(), nodes: self.wheel.reset() };
         if garbage.slab.positions() > 0 {

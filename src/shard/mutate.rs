@@ -64,6 +64,7 @@ impl Shard {
     /// Stores an item as the most recent, new or over the old one. Room has been made.
     #[inline]
     pub(super) fn store_entry(&mut self, plan: Plan, key: &[u8], value: &[u8], now_ms: u64) {
+        self.watches.note(key);
         let at = match plan.found {
             Some(at) => {
                 if plan.deadline_ms.is_none() {
@@ -99,6 +100,7 @@ impl Shard {
                 self.pressure = true;
             }
         }
+        self.watches.note(self.slab.entry(at).key());
         let steps = free_steps(self.slab.entry(at).blob_len());
         self.account.remove(self.cost(at));
         let timer = self.slab.entry(at).timer();
@@ -119,6 +121,9 @@ impl Shard {
 
     /// Gives an item another deadline, or none.
     pub(super) fn retime_entry(&mut self, at: EntryIndex, deadline_ms: Option<u64>, now_ms: u64) {
+        if deadline_ms.is_some() || self.deadline_ms(at).is_some() {
+            self.watches.note(self.slab.entry(at).key());
+        }
         let before_bytes = self.cost(at);
         self.set_timer(at, deadline_ms, now_ms);
         self.account.change(before_bytes, self.cost(at));

@@ -13,6 +13,7 @@ impl Shard {
         self.index.verify(&self.slab);
         self.recency.verify(&self.slab);
         self.wheel.verify();
+        self.watches.verify();
         self.verify_items();
     }
 

@@ -11,6 +11,7 @@
 //! | `bounds` | what random runs are too small to reach |
 //! | `canary` | planted bugs that must be found |
 //! | `seeds` | the runs |
+//! | `transfers` | transactions over several shards |
 //! | `wire` | the table of wire cases on the pure engine |
 #![allow(unreachable_pub, reason = "a test binary exports nothing; `pub` says what other files use")]
 
@@ -26,6 +27,7 @@ mod marks;
 mod ops;
 mod rng;
 mod seeds;
+mod transfers;
 mod wire;
 mod workload;
 mod world;

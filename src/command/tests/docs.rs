@@ -23,7 +23,8 @@ fn assert_info(row: &Command, info: &Value) {
     assert_eq!(fields[1], Value::Integer(i64::from(row.arity)), "{}", row.name);
     let flags: Vec<_> = flag::NAMES.iter().filter(|(bit, _)| row.is(*bit)).map(|(_, name)| *name).collect();
     assert_eq!(texts(&fields[2]), flags, "{}", row.name);
-    let keys = [i64::from(row.keys.first), i64::from(row.keys.last), i64::from(row.keys.step)];
+    let told = |number: i64| if row.counts_keys() { 0 } else { number };
+    let keys = [row.keys.first.into(), row.keys.last.into(), row.keys.step.into()].map(told);
     assert_eq!(fields[3..6], keys.map(Value::Integer), "{}", row.name);
     let categories = texts(&fields[6]);
     assert!(categories.iter().all(|category| category.starts_with('@')), "{}: {categories:?}", row.name);

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::command::table::{Command, CommandId, Handler, Keys, Lookup, TABLE, flag, subcommands};
+use crate::command::table::{Command, CommandId, Handler, Keys, Lookup, TABLE, Verb, flag, subcommands};
+use crate::resp::Words;
 
 const NO_KEYS: Keys = Keys { first: 0, last: 0, step: 0 };
 
@@ -98,6 +99,8 @@ fn keys_lie_inside_the_arity() {
         match row.handler {
             Handler::Key(_) => assert_eq!(row.keys, Keys { first: 1, last: 1, step: 1 }, "{}", row.name),
             Handler::EachKey(..) => assert_eq!((row.keys.first, row.keys.last), (1, -1), "{}", row.name),
+            Handler::Several(_) => assert!(row.keys.first > 0, "{}", row.name),
+            Handler::Transaction(Verb::Watch) => assert_eq!(row.keys, Keys { first: 1, last: -1, step: 1 }),
             _ => assert_eq!(row.keys, NO_KEYS, "{}: only commands of keys have key positions", row.name),
         }
         if row.keys != NO_KEYS {
@@ -112,7 +115,7 @@ fn keys_lie_inside_the_arity() {
 fn flags_are_consistent() {
     for row in TABLE {
         let is = |bit| row.is(bit);
-        if row.keys != NO_KEYS {
+        if row.keys != NO_KEYS && !matches!(row.handler, Handler::Transaction(_)) {
             assert!(is(flag::READONLY) != is(flag::WRITE), "{}: either readonly or write", row.name);
             assert!(!is(flag::BARRIER) && !is(flag::NO_AUTH) && !is(flag::ADMIN), "{}", row.name);
         }
@@ -123,7 +126,8 @@ fn flags_are_consistent() {
             Handler::Session(_) | Handler::Container => {
                 assert!(!is(flag::READONLY) && !is(flag::WRITE), "{}: touches no key", row.name);
             }
-            Handler::Key(_) | Handler::EachKey(..) | Handler::Scan => {}
+            Handler::Transaction(_) => assert!(is(flag::BARRIER), "{}: what was queued or watched is known", row.name),
+            Handler::Key(_) | Handler::EachKey(..) | Handler::Several(_) | Handler::Scan => {}
         }
         // What changes the client is a barrier: commands before and after it run under what they were sent under.
         assert!(is(flag::BARRIER) || !is(flag::NO_AUTH), "{}", row.name);
@@ -183,8 +187,11 @@ proptest! {
 #[test]
 fn key_positions_are_those_of_a_brute_force() {
     for row in TABLE {
-        for words in (0..words_min(row) + 9).filter(|words| row.takes(*words)) {
-            let found: Vec<_> = row.key_positions(words).collect();
+        for words in (0..words_min(row) + 9).filter(|words| row.takes(*words) && !row.counts_keys()) {
+            let line = Words::new(std::iter::repeat_n(&b"2"[..], words));
+            let found: Vec<_> = row.key_positions(line.args()).collect();
+            let after: Vec<_> = row.keys_after_name(line.args().tail(1)).collect();
+            assert_eq!(after.len(), found.len(), "{} with {words} words", row.name);
             let Keys { first, last, step } = row.keys;
             let last = if last < 0 { words as i64 + i64::from(last) } else { i64::from(last) };
             let expected: Vec<_> = (1..words)
