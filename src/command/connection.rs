@@ -3,6 +3,7 @@
 //! A handler changes the [`Client`], writes its reply, and says by [`After`] what the session has to do then.
 
 use crate::command::client::{Client, ReplyMode};
+use crate::command::errors::quote;
 use crate::command::settings::Settings;
 use crate::command::table::{self, Command};
 use crate::command::{Error, client};
@@ -191,7 +192,7 @@ impl<'a> HelloOptions<'a> {
                 options.name = Some(rest.at(1));
                 rest = rest.tail(2);
             } else {
-                return Err(Error::HelloOption(String::from_utf8_lossy(option).into_owned()));
+                return Err(Error::HelloOption(quote(option)));
             }
         }
         Ok(options)
@@ -234,7 +235,7 @@ pub fn client_setinfo(client: &mut Client, args: Args<'_>, _home: &Home<'_>, wri
     } else if option.eq_ignore_ascii_case(b"LIB-VER") {
         (&mut client.lib_version, "lib-ver")
     } else {
-        error(writer, &Error::ClientInfoOption(String::from_utf8_lossy(option).into_owned()));
+        error(writer, &Error::ClientInfoOption(quote(option)));
         return After::Continue;
     };
     match check_word(value, Error::ClientInfoValue(name)) {

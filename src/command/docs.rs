@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::command::connection::{After, Home, error};
+use crate::command::errors::quote;
 use crate::command::table::{Command, Handler, Lookup, TABLE, flag, subcommands};
 use crate::command::{Client, Error, glob};
 use crate::resp::{Args, Writer};
@@ -18,7 +19,7 @@ fn find(name: &[u8]) -> Option<&'static Command> {
 /// COMMAND.
 pub fn command(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     if let Some(sub) = args.get(0) {
-        error(writer, &Error::UnknownSubcommand(String::from_utf8_lossy(sub).into_owned(), "COMMAND"));
+        error(writer, &Error::UnknownSubcommand(quote(sub), "COMMAND"));
         return After::Continue;
     }
     writer.array(top_level().count());

@@ -199,6 +199,12 @@ impl fmt::Display for Error {
     }
 }
 
+/// What a client sent, to be quoted in an error: up to its first NUL, as Redis quotes, a character a byte, which
+/// [`Writer::error`](crate::resp::Writer::error) turns back.
+pub fn quote(bytes: &[u8]) -> String {
+    bytes.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect()
+}
+
 /// What all refusals of CONFIG SET have in common.
 fn config_failed(f: &mut fmt::Formatter<'_>, name: &str, why: &dyn fmt::Display) -> fmt::Result {
     write!(f, "ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")

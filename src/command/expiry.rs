@@ -3,6 +3,7 @@
 //! Deadlines are unix times in milliseconds. Overflow and refusal are Redis's `getExpireMillisecondsOrReply` and
 //! `expireGenericCommand` (expire.c, t_string.c of 7.0).
 
+use crate::command::errors::quote;
 use crate::command::{Call, Error, Reply};
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
@@ -113,7 +114,7 @@ impl Conditions {
                 b"XX" => conditions.with_ttl = true,
                 b"GT" => conditions.greater = true,
                 b"LT" => conditions.less = true,
-                _ => return Err(Error::UnsupportedOption(String::from_utf8_lossy(option).into_owned())),
+                _ => return Err(Error::UnsupportedOption(quote(option))),
             }
         }
         if conditions.without_ttl && (conditions.with_ttl || conditions.greater || conditions.less) {

@@ -3,6 +3,7 @@
 //! Never: shared. Cost: read once per command or tick; no lookup by name on the hot path.
 
 use crate::command::Error;
+use crate::command::errors::quote;
 use crate::shard::Eviction;
 
 /// The settings of one core. The bounds are those of the whole process.
@@ -48,7 +49,7 @@ impl Settings {
 
     /// Changes one setting.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
-        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        let name = quote(name).to_ascii_lowercase();
         if self.fixed.iter().any(|(fixed, _)| *fixed == name) {
             return Err(Error::ConfigImmutable(name));
         }

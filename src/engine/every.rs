@@ -5,6 +5,7 @@
 //! client id; the command's own arguments follow. CONFIG SET goes to core 0 first, which passes it on to all: so every
 //! core sees all of them in one order.
 
+use crate::command::errors::quote;
 use crate::command::table::{CommandId, Handler, Part};
 use crate::command::{Client, Error, settings::Settings};
 use crate::engine::batch::{Incoming, Payload, Request, Solo, Ticket, peek_key, read_frame, reply_frames, write_reply};
@@ -54,7 +55,7 @@ fn set_all(settings: &mut Settings, args: Args<'_>) -> Result<(), Error> {
     for at in (0..args.len()).step_by(2) {
         let name = args.at(at);
         if (0..at).step_by(2).any(|earlier| args.at(earlier).eq_ignore_ascii_case(name)) {
-            return Err(Error::ConfigDuplicate(String::from_utf8_lossy(name).into_owned()));
+            return Err(Error::ConfigDuplicate(quote(name)));
         }
         settings.set(name, args.at(at + 1))?;
     }
@@ -408,7 +409,7 @@ fn is_normal(name: &[u8]) -> Result<bool, Error> {
     match name.to_ascii_lowercase().as_slice() {
         b"normal" => Ok(true),
         b"master" | b"slave" | b"replica" | b"pubsub" => Ok(false),
-        _ => Err(Error::UnknownClientType(String::from_utf8_lossy(name).into_owned())),
+        _ => Err(Error::UnknownClientType(quote(name))),
     }
 }
 
@@ -443,7 +444,7 @@ impl<'a> KillFilter<'a> {
                 filter.nobody |= !is_normal(value)?;
             } else if is(option, "USER") {
                 if value != b"default" {
-                    return Err(Error::NoSuchUser(String::from_utf8_lossy(value).into_owned()));
+                    return Err(Error::NoSuchUser(quote(value)));
                 }
             } else if is(option, "MAXAGE") {
                 let age = parse_i64(value).ok_or(Error::NotInteger)?;

@@ -5,6 +5,7 @@
 //! Invariant: `input` begins, at `input_at`, with the first byte of the command that the parser is in.
 
 use crate::command::client::{BufferSizes, Client, ReplyMode};
+use crate::command::errors::quote;
 use crate::command::table::{CommandId, Handler, flag};
 use crate::command::{Error, connection};
 use crate::engine::batch::Solo;
@@ -382,7 +383,7 @@ impl Engine {
             return Err(Error::Arity(row.name.to_owned()));
         }
         if let (Handler::Container, Some(sub)) = (row.handler, args.get(1)) {
-            let sub = String::from_utf8_lossy(&sub[..sub.len().min(128)]).into_owned();
+            let sub = quote(&sub[..sub.len().min(128)]);
             return Err(Error::UnknownSubcommand(sub, upper_name(row.name)));
         }
         Ok((id, args.tail(words)))
@@ -490,7 +491,7 @@ fn upper_name(name: &str) -> &'static str {
 
 /// Quotes name and arguments as Redis does: 128 bytes of the name, and of the arguments as many as fit in 128.
 fn unknown_command(args: Args<'_>) -> Error {
-    let cut = |bytes: &[u8], max: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned();
+    let cut = |bytes: &[u8], max: usize| quote(&bytes[..bytes.len().min(max)]);
     let mut quoted = format!("'{}', with args beginning with: ", cut(args.at(0), 128));
     let mut left = 128usize;
     for arg in args.tail(1).iter() {
@@ -498,7 +499,7 @@ fn unknown_command(args: Args<'_>) -> Error {
             break;
         }
         let piece = format!("'{}' ", cut(arg, left));
-        left = left.saturating_sub(piece.len());
+        left = left.saturating_sub(piece.chars().count());
         quoted.push_str(&piece);
     }
     Error::UnknownCommand(quoted)

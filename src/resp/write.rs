@@ -88,7 +88,12 @@ impl<'a> Writer<'a> {
     /// An error, its code first (`ERR …`). Line ends at both ends are dropped, and become spaces inside.
     #[inline]
     pub fn error(&mut self, text: &str) {
-        self.error_bytes(text.as_bytes());
+        if text.is_ascii() {
+            return self.error_bytes(text.as_bytes());
+        }
+        // What a client sent stands in it a byte a character (Latin-1), so that every byte comes back as it was.
+        let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect();
+        self.error_bytes(&bytes);
     }
 
     /// As [`error`](Self::error), for a text that quotes what a client sent.
