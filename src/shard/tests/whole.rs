@@ -271,8 +271,11 @@ impl Pair {
         assert_eq!(*self.shard.counters(), self.model.counters);
         let timed = self.model.items.iter().filter(|item| item.deadline_ms.is_some()).count();
         assert_eq!(self.shard.timed_len(), timed as u64);
-        // Absent keys are owed no more: a key that comes back has another position, perhaps one behind the scan.
-        let present: HashSet<_> = self.model.items.iter().map(|item| &item.key).collect();
+        // Absent keys are owed no more: a key that comes back has another position, perhaps one behind the scan. What
+        // has expired is absent, though it may still have its place.
+        let now_ms = self.now_ms;
+        let live = self.model.items.iter().filter(|item| !item.has_expired(now_ms));
+        let present: HashSet<_> = live.map(|item| &item.key).collect();
         self.scan.owed.retain(|key| present.contains(key));
     }
 }
