@@ -37,6 +37,12 @@ pub enum Error {
     UnknownCommand(String),
     /// No such subcommand; holds the subcommand as typed and its container in upper case.
     UnknownSubcommand(String, &'static str),
+    /// Arguments that a subcommand does not take; holds the subcommand and its container in upper case.
+    SubcommandSyntax(String, &'static str),
+    /// SLOWLOG GET with a count that is none.
+    SlowlogCount,
+    /// LATENCY GRAPH of an event without samples; holds its name.
+    LatencyEvent(String),
     /// SELECT of another database than 0.
     DbIndex,
     /// SCAN with a cursor that isn't one.
@@ -109,6 +115,12 @@ impl fmt::Display for Error {
             Error::UnknownSubcommand(sub, container) => {
                 return write!(f, "ERR unknown subcommand '{sub}'. Try {container} HELP.");
             }
+            Error::SubcommandSyntax(sub, container) => {
+                let text = "ERR unknown subcommand or wrong number of arguments for";
+                return write!(f, "{text} '{sub}'. Try {container} HELP.");
+            }
+            Error::SlowlogCount => "ERR count should be greater than or equal to -1",
+            Error::LatencyEvent(name) => return write!(f, "ERR No samples available for event '{name}'"),
             Error::DbIndex => "ERR DB index is out of range",
             Error::InvalidCursor => "ERR invalid cursor",
             Error::ExpireNxConflict => "ERR NX and XX, GT or LT options at the same time are not compatible",

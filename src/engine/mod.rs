@@ -12,9 +12,11 @@
 //!
 //! Files: `session` (one round), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
 //! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores), `jobs`
-//! (sliced work), `ahead` (cache misses of a round, together), `budget`, `auth`, `stats`, `info`.
+//! (sliced work), `ahead` (cache misses of a round, together), `budget`, `auth`; `stats`, `meter` (what commands took),
+//! `slowlog`, `latency`, `ask` (what is asked of all cores about these), `info`.
 
 mod ahead;
+mod ask;
 pub mod auth;
 pub mod batch;
 mod budget;
@@ -22,10 +24,13 @@ mod every;
 mod gather;
 mod info;
 mod jobs;
+mod latency;
+mod meter;
 mod replies;
 pub mod route;
 pub mod session;
 mod sessions;
+mod slowlog;
 pub mod stats;
 #[cfg(test)]
 mod tests;
@@ -45,10 +50,12 @@ use self::batch::{Batch, Incoming, Mesh, Payload};
 use self::budget::Exchange;
 use self::gather::Gathers;
 use self::jobs::Job;
+use self::meter::Meter;
 use self::route::{CoreId, Router};
 use self::session::Session;
 pub use self::sessions::SessionId;
 use self::sessions::Sessions;
+pub use self::stats::Gauges;
 use self::stats::Stats;
 
 /// What an engine is made with.
@@ -70,6 +77,8 @@ pub struct EngineConfig {
     pub random_seed: u64,
     /// What INFO tells of the process.
     pub process: ProcessFacts,
+    /// Nanoseconds since some moment, the same for all cores; never goes back. Measures commands, decides nothing.
+    pub stopwatch: fn() -> u64,
 }
 
 /// What INFO tells of the process as a whole; the runtime knows it.
@@ -83,6 +92,8 @@ pub struct ProcessFacts {
     pub port: u16,
     /// Unix time in milliseconds of the start.
     pub started_ms: u64,
+    /// Bytes of memory that the machine has.
+    pub memory_bytes: u64,
     /// Operating system and machine.
     pub os: String,
     /// Where the executable lies.
@@ -125,6 +136,7 @@ pub struct Engine {
     auth_key: Option<AuthKey>,
     penalty: Penalty,
     stats: Stats,
+    meter: Meter,
     process: ProcessFacts,
     random: u64,
     /// Sessions with something to send, or to close. Filled by whatever writes; drained by `take_ready`; bounded by
@@ -172,6 +184,7 @@ impl Engine {
             eviction: config.settings.eviction,
             hash_seeds: config.hash_seeds,
         });
+        let meter = Meter::new(config.stopwatch, config.core.0, config.cores, &config.settings.watch);
         Engine {
             core: config.core,
             cpu: config.cpu,
@@ -187,6 +200,7 @@ impl Engine {
             auth_key: config.auth_key,
             penalty: Penalty::default(),
             stats: Stats::default(),
+            meter,
             process: config.process,
             random: config.random_seed | 1,
             ready: VecDeque::new(),
@@ -274,6 +288,7 @@ impl Engine {
                 self.run_inbox(now_ms);
             }
             Payload::Replies { ticket, bytes, count } => self.take_replies(batch.from, ticket, bytes, count, now_ms),
+            Payload::Slow(slow) => self.on_slow(*slow),
             Payload::BudgetAsk(holding) => self.on_budget_ask(batch.from, holding),
             Payload::BudgetGift(gift) => self.on_budget_gift(gift),
         }
@@ -284,6 +299,7 @@ impl Engine {
         self.awake_ms += now_ms.saturating_sub(self.last_tick_ms).min(TICK_COUNTED_MS_MAX);
         self.last_tick_ms = now_ms;
         self.shard_waits = true;
+        self.stats.sample(self.shard.bytes(), now_ms);
         self.ask_for_budget();
         self.end_delays(now_ms);
         self.check_sessions();
@@ -325,9 +341,9 @@ impl Engine {
         self.sub_us = sub_us;
     }
 
-    /// Resident bytes of the process, for INFO.
-    pub fn set_rss_bytes(&mut self, rss_bytes: u64) {
-        self.stats.rss_bytes = rss_bytes;
+    /// What the system says of the process, for INFO.
+    pub fn set_gauges(&mut self, gauges: Gauges) {
+        self.stats.gauges = gauges;
     }
 
     // ---- effects ----

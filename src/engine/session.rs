@@ -30,6 +30,8 @@ pub(super) struct Session {
     partial: bool,
     /// A command of all cores is under way; no other runs.
     pub(super) exclusive: bool,
+    /// When it began, as the stopwatch has it.
+    pub(super) exclusive_since_ns: u64,
     /// A refused auth key: nothing is run before this time, as `Engine::awake_ms` has it.
     pub(super) delayed_until_ms: Option<u64>,
     /// The refusal that is kept back until then.
@@ -71,6 +73,7 @@ impl Session {
             input_at: 0,
             partial: false,
             exclusive: false,
+            exclusive_since_ns: 0,
             delayed_until_ms: None,
             delayed_reply: Vec::new(),
             eof: false,
@@ -224,6 +227,7 @@ impl Engine {
         let mut parser = std::mem::take(&mut session.parser);
         session.partial = false;
         session.replies.lend(&mut self.buffers);
+        self.meter.pause();
         // How far the commands' keys have been looked at. The first command goes ahead: it is often the only one.
         let mut warmed = 1;
         while session.may_run() && round.consumed < bytes.len() {
@@ -285,6 +289,7 @@ impl Engine {
     /// Says what is wrong with the bytes and ends the session.
     fn refuse(&mut self, session: &mut Session, error: ProtocolError) {
         self.stats.protocol_errors += 1;
+        self.meter.count_error(b"ERR");
         let proto = session.client.proto;
         if !session.begin_reply() {
             session.replies.append(|out| Writer::new(out, proto).protocol_error(error));
@@ -304,9 +309,12 @@ impl Engine {
         }
         let muted = session.begin_reply();
         let flow = match found {
-            Err(error) => self.answer_error(session, &error, muted),
+            Err(error) => {
+                let named = if let Error::Arity(name) = &error { self.lookup.find(name.as_bytes()) } else { None };
+                self.reject(session, named, &error, muted)
+            }
             Ok((command, _)) if !session.client.authenticated && !command.row().is(flag::NO_AUTH) => {
-                self.answer_error(session, &Error::NoAuth, muted)
+                self.reject(session, Some(command), &Error::NoAuth, muted)
             }
             Ok((command, args)) => {
                 self.stats.commands += 1;
@@ -349,9 +357,16 @@ impl Engine {
         Ok((id, args.tail(words)))
     }
 
-    /// Answers with an error, unless the client does not want to hear it.
-    pub(super) fn answer_error(&mut self, session: &mut Session, error: &Error, muted: bool) -> Flow {
-        self.stats.errors += 1;
+    /// Answers a command that is not run with an error, unless the client does not want to hear it.
+    pub(super) fn reject(
+        &mut self,
+        session: &mut Session,
+        command: Option<CommandId>,
+        error: &Error,
+        muted: bool,
+    ) -> Flow {
+        self.meter.reject(command, error);
+        self.meter.pause();
         let proto = session.client.proto;
         if !muted {
             session.replies.append(|out| connection::error(&mut Writer::new(out, proto), error));
@@ -423,6 +438,9 @@ fn upper_name(name: &str) -> &'static str {
     match name {
         "client" => "CLIENT",
         "config" => "CONFIG",
+        "latency" => "LATENCY",
+        "memory" => "MEMORY",
+        "slowlog" => "SLOWLOG",
         _ => "COMMAND",
     }
 }

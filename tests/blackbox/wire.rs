@@ -2,7 +2,7 @@
 //!
 //! Cuts at each single byte are run on the pure engine (`tests/simulation/wire.rs`); here bytes pass through sockets.
 
-use crate::cases::{AUTH_KEY, CASES, Case};
+use crate::cases::{self, AUTH_KEY, Case};
 use crate::support::conn::Conn;
 use crate::support::server::Server;
 
@@ -49,7 +49,7 @@ fn check_all(cores: usize, cut: bool) {
     let open = Server::start(cores, &["--maxclients", "10000"]);
     let key = str::from_utf8(AUTH_KEY).unwrap();
     let mut failures = Vec::new();
-    for case in CASES {
+    for case in cases::all() {
         // Wrong keys are remembered, so a case with a key has a server of its own.
         let closed = case.auth.then(|| Server::start(cores, &["--authkey", key]));
         for resp3 in [false, true] {
