@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use aspine::command::settings::{Settings, Watch};
+use aspine::command::settings::{DebugAccess, LogLevel, Settings, Watch};
 use aspine::engine::route::{CoreId, Slot};
 use aspine::engine::{Engine, EngineConfig, Peer, ProcessFacts, SessionId};
 use aspine::shard::Eviction;
@@ -89,6 +89,9 @@ fn config(core: u16, cores: u16) -> EngineConfig {
             idle_timeout_s: 0,
             // Nothing is logged when the machine takes the CPU away for a while.
             watch: Watch { slowlog_us: -1, ..Watch::default() },
+            active_expire: true,
+            log_level: LogLevel::Info,
+            debug: DebugAccess::No,
             fixed: Vec::new(),
         },
         auth_key: None,

@@ -43,6 +43,12 @@ pub enum Error {
     SlowlogCount,
     /// LATENCY GRAPH of an event without samples; holds its name.
     LatencyEvent(String),
+    /// DEBUG from where it is not taken.
+    DebugRefused,
+    /// DEBUG OBJECT of a key that is not there.
+    NoSuchKey,
+    /// CONFIG REWRITE without a file.
+    NoConfigFile,
     /// SELECT of another database than 0.
     DbIndex,
     /// SCAN with a cursor that isn't one.
@@ -121,6 +127,13 @@ impl fmt::Display for Error {
             }
             Error::SlowlogCount => "ERR count should be greater than or equal to -1",
             Error::LatencyEvent(name) => return write!(f, "ERR No samples available for event '{name}'"),
+            Error::DebugRefused => {
+                "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
+                 from a local connection, otherwise you need to set this option in the configuration file, and then \
+                 restart the server."
+            }
+            Error::NoSuchKey => "ERR no such key",
+            Error::NoConfigFile => "ERR The server is running without a config file",
             Error::DbIndex => "ERR DB index is out of range",
             Error::InvalidCursor => "ERR invalid cursor",
             Error::ExpireNxConflict => "ERR NX and XX, GT or LT options at the same time are not compatible",

@@ -24,8 +24,61 @@ pub struct Settings {
     pub idle_timeout_s: u64,
     /// What is watched.
     pub watch: Watch,
+    /// Whether items whose time has passed go without being asked for.
+    pub active_expire: bool,
+    /// Least severe level that is logged.
+    pub log_level: LogLevel,
+    /// From where DEBUG is taken.
+    pub debug: DebugAccess,
     /// What can't change while the server runs: name and value, for CONFIG GET.
     pub fixed: Vec<(&'static str, String)>,
+}
+
+/// Least severe level that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What stopped the server or lost something.
+    Error,
+    /// What the operator should look at.
+    Warn,
+    /// Start, stop, and changes of state.
+    Info,
+    /// Each connection.
+    Debug,
+    /// Each round and batch.
+    Trace,
+}
+
+/// CONFIG's names of the levels: Redis's four, and one for errors alone.
+const LOG_LEVELS: [(&str, LogLevel); 5] = [
+    ("debug", LogLevel::Trace),
+    ("verbose", LogLevel::Debug),
+    ("notice", LogLevel::Info),
+    ("warning", LogLevel::Warn),
+    ("error", LogLevel::Error),
+];
+
+/// From where DEBUG is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DebugAccess {
+    /// From nowhere.
+    #[default]
+    No,
+    /// From the loopback addresses and the Unix socket.
+    Local,
+    /// From everywhere.
+    Yes,
+}
+
+impl DebugAccess {
+    /// Redis's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            DebugAccess::No => "no",
+            DebugAccess::Local => "local",
+            DebugAccess::Yes => "yes",
+        }
+    }
 }
 
 /// When a command is worth a line in a log.
@@ -47,8 +100,10 @@ impl Default for Watch {
 }
 
 /// Names that CONFIG SET takes.
-const CHANGEABLE: [&str; 8] = [
+const CHANGEABLE: [&str; 10] = [
+    "active-expire",
     "latency-monitor-threshold",
+    "loglevel",
     "max-size",
     "maxclients",
     "maxmemory",
@@ -73,6 +128,11 @@ impl Settings {
             "maxclients" => self.maxclients.to_string(),
             "maxmemory" => bound_text(self.bytes_max),
             "maxmemory-policy" => policy_name(self.eviction).to_owned(),
+            "active-expire" => if self.active_expire { "yes" } else { "no" }.to_owned(),
+            "loglevel" => {
+                let named = LOG_LEVELS.iter().find(|(_, level)| *level == self.log_level);
+                named.map_or("", |(name, _)| name).to_owned()
+            }
             "latency-monitor-threshold" => self.watch.latency_ms.to_string(),
             "slowlog-log-slower-than" => self.watch.slowlog_us.to_string(),
             "slowlog-max-len" => self.watch.slowlog_len.to_string(),
@@ -109,6 +169,18 @@ impl Settings {
             "maxmemory-policy" => {
                 self.eviction = parse_policy(value)
                     .ok_or_else(|| invalid("argument(s) must be one of the following: allkeys-lru, noeviction"))?;
+            }
+            "active-expire" => {
+                let yes = value.eq_ignore_ascii_case(b"yes");
+                if !yes && !value.eq_ignore_ascii_case(b"no") {
+                    return Err(invalid("argument must be 'yes' or 'no'"));
+                }
+                self.active_expire = yes;
+            }
+            "loglevel" => {
+                let why = "argument(s) must be one of the following: debug, verbose, notice, warning, error";
+                let named = LOG_LEVELS.iter().find(|(name, _)| value.eq_ignore_ascii_case(name.as_bytes()));
+                self.log_level = named.ok_or_else(|| invalid(why))?.1;
             }
             "latency-monitor-threshold" => self.watch.latency_ms = natural()?,
             "slowlog-max-len" => self.watch.slowlog_len = natural()?,

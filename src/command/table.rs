@@ -116,6 +116,8 @@ pub enum Handler {
     Session(SessionHandler),
     /// Every core, each its part; the parts are folded on the home core.
     EveryCore(Part),
+    /// DEBUG: each of its subcommands in its own way. `engine/debug.rs` has them.
+    Debug,
     /// Only a name for its subcommands.
     Container,
 }
@@ -221,8 +223,10 @@ pub static TABLE: &[Command] = &[
     row!("config|get", -3, ADMIN, NO_KEYS, Server, Session(admin::config_get), "pattern [pattern ...]", "Returns settings by name."),
     row!("config|help", 2, 0, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
     row!("config|resetstat", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Part::ConfigResetStat), "", "Sets the counters of INFO back to zero."),
+    row!("config|rewrite", 2, ADMIN, NO_KEYS, Server, Session(admin::config_rewrite), "", "Is refused, since there is no configuration file."),
     row!("config|set", -4, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Part::ConfigSet), "name value [name value ...]", "Changes settings until the server stops."),
     row!("dbsize", 1, READONLY | FAST | BARRIER, NO_KEYS, Server, EveryCore(Part::Size), "", "Returns the number of keys."),
+    row!("debug", -2, ADMIN | BARRIER, NO_KEYS, Server, Handler::Debug, "subcommand [argument [argument ...]]", "Does what tests need; refused unless --enable-debug-command allows it."),
     row!("del", -2, WRITE, ALL_KEYS, Generic, EachKey(keyspace::delete, Fold::Sum), "key [key ...]", "Deletes keys."),
     row!("echo", 2, FAST, NO_KEYS, Connection, Session(conn::echo), "message", "Returns the message."),
     row!("exists", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::exists, Fold::Sum), "key [key ...]", "Counts how many of the keys exist."),

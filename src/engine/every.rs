@@ -15,7 +15,7 @@ use crate::engine::jobs::{Job, Origin};
 use crate::engine::route::CoreId;
 use crate::engine::slowlog::SlowCall;
 use crate::engine::stats::Report;
-use crate::engine::{Engine, SessionId, ahead, ask, batch::Waiter, info};
+use crate::engine::{Engine, Notice, SessionId, ahead, ask, batch::Waiter, info};
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Proto, Writer};
 
@@ -243,11 +243,15 @@ impl Engine {
             Part::ClientKill => out.extend_from_slice(&self.kill(caller, args, now_ms).to_le_bytes()),
             Part::ConfigSet => {
                 // Checked on the home core; whether a value is right does not depend on the others.
+                let log_level = self.settings.log_level;
                 let checked = set_all(&mut self.settings, args);
                 debug_assert!(checked.is_ok());
                 self.enter_epoch();
                 self.shard.set_eviction(self.settings.eviction);
                 self.meter.configure(&self.settings.watch);
+                if log_level != self.settings.log_level {
+                    self.notice(Notice::LogLevel(self.settings.log_level));
+                }
                 self.shard_waits = true;
             }
             Part::ConfigResetStat => {

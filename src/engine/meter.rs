@@ -108,7 +108,12 @@ impl Meter {
     pub(super) fn end_since(&mut self, command: CommandId, began_ns: u64, reply: &[u8]) -> Option<u64> {
         self.lap_ns = (self.stopwatch)();
         self.running = true;
-        let ns = self.lap_ns.saturating_sub(began_ns);
+        self.finish(command, self.lap_ns.saturating_sub(began_ns), reply)
+    }
+
+    /// A command that took so long has ended.
+    #[inline]
+    pub(super) fn finish(&mut self, command: CommandId, ns: u64, reply: &[u8]) -> Option<u64> {
         self.count(command, ns);
         if reply.first() == Some(&b'-') {
             self.count_failure(command, reply);

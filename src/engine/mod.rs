@@ -20,6 +20,7 @@ mod ask;
 pub mod auth;
 pub mod batch;
 mod budget;
+mod debug;
 mod every;
 mod gather;
 mod info;
@@ -39,7 +40,7 @@ use std::collections::VecDeque;
 
 use crate::command::Client;
 use crate::command::connection::{Home, VerifyKey};
-use crate::command::settings::Settings;
+use crate::command::settings::{LogLevel, Settings};
 use crate::command::table::Lookup;
 use crate::limits::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, SLICE_STEPS, TICK_COUNTED_MS_MAX};
 use crate::resp::Span;
@@ -118,6 +119,10 @@ pub enum Notice {
     CutOff(String),
     /// A wrong auth key; the text says from where.
     AuthFailed(String),
+    /// The log is to be more or less detailed.
+    LogLevel(LogLevel),
+    /// DEBUG PANIC: the process is to end as if something had gone wrong.
+    Panic,
 }
 
 /// The logic of one core.
@@ -308,7 +313,9 @@ impl Engine {
     /// A small step of sliced work: at most `SLICE_STEPS`. The runtime repeats it while `has_backlog`, within
     /// `SLICE_US` of a turn.
     pub fn on_slice(&mut self, now_ms: u64) {
-        self.shard_waits = self.shard.work(now_ms, SLICE_STEPS).more;
+        // To the time 0 nothing has expired.
+        let expire_ms = if self.settings.active_expire { now_ms } else { 0 };
+        self.shard_waits = self.shard.work(expire_ms, SLICE_STEPS).more;
         self.step_job(now_ms);
         self.run_inbox(now_ms);
         if !self.has_grown_enough() {

@@ -12,7 +12,7 @@ use crate::engine::batch::{Mode, Request, Solo, Waiter};
 use crate::engine::gather::Asker;
 use crate::engine::session::{Flow, Session};
 use crate::engine::slowlog::SlowCall;
-use crate::engine::{Engine, SessionId, every, home};
+use crate::engine::{Engine, SessionId, debug, every, home};
 use crate::limits::{SLOTS, WARM_KEYS_MAX};
 use crate::resp::{Args, Writer};
 use crate::shard::{Recency, Shard};
@@ -115,10 +115,10 @@ impl Router {
 
 /// A command on its way: what dispatching needs besides session and arguments.
 #[derive(Clone, Copy)]
-struct Trip {
-    command: CommandId,
-    muted: bool,
-    now_ms: u64,
+pub(super) struct Trip {
+    pub(super) command: CommandId,
+    pub(super) muted: bool,
+    pub(super) now_ms: u64,
 }
 
 impl Engine {
@@ -158,6 +158,7 @@ impl Engine {
                 }
                 Err(error) => self.fail(session, args, trip, &error),
             },
+            Handler::Debug => self.dispatch_debug(session, id, args, trip),
             // A container without a subcommand does not pass the arity check.
             Handler::Container => self.fail(session, args, trip, &Error::Syntax),
         }
@@ -165,7 +166,7 @@ impl Engine {
 
     /// Runs something on our own shard and appends its reply.
     #[inline]
-    fn run_here(
+    pub(super) fn run_here(
         &mut self,
         session: &mut Session,
         args: Args<'_>,
@@ -193,9 +194,27 @@ impl Engine {
 
     /// Answers a command that was run, as far as it could be, with an error.
     #[cold]
-    fn fail(&mut self, session: &mut Session, args: Args<'_>, trip: Trip, error: &Error) -> Flow {
+    pub(super) fn fail(&mut self, session: &mut Session, args: Args<'_>, trip: Trip, error: &Error) -> Flow {
         self.run_here(session, args, trip, |_, _, writer| writer.error(&error.to_string()));
         Flow::Next
+    }
+
+    /// Runs something on the core that owns a key.
+    pub(super) fn run_at_key(
+        &mut self,
+        session: &mut Session,
+        id: SessionId,
+        key: &[u8],
+        args: Args<'_>,
+        trip: Trip,
+        run: impl FnOnce(&mut Shard, Call, &mut Writer<'_>),
+    ) {
+        let owner = self.router.owner(key);
+        if owner == self.core {
+            self.run_here(session, args, trip, run);
+        } else {
+            self.send_whole(session, id, owner, args, trip);
+        }
     }
 
     /// Sends a command to the one core that owns all its keys; what comes back is the reply.
@@ -360,6 +379,7 @@ impl Engine {
                 }
                 Err(error) => writer.error(&error.to_string()),
             },
+            Handler::Debug => debug::object(&self.shard, args, now_ms, &mut writer),
             Handler::Session(_) | Handler::EveryCore(_) | Handler::Container => {
                 unreachable!("{} was sent to another core", row.name)
             }

@@ -389,6 +389,14 @@ impl Engine {
         self.notice(Notice::AuthFailed(session.client.addr.clone()));
     }
 
+    /// Keeps back the last so many bytes of replies, and whatever the session says next, for a while.
+    pub(super) fn sleep(&mut self, session: &mut Session, reply_bytes: usize, sleep_ms: u64) {
+        let until_ms = self.awake_ms.saturating_add(sleep_ms);
+        self.penalty.note(until_ms);
+        session.delayed_until_ms = Some(until_ms);
+        session.delayed_reply = session.replies.take_last(reply_bytes);
+    }
+
     /// Ends the delays whose time is over.
     pub(super) fn end_delays(&mut self, now_ms: u64) {
         if !self.penalty.is_due(self.awake_ms) {

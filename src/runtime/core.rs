@@ -405,5 +405,7 @@ fn write_notice(notice: &Notice) {
     match notice {
         Notice::CutOff(text) => warn!("{text}"),
         Notice::AuthFailed(addr) => debug!("wrong auth key from {addr}"),
+        Notice::LogLevel(level) => super::logging::set_level(*level),
+        Notice::Panic => panic!("DEBUG PANIC"),
     }
 }

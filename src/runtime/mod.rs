@@ -252,6 +252,7 @@ fn settings(config: &ServerConfig, port: u16) -> Settings {
         ("bind", config.host.to_string()),
         ("cores", config.cpus.len().to_string()),
         ("databases", "1".to_owned()),
+        ("enable-debug-command", config.debug.name().to_owned()),
         ("port", port.to_string()),
         ("proto-max-bulk-len", crate::limits::BULK_BYTES_MAX.to_string()),
         ("save", String::new()),
@@ -266,6 +267,9 @@ fn settings(config: &ServerConfig, port: u16) -> Settings {
         maxclients_max: config.maxclients_max,
         idle_timeout_s: config.idle_timeout_s,
         watch: Watch::default(),
+        active_expire: true,
+        log_level: config.log_level,
+        debug: config.debug,
         fixed: fixed.to_vec(),
     }
 }

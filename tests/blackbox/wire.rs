@@ -13,9 +13,11 @@ const PIECES_MAX: usize = 512;
 fn renew(server: &Server) {
     let mut conn = server.connect();
     assert_eq!(conn.call(&["FLUSHALL"]), "+OK\r\n");
-    let defaults = "CONFIG SET maxclients 10000 timeout 0 max-size 1000 maxmemory 0 maxmemory-policy allkeys-lru\r\n";
+    let defaults = "CONFIG SET maxclients 10000 timeout 0 max-size 1000 maxmemory 0 maxmemory-policy allkeys-lru \
+                    slowlog-log-slower-than -1\r\n";
     conn.send(defaults.as_bytes());
     assert_eq!(conn.reply(), "+OK\r\n");
+    assert_eq!(conn.call(&["SLOWLOG", "RESET"]), "+OK\r\n");
 }
 
 /// Plays a case, and says what went wrong.
@@ -46,7 +48,7 @@ fn play(mut conn: Conn, case: &Case, resp3: bool, pieces: usize) -> Result<(), S
 }
 
 fn check_all(cores: usize, cut: bool) {
-    let open = Server::start(cores, &["--maxclients", "10000"]);
+    let open = Server::start(cores, &["--maxclients", "10000", "--enable-debug-command", "yes"]);
     let key = str::from_utf8(AUTH_KEY).unwrap();
     let mut failures = Vec::new();
     for case in cases::all() {

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-use aspine::command::settings::{Settings, Watch};
+use aspine::command::settings::{DebugAccess, LogLevel, Settings, Watch};
 use aspine::engine::auth::AuthKey;
 use aspine::engine::batch::Batch;
 use aspine::engine::route::CoreId;
@@ -73,6 +73,9 @@ impl Cluster {
             maxclients_max: 10_000,
             idle_timeout_s: 0,
             watch: Watch::default(),
+            active_expire: true,
+            log_level: LogLevel::Info,
+            debug: DebugAccess::Yes,
             fixed: Vec::new(),
         };
         let engine = |core: u16| {

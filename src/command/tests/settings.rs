@@ -18,7 +18,9 @@ fn rows_are_sorted_unique_and_lower_case() {
     assert_eq!(
         names,
         [
+            "active-expire",
             "latency-monitor-threshold",
+            "loglevel",
             "max-size",
             "maxclients",
             "maxmemory",
@@ -64,6 +66,8 @@ fn set_changes_what_get_shows() {
         ("slowlog-log-slower-than", "0", "0"),
         ("slowlog-max-len", "9223372036854775807", "9223372036854775807"),
         ("latency-monitor-threshold", "7", "7"),
+        ("loglevel", "WARNING", "warning"),
+        ("active-expire", "No", "no"),
     ];
     let mut settings = some_settings();
     for (name, value, shown) in cases {
@@ -86,6 +90,8 @@ fn refusals_name_the_setting_and_change_nothing() {
         ("maxclients", "many", "argument couldn't be parsed into an integer"),
         ("timeout", "4294967296", "argument must be between 0 and 4294967295 inclusive"),
         ("slowlog-log-slower-than", "-2", "argument must be between -1 and 9223372036854775807 inclusive"),
+        ("loglevel", "x", "argument(s) must be one of the following: debug, verbose, notice, warning, error"),
+        ("active-expire", "x", "argument must be 'yes' or 'no'"),
         ("slowlog-log-slower-than", "x", "argument couldn't be parsed into an integer"),
         ("slowlog-max-len", "-1", "argument must be between 0 and 9223372036854775807 inclusive"),
         ("slowlog-max-len", "9223372036854775808", "argument couldn't be parsed into an integer"),
