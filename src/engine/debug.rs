@@ -72,7 +72,9 @@ impl Engine {
         // A float that is no time becomes 0, one that is too long the longest.
         self.sleep(session, reply.len(), (seconds * 1e3) as u64);
         self.meter.pause();
-        if let Some(ns) = self.meter.finish(trip.command, (seconds * 1e9) as u64, &reply) {
+        // Short of what thresholds have for never.
+        let ns = ((seconds * 1e9) as u64).min(u64::MAX / 2);
+        if let Some(ns) = self.meter.finish(trip.command, ns, &reply) {
             self.meter.log(SlowCall::new(trip.command, args, ns, trip.now_ms), &session.client);
         }
     }

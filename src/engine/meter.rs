@@ -127,7 +127,8 @@ impl Meter {
         let began_ns = self.lap_ns;
         self.lap_ns = (self.stopwatch)();
         let ns = self.lap_ns.saturating_sub(began_ns);
-        self.commands[usize::from(command.0)].ns += ns;
+        let counted = &mut self.commands[usize::from(command.0)];
+        counted.ns = counted.ns.saturating_add(ns);
         // A sum is eight bytes of any value, an error is longer.
         if part.first() == Some(&b'-') && part.len() > 8 {
             let counted = &mut self.commands[usize::from(command.0)];
@@ -142,7 +143,7 @@ impl Meter {
     pub(super) fn count(&mut self, command: CommandId, ns: u64) {
         let counted = &mut self.commands[usize::from(command.0)];
         counted.calls += 1;
-        counted.ns += ns;
+        counted.ns = counted.ns.saturating_add(ns);
         let histogram = counted.histogram.get_or_insert_with(|| Box::new(command_histogram()));
         histogram.saturating_record(ns);
     }
@@ -265,7 +266,7 @@ impl Usage {
         for part in parts {
             let sum = sums.entry(part.command).or_insert_with(|| Usage { command: part.command, ..Usage::default() });
             sum.calls += part.calls;
-            sum.ns += part.ns;
+            sum.ns = sum.ns.saturating_add(part.ns);
             sum.rejected += part.rejected;
             sum.failed += part.failed;
             sum.times.extend_from_slice(&part.times);

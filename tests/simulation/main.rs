@@ -9,6 +9,7 @@
 //! | `checks`, `linear` | budgets after every turn; linearizability of every key |
 //! | `marks` | the rare paths, counted |
 //! | `bounds` | what random runs are too small to reach |
+//! | `measures` | what is counted and logged of commands |
 //! | `canary` | planted bugs that must be found |
 //! | `seeds` | the runs |
 //! | `wire` | the table of wire cases on the pure engine |
@@ -23,6 +24,7 @@ mod client;
 mod cluster;
 mod linear;
 mod marks;
+mod measures;
 mod ops;
 mod rng;
 mod seeds;
