@@ -259,6 +259,36 @@ pub const SCAN_STEPS_MAX: u32 = 2000;
 
 // ---- engine ----
 
+/// Nanoseconds of a command that its histogram tells apart: a second, as in Redis. Longer ones count as that.
+pub const COMMAND_NS_MAX: u64 = 1_000_000_000;
+
+/// Microseconds from which on a command is in the slow log, at the start: Redis's 10 ms.
+pub const SLOWLOG_US_DEFAULT: i64 = 10_000;
+
+/// Entries of the slow log at the start, as in Redis. At it: the oldest leaves.
+pub const SLOWLOG_LEN_DEFAULT: u64 = 128;
+
+/// Words of a command line that the slow log keeps, as in Redis. Past it: the last says how many are missing.
+pub const SLOWLOG_ARGS_MAX: usize = 32;
+
+/// Bytes of a word that the slow log keeps, as in Redis. Past it: its end says how many are missing.
+pub const SLOWLOG_ARG_BYTES_MAX: usize = 128;
+
+/// Entries SLOWLOG GET returns without a count: Redis's 10.
+pub const SLOWLOG_GET_DEFAULT: i64 = 10;
+
+/// Bytes of items below which MEMORY DOCTOR says nothing, as in Redis: the process itself is most of the memory then.
+pub const MEMORY_DOCTOR_BYTES_MIN: u64 = 5 << 20;
+
+/// Milliseconds between two samples of how fast counters grow, as in Redis.
+pub const RATE_SAMPLE_MS: u64 = 100;
+
+/// Samples that INFO's `instantaneous_` fields are the mean of, as in Redis.
+pub const RATE_SAMPLES: usize = 16;
+
+/// Samples of a latency event, each of another second: Redis's 160. At it: the oldest leaves.
+pub const LATENCY_SAMPLES_MAX: usize = 160;
+
 /// Slots of the key space: Redis Cluster's.
 pub const SLOTS: u16 = 16384;
 

@@ -3,7 +3,10 @@
 //! It calls the engines in the runtime's order (`runtime/core.rs`): batches in, bytes in, replies out, the turn's
 //! end, batches out. What it owns besides engines is reused, so that it allocates nothing in the steady state.
 
-use aspine::command::settings::Settings;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use aspine::command::settings::{DebugAccess, LogLevel, Settings, Watch};
 use aspine::engine::route::{CoreId, Slot};
 use aspine::engine::{Engine, EngineConfig, Peer, ProcessFacts, SessionId};
 use aspine::shard::Eviction;
@@ -65,6 +68,13 @@ impl Cores {
     }
 }
 
+/// Monotonic nanoseconds, read as the server does.
+fn stopwatch() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "the engine is given a real clock to read, as in the server")]
+    static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+    STARTED.elapsed().as_nanos() as u64
+}
+
 fn config(core: u16, cores: u16) -> EngineConfig {
     EngineConfig {
         core: CoreId(core),
@@ -77,12 +87,18 @@ fn config(core: u16, cores: u16) -> EngineConfig {
             maxclients: 100,
             maxclients_max: 100,
             idle_timeout_s: 0,
+            // Nothing is logged when the machine takes the CPU away for a while.
+            watch: Watch { slowlog_us: -1, ..Watch::default() },
+            active_expire: true,
+            log_level: LogLevel::Info,
+            debug: DebugAccess::No,
             fixed: Vec::new(),
         },
         auth_key: None,
         hash_seeds: [1, 2, 3, 4],
         random_seed: 5,
         process: ProcessFacts::default(),
+        stopwatch,
     }
 }
 

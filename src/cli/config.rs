@@ -13,6 +13,7 @@ use std::path::PathBuf;
 pub use self::error::ConfigError;
 pub use super::auth::AuthSources;
 pub use super::parse::{ByteSize, CpuList};
+pub use crate::command::settings::{DebugAccess, LogLevel};
 pub use crate::engine::auth::AuthKey;
 use crate::limits::{
     IDLE_TIMEOUT_S_DEFAULT, ITEMS_MAX_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SPIN_US_DEFAULT, UNIX_PATH_BYTES_MAX,
@@ -48,6 +49,8 @@ pub struct ServerArgs {
     pub idle_timeout_s: u64,
     /// `--spin-us`.
     pub spin_us: u64,
+    /// `--enable-debug-command`.
+    pub debug: DebugAccess,
     /// `--log-level`.
     pub log_level: LogLevel,
     /// `--log-file`.
@@ -70,6 +73,7 @@ impl Default for ServerArgs {
             maxclients: MAXCLIENTS_DEFAULT,
             idle_timeout_s: IDLE_TIMEOUT_S_DEFAULT,
             spin_us: SPIN_US_DEFAULT,
+            debug: DebugAccess::No,
             log_level: LogLevel::Info,
             log_file: None,
         }
@@ -108,6 +112,8 @@ pub struct ServerConfig {
     pub idle_timeout_s: u64,
     /// Microseconds a core polls before it parks.
     pub spin_us: u64,
+    /// From where DEBUG is taken.
+    pub debug: DebugAccess,
     /// Least severe level that is logged.
     pub log_level: LogLevel,
     /// File the log is appended to; `None` is stderr.
@@ -132,6 +138,7 @@ impl Default for ServerConfig {
             maxclients_max: u32::MAX,
             idle_timeout_s: args.idle_timeout_s,
             spin_us: args.spin_us,
+            debug: args.debug,
             log_level: args.log_level,
             log_file: None,
         }
@@ -171,6 +178,7 @@ impl ServerConfig {
             maxclients_max: u32::MAX,
             idle_timeout_s: args.idle_timeout_s,
             spin_us: args.spin_us,
+            debug: args.debug,
             log_level: args.log_level,
             log_file: args.log_file,
         };
@@ -218,21 +226,6 @@ impl Bounds {
             are_default: false,
         }
     }
-}
-
-/// Least severe level that is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// What stopped the server or lost something.
-    Error,
-    /// What the operator should look at.
-    Warn,
-    /// Start, stop, and changes of state.
-    Info,
-    /// Each connection.
-    Debug,
-    /// Each round and batch.
-    Trace,
 }
 
 /// One CPU per core: those listed, or the first `cores` of the allowed ones, or all of these.

@@ -17,7 +17,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
-use self::config::{AuthSources, ByteSize, ConfigError, CpuList, Eviction, LogLevel, ServerArgs};
+use self::config::{AuthSources, ByteSize, ConfigError, CpuList, DebugAccess, Eviction, LogLevel, ServerArgs};
 use crate::limits::{
     IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SPIN_US_DEFAULT, SPIN_US_MAX,
 };
@@ -188,6 +188,10 @@ struct ServerFlags {
     #[arg(long, value_name = "PATH", help_heading = ACCESS)]
     authkey_file: Option<PathBuf>,
 
+    /// From where DEBUG is taken: nowhere, this machine, anywhere
+    #[arg(long, value_name = "WHO", default_value = "no", value_parser = debug_parser(), help_heading = ACCESS)]
+    enable_debug_command: DebugAccess,
+
     /// Least severe level to log
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level_parser(), help_heading = LOG)]
     log_level: LogLevel,
@@ -220,6 +224,7 @@ impl ServerFlags {
             maxclients: self.maxclients,
             idle_timeout_s: self.timeout,
             spin_us: self.spin_us,
+            debug: self.enable_debug_command,
             log_level: self.log_level,
             log_file: self.log_file,
         }
@@ -230,6 +235,14 @@ fn eviction_parser() -> impl TypedValueParser<Value = Eviction> {
     PossibleValuesParser::new(["lru", "none"]).map(|name| match name.as_str() {
         "none" => Eviction::None,
         _ => Eviction::Lru,
+    })
+}
+
+fn debug_parser() -> impl TypedValueParser<Value = DebugAccess> {
+    PossibleValuesParser::new(["no", "local", "yes"]).map(|name| match name.as_str() {
+        "yes" => DebugAccess::Yes,
+        "local" => DebugAccess::Local,
+        _ => DebugAccess::No,
     })
 }
 
@@ -294,6 +307,8 @@ mod tests {
             "30",
             "--spin-us",
             "100",
+            "--enable-debug-command",
+            "local",
             "--log-level",
             "trace",
             "--log-file",
@@ -307,6 +322,7 @@ mod tests {
         assert_eq!((args.items_max, args.bytes_max), (Some(7), Some(ByteSize(2048))));
         assert!(matches!(args.eviction, Eviction::None));
         assert_eq!((args.maxclients, args.idle_timeout_s, args.spin_us), (9, 30, 100));
+        assert_eq!(args.debug, DebugAccess::Local);
         assert_eq!((args.log_level, args.log_file), (LogLevel::Trace, Some("/l".into())));
     }
 
@@ -324,6 +340,7 @@ mod tests {
             ("--timeout", "4294967296", &[]),
             ("--spin-us", "1000001", &[]),
             ("--eviction", "random", &["lru", "none"]),
+            ("--enable-debug-command", "maybe", &["local"]),
             ("--log-level", "loud", &["warn"]),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();

@@ -37,6 +37,18 @@ pub enum Error {
     UnknownCommand(String),
     /// No such subcommand; holds the subcommand as typed and its container in upper case.
     UnknownSubcommand(String, &'static str),
+    /// Arguments that a subcommand does not take; holds the subcommand and its container in upper case.
+    SubcommandSyntax(String, &'static str),
+    /// SLOWLOG GET with a count that is none.
+    SlowlogCount,
+    /// LATENCY GRAPH of an event without samples; holds its name.
+    LatencyEvent(String),
+    /// DEBUG from where it is not taken.
+    DebugRefused,
+    /// DEBUG OBJECT of a key that is not there.
+    NoSuchKey,
+    /// CONFIG REWRITE without a file.
+    NoConfigFile,
     /// SELECT of another database than 0.
     DbIndex,
     /// SCAN with a cursor that isn't one.
@@ -47,8 +59,6 @@ pub enum Error {
     ExpireGtLtConflict,
     /// EXPIRE with an option that doesn't exist.
     UnsupportedOption(String),
-    /// RENAME of a key that is not there.
-    NoSuchKey,
     /// COPY of a key to itself.
     SameKey,
     /// LCS with both LEN and IDX.
@@ -77,6 +87,8 @@ pub enum Error {
     MultiTooLong,
     /// A transaction whose shards were not to be had in time (this text is ours).
     HoldTimeout,
+    /// A command that can't be queued since it makes its session wait.
+    NotInMulti,
     /// A key longer than a slab entry can hold (this text is ours).
     KeyTooLong,
     /// CLIENT KILL of an address that nobody has.
@@ -133,6 +145,14 @@ impl Error {
             Error::Oom => "OOM command not allowed when used memory > 'maxmemory'.",
             Error::Syntax => "ERR syntax error",
             Error::NotInteger => "ERR value is not an integer or out of range",
+            Error::SlowlogCount => "ERR count should be greater than or equal to -1",
+            Error::DebugRefused => {
+                "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
+                 from a local connection, otherwise you need to set this option in the configuration file, and then \
+                 restart the server."
+            }
+            Error::NoConfigFile => "ERR The server is running without a config file",
+            Error::NotInMulti => "ERR Command not allowed inside a transaction",
             Error::DbIndex => "ERR DB index is out of range",
             Error::InvalidCursor => "ERR invalid cursor",
             Error::ExpireNxConflict => "ERR NX and XX, GT or LT options at the same time are not compatible",
@@ -175,6 +195,11 @@ impl fmt::Display for Error {
             Error::UnknownSubcommand(sub, container) => {
                 write!(f, "ERR unknown subcommand '{sub}'. Try {container} HELP.")
             }
+            Error::SubcommandSyntax(sub, container) => {
+                let text = "ERR unknown subcommand or wrong number of arguments for";
+                write!(f, "{text} '{sub}'. Try {container} HELP.")
+            }
+            Error::LatencyEvent(name) => write!(f, "ERR No samples available for event '{name}'"),
             Error::UnsupportedOption(option) => write!(f, "ERR Unsupported option {option}"),
             Error::MultiTooLong => write!(f, "ERR a transaction has at most {MULTI_BYTES_MAX} bytes"),
             Error::KeyTooLong => write!(f, "ERR key is longer than {KEY_BYTES_MAX} bytes"),

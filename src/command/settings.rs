@@ -4,6 +4,8 @@
 
 use crate::command::Error;
 use crate::command::errors::quote;
+use crate::limits::{SLOWLOG_LEN_DEFAULT, SLOWLOG_US_DEFAULT};
+use crate::resp::number::parse_i64;
 use crate::shard::Eviction;
 
 /// The settings of one core. The bounds are those of the whole process.
@@ -21,12 +23,96 @@ pub struct Settings {
     pub maxclients_max: u32,
     /// Seconds a client may be idle; 0 is for ever.
     pub idle_timeout_s: u64,
+    /// What is watched.
+    pub watch: Watch,
+    /// Whether items whose time has passed go without being asked for.
+    pub active_expire: bool,
+    /// Least severe level that is logged.
+    pub log_level: LogLevel,
+    /// From where DEBUG is taken.
+    pub debug: DebugAccess,
     /// What can't change while the server runs: name and value, for CONFIG GET.
     pub fixed: Vec<(&'static str, String)>,
 }
 
+/// Least severe level that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What stopped the server or lost something.
+    Error,
+    /// What the operator should look at.
+    Warn,
+    /// Start, stop, and changes of state.
+    Info,
+    /// Each connection.
+    Debug,
+    /// Each round and batch.
+    Trace,
+}
+
+/// CONFIG's names of the levels: Redis's four, and one for errors alone.
+const LOG_LEVELS: [(&str, LogLevel); 5] = [
+    ("debug", LogLevel::Trace),
+    ("verbose", LogLevel::Debug),
+    ("notice", LogLevel::Info),
+    ("warning", LogLevel::Warn),
+    ("error", LogLevel::Error),
+];
+
+/// From where DEBUG is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DebugAccess {
+    /// From nowhere.
+    #[default]
+    No,
+    /// From the loopback addresses and the Unix socket.
+    Local,
+    /// From everywhere.
+    Yes,
+}
+
+impl DebugAccess {
+    /// Redis's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            DebugAccess::No => "no",
+            DebugAccess::Local => "local",
+            DebugAccess::Yes => "yes",
+        }
+    }
+}
+
+/// When a command is worth a line in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// Microseconds from which on a command is in the slow log; negative for never.
+    pub slowlog_us: i64,
+    /// Entries of the slow log.
+    pub slowlog_len: u64,
+    /// Milliseconds from which on a command is a latency event; 0 for never.
+    pub latency_ms: u64,
+}
+
+impl Default for Watch {
+    /// Redis's defaults.
+    fn default() -> Self {
+        Watch { slowlog_us: SLOWLOG_US_DEFAULT, slowlog_len: SLOWLOG_LEN_DEFAULT, latency_ms: 0 }
+    }
+}
+
 /// Names that CONFIG SET takes.
-const CHANGEABLE: [&str; 5] = ["max-size", "maxclients", "maxmemory", "maxmemory-policy", "timeout"];
+const CHANGEABLE: [&str; 10] = [
+    "active-expire",
+    "latency-monitor-threshold",
+    "loglevel",
+    "max-size",
+    "maxclients",
+    "maxmemory",
+    "maxmemory-policy",
+    "slowlog-log-slower-than",
+    "slowlog-max-len",
+    "timeout",
+];
 
 impl Settings {
     /// Every name and value, sorted by name.
@@ -43,6 +129,14 @@ impl Settings {
             "maxclients" => self.maxclients.to_string(),
             "maxmemory" => bound_text(self.bytes_max),
             "maxmemory-policy" => policy_name(self.eviction).to_owned(),
+            "active-expire" => if self.active_expire { "yes" } else { "no" }.to_owned(),
+            "loglevel" => {
+                let named = LOG_LEVELS.iter().find(|(_, level)| *level == self.log_level);
+                named.map_or("", |(name, _)| name).to_owned()
+            }
+            "latency-monitor-threshold" => self.watch.latency_ms.to_string(),
+            "slowlog-log-slower-than" => self.watch.slowlog_us.to_string(),
+            "slowlog-max-len" => self.watch.slowlog_len.to_string(),
             _ => self.idle_timeout_s.to_string(),
         }
     }
@@ -55,6 +149,11 @@ impl Settings {
         }
         let invalid = |why| Error::ConfigInvalid(name.clone(), why);
         let number = |why| parse_bytes(value).ok_or_else(|| invalid(why));
+        let integer = || parse_i64(value).ok_or_else(|| invalid("argument couldn't be parsed into an integer"));
+        let natural = || {
+            let why = "argument must be between 0 and 9223372036854775807 inclusive";
+            u64::try_from(integer()?).map_err(|_| invalid(why))
+        };
         match name.as_str() {
             "max-size" => self.items_max = bound(number("argument must be a number of items")?),
             "maxmemory" => self.bytes_max = bound(number("argument must be a memory value")?),
@@ -71,6 +170,24 @@ impl Settings {
             "maxmemory-policy" => {
                 self.eviction = parse_policy(value)
                     .ok_or_else(|| invalid("argument(s) must be one of the following: allkeys-lru, noeviction"))?;
+            }
+            "active-expire" => {
+                let yes = value.eq_ignore_ascii_case(b"yes");
+                if !yes && !value.eq_ignore_ascii_case(b"no") {
+                    return Err(invalid("argument must be 'yes' or 'no'"));
+                }
+                self.active_expire = yes;
+            }
+            "loglevel" => {
+                let why = "argument(s) must be one of the following: debug, verbose, notice, warning, error";
+                let named = LOG_LEVELS.iter().find(|(name, _)| value.eq_ignore_ascii_case(name.as_bytes()));
+                self.log_level = named.ok_or_else(|| invalid(why))?.1;
+            }
+            "latency-monitor-threshold" => self.watch.latency_ms = natural()?,
+            "slowlog-max-len" => self.watch.slowlog_len = natural()?,
+            "slowlog-log-slower-than" => {
+                let why = "argument must be between -1 and 9223372036854775807 inclusive";
+                self.watch.slowlog_us = Some(integer()?).filter(|us| *us >= -1).ok_or_else(|| invalid(why))?;
             }
             "timeout" => {
                 self.idle_timeout_s = number("argument couldn't be parsed into an integer")

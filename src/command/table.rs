@@ -132,6 +132,8 @@ pub enum Handler {
     EveryCore(Part),
     /// MULTI and its like: `engine/transaction.rs`.
     Transaction(Verb),
+    /// DEBUG: each of its subcommands in its own way. `engine/debug.rs` has them.
+    Debug,
     /// Only a name for its subcommands.
     Container,
 }
@@ -183,7 +185,38 @@ pub enum Part {
     ConfigSet,
     /// CONFIG RESETSTAT.
     ConfigResetStat,
+    /// What else is asked of all cores.
+    Ask(Question),
 }
+
+/// What SLOWLOG, LATENCY and MEMORY ask of each core. `engine/ask.rs` answers and folds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// LATENCY DOCTOR.
+    LatencyDoctor,
+    /// LATENCY GRAPH.
+    LatencyGraph,
+    /// LATENCY HISTOGRAM.
+    LatencyHistogram,
+    /// LATENCY HISTORY.
+    LatencyHistory,
+    /// LATENCY LATEST.
+    LatencyLatest,
+    /// LATENCY RESET.
+    LatencyReset,
+    /// MEMORY DOCTOR.
+    MemoryDoctor,
+    /// MEMORY STATS.
+    MemoryStats,
+    /// SLOWLOG GET.
+    SlowlogGet,
+    /// SLOWLOG LEN.
+    SlowlogLen,
+    /// SLOWLOG RESET.
+    SlowlogReset,
+}
+
+use Part::Ask;
 
 use Handler::{Container, EachKey, EveryCore, Key, Scan, Session, Several, Transaction};
 
@@ -222,9 +255,11 @@ pub static TABLE: &[Command] = &[
     row!("config|get", -3, ADMIN, NO_KEYS, Server, Session(admin::config_get), "pattern [pattern ...]", "Returns settings by name."),
     row!("config|help", 2, 0, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
     row!("config|resetstat", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Part::ConfigResetStat), "", "Sets the counters of INFO back to zero."),
+    row!("config|rewrite", 2, ADMIN, NO_KEYS, Server, Session(admin::config_rewrite), "", "Is refused, since there is no configuration file."),
     row!("config|set", -4, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Part::ConfigSet), "name value [name value ...]", "Changes settings until the server stops."),
     row!("copy", -3, WRITE | DENYOOM | READS, TWO_KEYS, Generic, Several(several::copy), "source destination [DB 0] [REPLACE]", "Copies a value and its time to live."),
     row!("dbsize", 1, READONLY | FAST | BARRIER, NO_KEYS, Server, EveryCore(Part::Size), "", "Returns the number of keys."),
+    row!("debug", -2, ADMIN | BARRIER, NO_KEYS, Server, Handler::Debug, "subcommand [argument [argument ...]]", "Does what tests need; refused unless --enable-debug-command allows it."),
     row!("del", -2, WRITE, ALL_KEYS, Generic, EachKey(keyspace::delete, Fold::Sum), "key [key ...]", "Deletes keys."),
     row!("discard", 1, FAST | BARRIER | UNQUEUED, NO_KEYS, Transactions, Transaction(Verb::Discard), "", "Forgets the queued commands."),
     row!("echo", 2, FAST, NO_KEYS, Connection, Session(conn::echo), "message", "Returns the message."),
@@ -241,7 +276,21 @@ pub static TABLE: &[Command] = &[
     row!("hello", -1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::hello), "[protover [AUTH username key] [SETNAME name]]", "Greets the server and chooses the protocol version."),
     row!("info", -1, BARRIER, NO_KEYS, Server, EveryCore(Part::Report), "[section [section ...]]", "Returns what the server knows of itself."),
     row!("keys", 2, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::Keys), "pattern", "Returns all keys that match a pattern."),
+    row!("latency", -2, 0, NO_KEYS, Server, Container, "", "Commands on the times that commands took."),
+    row!("latency|doctor", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::LatencyDoctor)), "", "Says what the latency events tell."),
+    row!("latency|graph", 3, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::LatencyGraph)), "event", "Draws the samples of a latency event."),
+    row!("latency|help", 2, 0, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
+    row!("latency|histogram", -2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::LatencyHistogram)), "[command [command ...]]", "Returns how many calls of each command took how long."),
+    row!("latency|history", 3, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::LatencyHistory)), "event", "Returns the samples of a latency event."),
+    row!("latency|latest", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::LatencyLatest)), "", "Returns the last sample of each latency event."),
+    row!("latency|reset", -2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::LatencyReset)), "[event [event ...]]", "Forgets the samples of latency events."),
     row!("lcs", -3, READONLY | READS, TWO_KEYS, String, Several(several::longest_common), "key1 key2 [LEN] [IDX] [MINMATCHLEN length] [WITHMATCHLEN]", "Finds the longest common subsequence of two values."),
+    row!("memory", -2, 0, NO_KEYS, Server, Container, "", "Commands on memory."),
+    row!("memory|doctor", 2, BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::MemoryDoctor)), "", "Says whether the memory of the process is as it should be."),
+    row!("memory|help", 2, 0, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
+    row!("memory|malloc-stats", 2, 0, NO_KEYS, Server, Session(admin::malloc_stats), "", "Returns what the allocator says of itself, which is nothing here."),
+    row!("memory|purge", 2, 0, NO_KEYS, Server, Session(admin::purge), "", "Does nothing, since the allocator gives back memory by itself."),
+    row!("memory|stats", 2, BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::MemoryStats)), "", "Returns what memory is used for."),
     row!("mget", -2, READONLY | FAST, ALL_KEYS, String, EachKey(string::get, Fold::Array), "key [key ...]", "Returns the values of keys."),
     row!("mset", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, EachKey(string::set_pair, Fold::Ok), "key value [key value ...]", "Sets the values of keys."),
     row!("msetex", -4, WRITE | DENYOOM, COUNTED_PAIRS, String, Several(several::set_all_expiring), "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets all values with one time to live, or none."),
@@ -264,6 +313,11 @@ pub static TABLE: &[Command] = &[
     row!("set", -3, WRITE | DENYOOM, ONE_KEY, String, Key(string::set), "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
     row!("setex", 4, WRITE | DENYOOM, ONE_KEY, String, Key(string::set_for_seconds), "key seconds value", "Sets the value and its time to live in seconds."),
     row!("setnx", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(string::set_if_absent), "key value", "Sets the value if the key does not exist."),
+    row!("slowlog", -2, 0, NO_KEYS, Server, Container, "", "Commands on the log of slow commands."),
+    row!("slowlog|get", -2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::SlowlogGet)), "[count]", "Returns the last slow commands, the newest first."),
+    row!("slowlog|help", 2, 0, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
+    row!("slowlog|len", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::SlowlogLen)), "", "Returns how many slow commands are logged."),
+    row!("slowlog|reset", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::SlowlogReset)), "", "Empties the log of slow commands."),
     row!("time", 1, FAST, NO_KEYS, Server, Session(admin::time), "", "Returns the server's unix time: seconds and microseconds."),
     row!("touch", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::touch, Fold::Sum), "key [key ...]", "Makes keys recently used and counts them."),
     row!("ttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::ttl), "key", "Returns the time to live in seconds."),
@@ -288,6 +342,11 @@ impl CommandId {
     pub const WATCH: CommandId = CommandId(Self::INTERNAL + 2);
     /// Keys, values and deadlines.
     pub const WRITE: CommandId = CommandId(Self::INTERNAL + 3);
+
+    /// Whether only engines send it.
+    pub fn is_internal(self) -> bool {
+        self.0 >= Self::INTERNAL
+    }
 
     /// The row. A number that is no row's is a bug of ours: batches come from this process.
     #[inline]

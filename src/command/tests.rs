@@ -18,7 +18,7 @@ mod texts;
 
 use crate::command::client::BufferSizes;
 use crate::command::connection::Home;
-use crate::command::settings::Settings;
+use crate::command::settings::{DebugAccess, LogLevel, Settings, Watch};
 use crate::command::table::{Handler, Lookup};
 use crate::command::{Call, Client};
 use crate::resp::{Args, Proto, Span, Value, Writer, reply};
@@ -66,6 +66,10 @@ fn some_settings() -> Settings {
         maxclients: 10_000,
         maxclients_max: u32::MAX - 1,
         idle_timeout_s: 0,
+        watch: Watch::default(),
+        active_expire: true,
+        log_level: LogLevel::Info,
+        debug: DebugAccess::No,
         fixed: vec![("port", "5116".to_owned()), ("save", String::new())],
     }
 }

@@ -87,6 +87,11 @@ impl Penalty {
         delay_ms
     }
 
+    /// A reply is kept back until then for another reason.
+    pub(super) fn note(&mut self, until_ms: u64) {
+        self.until_ms = self.until_ms.max(until_ms);
+    }
+
     /// Whether a delay may have ended.
     pub(super) fn is_due(&mut self, awake_ms: u64) -> bool {
         let running = self.until_ms > 0;

@@ -19,6 +19,7 @@ use crate::engine::gather::GatherId;
 use crate::engine::hold::{Hold, HoldKey};
 use crate::engine::replies::Place;
 use crate::engine::route::CoreId;
+use crate::engine::slowlog::SlowCall;
 use crate::limits::{BATCH_BYTES_SEAL, BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX};
 use crate::resp::{Args, Proto, Span};
 
@@ -56,6 +57,8 @@ pub enum Payload {
         /// How many.
         count: u32,
     },
+    /// A request of an earlier batch took long: the home core of its client logs it. Comes before its replies.
+    Slow(Box<SlowRequest>),
     /// The sender had to evict: who has budget to spare?
     BudgetAsk(Holding),
     /// Here is some.
@@ -71,6 +74,16 @@ pub enum Payload {
     },
     /// It does not want it any more.
     Release(Hold),
+}
+
+/// A slow request, as the core that ran it tells the core that sent it.
+#[derive(Debug)]
+pub struct SlowRequest {
+    /// Of its batch.
+    pub(super) ticket: Ticket,
+    /// Which of the batch.
+    pub(super) number: u32,
+    pub(super) call: SlowCall,
 }
 
 /// A batch of requests as its owner runs it: how far it is, and what was answered so far.
@@ -373,6 +386,11 @@ impl Mesh {
     /// The next batch for a peer.
     pub(super) fn take(&mut self, peer: CoreId) -> Option<Batch> {
         self.outboxes[usize::from(peer.0)].sealed.pop_front()
+    }
+
+    /// Who waits for a request of an open ticket.
+    pub(super) fn waiter(&self, ticket: Ticket, number: u32) -> Option<Waiter> {
+        self.tickets.get(ticket.0 as usize)?.as_ref()?.get(number as usize).copied()
     }
 
     /// Who waited for a ticket, which is closed by it.

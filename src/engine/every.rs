@@ -8,12 +8,15 @@
 use crate::command::errors::quote;
 use crate::command::table::{CommandId, Handler, Part};
 use crate::command::{Client, Error, settings::Settings};
-use crate::engine::batch::{Incoming, Payload, Request, Solo, Ticket, peek_key, read_frame, reply_frames, write_reply};
+use crate::engine::batch::{
+    Incoming, Payload, Request, SlowRequest, Solo, Ticket, peek_key, read_frame, reply_frames, write_reply,
+};
 use crate::engine::gather::{Asker, Gather, GatherId, Kind, sum_of};
 use crate::engine::jobs::{Job, Origin};
 use crate::engine::route::CoreId;
+use crate::engine::slowlog::SlowCall;
 use crate::engine::stats::Report;
-use crate::engine::{Engine, SessionId, ahead, batch::Waiter, info};
+use crate::engine::{Engine, Notice, SessionId, ahead, ask, batch::Waiter, info};
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Proto, Writer};
 
@@ -35,6 +38,7 @@ pub(super) fn check(part: Part, args: Args<'_>, settings: &Settings, cores: u16)
         }
         Part::ClientKill => KillFilter::parse(args).map(|_| ()),
         Part::ClientList => ListFilter::parse(args).map(|_| ()),
+        Part::Ask(question) => ask::check(question, args),
         Part::Size | Part::Keys | Part::RandomKey | Part::Report | Part::ConfigResetStat => Ok(()),
     }
 }
@@ -68,6 +72,7 @@ impl Engine {
     pub(super) fn start_every(&mut self, id: SessionId, solo: Solo, now_ms: u64) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.exclusive = true;
+        session.exclusive_since_ns = self.meter.begin();
         let proto = session.client.proto;
         let asker = Asker::Session(id, solo.place);
         if is_ordered(solo.request.command())
@@ -124,6 +129,7 @@ impl Engine {
 
     /// Runs a batch and answers it. False if the rest of it has to wait for the next turn.
     fn run_requests(&mut self, batch: &mut Incoming, now_ms: u64) -> bool {
+        self.meter.pause();
         let mut spans = std::mem::take(&mut self.spans);
         let mut owed = false;
         let mut warmed = if batch.count > 1 { batch.at } else { batch.bytes.len() };
@@ -148,7 +154,15 @@ impl Engine {
                 };
                 write_reply(replies, |bytes| bytes.extend_from_slice(&out));
             } else {
-                write_reply(replies, |out| self.run_request(frame.command, frame.mode, frame.args, now_ms, out));
+                let mut slow = None;
+                write_reply(replies, |out| {
+                    slow = self.run_request(frame.command, frame.mode, frame.args, now_ms, out);
+                });
+                if let Some(ns) = slow {
+                    let call = SlowCall::new(frame.command, frame.args, ns, now_ms);
+                    let slow = SlowRequest { ticket: batch.ticket, number: batch.run, call };
+                    self.mesh.send(batch.from, Payload::Slow(Box::new(slow)));
+                }
             }
             batch.at = next;
             batch.run += 1;
@@ -226,7 +240,8 @@ impl Engine {
                     out.extend_from_slice(key);
                 }
             }
-            Part::Report => self.report().encode(out),
+            Part::Report => ask::encode(&self.report(info::Sections::parse(args)), out),
+            Part::Ask(question) => self.answer(question, args, out),
             Part::ClientList => {
                 let filter = ListFilter::parse(args).unwrap_or_default();
                 for id in self.sessions.ids() {
@@ -241,14 +256,20 @@ impl Engine {
             Part::ClientKill => out.extend_from_slice(&self.kill(caller, args, now_ms).to_le_bytes()),
             Part::ConfigSet => {
                 // Checked on the home core; whether a value is right does not depend on the others.
+                let log_level = self.settings.log_level;
                 let checked = set_all(&mut self.settings, args);
                 debug_assert!(checked.is_ok());
                 self.enter_epoch();
                 self.shard.set_eviction(self.settings.eviction);
+                self.meter.configure(&self.settings.watch);
+                if log_level != self.settings.log_level {
+                    self.notice(Notice::LogLevel(self.settings.log_level));
+                }
                 self.shard_waits = true;
             }
             Part::ConfigResetStat => {
                 self.stats.reset();
+                self.meter.reset();
                 self.shard.reset_counters();
             }
         }
@@ -305,8 +326,9 @@ impl Engine {
                 if let Some(session) = self.sessions.get_mut(id) {
                     session.replies.lend(&mut self.buffers);
                     session.replies.fill(place, &reply);
-                    if matches!(gather.kind, Kind::Every(_)) {
+                    if let Kind::Every(request) = &gather.kind {
                         session.exclusive = false;
+                        self.meter.end_every(request, session, &reply, now_ms);
                     }
                     free = (!session.replies.is_holding()).then_some(id);
                     self.settle(id);
@@ -350,9 +372,10 @@ impl Engine {
                 None => writer.null(),
             },
             Part::Report => {
-                let reports: Vec<Report> = parts.iter().filter_map(|part| Report::decode(part)).collect();
+                let reports: Vec<Report> = parts.iter().filter_map(|part| ask::decode(part)).collect();
                 writer.verbatim(info::render(args, &reports, &self.settings, &self.process, now_ms).as_bytes());
             }
+            Part::Ask(question) => ask::fold(question, args, parts, &self.settings, now_ms, &mut writer),
             Part::ClientList => writer.verbatim(&parts.concat()),
             Part::ClientKill => match (args.len(), sum()) {
                 (1, 0) => writer.error(&Error::NoSuchClient.to_string()),

@@ -1,6 +1,14 @@
 //! INFO: the reports of all cores as text, in Redis's sections and field names where the meaning is the same.
+//!
+//! A field of Redis that would mean something else here is left out. Files: here the sections and which of them are
+//! wanted; `usage` what commands took; `memory` what MEMORY says of the same reports.
+
+mod memory;
+mod usage;
 
 use std::fmt::Write;
+
+pub(super) use self::memory::{memory_doctor, memory_stats};
 
 use crate::command::connection::REDIS_VERSION;
 use crate::command::settings::{Settings, policy_name};
@@ -17,18 +25,67 @@ struct Page<'a> {
 
 type Section = (&'static str, fn(&Page<'_>, &mut String) -> std::fmt::Result);
 
-const SECTIONS: [Section; 8] = [
+/// In Redis's order. `Aspine` is ours.
+const SECTIONS: [Section; 14] = [
     ("Server", server),
     ("Clients", clients),
     ("Memory", memory),
     ("Persistence", persistence),
     ("Stats", stats),
     ("Replication", replication),
+    ("CPU", cpu),
+    ("Modules", modules),
+    ("Commandstats", usage::commands),
+    ("Errorstats", usage::errors),
+    ("Latencystats", usage::latencies),
+    ("Cluster", cluster),
     ("Keyspace", keyspace),
     ("Aspine", aspine),
 ];
 
-/// The text of INFO for the sections `args` name; all of them if it names none, or `all`, `default`, `everything`.
+const COMMANDSTATS: Sections = Sections(1 << 8);
+const LATENCYSTATS: Sections = Sections(1 << 10);
+const ALL: Sections = Sections((1 << SECTIONS.len()) - 1);
+const DEFAULT: Sections = Sections(ALL.0 & !COMMANDSTATS.0 & !LATENCYSTATS.0);
+
+/// A set of sections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sections(u32);
+
+impl Sections {
+    /// Those that INFO's arguments name, in any case: names of sections, `default`, `all`, `everything`. Unknown names
+    /// name none, as in Redis; no argument means `default`.
+    pub(super) fn parse(args: Args<'_>) -> Sections {
+        if args.is_empty() {
+            return DEFAULT;
+        }
+        let named = |arg: &[u8]| match arg.to_ascii_lowercase().as_slice() {
+            b"default" => DEFAULT.0,
+            b"all" | b"everything" => ALL.0,
+            name => {
+                let at = SECTIONS.iter().position(|(section, _)| section.as_bytes().eq_ignore_ascii_case(name));
+                at.map_or(0, |at| 1 << at)
+            }
+        };
+        Sections(args.iter().fold(0, |all, arg| all | named(arg)))
+    }
+
+    fn has(self, other: Sections) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether cores must report what commands took.
+    pub(super) fn need_usage(self) -> bool {
+        self.has(COMMANDSTATS) || self.has(LATENCYSTATS)
+    }
+
+    /// Whether they must report the whole histograms.
+    pub(super) fn need_times(self) -> bool {
+        self.has(LATENCYSTATS)
+    }
+}
+
+/// The text of INFO for the sections that `args` name.
 pub(super) fn render(
     args: Args<'_>,
     reports: &[Report],
@@ -37,15 +94,12 @@ pub(super) fn render(
     now_ms: u64,
 ) -> String {
     let page = Page { reports, settings, process, now_ms };
-    let wanted = |name: &str| {
-        args.is_empty()
-            || args.iter().any(|arg| {
-                let any: [&[u8]; 3] = [b"all", b"default", b"everything"];
-                arg.eq_ignore_ascii_case(name.as_bytes()) || any.iter().any(|any| arg.eq_ignore_ascii_case(any))
-            })
-    };
+    let wanted = Sections::parse(args);
     let mut text = String::new();
-    for (name, section) in SECTIONS.iter().filter(|(name, _)| wanted(name)) {
+    for (at, (name, section)) in SECTIONS.iter().enumerate() {
+        if !wanted.has(Sections(1 << at)) {
+            continue;
+        }
         if !text.is_empty() {
             text.push_str("\r\n");
         }
@@ -62,6 +116,11 @@ impl Page<'_> {
         self.reports.iter().map(field).fold(0, u64::saturating_add)
     }
 
+    /// What each core has read of the whole process: the newest reading is the largest.
+    fn max(&self, field: impl Fn(&Report) -> u64) -> u64 {
+        self.reports.iter().map(field).max().unwrap_or(0)
+    }
+
     fn uptime_s(&self) -> u64 {
         self.now_ms.saturating_sub(self.process.started_ms) / 1000
     }
@@ -74,8 +133,10 @@ fn server(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "redis_mode:standalone")?;
     writeln!(text, "os:{}", process.os)?;
     writeln!(text, "arch_bits:{}", usize::BITS)?;
+    writeln!(text, "monotonic_clock:POSIX clock_gettime")?;
     writeln!(text, "multiplexing_api:io_uring")?;
     writeln!(text, "process_id:{}", process.pid)?;
+    writeln!(text, "process_supervised:no")?;
     writeln!(text, "run_id:{}", process.run_id)?;
     writeln!(text, "tcp_port:{}", process.port)?;
     writeln!(text, "server_time_usec:{}", page.now_ms.saturating_mul(1000))?;
@@ -87,39 +148,53 @@ fn server(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
 
 fn clients(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "connected_clients:{}", page.sum(|core| core.clients))?;
+    writeln!(text, "cluster_connections:0")?;
     writeln!(text, "maxclients:{}", page.settings.maxclients)?;
     writeln!(text, "blocked_clients:0")
 }
 
 fn memory(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     let used = page.sum(|core| core.bytes);
-    let rss = page.reports.iter().map(|core| core.rss_bytes).max().unwrap_or(0);
-    let maxmemory = if page.settings.bytes_max == u64::MAX { 0 } else { page.settings.bytes_max };
-    writeln!(text, "used_memory:{used}")?;
-    writeln!(text, "used_memory_human:{}", human(used))?;
-    writeln!(text, "used_memory_rss:{rss}")?;
-    writeln!(text, "used_memory_rss_human:{}", human(rss))?;
-    writeln!(text, "maxmemory:{maxmemory}")?;
-    writeln!(text, "maxmemory_human:{}", human(maxmemory))?;
+    let rss = page.max(|core| core.gauges.rss_bytes);
+    let peak = page.sum(|core| core.bytes_peak);
+    let overhead = page.sum(memory::overhead_bytes);
+    let maxmemory = bound(page.settings.bytes_max);
+    for (name, bytes) in [("used_memory", used), ("used_memory_rss", rss), ("used_memory_peak", peak)] {
+        writeln!(text, "{name}:{bytes}\n{name}_human:{}", human(bytes))?;
+    }
+    writeln!(text, "used_memory_peak_perc:{:.2}%", percent(used, peak))?;
+    writeln!(text, "used_memory_overhead:{overhead}")?;
+    writeln!(text, "used_memory_startup:0")?;
+    writeln!(text, "used_memory_dataset:{}", used.saturating_sub(overhead))?;
+    writeln!(text, "used_memory_dataset_perc:{:.2}%", percent(used.saturating_sub(overhead), used))?;
+    for (name, bytes) in [("total_system_memory", page.process.memory_bytes), ("maxmemory", maxmemory)] {
+        writeln!(text, "{name}:{bytes}\n{name}_human:{}", human(bytes))?;
+    }
     writeln!(text, "maxmemory_policy:{}", policy_name(page.settings.eviction))?;
+    writeln!(text, "mem_fragmentation_ratio:{:.2}", if used == 0 { 0.0 } else { rss as f64 / used as f64 })?;
+    writeln!(text, "mem_fragmentation_bytes:{}", rss.cast_signed().saturating_sub(used.cast_signed()))?;
     writeln!(text, "mem_allocator:mimalloc")
 }
 
 fn persistence(_page: &Page<'_>, text: &mut String) -> std::fmt::Result {
-    writeln!(text, "loading:0")
+    writeln!(text, "loading:0\nasync_loading:0")
 }
 
 fn stats(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
+    let kib = |bytes: u64| bytes as f64 / 1024.0;
     writeln!(text, "total_connections_received:{}", page.sum(|core| core.connections))?;
     writeln!(text, "total_commands_processed:{}", page.sum(|core| core.commands))?;
+    writeln!(text, "instantaneous_ops_per_sec:{}", page.sum(|core| core.per_s[0]))?;
     writeln!(text, "total_net_input_bytes:{}", page.sum(|core| core.bytes_in))?;
     writeln!(text, "total_net_output_bytes:{}", page.sum(|core| core.bytes_out))?;
+    writeln!(text, "instantaneous_input_kbps:{:.2}", kib(page.sum(|core| core.per_s[1])))?;
+    writeln!(text, "instantaneous_output_kbps:{:.2}", kib(page.sum(|core| core.per_s[2])))?;
     writeln!(text, "rejected_connections:{}", page.sum(|core| core.connections_refused))?;
     writeln!(text, "expired_keys:{}", page.sum(|core| core.expirations))?;
     writeln!(text, "evicted_keys:{}", page.sum(|core| core.evictions))?;
     writeln!(text, "keyspace_hits:{}", page.sum(|core| core.hits))?;
     writeln!(text, "keyspace_misses:{}", page.sum(|core| core.misses))?;
-    writeln!(text, "total_error_replies:{}", page.sum(|core| core.errors))?;
+    writeln!(text, "total_error_replies:{}", page.sum(|core| core.errors.values().sum()))?;
     writeln!(text, "acl_access_denied_auth:{}", page.sum(|core| core.auth_failures))
 }
 
@@ -128,44 +203,70 @@ fn replication(_page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "connected_slaves:0")
 }
 
+fn cpu(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
+    let seconds = |us: u64| us as f64 / 1e6;
+    writeln!(text, "used_cpu_sys:{:.6}", seconds(page.max(|core| core.gauges.cpu_sys_us)))?;
+    writeln!(text, "used_cpu_user:{:.6}", seconds(page.max(|core| core.gauges.cpu_user_us)))
+}
+
+fn modules(_page: &Page<'_>, _text: &mut String) -> std::fmt::Result {
+    Ok(())
+}
+
+fn cluster(_page: &Page<'_>, text: &mut String) -> std::fmt::Result {
+    writeln!(text, "cluster_enabled:0")
+}
+
+/// `avg_ttl` is exact: the shards keep the sum of their deadlines.
 fn keyspace(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     let keys = page.sum(|core| core.keys);
     if keys == 0 {
         return Ok(());
     }
-    writeln!(text, "db0:keys={keys},expires={},avg_ttl=0", page.sum(|core| core.timed_keys))
+    let timed = page.sum(|core| core.timed_keys);
+    let deadlines = page.reports.iter().map(|core| u128::from(core.timed_keys) * u128::from(core.deadline_ms_mean));
+    let mean_ms = deadlines.sum::<u128>().checked_div(timed.into()).unwrap_or(0);
+    let avg_ttl = mean_ms.saturating_sub(page.now_ms.into());
+    writeln!(text, "db0:keys={keys},expires={timed},avg_ttl={avg_ttl}")
 }
 
+/// Ours. `avg_access_count` is hits per key that is stored now: a key that went took its share of hits with it.
 fn aspine(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
+    let (keys, hits) = (page.sum(|core| core.keys), page.sum(|core| core.hits));
     writeln!(text, "cores:{}", page.reports.len())?;
-    writeln!(text, "keys:{}", page.sum(|core| core.keys))?;
-    let max_size = if page.settings.items_max == u64::MAX { 0 } else { page.settings.items_max };
-    writeln!(text, "max_size:{max_size}")?;
+    writeln!(text, "keys:{keys}")?;
+    writeln!(text, "max_size:{}", bound(page.settings.items_max))?;
     writeln!(text, "memory_usage:{}", page.sum(|core| core.bytes))?;
     writeln!(text, "uptime:{}", page.uptime_s())?;
-    writeln!(text, "hits:{}", page.sum(|core| core.hits))?;
+    writeln!(text, "avg_access_count:{:.2}", if keys == 0 { 0.0 } else { hits as f64 / keys as f64 })?;
+    writeln!(text, "hits:{hits}")?;
     writeln!(text, "misses:{}", page.sum(|core| core.misses))?;
     writeln!(text, "evictions:{}", page.sum(|core| core.evictions))?;
     writeln!(text, "expirations:{}", page.sum(|core| core.expirations))?;
     writeln!(text, "protocol_errors:{}", page.sum(|core| core.protocol_errors))?;
     writeln!(text, "clients_cut_off:{}", page.sum(|core| core.cut_offs))?;
-    for core in page.reports {
-        let micros = |ns: u64| ns as f64 / 1000.0;
-        write!(text, "core{}:cpu={},slots={}-{}", core.core, core.cpu, core.slots.0, core.slots.1)?;
-        write!(text, ",clients={},keys={},bytes={}", core.clients, core.keys, core.bytes)?;
-        write!(text, ",items_max={},bytes_max={}", bound(core.items_max), bound(core.bytes_max))?;
-        write!(text, ",operations={},forwarded={}", core.operations, core.forwarded)?;
-        write!(text, ",outbox_depth={},turns={}", core.outbox_depth, core.turns)?;
-        write!(text, ",turn_us_p50={:.1},turn_us_p99={:.1}", micros(core.turn_ns_p50), micros(core.turn_ns_p99))?;
-        write!(text, ",turn_us_p999={:.1},turn_us_max={:.1}", micros(core.turn_ns_p999), micros(core.turn_ns_max))?;
-        writeln!(text, ",turn_rehashed_max={}", core.turn_rehashed_max)?;
-    }
-    Ok(())
+    page.reports.iter().try_for_each(|core| core_row(core, text))
+}
+
+fn core_row(core: &Report, text: &mut String) -> std::fmt::Result {
+    let micros = |ns: u64| ns as f64 / 1000.0;
+    write!(text, "core{}:cpu={},slots={}-{}", core.core, core.cpu, core.slots.0, core.slots.1)?;
+    write!(text, ",clients={},keys={},bytes={}", core.clients, core.keys, core.bytes)?;
+    write!(text, ",items_max={},bytes_max={}", bound(core.items_max), bound(core.bytes_max))?;
+    write!(text, ",operations={},forwarded={}", core.operations, core.forwarded)?;
+    write!(text, ",outbox_depth={},turns={}", core.outbox_depth, core.turns)?;
+    write!(text, ",turn_us_p50={:.1},turn_us_p99={:.1}", micros(core.turn_ns_p50), micros(core.turn_ns_p99))?;
+    write!(text, ",turn_us_p999={:.1},turn_us_max={:.1}", micros(core.turn_ns_p999), micros(core.turn_ns_max))?;
+    writeln!(text, ",turn_rehashed_max={}", core.turn_rehashed_max)
 }
 
 /// No bound is written as 0, as Redis does.
 fn bound(max: u64) -> u64 {
     if max == u64::MAX { 0 } else { max }
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
 /// Bytes as Redis prints them for people.
@@ -181,4 +282,34 @@ fn human(bytes: u64) -> String {
         unit = next;
     }
     if unit == "B" { format!("{bytes}B") } else { format!("{value:.2}{unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::Span;
+
+    fn parse(words: &[&str]) -> Sections {
+        let mut start = 0;
+        let span = |word: &&str| {
+            start += word.len() as u32;
+            Span { start: start - word.len() as u32, len: word.len() as u32 }
+        };
+        let spans: Vec<_> = words.iter().map(span).collect();
+        Sections::parse(Args::new(words.concat().as_bytes(), &spans))
+    }
+
+    #[test]
+    fn sections_are_named_as_in_redis() {
+        assert_eq!(SECTIONS.map(|(name, _)| name)[8], "Commandstats");
+        assert_eq!(SECTIONS.map(|(name, _)| name)[10], "Latencystats");
+        assert_eq!(parse(&[]), DEFAULT);
+        assert_eq!(parse(&["Default"]), DEFAULT);
+        assert_eq!((parse(&["all"]), parse(&["EVERYTHING"])), (ALL, ALL));
+        assert_eq!(parse(&["bogus"]), Sections(0));
+        assert_eq!(parse(&["bogus", "SERVER", "server"]), Sections(1));
+        assert_eq!(parse(&["default", "commandstats"]), Sections(DEFAULT.0 | COMMANDSTATS.0));
+        assert!(!DEFAULT.need_usage() && COMMANDSTATS.need_usage() && !COMMANDSTATS.need_times());
+        assert!(LATENCYSTATS.need_usage() && LATENCYSTATS.need_times());
+    }
 }

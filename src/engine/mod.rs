@@ -13,22 +13,28 @@
 //! Files: `session` (one round), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
 //! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores),
 //! `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take), `jobs`
-//! (sliced work), `ahead` (cache misses of a round, together), `budget`, `auth`, `stats`, `info`.
+//! (sliced work), `ahead` (cache misses of a round, together), `budget`, `auth`; `stats`, `meter` (what commands took),
+//! `slowlog`, `latency`, `ask` (what is asked of all cores about these), `debug`, `info`.
 
 mod ahead;
+mod ask;
 pub mod auth;
 pub mod batch;
 mod budget;
+mod debug;
 mod every;
 mod gather;
 pub mod hold;
 mod info;
 mod jobs;
+mod latency;
+mod meter;
 mod replies;
 pub mod route;
 pub mod session;
 mod sessions;
 mod several;
+mod slowlog;
 pub mod stats;
 #[cfg(test)]
 mod tests;
@@ -38,7 +44,7 @@ use std::collections::VecDeque;
 
 use crate::command::Client;
 use crate::command::connection::{Home, VerifyKey};
-use crate::command::settings::Settings;
+use crate::command::settings::{LogLevel, Settings};
 use crate::command::table::Lookup;
 use crate::limits::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, SLICE_STEPS, TICK_COUNTED_MS_MAX};
 use crate::resp::Span;
@@ -50,10 +56,12 @@ use self::budget::Exchange;
 use self::gather::Gathers;
 use self::hold::Holds;
 use self::jobs::Job;
+use self::meter::Meter;
 use self::route::{CoreId, Router};
 use self::session::Session;
 pub use self::sessions::SessionId;
 use self::sessions::Sessions;
+pub use self::stats::Gauges;
 use self::stats::Stats;
 
 /// What an engine is made with.
@@ -75,6 +83,8 @@ pub struct EngineConfig {
     pub random_seed: u64,
     /// What INFO tells of the process.
     pub process: ProcessFacts,
+    /// Nanoseconds since some moment, the same for all cores; never goes back. Measures commands, decides nothing.
+    pub stopwatch: fn() -> u64,
 }
 
 /// What INFO tells of the process as a whole; the runtime knows it.
@@ -88,6 +98,8 @@ pub struct ProcessFacts {
     pub port: u16,
     /// Unix time in milliseconds of the start.
     pub started_ms: u64,
+    /// Bytes of memory that the machine has.
+    pub memory_bytes: u64,
     /// Operating system and machine.
     pub os: String,
     /// Where the executable lies.
@@ -112,6 +124,10 @@ pub enum Notice {
     CutOff(String),
     /// A wrong auth key; the text says from where.
     AuthFailed(String),
+    /// The log is to be more or less detailed.
+    LogLevel(LogLevel),
+    /// DEBUG PANIC: the process is to end as if something had gone wrong.
+    Panic,
 }
 
 /// The logic of one core.
@@ -130,6 +146,7 @@ pub struct Engine {
     auth_key: Option<AuthKey>,
     penalty: Penalty,
     stats: Stats,
+    meter: Meter,
     process: ProcessFacts,
     random: u64,
     /// Sessions with something to send, or to close. Filled by whatever writes; drained by `take_ready`; bounded by
@@ -183,6 +200,7 @@ impl Engine {
             eviction: config.settings.eviction,
             hash_seeds: config.hash_seeds,
         });
+        let meter = Meter::new(config.stopwatch, config.core.0, config.cores, &config.settings.watch);
         Engine {
             core: config.core,
             cpu: config.cpu,
@@ -198,6 +216,7 @@ impl Engine {
             auth_key: config.auth_key,
             penalty: Penalty::default(),
             stats: Stats::default(),
+            meter,
             process: config.process,
             random: config.random_seed | 1,
             ready: VecDeque::new(),
@@ -303,6 +322,7 @@ impl Engine {
             Payload::Granted { key, clean } => self.on_granted(key, clean, now_ms),
             Payload::Release(hold) => self.on_release(hold, now_ms),
             Payload::Replies { ticket, bytes, count } => self.take_replies(batch.from, ticket, bytes, count, now_ms),
+            Payload::Slow(slow) => self.on_slow(*slow),
             Payload::BudgetAsk(holding) => self.on_budget_ask(batch.from, holding),
             Payload::BudgetGift(gift) => self.on_budget_gift(gift),
         }
@@ -313,6 +333,7 @@ impl Engine {
         self.awake_ms += now_ms.saturating_sub(self.last_tick_ms).min(TICK_COUNTED_MS_MAX);
         self.last_tick_ms = now_ms;
         self.shard_waits = true;
+        self.stats.sample(self.shard.bytes(), now_ms);
         self.ask_for_budget();
         self.end_delays(now_ms);
         self.check_sessions();
@@ -322,7 +343,9 @@ impl Engine {
     /// A small step of sliced work: at most `SLICE_STEPS`. The runtime repeats it while `has_backlog`, within
     /// `SLICE_US` of a turn.
     pub fn on_slice(&mut self, now_ms: u64) {
-        self.shard_waits = self.shard.work(now_ms, SLICE_STEPS).more;
+        // To the time 0 nothing has expired.
+        let expire_ms = if self.settings.active_expire { now_ms } else { 0 };
+        self.shard_waits = self.shard.work(expire_ms, SLICE_STEPS).more;
         self.step_job(now_ms);
         if let Some((key, clean)) = self.holds.take_grant() {
             self.on_granted(key, clean, now_ms);
@@ -358,9 +381,9 @@ impl Engine {
         self.sub_us = sub_us;
     }
 
-    /// Resident bytes of the process, for INFO.
-    pub fn set_rss_bytes(&mut self, rss_bytes: u64) {
-        self.stats.rss_bytes = rss_bytes;
+    /// What the system says of the process, for INFO.
+    pub fn set_gauges(&mut self, gauges: Gauges) {
+        self.stats.gauges = gauges;
     }
 
     // ---- effects ----

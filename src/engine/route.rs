@@ -12,7 +12,8 @@ use crate::command::{Call, Error, Reply};
 use crate::engine::batch::{Mode, Request, Solo, Waiter};
 use crate::engine::gather::{Asker, GatherId};
 use crate::engine::session::{Flow, Session};
-use crate::engine::{Engine, SessionId, every, home};
+use crate::engine::slowlog::SlowCall;
+use crate::engine::{Engine, SessionId, debug, every, home};
 use crate::limits::{SLOTS, WARM_KEYS_MAX};
 use crate::resp::{Args, Writer};
 use crate::shard::{Recency, Shard};
@@ -137,7 +138,7 @@ impl Engine {
             Handler::Key(handler) => {
                 let owner = self.router.owner(args.at(0));
                 if owner == self.core {
-                    self.run_here(session, trip, |shard, call, writer| handler(shard, args, call).write(writer));
+                    self.run_here(session, args, trip, |shard, call, writer| handler(shard, args, call).write(writer));
                 } else {
                     self.send_whole(session, id, owner, args, trip);
                 }
@@ -157,10 +158,11 @@ impl Engine {
                     let words = std::iter::once(caller.as_slice()).chain(args.iter());
                     Flow::Every(Solo { place, request: Request::alone(command, mode, words) })
                 }
-                Err(error) => self.answer_error(session, &error, trip.muted),
+                Err(error) => self.fail(session, args, trip, &error),
             },
+            Handler::Debug => self.dispatch_debug(session, id, args, trip),
             // A container without a subcommand does not pass the arity check.
-            Handler::Container => self.answer_error(session, &Error::Syntax, trip.muted),
+            Handler::Container => self.fail(session, args, trip, &Error::Syntax),
         }
     }
 
@@ -169,20 +171,52 @@ impl Engine {
     pub(super) fn run_here(
         &mut self,
         session: &mut Session,
+        args: Args<'_>,
         trip: Trip,
         run: impl FnOnce(&mut Shard, Call, &mut Writer<'_>),
     ) {
-        let shard = &mut self.shard;
+        let (shard, meter) = (&mut self.shard, &mut self.meter);
+        meter.begin();
         let call = call(&session.client, trip.now_ms);
         let proto = session.client.proto;
         self.stats.operations += 1;
-        session.replies.append(|out| {
+        let slow = session.replies.append(|out| {
             let begin = out.len();
             run(shard, call, &mut Writer::new(out, proto));
+            let slow = meter.end(trip.command, &out[begin..]);
             if trip.muted {
                 out.truncate(begin);
             }
+            slow
         });
+        if let Some(ns) = slow {
+            self.meter.log(SlowCall::new(trip.command, args, ns, trip.now_ms), &session.client);
+        }
+    }
+
+    /// Answers a command that was run, as far as it could be, with an error.
+    #[cold]
+    pub(super) fn fail(&mut self, session: &mut Session, args: Args<'_>, trip: Trip, error: &Error) -> Flow {
+        self.run_here(session, args, trip, |_, _, writer| writer.error(&error.to_string()));
+        Flow::Next
+    }
+
+    /// Runs something on the core that owns a key.
+    pub(super) fn run_at_key(
+        &mut self,
+        session: &mut Session,
+        id: SessionId,
+        key: &[u8],
+        args: Args<'_>,
+        trip: Trip,
+        run: impl FnOnce(&mut Shard, Call, &mut Writer<'_>),
+    ) {
+        let owner = self.router.owner(key);
+        if owner == self.core {
+            self.run_here(session, args, trip, run);
+        } else {
+            self.send_whole(session, id, owner, args, trip);
+        }
     }
 
     /// Sends a command to the one core that owns all its keys; what comes back is the reply.
@@ -198,6 +232,7 @@ impl Engine {
         let mode = Mode { proto: client.proto, no_touch: client.no_touch, part: false, held: trip.held };
         let place = session.replies.hold(trip.muted);
         self.stats.forwarded += 1;
+        self.meter.pause();
         self.mesh.request(owner, trip.command, mode, args.iter(), Waiter::Session { id, place });
     }
 
@@ -213,7 +248,7 @@ impl Engine {
         let row = trip.command.row();
         let step = usize::from(row.keys.step);
         if !args.len().is_multiple_of(step) {
-            return self.answer_error(session, &Error::Arity(row.name.to_owned()), trip.muted);
+            return self.fail(session, args, trip, &Error::Arity(row.name.to_owned()));
         }
         let mut owners = std::mem::take(&mut self.owners);
         owners.clear();
@@ -224,8 +259,11 @@ impl Engine {
             let client = &session.client;
             let mode = Mode { proto: client.proto, no_touch: client.no_touch, part: true, held: trip.held };
             let _ = self.split(Asker::Session(id, place), trip.command, mode, args, trip.now_ms, &owners);
+            if let Some(ns) = self.meter.end(trip.command, refusal_of(&self.scratch)) {
+                self.meter.log(SlowCall::new(trip.command, args, ns, trip.now_ms), &session.client);
+            }
         } else if first == self.core {
-            self.run_here(session, trip, |shard, call, writer| {
+            self.run_here(session, args, trip, |shard, call, writer| {
                 run_each(shard, row, (handler, fold), args, call, false, writer);
             });
         } else {
@@ -245,9 +283,11 @@ impl Engine {
         now_ms: u64,
         owners: &[CoreId],
     ) -> Option<GatherId> {
+        self.meter.begin();
         let row = command.row();
         let Handler::EachKey(handler, fold) = row.handler else { unreachable!("only keys are split") };
         let step = usize::from(row.keys.step);
+        self.scratch.clear();
         let gather = self.gathers.open_each(asker, mode.proto, fold, owners, self.router.cores());
         let mut complete = false;
         for core in (0..self.router.cores()).map(CoreId) {
@@ -280,16 +320,16 @@ impl Engine {
         let cores = self.router.cores();
         let parsed = Cursor::parse(args.at(0)).and_then(|cursor| Ok((cursor, ScanOptions::parse(args.tail(1))?)));
         match parsed {
-            Err(error) => return self.answer_error(session, &error, trip.muted),
+            Err(error) => return self.fail(session, args, trip, &error),
             Ok((cursor, options)) if cursor.core == self.core.0 => {
-                self.run_here(session, trip, |shard, call, writer| {
+                self.run_here(session, args, trip, |shard, call, writer| {
                     keyspace::scan(shard, cursor, &options, cores, call, writer);
                 });
             }
             Ok((cursor, _)) if cursor.core < cores => {
                 self.send_whole(session, id, CoreId(cursor.core), args, trip);
             }
-            Ok(_) => self.run_here(session, trip, |_, _, writer| keyspace::scan_end(writer)),
+            Ok(_) => self.run_here(session, args, trip, |_, _, writer| keyspace::scan_end(writer)),
         }
         Flow::Next
     }
@@ -301,15 +341,21 @@ impl Engine {
         let verify: Option<VerifyKey<'_>> = if key.is_some() { Some(&verify) } else { None };
         let home = home(&self.settings, verify, trip.command.row(), session, trip.now_ms, self.sub_us);
         let Session { client, replies, .. } = session;
-        let (after, written) = replies.append(|out| {
+        let meter = &mut self.meter;
+        meter.begin();
+        let (after, written, slow) = replies.append(|out| {
             let begin = out.len();
             let after = handler(client, args, &home, &mut Writer::new(out, client.proto));
+            let slow = meter.end(trip.command, &out[begin..]);
             // CLIENT REPLY ON is answered although it was muted when it came.
             if trip.muted && client.reply_mode != crate::command::client::ReplyMode::On {
                 out.truncate(begin);
             }
-            (after, out.len() - begin)
+            (after, out.len() - begin, slow)
         });
+        if let Some(ns) = slow {
+            self.meter.log(SlowCall::new(trip.command, args, ns, trip.now_ms), client);
+        }
         match after {
             After::Continue => Flow::Next,
             After::Close => Flow::End,
@@ -317,6 +363,8 @@ impl Engine {
                 self.forget(session);
                 Flow::Next
             }
+            // A client that may queue AUTH has shown the key before; nobody has to wait for it.
+            After::Delay if trip.held => Flow::Next,
             After::Delay => {
                 self.delay(session, written);
                 Flow::Next
@@ -324,7 +372,8 @@ impl Engine {
         }
     }
 
-    /// Runs one request that another core sent. `EveryCore` requests come alone and are run by `every`.
+    /// Runs one request that another core sent. `EveryCore` requests come alone and are run by `every`. Returns its
+    /// nanoseconds if they are to be logged.
     pub(super) fn run_request(
         &mut self,
         command: CommandId,
@@ -332,8 +381,10 @@ impl Engine {
         args: Args<'_>,
         now_ms: u64,
         out: &mut Vec<u8>,
-    ) {
+    ) -> Option<u64> {
         let row = command.row();
+        let begin = out.len();
+        self.meter.begin();
         let recency = if mode.no_touch { Recency::Keep } else { Recency::Touch };
         let call = Call { now_ms, recency };
         let mut writer = Writer::new(out, mode.proto);
@@ -349,12 +400,20 @@ impl Engine {
                 }
                 Err(error) => writer.error(&error.to_string()),
             },
+            Handler::Debug => debug::object(&self.shard, args, now_ms, &mut writer),
             Handler::Several(decide) => several::run(&mut self.shard, row, decide, args, call).write(&mut writer),
             Handler::Session(_) | Handler::EveryCore(_) | Handler::Transaction(_) | Handler::Container => {
                 unreachable!("{} was sent to another core", row.name)
             }
         }
+        let reply = &out[begin..];
+        if mode.part { self.meter.end_part(command, reply) } else { self.meter.end(command, reply) }
     }
+}
+
+/// A part that is an error, or nothing: a sum is eight bytes of any value.
+fn refusal_of(part: &[u8]) -> &[u8] {
+    if part.len() > 8 { part } else { &[] }
 }
 
 fn call(client: &Client, now_ms: u64) -> Call {

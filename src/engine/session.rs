@@ -33,6 +33,8 @@ pub(super) struct Session {
     partial: bool,
     /// A command of all cores is under way; no other runs.
     pub(super) exclusive: bool,
+    /// When it began, as the stopwatch has it.
+    pub(super) exclusive_since_ns: u64,
     /// A refused auth key: nothing is run before this time, as `Engine::awake_ms` has it.
     pub(super) delayed_until_ms: Option<u64>,
     /// The refusal that is kept back until then.
@@ -82,6 +84,7 @@ impl Session {
             input_at: 0,
             partial: false,
             exclusive: false,
+            exclusive_since_ns: 0,
             delayed_until_ms: None,
             delayed_reply: Vec::new(),
             eof: false,
@@ -250,6 +253,7 @@ impl Engine {
         let mut parser = std::mem::take(&mut session.parser);
         session.partial = false;
         session.replies.lend(&mut self.buffers);
+        self.meter.pause();
         // How far the commands' keys have been looked at. The first command goes ahead: it is often the only one.
         let mut warmed = 1;
         while session.may_run() && round.consumed < bytes.len() {
@@ -315,6 +319,7 @@ impl Engine {
     /// Says what is wrong with the bytes and ends the session.
     fn refuse(&mut self, session: &mut Session, error: ProtocolError) {
         self.stats.protocol_errors += 1;
+        self.meter.count_error(b"ERR");
         let proto = session.client.proto;
         if !session.begin_reply() {
             session.replies.append(|out| Writer::new(out, proto).protocol_error(error));
@@ -334,23 +339,20 @@ impl Engine {
         }
         let muted = session.begin_reply();
         let flow = match found {
-            Err(error) => self.refuse_command(session, &error, muted),
+            Err(error) => {
+                let named = if let Error::Arity(name) = &error { self.lookup.find(name.as_bytes()) } else { None };
+                self.refuse_command(session, named, &error, muted)
+            }
             Ok((command, _)) if !session.client.authenticated && !command.row().is(flag::NO_AUTH) => {
-                self.refuse_command(session, &Error::NoAuth, muted)
+                self.refuse_command(session, Some(command), &Error::NoAuth, muted)
             }
             Ok((command, args)) => {
                 self.stats.commands += 1;
                 session.client.last_command = command.row().name;
-                match &mut session.multi {
-                    Some(multi) if !command.row().is(flag::UNQUEUED) => {
-                        if multi.queue(command, session.client.proto, args) {
-                            session.client.queued = Some(multi.len());
-                            self.say(session, muted, |writer| writer.simple("QUEUED"))
-                        } else {
-                            self.answer_error(session, &Error::MultiTooLong, muted)
-                        }
-                    }
-                    _ => self.dispatch(session, id, args, Trip { command, muted, held: false, now_ms }),
+                if session.multi.is_some() && !command.row().is(flag::UNQUEUED) {
+                    self.queue(session, command, args, muted)
+                } else {
+                    self.dispatch(session, id, args, Trip { command, muted, held: false, now_ms })
                 }
             }
         };
@@ -391,29 +393,50 @@ impl Engine {
 
     /// A command that can't be run, nor queued.
     #[cold]
-    fn refuse_command(&mut self, session: &mut Session, error: &Error, muted: bool) -> Flow {
+    fn refuse_command(
+        &mut self,
+        session: &mut Session,
+        command: Option<CommandId>,
+        error: &Error,
+        muted: bool,
+    ) -> Flow {
         if let Some(multi) = &mut session.multi {
             multi.fail();
         }
         if *error == Error::Arity("exec".to_owned()) {
             self.forget(session);
-            return self.answer_error(session, &Error::ExecArity, muted);
+            return self.reject(session, command, &Error::ExecArity, muted);
         }
-        self.answer_error(session, error, muted)
+        self.reject(session, command, error, muted)
     }
 
-    /// Answers by something that is known at once, unless the client does not want to hear it.
-    pub(super) fn say(&mut self, session: &mut Session, muted: bool, say: impl FnOnce(&mut Writer<'_>)) -> Flow {
+    /// Takes a command after MULTI, to be run by EXEC.
+    fn queue(&mut self, session: &mut Session, command: CommandId, args: Args<'_>, muted: bool) -> Flow {
+        let Some(multi) = &mut session.multi else { return Flow::Next };
+        if matches!(command.row().handler, Handler::Debug) {
+            return self.refuse_command(session, Some(command), &Error::NotInMulti, muted);
+        }
+        if !multi.queue(command, session.client.proto, args) {
+            return self.refuse_command(session, Some(command), &Error::MultiTooLong, muted);
+        }
+        session.client.queued = Some(multi.len());
         let proto = session.client.proto;
         if !muted {
-            session.replies.append(|out| say(&mut Writer::new(out, proto)));
+            session.replies.append(|out| Writer::new(out, proto).simple("QUEUED"));
         }
         Flow::Next
     }
 
-    /// Answers with an error, unless the client does not want to hear it.
-    pub(super) fn answer_error(&mut self, session: &mut Session, error: &Error, muted: bool) -> Flow {
-        self.stats.errors += 1;
+    /// Answers a command that is not run with an error, unless the client does not want to hear it.
+    pub(super) fn reject(
+        &mut self,
+        session: &mut Session,
+        command: Option<CommandId>,
+        error: &Error,
+        muted: bool,
+    ) -> Flow {
+        self.meter.reject(command, error);
+        self.meter.pause();
         let proto = session.client.proto;
         if !muted {
             session.replies.append(|out| connection::error(&mut Writer::new(out, proto), error));
@@ -434,6 +457,14 @@ impl Engine {
             session.close();
         }
         self.notice(Notice::AuthFailed(session.client.addr.clone()));
+    }
+
+    /// Keeps back the last so many bytes of replies, and whatever the session says next, for a while.
+    pub(super) fn sleep(&mut self, session: &mut Session, reply_bytes: usize, sleep_ms: u64) {
+        let until_ms = self.awake_ms.saturating_add(sleep_ms);
+        self.penalty.note(until_ms);
+        session.delayed_until_ms = Some(until_ms);
+        session.delayed_reply = session.replies.take_last(reply_bytes);
     }
 
     /// Ends the delays whose time is over.
@@ -485,6 +516,9 @@ fn upper_name(name: &str) -> &'static str {
     match name {
         "client" => "CLIENT",
         "config" => "CONFIG",
+        "latency" => "LATENCY",
+        "memory" => "MEMORY",
+        "slowlog" => "SLOWLOG",
         _ => "COMMAND",
     }
 }

@@ -51,11 +51,11 @@ impl Engine {
             let mut frames = Vec::new();
             let mode = Mode { proto: session.client.proto, no_touch: false, part: false, held: true };
             append_frame(&mut frames, trip.command, mode, args.iter());
-            session.transaction = Some(self.transaction(cores, frames, None, trip.muted));
+            session.transaction = Some(self.transaction(trip.command, cores, frames, None, trip.muted));
         } else if let Some(peer) = self.router.peer(first) {
             self.send_whole(session, id, peer, args, trip);
         } else {
-            self.run_here(session, trip, |shard, call, writer| {
+            self.run_here(session, args, trip, |shard, call, writer| {
                 several::run(shard, row, decide, args, call).write(writer);
             });
         }

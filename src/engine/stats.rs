@@ -2,10 +2,15 @@
 //!
 //! Core: its own; a report travels by value. Cost: an addition each; a turn time costs one bucket of a histogram.
 
+use std::collections::BTreeMap;
+
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
+use crate::engine::info::Sections;
+use crate::engine::meter::Usage;
+use crate::limits::{RATE_SAMPLE_MS, RATE_SAMPLES};
 
 /// The counters of one core.
 #[derive(Debug)]
@@ -16,8 +21,6 @@ pub(super) struct Stats {
     pub(super) operations: u64,
     /// Commands or parts of them sent to other cores.
     pub(super) forwarded: u64,
-    /// Error replies to commands that were not run.
-    pub(super) errors: u64,
     /// Connections closed for malformed protocol.
     pub(super) protocol_errors: u64,
     /// Connections accepted.
@@ -32,8 +35,12 @@ pub(super) struct Stats {
     pub(super) bytes_in: u64,
     /// Bytes sent.
     pub(super) bytes_out: u64,
-    /// Resident bytes of the process at the last look.
-    pub(super) rss_bytes: u64,
+    /// The process at the last look.
+    pub(super) gauges: Gauges,
+    /// Most bytes of items at any tick.
+    pub(super) bytes_peak: u64,
+    /// Commands, bytes received and bytes sent of the last seconds.
+    rate: Rate,
     /// How long turns took, in nanoseconds, with two significant digits.
     turn_ns: Histogram<u64>,
     /// Keys that the growth of the index has hashed again in one turn at most.
@@ -50,7 +57,6 @@ impl Default for Stats {
             commands: 0,
             operations: 0,
             forwarded: 0,
-            errors: 0,
             protocol_errors: 0,
             connections: 0,
             connections_refused: 0,
@@ -58,7 +64,9 @@ impl Default for Stats {
             auth_failures: 0,
             bytes_in: 0,
             bytes_out: 0,
-            rss_bytes: 0,
+            gauges: Gauges::default(),
+            bytes_peak: 0,
+            rate: Rate::default(),
             turn_ns,
             turn_rehashed_max: 0,
         }
@@ -80,7 +88,56 @@ impl Stats {
 
     /// CONFIG RESETSTAT.
     pub(super) fn reset(&mut self) {
-        *self = Stats { rss_bytes: self.rss_bytes, ..Stats::default() };
+        *self = Stats { gauges: self.gauges, ..Stats::default() };
+    }
+
+    /// A tick has come: now and then a sample is taken of what has happened since the last.
+    pub(super) fn sample(&mut self, bytes: u64, now_ms: u64) {
+        self.bytes_peak = self.bytes_peak.max(bytes);
+        self.rate.sample([self.commands, self.bytes_in, self.bytes_out], now_ms);
+    }
+}
+
+/// What INFO tells of the whole process and only the system knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gauges {
+    /// Resident bytes.
+    pub rss_bytes: u64,
+    /// Microseconds of CPU time in the kernel.
+    pub cpu_sys_us: u64,
+    /// Microseconds of CPU time in the program.
+    pub cpu_user_us: u64,
+}
+
+/// How fast some counters grow, over the last `RATE_SAMPLES` samples.
+#[derive(Debug, Default)]
+struct Rate {
+    /// Growth a second of each sample.
+    samples: [[u64; 3]; RATE_SAMPLES],
+    next: usize,
+    last: [u64; 3],
+    last_ms: u64,
+}
+
+impl Rate {
+    fn sample(&mut self, counters: [u64; 3], now_ms: u64) {
+        let passed_ms = now_ms.saturating_sub(self.last_ms);
+        // A first sample, or a clock that was set back, begins anew.
+        if self.last_ms == 0 || now_ms < self.last_ms {
+            (self.last, self.last_ms) = (counters, now_ms);
+        } else if passed_ms >= RATE_SAMPLE_MS {
+            for (at, counter) in counters.into_iter().enumerate() {
+                self.samples[self.next][at] = counter.saturating_sub(self.last[at]) * 1000 / passed_ms;
+            }
+            self.next = (self.next + 1) % RATE_SAMPLES;
+            (self.last, self.last_ms) = (counters, now_ms);
+        }
+    }
+
+    /// Commands, bytes in, bytes out a second.
+    fn per_s(&self) -> [u64; 3] {
+        let mean = |at: usize| self.samples.iter().map(|sample| sample[at]).sum::<u64>() / RATE_SAMPLES as u64;
+        [mean(0), mean(1), mean(2)]
     }
 }
 
@@ -103,7 +160,6 @@ pub(super) struct Report {
     pub(super) commands: u64,
     pub(super) operations: u64,
     pub(super) forwarded: u64,
-    pub(super) errors: u64,
     pub(super) protocol_errors: u64,
     pub(super) connections: u64,
     pub(super) connections_refused: u64,
@@ -111,7 +167,12 @@ pub(super) struct Report {
     pub(super) auth_failures: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
-    pub(super) rss_bytes: u64,
+    pub(super) gauges: Gauges,
+    pub(super) bytes_peak: u64,
+    /// Commands, bytes received and bytes sent a second.
+    pub(super) per_s: [u64; 3],
+    /// Mean of the deadlines, 0 without any.
+    pub(super) deadline_ms_mean: u64,
     pub(super) outbox_depth: u64,
     pub(super) turns: u64,
     pub(super) turn_ns_p50: u64,
@@ -119,24 +180,15 @@ pub(super) struct Report {
     pub(super) turn_ns_p999: u64,
     pub(super) turn_ns_max: u64,
     pub(super) turn_rehashed_max: u64,
-}
-
-impl Report {
-    /// Bytes for another core of this process.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        let written = bincode::serde::encode_into_std_write(self, out, bincode::config::standard());
-        debug_assert!(written.is_ok(), "numbers into memory");
-    }
-
-    /// Back from `encode`.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Report> {
-        bincode::serde::decode_from_slice(bytes, bincode::config::standard()).ok().map(|(report, _)| report)
-    }
+    /// Error replies by code.
+    pub(super) errors: BTreeMap<String, u64>,
+    /// What commands took, if that is asked for.
+    pub(super) usage: Vec<Usage>,
 }
 
 impl Engine {
-    /// This core's report.
-    pub(super) fn report(&self) -> Report {
+    /// This core's report, as far as these sections need it.
+    pub(super) fn report(&self, sections: Sections) -> Report {
         let (stats, counters, budget) = (&self.stats, self.shard.counters(), self.shard.budget());
         let (first, last) = super::route::Slot::range(self.core, self.router.cores());
         Report {
@@ -156,7 +208,6 @@ impl Engine {
             commands: stats.commands,
             operations: stats.operations,
             forwarded: stats.forwarded,
-            errors: stats.errors,
             protocol_errors: stats.protocol_errors,
             connections: stats.connections,
             connections_refused: stats.connections_refused,
@@ -164,7 +215,10 @@ impl Engine {
             auth_failures: stats.auth_failures,
             bytes_in: stats.bytes_in,
             bytes_out: stats.bytes_out,
-            rss_bytes: stats.rss_bytes,
+            gauges: stats.gauges,
+            bytes_peak: stats.bytes_peak.max(self.shard.bytes()),
+            per_s: stats.rate.per_s(),
+            deadline_ms_mean: self.shard.mean_deadline_ms().unwrap_or(0),
             outbox_depth: self.mesh.depth() as u64,
             turns: stats.turn_ns.len(),
             turn_ns_p50: stats.turn_ns.value_at_quantile(0.5),
@@ -172,6 +226,28 @@ impl Engine {
             turn_ns_p999: stats.turn_ns.value_at_quantile(0.999),
             turn_ns_max: stats.turn_ns.max(),
             turn_rehashed_max: stats.turn_rehashed_max,
+            errors: self.meter.errors().clone(),
+            usage: if sections.need_usage() { self.meter.usage(sections.need_times()) } else { Vec::new() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_a_mean_of_the_last_samples() {
+        let mut rate = Rate::default();
+        rate.sample([500, 0, 0], 1_000);
+        assert_eq!(rate.per_s(), [0; 3], "what came before the first sample does not count");
+        for at in 1..=RATE_SAMPLES as u64 {
+            rate.sample([500 + at * 10, at * 1_000, 0], 1_000 + at * RATE_SAMPLE_MS);
+            rate.sample([500 + at * 10, at * 1_000, 0], 1_000 + at * RATE_SAMPLE_MS + 1);
+        }
+        assert_eq!(rate.per_s(), [10_000 / RATE_SAMPLE_MS, 1_000_000 / RATE_SAMPLE_MS, 0]);
+        rate.sample([0, 0, 0], 7);
+        rate.sample([0, 0, 0], 7 + RATE_SAMPLE_MS);
+        assert!(rate.per_s()[0] < 10_000 / RATE_SAMPLE_MS, "a clock set back is no flood");
     }
 }

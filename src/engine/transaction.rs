@@ -15,9 +15,10 @@ use crate::engine::hold::{Hold, HoldKey};
 use crate::engine::route::{CoreId, Trip};
 use crate::engine::session::{Flow, Session};
 use crate::engine::several::Step;
+use crate::engine::slowlog::SlowCall;
 use crate::engine::{Engine, SessionId};
 use crate::limits::{HOLD_WAIT_MS_MAX, MULTI_BYTES_MAX};
-use crate::resp::{Args, Proto, Words};
+use crate::resp::{Args, Proto, Words, Writer};
 
 /// Commands between MULTI and EXEC.
 #[derive(Debug, Default)]
@@ -33,6 +34,9 @@ pub(super) struct Multi {
 #[derive(Debug)]
 pub(super) struct Transaction {
     number: u64,
+    /// What began it, and when, as the stopwatch has it.
+    command: CommandId,
+    began_ns: u64,
     /// The cores whose shards it holds, ascending.
     cores: Vec<CoreId>,
     /// How many of them it has asked, and how many have granted. They differ by one at most.
@@ -119,11 +123,14 @@ impl Engine {
                 self.unwatch(session);
                 Ok(())
             }
-            Verb::Exec => return self.exec(session, trip),
+            Verb::Exec => return self.exec(session, args, trip),
         };
         match result {
-            Err(error) => self.answer_error(session, &error, trip.muted),
-            Ok(()) => self.say(session, trip.muted, |writer| writer.ok()),
+            Err(error) => self.fail(session, args, trip, &error),
+            Ok(()) => {
+                self.run_here(session, args, trip, |_, _, writer| writer.ok());
+                Flow::Next
+            }
         }
     }
 
@@ -160,14 +167,14 @@ impl Engine {
         self.dispatch_each(session, id, (handler, fold), words.args(), trip)
     }
 
-    fn exec(&mut self, session: &mut Session, trip: Trip) -> Flow {
+    fn exec(&mut self, session: &mut Session, args: Args<'_>, trip: Trip) -> Flow {
         let Some(multi) = session.multi.take() else {
-            return self.answer_error(session, &Error::ExecWithoutMulti, trip.muted);
+            return self.fail(session, args, trip, &Error::ExecWithoutMulti);
         };
         session.client.queued = None;
         if multi.failed {
             self.unwatch(session);
-            return self.answer_error(session, &Error::ExecAborted, trip.muted);
+            return self.fail(session, args, trip, &Error::ExecAborted);
         }
         let mut cores = std::mem::take(&mut session.watching);
         let (mut spans, mut at) = (Vec::new(), 0);
@@ -175,7 +182,7 @@ impl Engine {
             self.add_cores(&mut cores, frame.command, frame.args);
             at = next;
         }
-        session.transaction = Some(self.transaction(cores, multi.frames, Some(multi.count), trip.muted));
+        session.transaction = Some(self.transaction(trip.command, cores, multi.frames, Some(multi.count), trip.muted));
         Flow::Next
     }
 
@@ -190,6 +197,7 @@ impl Engine {
 
     pub(super) fn transaction(
         &mut self,
+        command: CommandId,
         mut cores: Vec<CoreId>,
         frames: Vec<u8>,
         array: Option<usize>,
@@ -200,6 +208,8 @@ impl Engine {
         self.transactions += 1;
         Box::new(Transaction {
             number: self.transactions,
+            command,
+            began_ns: self.meter.begin(),
             cores,
             asked: 0,
             granted: 0,
@@ -233,6 +243,7 @@ impl Engine {
             match advance {
                 Advance::Done => {
                     self.release(&session, id, &transaction, now_ms);
+                    self.note_end(&session, &transaction, now_ms);
                     let gone = session.gone;
                     self.sessions.check_in(id, session);
                     if gone {
@@ -254,6 +265,17 @@ impl Engine {
         }
     }
 
+    /// Counts what a transaction took as a whole; its commands count besides.
+    fn note_end(&mut self, session: &Session, tx: &Transaction, now_ms: u64) {
+        if let Some(ns) = self.meter.end_since(tx.command, tx.began_ns, b"") {
+            let mut spans = Vec::new();
+            let single = tx.array.is_none().then(|| read_frame(&tx.frames, 0, &mut spans)).flatten();
+            let args = single.map_or(Args::new(&[], &[]), |(frame, _)| frame.args);
+            self.meter.log(SlowCall::new(tx.command, args, ns, now_ms), &session.client);
+        }
+        self.meter.pause();
+    }
+
     fn advance(&mut self, session: &mut Session, id: SessionId, tx: &mut Transaction, now_ms: u64) -> Advance {
         if !self.acquire(session, id, tx, now_ms) {
             return Advance::Wait;
@@ -262,11 +284,11 @@ impl Engine {
             tx.begun = true;
             session.replies.lend(&mut self.buffers);
             if !tx.clean {
-                let _ = self.say(session, tx.muted, |writer| writer.null_array());
+                say(session, tx.muted, |writer| writer.null_array());
                 return Advance::Done;
             }
             if let Some(count) = tx.array {
-                let _ = self.say(session, tx.muted, |writer| writer.array(count));
+                say(session, tx.muted, |writer| writer.array(count));
             }
         }
         let frames = std::mem::take(&mut tx.frames);
@@ -353,7 +375,7 @@ impl Engine {
                 self.sessions.check_in(id, session);
                 continue;
             }
-            let _ = self.answer_error(&mut session, &Error::HoldTimeout, tx.muted);
+            let _ = self.reject(&mut session, Some(tx.command), &Error::HoldTimeout, tx.muted);
             self.release(&session, id, &tx, now_ms);
             let gone = session.gone;
             self.sessions.check_in(id, session);
@@ -403,5 +425,13 @@ impl Engine {
                 Flow::Every(solo) => return Advance::Every(solo),
             }
         }
+    }
+}
+
+/// Adds to a session's replies, unless the client does not want to hear it.
+fn say(session: &mut Session, muted: bool, say: impl FnOnce(&mut Writer<'_>)) {
+    let proto = session.client.proto;
+    if !muted {
+        session.replies.append(|out| say(&mut Writer::new(out, proto)));
     }
 }

@@ -1,6 +1,7 @@
-//! Clock: the only one. Core: each its own. Cost: a vDSO call a reading, two or three a turn.
+//! Clock: the only one. Core: each its own. Cost: a vDSO call a reading, two or three a turn and one a command.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// One core's clock: unix time, which the engine is told, and monotonic time, which measures.
@@ -38,6 +39,13 @@ impl Clock {
     pub(super) fn elapsed(&self) -> Duration {
         Instant::now().duration_since(self.started)
     }
+}
+
+/// Monotonic nanoseconds since the first reading in this process, the same for all cores.
+pub(super) fn stopwatch_ns() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    FIRST.elapsed().as_nanos() as u64
 }
 
 /// Numbers nobody outside can guess.

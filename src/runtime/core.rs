@@ -24,6 +24,7 @@ use super::listener::CoreListener;
 use super::mesh::{Bell, Mesh, Ports};
 use super::poller::{Interest, Poller, Ready};
 use super::preflight::StartError;
+use super::process::gauges;
 use super::{Progress, Shared};
 use crate::engine::{Engine, EngineConfig, Notice, Peer, SessionId};
 use crate::limits::{
@@ -352,7 +353,7 @@ impl Core {
         }
         if now_ms.abs_diff(self.last_rss_ms) >= RSS_INTERVAL_MS {
             self.last_rss_ms = now_ms;
-            self.engine.set_rss_bytes(rss_bytes().unwrap_or(0));
+            self.engine.set_gauges(gauges());
         }
         Ok(())
     }
@@ -400,16 +401,11 @@ fn open_reserve() -> Option<OwnedFd> {
     std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
 }
 
-/// Resident bytes of the process.
-fn rss_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
-}
-
 fn write_notice(notice: &Notice) {
     match notice {
         Notice::CutOff(text) => warn!("{text}"),
         Notice::AuthFailed(addr) => debug!("wrong auth key from {addr}"),
+        Notice::LogLevel(level) => super::logging::set_level(*level),
+        Notice::Panic => panic!("DEBUG PANIC"),
     }
 }

@@ -20,6 +20,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Registry, reload};
 
 use super::preflight::StartError;
 use crate::cli::config::LogLevel;
@@ -36,11 +38,26 @@ pub fn init(level: LogLevel, file: Option<&Path>) -> Result<LogGuard, StartError
         Some(path) => (Out::File(open(path)?), false),
         None => (Out::Stderr, wants_colour()),
     };
-    let (subscriber, guard) = subscriber(level, out, ansi, LOG_QUEUE_LINES_MAX);
+    let (subscriber, level, guard) = subscriber(level, out, ansi, LOG_QUEUE_LINES_MAX);
     // Fails only if a log exists already, in a test that starts twice.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
+        let _ = LEVEL.set(level);
+    }
     Ok(guard)
 }
+
+/// Changes the least severe level that is logged.
+pub(super) fn set_level(level: LogLevel) {
+    if let Some(handle) = LEVEL.get() {
+        // Fails only if the log has ended.
+        let _ = handle.reload(filter(level));
+    }
+}
+
+/// The level of the log, to be changed.
+type LevelHandle = reload::Handle<LevelFilter, Registry>;
+
+static LEVEL: OnceLock<LevelHandle> = OnceLock::new();
 
 fn open(path: &Path) -> Result<File, StartError> {
     OpenOptions::new()
@@ -62,21 +79,17 @@ fn subscriber(
     out: impl Write + Send + 'static,
     ansi: bool,
     lines_max: usize,
-) -> (impl tracing::Subscriber + Send + Sync, LogGuard) {
+) -> (impl tracing::Subscriber + Send + Sync, LevelHandle, LogGuard) {
     let dropped = Arc::new(OnceLock::new());
     let out = LossReporter::new(out, Arc::clone(&dropped));
     let (writer, guard) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(lines_max).thread_name("aspine-log").finish(out);
     // Set once, just made.
     let _ = dropped.set(writer.error_counter());
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(writer)
-        .with_max_level(filter(level))
-        .with_ansi(ansi)
-        .with_target(false)
-        .with_timer(UtcMs)
-        .finish();
-    (subscriber, LogGuard(guard))
+    let (level, handle) = reload::Layer::new(filter(level));
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi).with_target(false).with_timer(UtcMs);
+    (tracing_subscriber::registry().with(level).with(lines), handle, LogGuard(guard))
 }
 
 fn filter(level: LogLevel) -> LevelFilter {
@@ -246,7 +259,7 @@ mod tests {
     fn lines_below_the_level_are_left_out() {
         let path = std::env::temp_dir().join(format!("aspine-log-{}", std::process::id()));
         fs::write(&path, "before\n").unwrap();
-        let (subscriber, guard) = subscriber(LogLevel::Warn, Out::File(open(&path).unwrap()), false, 64);
+        let (subscriber, _level, guard) = subscriber(LogLevel::Warn, Out::File(open(&path).unwrap()), false, 64);
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!("too quiet");
             tracing::warn!("core {} is \x1b[31mred", 3);
@@ -298,7 +311,7 @@ mod tests {
         let (open_gate, gate) = channel();
         let (lines, written) = channel();
         let disk = SlowDisk { entered, gate: Some(gate), lines };
-        let (subscriber, guard) = subscriber(LogLevel::Info, disk, false, 4);
+        let (subscriber, _level, guard) = subscriber(LogLevel::Info, disk, false, 4);
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!("line 0");
             is_stuck.recv().unwrap();

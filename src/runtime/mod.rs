@@ -11,6 +11,7 @@
 //! | `clock` | the only clock |
 //! | `doorbell` | what wakes a core that naps |
 //! | `shutdown` | SIGTERM and SIGINT |
+//! | `process` | memory and CPU time of the process, for INFO |
 //! | `preflight`, `logging` | host checks, log |
 
 mod clock;
@@ -22,6 +23,7 @@ pub mod logging;
 mod mesh;
 mod poller;
 pub mod preflight;
+mod process;
 mod shutdown;
 
 use std::io::Write;
@@ -34,7 +36,7 @@ use glommio::{ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement}
 use tracing::{error, info};
 
 use crate::cli::config::ServerConfig;
-use crate::command::settings::Settings;
+use crate::command::settings::{Settings, Watch};
 use crate::engine::route::{CoreId, Slot};
 use crate::engine::{EngineConfig, ProcessFacts};
 use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH};
@@ -129,6 +131,7 @@ fn spawn_cores(
                 hash_seeds,
                 random_seed: seeds.next_u64(),
                 process: process.clone(),
+                stopwatch: clock::stopwatch_ns,
             },
             listener,
             ports,
@@ -236,6 +239,7 @@ fn process_facts(port: u16, random: u64) -> ProcessFacts {
         run_id: format!("{random:016x}{started_ms:016x}{:08x}", std::process::id()),
         port,
         started_ms,
+        memory_bytes: process::memory_bytes(),
         os: format!("{} {} {}", text(uname.sysname()), text(uname.release()), text(uname.machine())),
         executable: std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default(),
     }
@@ -248,6 +252,7 @@ fn settings(config: &ServerConfig, port: u16) -> Settings {
         ("bind", config.host.to_string()),
         ("cores", config.cpus.len().to_string()),
         ("databases", "1".to_owned()),
+        ("enable-debug-command", config.debug.name().to_owned()),
         ("port", port.to_string()),
         ("proto-max-bulk-len", crate::limits::BULK_BYTES_MAX.to_string()),
         ("save", String::new()),
@@ -261,6 +266,10 @@ fn settings(config: &ServerConfig, port: u16) -> Settings {
         maxclients: config.maxclients,
         maxclients_max: config.maxclients_max,
         idle_timeout_s: config.idle_timeout_s,
+        watch: Watch::default(),
+        active_expire: true,
+        log_level: config.log_level,
+        debug: config.debug,
         fixed: fixed.to_vec(),
     }
 }

@@ -282,6 +282,11 @@ impl Shard {
         u64::from(self.wheel.len())
     }
 
+    /// The mean of the deadlines of all items that have a TTL, unix time in milliseconds.
+    pub fn mean_deadline_ms(&self) -> Option<u64> {
+        self.wheel.mean_deadline_ms()
+    }
+
     /// What has happened so far.
     pub fn counters(&self) -> &Counters {
         &self.counters

@@ -78,6 +78,8 @@ pub(super) struct Wheel {
     fresh: u32,
     free: TimerIndex,
     len: u32,
+    /// The sum of all deadlines.
+    deadlines_ms: u128,
 }
 
 impl Default for Wheel {
@@ -90,6 +92,7 @@ impl Default for Wheel {
             fresh: 0,
             free: TimerIndex::NONE,
             len: 0,
+            deadlines_ms: 0,
         }
     }
 }
@@ -115,6 +118,7 @@ impl Wheel {
         node.entry = entry;
         node.deadline_ms = deadline_ms;
         self.len += 1;
+        self.deadlines_ms += u128::from(deadline_ms);
         self.link(at);
         at
     }
@@ -122,6 +126,8 @@ impl Wheel {
     /// Changes a deadline.
     pub(super) fn reschedule(&mut self, at: TimerIndex, deadline_ms: u64) {
         self.unlink(at);
+        self.deadlines_ms += u128::from(deadline_ms);
+        self.deadlines_ms -= u128::from(self.node(at).deadline_ms);
         self.node_mut(at).deadline_ms = deadline_ms;
         self.link(at);
     }
@@ -129,6 +135,7 @@ impl Wheel {
     /// Forgets a deadline.
     pub(super) fn cancel(&mut self, at: TimerIndex) {
         self.unlink(at);
+        self.deadlines_ms -= u128::from(self.node(at).deadline_ms);
         let free = self.free;
         let node = self.node_mut(at);
         node.entry = EntryIndex::NONE;
@@ -169,6 +176,12 @@ impl Wheel {
     #[inline]
     pub(super) fn deadline_ms(&self, at: TimerIndex) -> u64 {
         self.node(at).deadline_ms
+    }
+
+    /// The mean of all deadlines, if there are any.
+    pub(super) fn mean_deadline_ms(&self) -> Option<u64> {
+        // A mean is no larger than the largest.
+        self.deadlines_ms.checked_div(self.len.into()).map(|mean| mean as u64)
     }
 
     /// A time before which `advance` has nothing to do: the first deadline, or earlier when nodes must move
@@ -259,7 +272,7 @@ impl Wheel {
     /// Walks every slot: links, places and counts are right, and no slot is behind `elapsed`.
     #[cfg(any(test, feature = "verify"))]
     pub(super) fn verify(&self) {
-        let mut count = 0;
+        let (mut count, mut deadlines_ms) = (0, 0);
         for level in 0..WHEEL_LEVELS as u8 {
             let current = digit(self.elapsed_ms, level);
             for slot in 0..SLOTS as u8 {
@@ -275,13 +288,14 @@ impl Wheel {
                     let in_place = self.place_of(node.deadline_ms) == node.place;
                     assert!(in_place || slot == current, "a node is in its place or about to move");
                     count += 1;
+                    deadlines_ms += u128::from(node.deadline_ms);
                     assert!(count <= self.len, "the lists end");
                     before = at;
                     at = node.next;
                 }
             }
         }
-        assert_eq!(count, self.len);
+        assert_eq!((count, deadlines_ms), (self.len, self.deadlines_ms));
     }
 }
 

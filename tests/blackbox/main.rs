@@ -10,6 +10,7 @@
 //! | `access` | auth keys |
 //! | `bounds` | items and bytes a server keeps |
 //! | `operating` | CLIENT, CONFIG and INFO over all cores |
+//! | `introspection` | what commands took: INFO, SLOWLOG, LATENCY, and DEBUG |
 //! | `listening` | ports, Unix sockets, CPUs |
 //! | `ending` | SIGTERM, SIGINT, and the start after them |
 //! | `host_checks` | refusals to start |
@@ -31,6 +32,7 @@ mod bad_protocol;
 mod bounds;
 mod ending;
 mod host_checks;
+mod introspection;
 mod listening;
 mod operating;
 mod other_clients;

@@ -2,7 +2,7 @@
 //!
 //! Cuts at each single byte are run on the pure engine (`tests/simulation/wire.rs`); here bytes pass through sockets.
 
-use crate::cases::{AUTH_KEY, CASES, Case};
+use crate::cases::{self, AUTH_KEY, Case};
 use crate::support::conn::Conn;
 use crate::support::server::Server;
 
@@ -13,9 +13,11 @@ const PIECES_MAX: usize = 512;
 fn renew(server: &Server) {
     let mut conn = server.connect();
     assert_eq!(conn.call(&["FLUSHALL"]), "+OK\r\n");
-    let defaults = "CONFIG SET maxclients 10000 timeout 0 max-size 1000 maxmemory 0 maxmemory-policy allkeys-lru\r\n";
+    let defaults = "CONFIG SET maxclients 10000 timeout 0 max-size 1000 maxmemory 0 maxmemory-policy allkeys-lru \
+                    slowlog-log-slower-than -1\r\n";
     conn.send(defaults.as_bytes());
     assert_eq!(conn.reply(), "+OK\r\n");
+    assert_eq!(conn.call(&["SLOWLOG", "RESET"]), "+OK\r\n");
 }
 
 /// Plays a case, and says what went wrong.
@@ -46,10 +48,10 @@ fn play(mut conn: Conn, case: &Case, resp3: bool, pieces: usize) -> Result<(), S
 }
 
 fn check_all(cores: usize, cut: bool) {
-    let open = Server::start(cores, &["--maxclients", "10000"]);
+    let open = Server::start(cores, &["--maxclients", "10000", "--enable-debug-command", "yes"]);
     let key = str::from_utf8(AUTH_KEY).unwrap();
     let mut failures = Vec::new();
-    for case in CASES {
+    for case in cases::all() {
         // Wrong keys are remembered, so a case with a key has a server of its own.
         let closed = case.auth.then(|| Server::start(cores, &["--authkey", key]));
         for resp3 in [false, true] {

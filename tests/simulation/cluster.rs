@@ -3,14 +3,25 @@
 //! Batches wait in `links`, one FIFO per ordered pair of cores, until somebody delivers them; time stands still until
 //! somebody moves it.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
-use aspine::command::settings::Settings;
+use aspine::command::settings::{DebugAccess, LogLevel, Settings, Watch};
 use aspine::engine::auth::AuthKey;
 use aspine::engine::batch::Batch;
 use aspine::engine::route::CoreId;
 use aspine::engine::{Engine, EngineConfig, Peer, ProcessFacts, SessionId};
 use aspine::shard::Eviction;
+
+thread_local! {
+    static READINGS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A stopwatch that moves on a microsecond a reading: so every command takes one, or as many as lie between.
+fn stopwatch() -> u64 {
+    READINGS.set(READINGS.get() + 1_000);
+    READINGS.get()
+}
 
 /// What a cluster is made with.
 #[derive(Clone, Debug)]
@@ -61,6 +72,10 @@ impl Cluster {
             maxclients: 10_000,
             maxclients_max: 10_000,
             idle_timeout_s: 0,
+            watch: Watch::default(),
+            active_expire: true,
+            log_level: LogLevel::Info,
+            debug: DebugAccess::Yes,
             fixed: Vec::new(),
         };
         let engine = |core: u16| {
@@ -73,6 +88,7 @@ impl Cluster {
                 hash_seeds: [config.seed, config.seed ^ 1, 2, u64::from(core)],
                 random_seed: config.seed.wrapping_add(u64::from(core)),
                 process: ProcessFacts::default(),
+                stopwatch,
             })
         };
         let cores = usize::from(config.cores);

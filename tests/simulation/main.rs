@@ -9,6 +9,7 @@
 //! | `checks`, `linear` | budgets after every turn; linearizability of every key |
 //! | `marks` | the rare paths, counted |
 //! | `bounds` | what random runs are too small to reach |
+//! | `measures` | what is counted and logged of commands |
 //! | `canary` | planted bugs that must be found |
 //! | `seeds` | the runs |
 //! | `transfers` | transactions over several shards |
@@ -24,6 +25,7 @@ mod client;
 mod cluster;
 mod linear;
 mod marks;
+mod measures;
 mod ops;
 mod rng;
 mod seeds;

@@ -269,3 +269,11 @@ pub const CASES: &[Case] = &[
     case("auth: many arguments after it", b"AUTH secret\r\n*12\r\n$3\r\nDEL\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n$1\r\ne\r\n$1\r\nf\r\n$1\r\ng\r\n$1\r\nh\r\n$1\r\ni\r\n$1\r\nj\r\n$1\r\nk\r\n", b"+OK\r\n:0\r\n").auth(),
     case("auth: client reply off before it", b"CLIENT REPLY OFF\r\nPING\r\n", b"-NOAUTH Authentication required.\r\n-NOAUTH Authentication required.\r\n").auth(),
 ];
+
+#[path = "introspection.rs"]
+mod introspection;
+
+/// The cases of this file and those beside it.
+pub fn all() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(introspection::CASES)
+}

@@ -102,7 +102,7 @@ fn command_list_names_all_and_filters() {
     assert_eq!(list(""), top_level().iter().map(|row| row.name).collect::<Vec<_>>());
     assert_eq!(
         list("filterby pattern *GET*"),
-        ["client|getname", "command|getkeys", "config|get", "get", "getdel", "getex", "mget"]
+        ["client|getname", "command|getkeys", "config|get", "get", "getdel", "getex", "mget", "slowlog|get"]
     );
     assert!(list("FILTERBY MODULE none").is_empty());
     let writes: Vec<_> = TABLE.iter().filter(|row| row.is(flag::WRITE)).map(|row| row.name).collect();

@@ -15,7 +15,23 @@ fn rows_are_sorted_unique_and_lower_case() {
     assert!(rows.is_sorted_by(|one, next| one.0 < next.0), "{rows:?}");
     assert!(rows.iter().all(|(name, _)| !name.contains(|c: char| c.is_ascii_uppercase())), "{rows:?}");
     let names: Vec<_> = rows.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["max-size", "maxclients", "maxmemory", "maxmemory-policy", "port", "save", "timeout"]);
+    assert_eq!(
+        names,
+        [
+            "active-expire",
+            "latency-monitor-threshold",
+            "loglevel",
+            "max-size",
+            "maxclients",
+            "maxmemory",
+            "maxmemory-policy",
+            "port",
+            "save",
+            "slowlog-log-slower-than",
+            "slowlog-max-len",
+            "timeout",
+        ]
+    );
 }
 
 #[test]
@@ -46,6 +62,12 @@ fn set_changes_what_get_shows() {
         ("maxmemory-policy", "NoEviction", "noeviction"),
         ("maxmemory-policy", "allkeys-lru", "allkeys-lru"),
         ("timeout", "4294967295", "4294967295"),
+        ("slowlog-log-slower-than", "-1", "-1"),
+        ("slowlog-log-slower-than", "0", "0"),
+        ("slowlog-max-len", "9223372036854775807", "9223372036854775807"),
+        ("latency-monitor-threshold", "7", "7"),
+        ("loglevel", "WARNING", "warning"),
+        ("active-expire", "No", "no"),
     ];
     let mut settings = some_settings();
     for (name, value, shown) in cases {
@@ -67,6 +89,13 @@ fn refusals_name_the_setting_and_change_nothing() {
         ("maxclients", "4294967296", "argument must be between 1 and 4294967295 inclusive"),
         ("maxclients", "many", "argument couldn't be parsed into an integer"),
         ("timeout", "4294967296", "argument must be between 0 and 4294967295 inclusive"),
+        ("slowlog-log-slower-than", "-2", "argument must be between -1 and 9223372036854775807 inclusive"),
+        ("loglevel", "x", "argument(s) must be one of the following: debug, verbose, notice, warning, error"),
+        ("active-expire", "x", "argument must be 'yes' or 'no'"),
+        ("slowlog-log-slower-than", "x", "argument couldn't be parsed into an integer"),
+        ("slowlog-max-len", "-1", "argument must be between 0 and 9223372036854775807 inclusive"),
+        ("slowlog-max-len", "9223372036854775808", "argument couldn't be parsed into an integer"),
+        ("latency-monitor-threshold", "-1", "argument must be between 0 and 9223372036854775807 inclusive"),
         ("maxmemory-policy", "random", "argument(s) must be one of the following: allkeys-lru, noeviction"),
     ];
     for (name, value, why) in cases {

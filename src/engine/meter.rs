@@ -1,0 +1,299 @@
+//! Meter: what the commands of one core took and how they ended. Core: its own; what it counts travels by value.
+//!
+//! A stopwatch runs while commands run one after the other: the end of one is the beginning of the next, so a pipeline
+//! costs one reading a command. Time is counted where the work is done. A command that another core runs is counted
+//! there; one that is split over cores is counted at home, with the time of its part there, and the other cores add
+//! theirs to the sum; one of all cores is counted at home, from its start to its reply.
+//! Cost: a clock reading, a histogram bucket and four additions a command; 24 KiB for each command that was ever run.
+//! Never: allocates for a command that was run before, unless it failed or is logged as slow.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::command::settings::Watch;
+use crate::command::table::{CommandId, TABLE, flag};
+use crate::command::{Client, Error};
+use crate::engine::Engine;
+use crate::engine::batch::{Request, SlowRequest, Waiter};
+use crate::engine::gather::Asker;
+use crate::engine::latency::Latency;
+use crate::engine::session::Session;
+use crate::engine::slowlog::{SlowCall, SlowLog};
+use crate::limits::COMMAND_NS_MAX;
+
+/// A histogram of command times in nanoseconds with two significant digits, as Redis keeps them.
+pub(super) fn command_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, COMMAND_NS_MAX, 2).expect("constant bounds that fit")
+}
+
+/// What is counted of one command.
+#[derive(Debug, Default)]
+struct Counted {
+    calls: u64,
+    ns: u64,
+    /// Refused before it ran.
+    rejected: u64,
+    /// Ran and answered with an error.
+    failed: u64,
+    /// Made by the first call.
+    histogram: Option<Box<Histogram<u64>>>,
+}
+
+/// The stopwatch of one core and what it measured.
+#[derive(Debug)]
+pub(super) struct Meter {
+    stopwatch: fn() -> u64,
+    /// The last reading, and whether a command may begin with it.
+    lap_ns: u64,
+    running: bool,
+    /// By row of the table; the last for what only engines send, which nobody is told of.
+    commands: Box<[Counted]>,
+    /// Error replies by their code.
+    errors: BTreeMap<String, u64>,
+    /// Nanoseconds from which on a command is logged somewhere.
+    notable_ns: u64,
+    pub(super) slow: SlowLog,
+    pub(super) latency: Latency,
+}
+
+impl Meter {
+    pub(super) fn new(stopwatch: fn() -> u64, core: u16, cores: u16, watch: &Watch) -> Meter {
+        let mut meter = Meter {
+            stopwatch,
+            lap_ns: 0,
+            running: false,
+            commands: (0..=TABLE.len()).map(|_| Counted::default()).collect(),
+            errors: BTreeMap::new(),
+            notable_ns: u64::MAX,
+            slow: SlowLog::new(core, cores),
+            latency: Latency::default(),
+        };
+        meter.configure(watch);
+        meter
+    }
+
+    /// Thresholds have changed.
+    pub(super) fn configure(&mut self, watch: &Watch) {
+        self.slow.configure(watch);
+        self.latency.configure(watch);
+        self.notable_ns = self.slow.threshold_ns().min(self.latency.threshold_ns());
+    }
+
+    #[inline]
+    fn counted(&mut self, command: CommandId) -> &mut Counted {
+        &mut self.commands[usize::from(command.0).min(TABLE.len())]
+    }
+
+    /// What follows is no command: the next one's time begins with it.
+    #[inline]
+    pub(super) fn pause(&mut self) {
+        self.running = false;
+    }
+
+    /// A command begins. Returns the reading.
+    #[inline]
+    pub(super) fn begin(&mut self) -> u64 {
+        if !self.running {
+            self.lap_ns = (self.stopwatch)();
+            self.running = true;
+        }
+        self.lap_ns
+    }
+
+    /// It has ended with this reply. Returns its nanoseconds if they are to be logged.
+    #[inline]
+    pub(super) fn end(&mut self, command: CommandId, reply: &[u8]) -> Option<u64> {
+        self.end_since(command, self.lap_ns, reply)
+    }
+
+    /// As `end`, for a command that began at an earlier reading.
+    #[inline]
+    pub(super) fn end_since(&mut self, command: CommandId, began_ns: u64, reply: &[u8]) -> Option<u64> {
+        self.lap_ns = (self.stopwatch)();
+        self.running = true;
+        self.finish(command, self.lap_ns.saturating_sub(began_ns), reply)
+    }
+
+    /// A command that took so long has ended.
+    #[inline]
+    pub(super) fn finish(&mut self, command: CommandId, ns: u64, reply: &[u8]) -> Option<u64> {
+        self.count(command, ns);
+        if reply.first() == Some(&b'-') {
+            self.count_failure(command, reply);
+        }
+        (ns >= self.notable_ns && !command.is_internal()).then_some(ns)
+    }
+
+    /// A part of a command that was split over cores has ended: its call is counted by the core that split it.
+    #[inline]
+    pub(super) fn end_part(&mut self, command: CommandId, part: &[u8]) -> Option<u64> {
+        let began_ns = self.lap_ns;
+        self.lap_ns = (self.stopwatch)();
+        let ns = self.lap_ns.saturating_sub(began_ns);
+        let counted = self.counted(command);
+        counted.ns = counted.ns.saturating_add(ns);
+        // A sum is eight bytes of any value, an error is longer.
+        if part.first() == Some(&b'-') && part.len() > 8 {
+            let counted = self.counted(command);
+            counted.failed += 1;
+            self.count_error(part);
+        }
+        (ns >= self.notable_ns && !command.is_internal()).then_some(ns)
+    }
+
+    /// One call that took so long.
+    #[inline]
+    pub(super) fn count(&mut self, command: CommandId, ns: u64) {
+        let counted = self.counted(command);
+        counted.calls += 1;
+        counted.ns = counted.ns.saturating_add(ns);
+        let histogram = counted.histogram.get_or_insert_with(|| Box::new(command_histogram()));
+        histogram.saturating_record(ns);
+    }
+
+    /// The call that was counted last was answered with an error.
+    #[cold]
+    fn count_failure(&mut self, command: CommandId, reply: &[u8]) {
+        let counted = self.counted(command);
+        if reply.starts_with(b"-OOM ") && command.row().is(flag::DENYOOM) {
+            // Redis refuses it before it runs.
+            counted.calls -= 1;
+            counted.rejected += 1;
+        } else {
+            counted.failed += 1;
+        }
+        self.count_error(reply);
+    }
+
+    /// A command was refused before it ran; `None` if there is no such command.
+    #[cold]
+    pub(super) fn reject(&mut self, command: Option<CommandId>, error: &Error) {
+        if let Some(command) = command {
+            self.counted(command).rejected += 1;
+        }
+        self.count_error(error.to_string().as_bytes());
+    }
+
+    /// An error reply, with or without its leading `-`.
+    #[cold]
+    pub(super) fn count_error(&mut self, reply: &[u8]) {
+        let text = reply.strip_prefix(b"-").unwrap_or(reply);
+        let code = text.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+        *self.errors.entry(String::from_utf8_lossy(code).into_owned()).or_default() += 1;
+    }
+
+    /// Logs a call of a client of this core, as slow or as a latency event or both.
+    #[cold]
+    pub(super) fn log(&mut self, call: SlowCall, client: &Client) {
+        self.latency.add(call.command, call.ns, call.unix_ms);
+        self.slow.push(call, &client.addr, &client.name, self.lap_ns);
+    }
+
+    /// A command of all cores is answered. Its frame's first argument is not the client's.
+    pub(super) fn end_every(&mut self, request: &Request, session: &Session, reply: &[u8], now_ms: u64) {
+        let command = request.command();
+        let mut spans = Vec::new();
+        if let Some(ns) = self.end_since(command, session.exclusive_since_ns, reply)
+            && let Some(frame) = request.frame(&mut spans)
+        {
+            self.log(SlowCall::new(command, frame.args.tail(1), ns, now_ms), &session.client);
+        }
+    }
+
+    /// CONFIG RESETSTAT. Logs have resets of their own.
+    pub(super) fn reset(&mut self) {
+        self.commands.fill_with(Counted::default);
+        self.errors.clear();
+    }
+
+    /// What was counted of each command that was asked for at least once.
+    pub(super) fn usage(&self, histograms: bool) -> Vec<Usage> {
+        let asked =
+            |counted: &Counted| counted.calls > 0 || counted.rejected > 0 || counted.failed > 0 || counted.ns > 0;
+        let rows = self.commands.iter().zip(0..).filter(|(counted, _)| asked(counted));
+        rows.map(|(counted, command)| Usage {
+            command,
+            calls: counted.calls,
+            ns: counted.ns,
+            rejected: counted.rejected,
+            failed: counted.failed,
+            times: counted.histogram.iter().filter(|_| histograms).flat_map(|times| pairs(times)).collect(),
+        })
+        .collect()
+    }
+
+    /// Error replies by code.
+    pub(super) fn errors(&self) -> &BTreeMap<String, u64> {
+        &self.errors
+    }
+}
+
+impl Engine {
+    /// A peer says that a request took long. If its client is gone, nobody is left to be named.
+    pub(super) fn on_slow(&mut self, slow: SlowRequest) {
+        let session = match self.mesh.waiter(slow.ticket, slow.number) {
+            Some(Waiter::Session { id, .. }) => Some(id),
+            Some(Waiter::Gather { gather }) => match self.gathers.get(gather).asker {
+                Asker::Session(id, _) | Asker::Step(id) => Some(id),
+                Asker::Core(..) => None,
+            },
+            Some(Waiter::Nobody) | None => None,
+        };
+        let session = session.and_then(|id| self.sessions.get(id));
+        let nobody = Client::default();
+        self.meter.log(slow.call, session.map_or(&nobody, |session| &session.client));
+    }
+}
+
+fn pairs(times: &Histogram<u64>) -> Vec<(u64, u64)> {
+    times.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
+}
+
+/// What one core, or all together, counted of one command.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Usage {
+    /// Its row.
+    pub(super) command: u16,
+    pub(super) calls: u64,
+    pub(super) ns: u64,
+    pub(super) rejected: u64,
+    pub(super) failed: u64,
+    /// Nanoseconds and how many calls took so long, if asked for.
+    pub(super) times: Vec<(u64, u64)>,
+}
+
+impl Usage {
+    /// The cores' counts of each command as one, in the order of the table.
+    pub(super) fn merged<'a>(parts: impl Iterator<Item = &'a Usage>) -> Vec<Usage> {
+        let mut sums: BTreeMap<u16, Usage> = BTreeMap::new();
+        for part in parts {
+            let sum = sums.entry(part.command).or_insert_with(|| Usage { command: part.command, ..Usage::default() });
+            sum.calls += part.calls;
+            sum.ns = sum.ns.saturating_add(part.ns);
+            sum.rejected += part.rejected;
+            sum.failed += part.failed;
+            sum.times.extend_from_slice(&part.times);
+        }
+        sums.into_values().collect()
+    }
+
+    /// The command's name, as the table has it.
+    pub(super) fn name(&self) -> &'static str {
+        CommandId(self.command).row().name
+    }
+
+    /// Its times as a histogram of nanoseconds.
+    pub(super) fn histogram(&self) -> Histogram<u64> {
+        let mut histogram = command_histogram();
+        for (ns, count) in &self.times {
+            histogram.saturating_record_n(*ns, *count);
+        }
+        histogram
+    }
+}
+
+#[cfg(test)]
+#[path = "meter_tests.rs"]
+mod tests;
