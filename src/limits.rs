@@ -254,6 +254,13 @@ pub const SCAN_COUNT_DEFAULT: u32 = 10;
 /// cursor earlier, as SCAN allows.
 pub const SCAN_STEPS_MAX: u32 = 2000;
 
+/// Bytes from which a text is no number for INCRBYFLOAT: Redis's `MAX_LONG_DOUBLE_CHARS`; the longest sum has 4933
+/// digits before its point. At it: "not a valid float".
+pub const FLOAT_TEXT_BYTES_MAX: usize = 5 * 1024;
+
+/// Decimal places INCRBYFLOAT rounds to, as in Redis: nearly all that 64 bits of mantissa can tell around 1.
+pub const FLOAT_DECIMALS: usize = 17;
+
 // ---- engine ----
 
 /// Slots of the key space: Redis Cluster's.

@@ -29,6 +29,18 @@ pub enum Error {
     Syntax,
     /// A number that isn't one.
     NotInteger,
+    /// INCR or DECR beyond 64 bits.
+    IncrementOverflow,
+    /// DECRBY of the one number that has no opposite.
+    DecrementOverflow,
+    /// INCRBYFLOAT with or of something that is no float.
+    NotFloat,
+    /// INCRBYFLOAT with a sum that is no finite number.
+    FloatOverflow,
+    /// A value that would be longer than values may be.
+    StringTooLong,
+    /// SETRANGE at a negative offset.
+    OffsetRange,
     /// An expiry that is zero, negative or beyond the clock; holds the command's name.
     InvalidExpire(&'static str),
     /// The number of arguments; holds the command's name in lower case.
@@ -103,6 +115,12 @@ impl fmt::Display for Error {
             Error::Oom => "OOM command not allowed when used memory > 'maxmemory'.",
             Error::Syntax => "ERR syntax error",
             Error::NotInteger => "ERR value is not an integer or out of range",
+            Error::IncrementOverflow => "ERR increment or decrement would overflow",
+            Error::DecrementOverflow => "ERR decrement would overflow",
+            Error::NotFloat => "ERR value is not a valid float",
+            Error::FloatOverflow => "ERR increment would produce NaN or Infinity",
+            Error::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            Error::OffsetRange => "ERR offset is out of range",
             Error::InvalidExpire(name) => return write!(f, "ERR invalid expire time in '{name}' command"),
             Error::Arity(name) => return write!(f, "ERR wrong number of arguments for '{name}' command"),
             Error::UnknownCommand(quoted) => return write!(f, "ERR unknown command {quoted}"),

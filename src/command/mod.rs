@@ -8,11 +8,14 @@
 pub mod admin;
 pub mod client;
 pub mod connection;
+pub mod counter;
 pub mod docs;
 pub mod errors;
 pub mod expiry;
 pub mod glob;
 pub mod keyspace;
+pub mod long_double;
+pub mod range;
 pub mod reply;
 pub mod settings;
 pub mod string;

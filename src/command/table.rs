@@ -4,7 +4,7 @@
 //! Rows are sorted by name; a subcommand's name is `container|subcommand`, and stands after its container.
 
 use crate::command::connection::{self as conn, SessionHandler};
-use crate::command::{Call, Reply, admin, docs, expiry, keyspace, string};
+use crate::command::{Call, Reply, admin, counter, docs, expiry, keyspace, range, string};
 use crate::resp::Args;
 use crate::shard::Shard;
 
@@ -166,6 +166,7 @@ macro_rules! row {
 /// All commands, sorted by name.
 #[rustfmt::skip]
 pub static TABLE: &[Command] = &[
+    row!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(range::append), "key value", "Appends to the value, which may be absent, and returns its length."),
     row!("auth", -2, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::auth), "[username] key", "Shows the auth key."),
     row!("client", -2, 0, NO_KEYS, Connection, Container, "", "Commands on client connections."),
     row!("client|getname", 2, 0, NO_KEYS, Connection, Session(conn::client_getname), "", "Returns the name of the connection."),
@@ -192,6 +193,8 @@ pub static TABLE: &[Command] = &[
     row!("config|resetstat", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Part::ConfigResetStat), "", "Sets the counters of INFO back to zero."),
     row!("config|set", -4, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Part::ConfigSet), "name value [name value ...]", "Changes settings until the server stops."),
     row!("dbsize", 1, READONLY | FAST | BARRIER, NO_KEYS, Server, EveryCore(Part::Size), "", "Returns the number of keys."),
+    row!("decr", 2, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::decrement), "key", "Subtracts one from an integer."),
+    row!("decrby", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::decrement_by), "key decrement", "Subtracts from an integer."),
     row!("del", -2, WRITE, ALL_KEYS, Generic, EachKey(keyspace::delete, Fold::Sum), "key [key ...]", "Deletes keys."),
     row!("echo", 2, FAST, NO_KEYS, Connection, Session(conn::echo), "message", "Returns the message."),
     row!("exists", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::exists, Fold::Sum), "key [key ...]", "Counts how many of the keys exist."),
@@ -203,7 +206,12 @@ pub static TABLE: &[Command] = &[
     row!("get", 2, READONLY | FAST, ONE_KEY, String, Key(string::get), "key", "Returns the value."),
     row!("getdel", 2, WRITE | FAST, ONE_KEY, String, Key(string::get_and_delete), "key", "Returns the value and deletes the key."),
     row!("getex", -2, WRITE | FAST, ONE_KEY, String, Key(string::get_and_expire), "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]", "Returns the value and sets its time to live."),
+    row!("getrange", 4, READONLY, ONE_KEY, String, Key(range::get), "key start end", "Returns the bytes of the value from start to end, both included."),
+    row!("getset", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(string::get_and_set), "key value", "Sets the value and returns the old one."),
     row!("hello", -1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::hello), "[protover [AUTH username key] [SETNAME name]]", "Greets the server and chooses the protocol version."),
+    row!("incr", 2, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::increment), "key", "Adds one to an integer."),
+    row!("incrby", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::increment_by), "key increment", "Adds to an integer."),
+    row!("incrbyfloat", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::increment_by_float), "key increment", "Adds to a float of 64 bits of mantissa."),
     row!("info", -1, BARRIER, NO_KEYS, Server, EveryCore(Part::Report), "[section [section ...]]", "Returns what the server knows of itself."),
     row!("keys", 2, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::Keys), "pattern", "Returns all keys that match a pattern."),
     row!("mget", -2, READONLY | FAST, ALL_KEYS, String, EachKey(string::get, Fold::Array), "key [key ...]", "Returns the values of keys."),
@@ -223,6 +231,9 @@ pub static TABLE: &[Command] = &[
     row!("set", -3, WRITE | DENYOOM, ONE_KEY, String, Key(string::set), "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
     row!("setex", 4, WRITE | DENYOOM, ONE_KEY, String, Key(string::set_for_seconds), "key seconds value", "Sets the value and its time to live in seconds."),
     row!("setnx", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(string::set_if_absent), "key value", "Sets the value if the key does not exist."),
+    row!("setrange", 4, WRITE | DENYOOM, ONE_KEY, String, Key(range::set), "key offset value", "Overwrites the value from a byte on, with zeros up to it if it was shorter."),
+    row!("strlen", 2, READONLY | FAST, ONE_KEY, String, Key(range::len), "key", "Returns the length of the value in bytes."),
+    row!("substr", 4, READONLY, ONE_KEY, String, Key(range::get), "key start end", "Is the old name of GETRANGE."),
     row!("time", 1, FAST, NO_KEYS, Server, Session(admin::time), "", "Returns the server's unix time: seconds and microseconds."),
     row!("touch", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::touch, Fold::Sum), "key [key ...]", "Makes keys recently used and counts them."),
     row!("ttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::ttl), "key", "Returns the time to live in seconds."),
