@@ -57,7 +57,7 @@ pub fn increment_by_float<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) 
     let (Some(value), Some(increment)) = (value, LongDouble::parse(args.at(1))) else {
         return Error::NotFloat.into();
     };
-    let Some(sum) = value.add(increment) else {
+    let Some(sum) = value.plus(increment) else {
         return Error::FloatOverflow.into();
     };
     let text = sum.text();

@@ -41,6 +41,18 @@ pub enum Error {
     StringTooLong,
     /// SETRANGE at a negative offset.
     OffsetRange,
+    /// An offset of a bit that isn't one, or that no value reaches.
+    BitOffset,
+    /// SETBIT to something else than 0 and 1.
+    BitValue,
+    /// BITPOS of a number other than 0 and 1.
+    BitArgument,
+    /// BITFIELD with a type that isn't one.
+    BitfieldType,
+    /// BITFIELD with a way of overflowing that doesn't exist.
+    BitfieldOverflow,
+    /// BITFIELD_RO with a write.
+    BitfieldReadOnly,
     /// An expiry that is zero, negative or beyond the clock; holds the command's name.
     InvalidExpire(&'static str),
     /// The number of arguments; holds the command's name in lower case.
@@ -115,12 +127,6 @@ impl fmt::Display for Error {
             Error::Oom => "OOM command not allowed when used memory > 'maxmemory'.",
             Error::Syntax => "ERR syntax error",
             Error::NotInteger => "ERR value is not an integer or out of range",
-            Error::IncrementOverflow => "ERR increment or decrement would overflow",
-            Error::DecrementOverflow => "ERR decrement would overflow",
-            Error::NotFloat => "ERR value is not a valid float",
-            Error::FloatOverflow => "ERR increment would produce NaN or Infinity",
-            Error::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
-            Error::OffsetRange => "ERR offset is out of range",
             Error::InvalidExpire(name) => return write!(f, "ERR invalid expire time in '{name}' command"),
             Error::Arity(name) => return write!(f, "ERR wrong number of arguments for '{name}' command"),
             Error::UnknownCommand(quoted) => return write!(f, "ERR unknown command {quoted}"),
@@ -156,8 +162,32 @@ impl fmt::Display for Error {
                 return config_failed(f, "maxclients", &format_args!("{why} {max}"));
             }
             Error::ConfigDuplicate(name) => return config_failed(f, name, &"duplicate parameter"),
+            of_values => of_values.value_text(),
         };
         f.write_str(text)
+    }
+}
+
+impl Error {
+    /// The texts about values; a test finds the variant that neither this nor `fmt` knows.
+    fn value_text(&self) -> &'static str {
+        match self {
+            Error::IncrementOverflow => "ERR increment or decrement would overflow",
+            Error::DecrementOverflow => "ERR decrement would overflow",
+            Error::NotFloat => "ERR value is not a valid float",
+            Error::FloatOverflow => "ERR increment would produce NaN or Infinity",
+            Error::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            Error::OffsetRange => "ERR offset is out of range",
+            Error::BitOffset => "ERR bit offset is not an integer or out of range",
+            Error::BitValue => "ERR bit is not an integer or out of range",
+            Error::BitArgument => "ERR The bit argument must be 1 or 0.",
+            Error::BitfieldType => {
+                "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
+            }
+            Error::BitfieldOverflow => "ERR Invalid OVERFLOW type specified",
+            Error::BitfieldReadOnly => "ERR BITFIELD_RO only supports the GET subcommand",
+            _ => "",
+        }
     }
 }
 

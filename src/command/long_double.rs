@@ -64,7 +64,7 @@ impl LongDouble {
     }
 
     /// The sum; `None` if it is infinite or not a number.
-    pub fn add(self, other: LongDouble) -> Option<LongDouble> {
+    pub fn plus(self, other: LongDouble) -> Option<LongDouble> {
         let (Magnitude::Finite { mantissa, exponent }, Magnitude::Finite { mantissa: more, exponent: other_exponent }) =
             (self.magnitude, other.magnitude)
         else {

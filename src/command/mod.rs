@@ -6,6 +6,8 @@
 //! Never: does I/O, reads a clock, writes RESP2 or RESP3 itself (a handler returns a [`Reply`] or uses `Writer`).
 
 pub mod admin;
+pub mod bitfield;
+pub mod bits;
 pub mod client;
 pub mod connection;
 pub mod counter;

@@ -60,12 +60,14 @@ pub fn set<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     stored_len(shard, key, &value, call)
 }
 
-/// The bytes that `start` and `end`, both inclusive and counted from the end if negative, name of a string of `len`
-/// bytes; empty where they name none. As in Redis, what lies before the string is its first byte.
-pub(super) fn resolve(start: i64, end: i64, len: usize) -> Range<usize> {
-    if start < 0 && end < 0 && start > end {
-        return 0..0;
-    }
+/// The bytes of a string of `len` that GETRANGE's `start` and `end` name; empty where they name none.
+fn resolve(start: i64, end: i64, len: usize) -> Range<usize> {
+    if start < 0 && end < 0 && start > end { 0..0 } else { clamp(start, end, len) }
+}
+
+/// The places from `start` to `end` among `len`: both are inclusive, and counted from the end if negative. As in Redis,
+/// what lies before the first place is the first.
+pub(super) fn clamp(start: i64, end: i64, len: usize) -> Range<usize> {
     let len = len as i64;
     let from_front = |at: i64| if at < 0 { at.saturating_add(len).max(0) } else { at };
     let (start, end) = (from_front(start), from_front(end).min(len - 1));

@@ -16,6 +16,8 @@ pub enum Reply<'a> {
     Bulk(&'a [u8]),
     /// A value that is no longer there (GETDEL, SET with GET).
     Owned(Vec<u8>),
+    /// Numbers and nothings (BITFIELD).
+    Integers(Vec<Option<i64>>),
     /// Nothing there.
     Null,
     /// Refused.
@@ -33,6 +35,15 @@ impl Reply<'_> {
             Reply::Integer(value) => writer.integer(*value),
             Reply::Status(text) => writer.simple(text),
             Reply::Owned(value) => writer.bulk(value),
+            Reply::Integers(values) => {
+                writer.array(values.len());
+                for value in values {
+                    match value {
+                        Some(value) => writer.integer(*value),
+                        None => writer.null(),
+                    }
+                }
+            }
             Reply::Error(error) => writer.error(&error.to_string()),
         }
     }

@@ -4,7 +4,7 @@
 //! Rows are sorted by name; a subcommand's name is `container|subcommand`, and stands after its container.
 
 use crate::command::connection::{self as conn, SessionHandler};
-use crate::command::{Call, Reply, admin, counter, docs, expiry, keyspace, range, string};
+use crate::command::{Call, Reply, admin, bitfield, bits, counter, docs, expiry, keyspace, range, string};
 use crate::resp::Args;
 use crate::shard::Shard;
 
@@ -78,6 +78,8 @@ const KEY_VALUE_PAIRS: Keys = Keys { first: 1, last: -1, step: 2 };
 /// Redis's groups that occur here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
+    /// Values as rows of bits.
+    Bitmap,
     /// The connection itself.
     Connection,
     /// Keys, whatever their value.
@@ -92,6 +94,7 @@ impl Group {
     /// Redis's name of it.
     pub fn name(self) -> &'static str {
         match self {
+            Group::Bitmap => "bitmap",
             Group::Connection => "connection",
             Group::Generic => "generic",
             Group::Server => "server",
@@ -168,6 +171,10 @@ macro_rules! row {
 pub static TABLE: &[Command] = &[
     row!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(range::append), "key value", "Appends to the value, which may be absent, and returns its length."),
     row!("auth", -2, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::auth), "[username] key", "Shows the auth key."),
+    row!("bitcount", -2, READONLY, ONE_KEY, Bitmap, Key(bits::count), "key [start end [BYTE | BIT]]", "Counts the ones."),
+    row!("bitfield", -2, WRITE | DENYOOM, ONE_KEY, Bitmap, Key(bitfield::run), "key [GET type offset | [OVERFLOW WRAP | SAT | FAIL] SET type offset value | [OVERFLOW WRAP | SAT | FAIL] INCRBY type offset increment ...]", "Reads and writes integers of any number of bits."),
+    row!("bitfield_ro", -2, READONLY | FAST, ONE_KEY, Bitmap, Key(bitfield::run_read_only), "key [GET type offset [GET type offset ...]]", "Reads integers of any number of bits."),
+    row!("bitpos", -3, READONLY, ONE_KEY, Bitmap, Key(bits::position), "key bit [start [end [BYTE | BIT]]]", "Finds the first one or zero."),
     row!("client", -2, 0, NO_KEYS, Connection, Container, "", "Commands on client connections."),
     row!("client|getname", 2, 0, NO_KEYS, Connection, Session(conn::client_getname), "", "Returns the name of the connection."),
     row!("client|help", 2, 0, NO_KEYS, Connection, Session(conn::help), "", "Lists the subcommands."),
@@ -204,6 +211,7 @@ pub static TABLE: &[Command] = &[
     row!("flushall", -1, WRITE | BARRIER, NO_KEYS, Server, EveryCore(Part::Clear), "[ASYNC | SYNC]", "Deletes all keys."),
     row!("flushdb", -1, WRITE | BARRIER, NO_KEYS, Server, EveryCore(Part::Clear), "[ASYNC | SYNC]", "Deletes all keys; there is one database."),
     row!("get", 2, READONLY | FAST, ONE_KEY, String, Key(string::get), "key", "Returns the value."),
+    row!("getbit", 3, READONLY | FAST, ONE_KEY, Bitmap, Key(bits::get), "key offset", "Returns a bit of the value."),
     row!("getdel", 2, WRITE | FAST, ONE_KEY, String, Key(string::get_and_delete), "key", "Returns the value and deletes the key."),
     row!("getex", -2, WRITE | FAST, ONE_KEY, String, Key(string::get_and_expire), "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]", "Returns the value and sets its time to live."),
     row!("getrange", 4, READONLY, ONE_KEY, String, Key(range::get), "key start end", "Returns the bytes of the value from start to end, both included."),
@@ -229,6 +237,7 @@ pub static TABLE: &[Command] = &[
     row!("scan", -2, READONLY, NO_KEYS, Generic, Scan, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
     row!("select", 2, FAST, NO_KEYS, Connection, Session(conn::select), "index", "Chooses the database; there is one, 0."),
     row!("set", -3, WRITE | DENYOOM, ONE_KEY, String, Key(string::set), "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
+    row!("setbit", 4, WRITE | DENYOOM, ONE_KEY, Bitmap, Key(bits::set), "key offset bit", "Sets a bit of the value and returns the old one."),
     row!("setex", 4, WRITE | DENYOOM, ONE_KEY, String, Key(string::set_for_seconds), "key seconds value", "Sets the value and its time to live in seconds."),
     row!("setnx", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(string::set_if_absent), "key value", "Sets the value if the key does not exist."),
     row!("setrange", 4, WRITE | DENYOOM, ONE_KEY, String, Key(range::set), "key offset value", "Overwrites the value from a byte on, with zeros up to it if it was shorter."),

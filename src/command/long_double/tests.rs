@@ -160,7 +160,7 @@ fn sum(value: &str, increment: &str) -> String {
     else {
         return NOT_FLOAT.to_owned();
     };
-    let Some(sum) = value.add(increment) else { return NOT_FINITE.to_owned() };
+    let Some(sum) = value.plus(increment) else { return NOT_FINITE.to_owned() };
     let text = String::from_utf8(sum.text()).expect("ASCII");
     if text.len() <= 320 {
         return text;
