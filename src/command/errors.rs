@@ -53,6 +53,8 @@ pub enum Error {
     BitfieldOverflow,
     /// BITFIELD_RO with a write.
     BitfieldReadOnly,
+    /// OBJECT FREQ, as no policy counts accesses.
+    NoFrequency,
     /// An expiry that is zero, negative or beyond the clock; holds the command's name.
     InvalidExpire(&'static str),
     /// The number of arguments; holds the command's name in lower case.
@@ -185,6 +187,10 @@ impl Error {
                 "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
             }
             Error::BitfieldOverflow => "ERR Invalid OVERFLOW type specified",
+            Error::NoFrequency => {
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
+                 switching between policies at runtime LRU and LFU data will take some time to adjust."
+            }
             Error::BitfieldReadOnly => "ERR BITFIELD_RO only supports the GET subcommand",
             _ => "",
         }

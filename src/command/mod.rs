@@ -17,6 +17,7 @@ pub mod expiry;
 pub mod glob;
 pub mod keyspace;
 pub mod long_double;
+pub mod object;
 pub mod range;
 pub mod reply;
 pub mod settings;

@@ -4,7 +4,7 @@
 //! Rows are sorted by name; a subcommand's name is `container|subcommand`, and stands after its container.
 
 use crate::command::connection::{self as conn, SessionHandler};
-use crate::command::{Call, Reply, admin, bitfield, bits, counter, docs, expiry, keyspace, range, string};
+use crate::command::{Call, Reply, admin, bitfield, bits, counter, docs, expiry, keyspace, object, range, string};
 use crate::resp::Args;
 use crate::shard::Shard;
 
@@ -72,6 +72,8 @@ pub struct Keys {
 
 const NO_KEYS: Keys = Keys { first: 0, last: 0, step: 0 };
 const ONE_KEY: Keys = Keys { first: 1, last: 1, step: 1 };
+/// One key behind a subcommand.
+const SUB_KEY: Keys = Keys { first: 2, last: 2, step: 1 };
 const ALL_KEYS: Keys = Keys { first: 1, last: -1, step: 1 };
 const KEY_VALUE_PAIRS: Keys = Keys { first: 1, last: -1, step: 2 };
 
@@ -222,8 +224,17 @@ pub static TABLE: &[Command] = &[
     row!("incrbyfloat", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::increment_by_float), "key increment", "Adds to a float of 64 bits of mantissa."),
     row!("info", -1, BARRIER, NO_KEYS, Server, EveryCore(Part::Report), "[section [section ...]]", "Returns what the server knows of itself."),
     row!("keys", 2, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::Keys), "pattern", "Returns all keys that match a pattern."),
+    row!("memory", -2, 0, NO_KEYS, Server, Container, "", "Commands on memory."),
+    row!("memory|help", 2, 0, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
+    row!("memory|usage", -3, READONLY, SUB_KEY, Server, Key(object::memory_usage), "key [SAMPLES count]", "Returns the bytes the key is charged for."),
     row!("mget", -2, READONLY | FAST, ALL_KEYS, String, EachKey(string::get, Fold::Array), "key [key ...]", "Returns the values of keys."),
     row!("mset", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, EachKey(string::set_pair, Fold::Ok), "key value [key value ...]", "Sets the values of keys."),
+    row!("object", -2, 0, NO_KEYS, Generic, Container, "", "Commands on what is known of a key."),
+    row!("object|encoding", 3, READONLY, SUB_KEY, Generic, Key(object::encoding), "key", "Returns the encoding Redis would choose for the value."),
+    row!("object|freq", 3, READONLY, SUB_KEY, Generic, Key(object::frequency), "key", "Is refused, since accesses are not counted."),
+    row!("object|help", 2, 0, NO_KEYS, Generic, Session(conn::help), "", "Lists the subcommands."),
+    row!("object|idletime", 3, READONLY, SUB_KEY, Generic, Key(object::idle_time), "key", "Returns the seconds since the last access."),
+    row!("object|refcount", 3, READONLY, SUB_KEY, Generic, Key(object::reference_count), "key", "Returns 1, as no value is shared."),
     row!("persist", 2, WRITE | FAST, ONE_KEY, Generic, Key(expiry::persist), "key", "Removes the time to live."),
     row!("pexpire", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpire), "key milliseconds [NX | XX | GT | LT]", "Sets the time to live in milliseconds."),
     row!("pexpireat", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpireat), "key unix-time-milliseconds [NX | XX | GT | LT]", "Sets the unix time in milliseconds at which the key expires."),

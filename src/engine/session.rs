@@ -423,6 +423,8 @@ fn upper_name(name: &str) -> &'static str {
     match name {
         "client" => "CLIENT",
         "config" => "CONFIG",
+        "memory" => "MEMORY",
+        "object" => "OBJECT",
         _ => "COMMAND",
     }
 }

@@ -9,7 +9,7 @@ use super::account::{Change, item_bytes};
 use super::entry::{EntryIndex, blob_len};
 use super::slab::free_steps;
 use super::wheel::{Advance, TimerIndex};
-use super::{Eviction, Full, Shard};
+use super::{Eviction, Full, Shard, idle};
 use crate::limits::{EVICTIONS_PER_INSERT_MAX, EXPIRY_STEPS_PER_INSERT_MAX, TIMER_WORD_ITEM_BYTES};
 
 /// Why an item goes.
@@ -85,6 +85,7 @@ impl Shard {
         if plan.deadline_ms.is_some() {
             self.set_timer(at, plan.deadline_ms, now_ms);
         }
+        self.slab.entry_mut(at).set_accessed(idle::stamp(now_ms));
         self.counters.insertions += 1;
         debug_assert_eq!(self.cost(at), plan.change.after_bytes);
     }
@@ -111,10 +112,11 @@ impl Shard {
         steps
     }
 
-    /// Makes an item the most recent.
+    /// Makes an item the most recent, accessed now.
     #[inline]
-    pub(super) fn touch_entry(&mut self, at: EntryIndex) {
+    pub(super) fn touch_entry(&mut self, at: EntryIndex, now_ms: u64) {
         self.recency.touch(&mut self.slab, at);
+        self.slab.entry_mut(at).set_accessed(idle::stamp(now_ms));
     }
 
     /// Gives an item another deadline, or none.
@@ -222,7 +224,7 @@ impl Shard {
     /// Evicts until an item fits, as far as one insert may. Never the item that is being overwritten.
     fn evict_for(&mut self, plan: Plan, now_ms: u64) {
         if let Some(at) = plan.found {
-            self.touch_entry(at);
+            self.touch_entry(at, now_ms);
         }
         for _ in 0..EVICTIONS_PER_INSERT_MAX {
             let tail = self.recency.tail();

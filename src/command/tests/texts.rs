@@ -33,6 +33,7 @@ fn errors() -> Vec<Error> {
         Error::BitfieldType,
         Error::BitfieldOverflow,
         Error::BitfieldReadOnly,
+        Error::NoFrequency,
         Error::InvalidExpire("word"),
         Error::Arity(word()),
         Error::UnknownCommand(word()),

@@ -8,7 +8,7 @@ use super::super::account::{Account, Change, allocated_bytes, item_bytes};
 use super::super::entry::{Entry, EntryIndex, blob_len};
 use super::super::wheel::{Advance, TimerIndex};
 use super::*;
-use crate::limits::{SEGMENT_BUCKETS_MAX, SEGMENT_ENTRIES_MAX, SLAB_PAGE_ENTRIES};
+use crate::limits::{ACCESS_CLOCK_BITS, KEY_BYTES_MAX, SEGMENT_BUCKETS_MAX, SEGMENT_ENTRIES_MAX, SLAB_PAGE_ENTRIES};
 
 fn bytes(seed: u16, len: usize) -> Vec<u8> {
     (0..len).map(|i| (usize::from(seed) + i) as u8).collect()
@@ -358,4 +358,27 @@ fn slab_grows_by_pages_and_reuses_what_was_freed() {
     assert_eq!(slab.insert(b"again", b"", false), EntryIndex(0), "the last freed comes first");
     assert_eq!(addresses[0], std::ptr::from_ref(slab.entry(EntryIndex(0))), "entries do not move");
     assert_eq!(slab.positions(), count as u32);
+}
+
+/// The length of a key is in two parts, beside the address and beside the clock: neither may spill into the other.
+#[test]
+fn an_entry_packs_lengths_and_clock_apart() {
+    let key = vec![7; KEY_BYTES_MAX];
+    for key_len in [0, 1, 0xffff, 0x1_0000, 0x1_0001, 0xff_0000, KEY_BYTES_MAX] {
+        let mut entry = Entry::vacant();
+        entry.fill(&key[..key_len], b"value", false);
+        for stamp in [0, 1, (1 << ACCESS_CLOCK_BITS) - 1, 0x2a_aaaa] {
+            entry.set_accessed(stamp);
+            let timed = entry.has_timer_word();
+            entry.replace_value(if timed { b"" } else { b"longer than the size class of before" }, timed);
+            if !timed && stamp > 0 {
+                entry.add_timer_word();
+            }
+            assert_eq!(entry.accessed(), stamp);
+            assert_eq!(entry.blob_len(), blob_len(key_len, entry.value_len(), entry.has_timer_word()));
+            assert!(entry.holds(&key[..key_len]) && entry.timer() == TimerIndex::NONE);
+        }
+        entry.vacate();
+        assert!(!entry.is_live() && entry.blob_len() == 0 && entry.accessed() == 0);
+    }
 }
