@@ -55,6 +55,18 @@ pub enum Error {
     BitfieldReadOnly,
     /// OBJECT FREQ, as no policy counts accesses.
     NoFrequency,
+    /// RESTORE over a key that is there, without REPLACE.
+    BusyKey,
+    /// RESTORE with a negative TTL.
+    InvalidTtl,
+    /// RESTORE with a negative IDLETIME.
+    InvalidIdleTime,
+    /// RESTORE with a FREQ that is no byte.
+    InvalidFrequency,
+    /// RESTORE of bytes that are not what DUMP made.
+    DumpPayload,
+    /// RESTORE of a payload that is whole, with something else in it than a string.
+    DumpData,
     /// An expiry that is zero, negative or beyond the clock; holds the command's name.
     InvalidExpire(&'static str),
     /// The number of arguments; holds the command's name in lower case.
@@ -191,6 +203,12 @@ impl Error {
                 "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
                  switching between policies at runtime LRU and LFU data will take some time to adjust."
             }
+            Error::BusyKey => "BUSYKEY Target key name already exists.",
+            Error::InvalidTtl => "ERR Invalid TTL value, must be >= 0",
+            Error::InvalidIdleTime => "ERR Invalid IDLETIME value, must be >= 0",
+            Error::InvalidFrequency => "ERR Invalid FREQ value, must be >= 0 and <= 255",
+            Error::DumpPayload => "ERR DUMP payload version or checksum are wrong",
+            Error::DumpData => "ERR Bad data format",
             Error::BitfieldReadOnly => "ERR BITFIELD_RO only supports the GET subcommand",
             _ => "",
         }

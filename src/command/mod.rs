@@ -12,6 +12,7 @@ pub mod client;
 pub mod connection;
 pub mod counter;
 pub mod docs;
+pub mod dump;
 pub mod errors;
 pub mod expiry;
 pub mod glob;

@@ -4,7 +4,9 @@
 //! Rows are sorted by name; a subcommand's name is `container|subcommand`, and stands after its container.
 
 use crate::command::connection::{self as conn, SessionHandler};
-use crate::command::{Call, Reply, admin, bitfield, bits, counter, docs, expiry, keyspace, object, range, string};
+use crate::command::{
+    Call, Reply, admin, bitfield, bits, counter, docs, dump, expiry, keyspace, object, range, string,
+};
 use crate::resp::Args;
 use crate::shard::Shard;
 
@@ -205,6 +207,7 @@ pub static TABLE: &[Command] = &[
     row!("decr", 2, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::decrement), "key", "Subtracts one from an integer."),
     row!("decrby", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::decrement_by), "key decrement", "Subtracts from an integer."),
     row!("del", -2, WRITE, ALL_KEYS, Generic, EachKey(keyspace::delete, Fold::Sum), "key [key ...]", "Deletes keys."),
+    row!("dump", 2, READONLY, ONE_KEY, Generic, Key(dump::dump), "key", "Returns the value in a form that RESTORE takes."),
     row!("echo", 2, FAST, NO_KEYS, Connection, Session(conn::echo), "message", "Returns the message."),
     row!("exists", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::exists, Fold::Sum), "key [key ...]", "Counts how many of the keys exist."),
     row!("expire", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::expire), "key seconds [NX | XX | GT | LT]", "Sets the time to live in seconds."),
@@ -245,6 +248,7 @@ pub static TABLE: &[Command] = &[
     row!("quit", -1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::quit), "", "Closes the connection."),
     row!("randomkey", 1, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::RandomKey), "", "Returns some key."),
     row!("reset", 1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::reset), "", "Sets the connection back to how it began."),
+    row!("restore", -4, WRITE | DENYOOM, ONE_KEY, Generic, Key(dump::restore), "key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", "Stores a value that DUMP returned, with a time to live in milliseconds or 0."),
     row!("scan", -2, READONLY, NO_KEYS, Generic, Scan, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
     row!("select", 2, FAST, NO_KEYS, Connection, Session(conn::select), "index", "Chooses the database; there is one, 0."),
     row!("set", -3, WRITE | DENYOOM, ONE_KEY, String, Key(string::set), "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
