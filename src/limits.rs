@@ -67,7 +67,7 @@ pub const TURN_REHASHED_MAX: u64 = 2048;
 /// flight, few enough that the first are still in the L1 cache when the last arrive. Beyond it: the next so many.
 pub const WARM_KEYS_MAX: usize = 16;
 
-/// Bytes of the longest key. Its length has 24 bits in a slab entry, beside the blob's address and the access clock.
+/// Bytes of the longest key. Its length has 24 bits of a word in a slab entry; the access clock is in the same.
 /// Past it: `Shard::insert` answers `Full` (the command layer should refuse such a key earlier, with its own text).
 pub const KEY_BYTES_MAX: usize = (1 << 24) - 1;
 

@@ -5,8 +5,8 @@
 //! Two fields of it are packed, so that the access clock has room, and is one word to write:
 //!
 //! ```text
-//! blob  [63 .. 48: key length, low bits] [47 .. 0: address]
-//! word  [31 .. 9: access clock] [8: timer word] [7 .. 0: key length, high bits]
+//! blob  [63 .. 48: value length, low bits] [47 .. 0: address]
+//! word  [63 .. 41: access clock] [40 .. 25: value length, high bits] [24: timer word] [23 .. 0: key length]
 //! ```
 //!
 //! Invariants, kept by the functions of `Entry` alone (its fields are private, the links apart):
@@ -44,35 +44,37 @@ impl EntryIndex {
 }
 
 const ADDRESS_MASK: usize = (1 << ADDRESS_BITS) - 1;
-/// Bits of the key's length beside the address.
-const KEY_LEN_LOW_BITS: u32 = usize::BITS - ADDRESS_BITS;
-const KEY_LEN_HIGH_MASK: u32 = (KEY_BYTES_MAX >> KEY_LEN_LOW_BITS) as u32;
-const HAS_TIMER_WORD: u32 = KEY_LEN_HIGH_MASK + 1;
-const CLOCK_SHIFT: u32 = HAS_TIMER_WORD.trailing_zeros() + 1;
+/// Bits of the value's length beside the address; and as many more in the word.
+const VALUE_LEN_LOW_BITS: u32 = usize::BITS - ADDRESS_BITS;
+const VALUE_LEN_HIGH_SHIFT: u32 = HAS_TIMER_WORD.trailing_zeros() + 1;
+const KEY_LEN_MASK: u64 = KEY_BYTES_MAX as u64;
+const HAS_TIMER_WORD: u64 = KEY_LEN_MASK + 1;
+const CLOCK_SHIFT: u32 = VALUE_LEN_HIGH_SHIFT + VALUE_LEN_LOW_BITS;
 const TIMER_WORD_BYTES: usize = size_of::<u32>();
 
 const _: () = assert!(size_of::<Entry>() as u64 == ITEM_ENTRY_BYTES);
 const _: () = assert!(usize::BITS == u64::BITS, "addresses have bits to spare");
-const _: () = assert!(HAS_TIMER_WORD.is_power_of_two(), "the high bits of the length end below it");
-const _: () = assert!(CLOCK_SHIFT + ACCESS_CLOCK_BITS == u32::BITS, "the clock has the rest of the word");
+const _: () = assert!(HAS_TIMER_WORD.is_power_of_two(), "the key's length ends below it");
+const _: () =
+    assert!(VALUE_BYTES_MAX >> (2 * VALUE_LEN_LOW_BITS) == 0, "the value's length has two parts of so many bits");
+const _: () = assert!(CLOCK_SHIFT + ACCESS_CLOCK_BITS == u64::BITS, "the clock has the rest of the word");
 
 /// One place of the slab: vacant, or an item.
 pub(super) struct Entry {
-    /// The address, and the low bits of the key's length.
+    /// The address, and the low bits of the value's length.
     blob: Option<NonNull<u8>>,
     /// Live: the neighbour towards the most recent. Vacant: unused.
     pub(super) prev: EntryIndex,
     /// Live: the neighbour towards the least recent. Vacant: the next free entry.
     pub(super) next: EntryIndex,
-    value_len: u32,
-    /// The high bits of the key's length, the flag, and the clock.
-    word: u32,
+    /// The key's length, the flag, the high bits of the value's length, and the clock.
+    word: u64,
 }
 
 impl Entry {
     /// An entry that holds nothing.
     pub(super) const fn vacant() -> Self {
-        Self { blob: None, prev: EntryIndex::NONE, next: EntryIndex::NONE, value_len: 0, word: 0 }
+        Self { blob: None, prev: EntryIndex::NONE, next: EntryIndex::NONE, word: 0 }
     }
 
     /// Stores an item in a vacant entry.
@@ -88,7 +90,6 @@ impl Entry {
     pub(super) fn vacate(&mut self) {
         let (address, blob_len) = (self.address(), self.blob_len());
         if self.blob.take().is_some() {
-            self.value_len = 0;
             self.word = 0;
             // SAFETY: 1. by I2 `address` came from the global allocator with `layout(blob_len)`, or is dangling
             // with length 0, as `free_blob` asks. 2. `take` left `None`, and by I4 no other entry has it, so it
@@ -117,7 +118,7 @@ impl Entry {
             // slice of it is alive. 4. The old address is not used again, `self.blob` is set at once.
             let moved = unsafe { realloc(address, layout(old_len), new_len) };
             let blob = NonNull::new(moved).unwrap_or_else(|| handle_alloc_error(layout(new_len)));
-            self.blob = Some(tagged(blob, self.key_len()));
+            self.set_blob(blob, value.len());
             moved
         } else {
             let timer = timer_word.then(|| self.timer());
@@ -128,7 +129,6 @@ impl Entry {
             self.set_accessed(clock);
             return;
         };
-        self.value_len = value.len() as u32;
         // SAFETY: `target` has `new_len` = `value_at + value.len()` bytes, so the offset stays inside it.
         let value_target = unsafe { target.add(value_at) };
         // SAFETY: 1. from there `value.len()` bytes are inside the allocation. 2. `value` cannot overlap it:
@@ -151,13 +151,13 @@ impl Entry {
     #[inline]
     pub(super) fn set_accessed(&mut self, stamp: u32) {
         debug_assert!(stamp < 1 << ACCESS_CLOCK_BITS);
-        self.word = self.word & (KEY_LEN_HIGH_MASK | HAS_TIMER_WORD) | stamp << CLOCK_SHIFT;
+        self.word = self.word & ((1 << CLOCK_SHIFT) - 1) | u64::from(stamp) << CLOCK_SHIFT;
     }
 
     /// The stamp noted last; 0 if none was.
     #[inline]
     pub(super) fn accessed(&self) -> u32 {
-        self.word >> CLOCK_SHIFT
+        (self.word >> CLOCK_SHIFT) as u32
     }
 
     /// Notes the item's node in the wheel, or `TimerIndex::NONE`. The item must have its timer word.
@@ -189,7 +189,7 @@ impl Entry {
     /// The item's value; empty if vacant.
     #[inline]
     pub(super) fn value(&self) -> &[u8] {
-        self.part(self.value_at(), self.value_len as usize)
+        self.part(self.value_at(), self.value_len())
     }
 
     /// The item's node in the wheel; `NONE` if it has no TTL.
@@ -218,19 +218,20 @@ impl Entry {
     /// Bytes of the value.
     #[inline]
     pub(super) fn value_len(&self) -> usize {
-        self.value_len as usize
+        let low = self.blob.map_or(0, |blob| blob.addr().get() >> ADDRESS_BITS);
+        let high = (self.word >> VALUE_LEN_HIGH_SHIFT) as usize & ((1 << VALUE_LEN_LOW_BITS) - 1);
+        high << VALUE_LEN_LOW_BITS | low
     }
 
     /// Bytes of the allocation; 0 if vacant.
     #[inline]
     pub(super) fn blob_len(&self) -> usize {
-        self.value_at() + self.value_len as usize
+        self.value_at() + self.value_len()
     }
 
     #[inline]
     fn key_len(&self) -> usize {
-        let low = self.blob.map_or(0, |blob| blob.addr().get() >> ADDRESS_BITS);
-        ((self.word & KEY_LEN_HIGH_MASK) as usize) << KEY_LEN_LOW_BITS | low
+        (self.word & KEY_LEN_MASK) as usize
     }
 
     #[inline]
@@ -252,9 +253,17 @@ impl Entry {
     /// Takes a blob into an entry that has none.
     fn hold(&mut self, blob: NonNull<u8>, key_len: usize, value_len: usize, timer_word: bool) {
         debug_assert!(!self.is_live());
-        self.blob = Some(tagged(blob, key_len));
-        self.value_len = value_len as u32;
-        self.word = (key_len >> KEY_LEN_LOW_BITS) as u32 | if timer_word { HAS_TIMER_WORD } else { 0 };
+        self.word = key_len as u64 | if timer_word { HAS_TIMER_WORD } else { 0 };
+        self.set_blob(blob, value_len);
+    }
+
+    /// Notes where the blob is and how long its value.
+    #[inline]
+    fn set_blob(&mut self, blob: NonNull<u8>, value_len: usize) {
+        assert!(blob.addr().get() <= ADDRESS_MASK, "the kernel gives no address of more bits");
+        self.blob = Some(blob.map_addr(|address| address | value_len << ADDRESS_BITS));
+        let high_mask = ((1 << VALUE_LEN_LOW_BITS) - 1) << VALUE_LEN_HIGH_SHIFT;
+        self.word = self.word & !high_mask | (value_len as u64 >> VALUE_LEN_LOW_BITS) << VALUE_LEN_HIGH_SHIFT;
     }
 
     /// Bytes `from .. from + len` of the blob.
@@ -314,13 +323,6 @@ fn new_blob(timer: Option<TimerIndex>, key: &[u8], value: &[u8]) -> NonNull<u8> 
     }
     debug_assert_eq!(at, len);
     blob
-}
-
-/// An address with the low bits of the key's length beside it.
-#[inline]
-fn tagged(blob: NonNull<u8>, key_len: usize) -> NonNull<u8> {
-    assert!(blob.addr().get() <= ADDRESS_MASK, "the kernel gives no address of more bits");
-    blob.map_addr(|address| address | key_len << ADDRESS_BITS)
 }
 
 /// Frees a blob.

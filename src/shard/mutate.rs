@@ -70,14 +70,14 @@ impl Shard {
                     self.set_timer(at, None, now_ms);
                 }
                 self.slab.entry_mut(at).replace_value(value, plan.timer_word);
-                self.recency.touch(&mut self.slab, at);
+                self.recency.touch(&mut self.slab, at, idle::stamp(now_ms));
                 self.account.change(plan.change.before_bytes, plan.change.after_bytes);
                 at
             }
             None => {
                 let at = self.slab.insert(key, value, plan.timer_word);
                 self.index.insert(plan.hash, at, &self.slab);
-                self.recency.push(&mut self.slab, at);
+                self.recency.push(&mut self.slab, at, idle::stamp(now_ms));
                 self.account.add(plan.change.after_bytes);
                 at
             }
@@ -85,7 +85,6 @@ impl Shard {
         if plan.deadline_ms.is_some() {
             self.set_timer(at, plan.deadline_ms, now_ms);
         }
-        self.slab.entry_mut(at).set_accessed(idle::stamp(now_ms));
         self.counters.insertions += 1;
         debug_assert_eq!(self.cost(at), plan.change.after_bytes);
     }
@@ -115,8 +114,7 @@ impl Shard {
     /// Makes an item the most recent, accessed now.
     #[inline]
     pub(super) fn touch_entry(&mut self, at: EntryIndex, now_ms: u64) {
-        self.recency.touch(&mut self.slab, at);
-        self.slab.entry_mut(at).set_accessed(idle::stamp(now_ms));
+        self.recency.touch(&mut self.slab, at, idle::stamp(now_ms));
     }
 
     /// Gives an item another deadline, or none.

@@ -93,12 +93,12 @@ proptest! {
             match (pick(&[(3, 0), (3, 1), (1, 2), (1, 3)], (mask, raw)), chosen) {
                 (0, _) | (_, None) => {
                     let at = slab.insert(b"k", b"v", false);
-                    list.push(&mut slab, at);
+                    list.push(&mut slab, at, 0);
                     model.push_front(at);
                 }
                 (1, Some(i)) => {
                     let at = model.remove(i).unwrap();
-                    list.touch(&mut slab, at);
+                    list.touch(&mut slab, at, 0);
                     model.push_front(at);
                 }
                 (_, Some(i)) => {
@@ -360,25 +360,27 @@ fn slab_grows_by_pages_and_reuses_what_was_freed() {
     assert_eq!(slab.positions(), count as u32);
 }
 
-/// The length of a key is in two parts, beside the address and beside the clock: neither may spill into the other.
+/// The value's length is in two parts, beside the address and between the key's length and the clock: none may spill.
 #[test]
 fn an_entry_packs_lengths_and_clock_apart() {
-    let key = vec![7; KEY_BYTES_MAX];
-    for key_len in [0, 1, 0xffff, 0x1_0000, 0x1_0001, 0xff_0000, KEY_BYTES_MAX] {
-        let mut entry = Entry::vacant();
-        entry.fill(&key[..key_len], b"value", false);
-        for stamp in [0, 1, (1 << ACCESS_CLOCK_BITS) - 1, 0x2a_aaaa] {
-            entry.set_accessed(stamp);
-            let timed = entry.has_timer_word();
-            entry.replace_value(if timed { b"" } else { b"longer than the size class of before" }, timed);
-            if !timed && stamp > 0 {
-                entry.add_timer_word();
+    let bytes = vec![7; KEY_BYTES_MAX];
+    for key_len in [0, 1, 0xffff, KEY_BYTES_MAX] {
+        for value_len in [0, 1, 0xffff, 0x1_0000, 0x1_0001, KEY_BYTES_MAX] {
+            let mut entry = Entry::vacant();
+            entry.fill(&bytes[..key_len], &bytes[..value_len], false);
+            for (stamp, value_len) in [(0, 5), ((1 << ACCESS_CLOCK_BITS) - 1, value_len), (0x2a_aaaa, 0x2_0000)] {
+                entry.set_accessed(stamp);
+                entry.replace_value(&bytes[..value_len], entry.has_timer_word());
+                if !entry.has_timer_word() && stamp > 0 {
+                    entry.add_timer_word();
+                }
+                assert_eq!((entry.accessed(), entry.value_len()), (stamp, value_len));
+                assert_eq!(entry.blob_len(), blob_len(key_len, value_len, entry.has_timer_word()));
+                assert!(entry.holds(&bytes[..key_len]) && entry.value() == &bytes[..value_len]);
+                assert_eq!(entry.timer(), TimerIndex::NONE);
             }
-            assert_eq!(entry.accessed(), stamp);
-            assert_eq!(entry.blob_len(), blob_len(key_len, entry.value_len(), entry.has_timer_word()));
-            assert!(entry.holds(&key[..key_len]) && entry.timer() == TimerIndex::NONE);
+            entry.vacate();
+            assert!(!entry.is_live() && entry.blob_len() == 0 && entry.accessed() == 0);
         }
-        entry.vacate();
-        assert!(!entry.is_live() && entry.blob_len() == 0 && entry.accessed() == 0);
     }
 }
