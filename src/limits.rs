@@ -67,9 +67,23 @@ pub const TURN_REHASHED_MAX: u64 = 2048;
 /// flight, few enough that the first are still in the L1 cache when the last arrive. Beyond it: the next so many.
 pub const WARM_KEYS_MAX: usize = 16;
 
-/// Bytes of the longest key. The length shares a word with 8 flag bits in a slab entry, so 24 bits are left.
+/// Bytes of the longest key. Its length has 24 bits of a word in a slab entry; the access clock is in the same.
 /// Past it: `Shard::insert` answers `Full` (the command layer should refuse such a key earlier, with its own text).
 pub const KEY_BYTES_MAX: usize = (1 << 24) - 1;
+
+/// Bits of an item's access clock, in seconds: what a slab entry has to spare. Past them (97 days): it begins anew.
+pub const ACCESS_CLOCK_BITS: u32 = 23;
+
+/// Seconds by which the clock may be set back without an effect on idle times: 18 hours, more than any time zone.
+/// Past it: what was accessed before then looks idle for months.
+pub const ACCESS_CLOCK_BACK_S: u64 = (1 << 16) - 1;
+
+/// Seconds of the longest idle time that is told: 96 days. Past it: the item looks just accessed. RESTORE's are cut.
+pub const IDLE_S_MAX: u64 = (1 << ACCESS_CLOCK_BITS) - 1 - ACCESS_CLOCK_BACK_S;
+
+/// Bits of an address in user space on x86-64 and arm64: Linux maps nothing higher unless asked to by address. A slab
+/// entry keeps something else in the rest. Past it: the process stops, before anything is stored there.
+pub const ADDRESS_BITS: u32 = 48;
 
 /// Bytes of the longest value: Redis's own string limit, so that a client meets no other one here.
 /// Past it: `Shard::insert` answers `Full` (the parser refuses such a bulk string earlier).
@@ -256,6 +270,17 @@ pub const SCAN_COUNT_DEFAULT: u32 = 10;
 /// Entries one SCAN walks at most, whatever its COUNT: some 200 µs with cold caches. Past it: the client gets the
 /// cursor earlier, as SCAN allows.
 pub const SCAN_STEPS_MAX: u32 = 2000;
+
+/// Bytes of the longest value that OBJECT ENCODING calls `embstr`: what Redis fits into 64 bytes with its object.
+/// Past it: `raw`.
+pub const EMBEDDED_STRING_BYTES_MAX: usize = 44;
+
+/// Bytes from which a text is no number for INCRBYFLOAT: Redis's `MAX_LONG_DOUBLE_CHARS`; the longest sum has 4933
+/// digits before its point. At it: "not a valid float".
+pub const FLOAT_TEXT_BYTES_MAX: usize = 5 * 1024;
+
+/// Decimal places INCRBYFLOAT rounds to, as in Redis: nearly all that 64 bits of mantissa can tell around 1.
+pub const FLOAT_DECIMALS: usize = 17;
 
 // ---- engine ----
 

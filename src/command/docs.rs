@@ -226,9 +226,9 @@ fn categories(row: &Command) -> Vec<String> {
     if row.is(flag::WRITE) {
         categories.push("@write".to_owned());
     }
-    if row.group.name() == "string" {
+    if ["bitmap", "string"].contains(&row.group.name()) {
         categories.retain(|category| category != "@keyspace");
-        categories.push("@string".to_owned());
+        categories.push(format!("@{}", row.group.name()));
     }
     if row.is(flag::ADMIN) {
         categories.extend(["@admin".to_owned(), "@dangerous".to_owned()]);

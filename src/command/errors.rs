@@ -29,6 +29,44 @@ pub enum Error {
     Syntax,
     /// A number that isn't one.
     NotInteger,
+    /// INCR or DECR beyond 64 bits.
+    IncrementOverflow,
+    /// DECRBY of the one number that has no opposite.
+    DecrementOverflow,
+    /// INCRBYFLOAT with or of something that is no float.
+    NotFloat,
+    /// INCRBYFLOAT with a sum that is no finite number.
+    FloatOverflow,
+    /// A value that would be longer than values may be.
+    StringTooLong,
+    /// SETRANGE at a negative offset.
+    OffsetRange,
+    /// An offset of a bit that isn't one, or that no value reaches.
+    BitOffset,
+    /// SETBIT to something else than 0 and 1.
+    BitValue,
+    /// BITPOS of a number other than 0 and 1.
+    BitArgument,
+    /// BITFIELD with a type that isn't one.
+    BitfieldType,
+    /// BITFIELD with a way of overflowing that doesn't exist.
+    BitfieldOverflow,
+    /// BITFIELD_RO with a write.
+    BitfieldReadOnly,
+    /// OBJECT FREQ, as no policy counts accesses.
+    NoFrequency,
+    /// RESTORE over a key that is there, without REPLACE.
+    BusyKey,
+    /// RESTORE with a negative TTL.
+    InvalidTtl,
+    /// RESTORE with a negative IDLETIME.
+    InvalidIdleTime,
+    /// RESTORE with a FREQ that is no byte.
+    InvalidFrequency,
+    /// RESTORE of bytes that are not what DUMP made.
+    DumpPayload,
+    /// RESTORE of a payload that is whole, with something else in it than a string.
+    DumpData,
     /// An expiry that is zero, negative or beyond the clock; holds the command's name.
     InvalidExpire(&'static str),
     /// The number of arguments; holds the command's name in lower case.
@@ -219,7 +257,40 @@ impl fmt::Display for Error {
                 config_failed(f, "maxclients", &format_args!("{why} {max}"))
             }
             Error::ConfigDuplicate(name) => config_failed(f, name, &"duplicate parameter"),
-            fixed => f.write_str(fixed.fixed_text().unwrap_or_default()),
+            fixed => f.write_str(fixed.fixed_text().unwrap_or_else(|| fixed.value_text())),
+        }
+    }
+}
+
+impl Error {
+    /// The texts about values; a test finds the variant that none of these functions knows.
+    fn value_text(&self) -> &'static str {
+        match self {
+            Error::IncrementOverflow => "ERR increment or decrement would overflow",
+            Error::DecrementOverflow => "ERR decrement would overflow",
+            Error::NotFloat => "ERR value is not a valid float",
+            Error::FloatOverflow => "ERR increment would produce NaN or Infinity",
+            Error::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            Error::OffsetRange => "ERR offset is out of range",
+            Error::BitOffset => "ERR bit offset is not an integer or out of range",
+            Error::BitValue => "ERR bit is not an integer or out of range",
+            Error::BitArgument => "ERR The bit argument must be 1 or 0.",
+            Error::BitfieldType => {
+                "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
+            }
+            Error::BitfieldOverflow => "ERR Invalid OVERFLOW type specified",
+            Error::NoFrequency => {
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
+                 switching between policies at runtime LRU and LFU data will take some time to adjust."
+            }
+            Error::BusyKey => "BUSYKEY Target key name already exists.",
+            Error::InvalidTtl => "ERR Invalid TTL value, must be >= 0",
+            Error::InvalidIdleTime => "ERR Invalid IDLETIME value, must be >= 0",
+            Error::InvalidFrequency => "ERR Invalid FREQ value, must be >= 0 and <= 255",
+            Error::DumpPayload => "ERR DUMP payload version or checksum are wrong",
+            Error::DumpData => "ERR Bad data format",
+            Error::BitfieldReadOnly => "ERR BITFIELD_RO only supports the GET subcommand",
+            _ => "",
         }
     }
 }

@@ -6,14 +6,21 @@
 //! Never: does I/O, reads a clock, writes RESP2 or RESP3 itself (a handler returns a [`Reply`] or uses `Writer`).
 
 pub mod admin;
+pub mod bitfield;
+pub mod bits;
 pub mod client;
 pub mod connection;
+pub mod counter;
 pub mod docs;
+pub mod dump;
 pub mod errors;
 pub mod expiry;
 pub mod glob;
 pub mod keyspace;
 pub mod lcs;
+pub mod long_double;
+pub mod object;
+pub mod range;
 pub mod reply;
 pub mod settings;
 pub mod several;

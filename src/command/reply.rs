@@ -21,6 +21,8 @@ pub enum Reply<'a> {
     Pair(&'a [u8], i64),
     /// Where a longest common subsequence lies.
     Matches(Matches),
+    /// Numbers and nothings (BITFIELD).
+    Integers(Vec<Option<i64>>),
     /// Nothing there.
     Null,
     /// Refused.
@@ -44,6 +46,15 @@ impl Reply<'_> {
                 writer.integer(*deadline);
             }
             Reply::Matches(matches) => matches.write(writer),
+            Reply::Integers(values) => {
+                writer.array(values.len());
+                for value in values {
+                    match value {
+                        Some(value) => writer.integer(*value),
+                        None => writer.null(),
+                    }
+                }
+            }
             Reply::Error(error) => writer.error(&error.to_string()),
         }
     }

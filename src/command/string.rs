@@ -69,6 +69,15 @@ pub fn set_for_millis<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> R
     set_for(shard, args, Unit::Millis, "psetex", call)
 }
 
+/// GETSET key value.
+pub fn get_and_set<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    let old = read_copy(shard, args.at(0), call);
+    match store(shard, args, Expiry::Never, call) {
+        Reply::Ok => old.map_or(Reply::Null, Reply::Owned),
+        refused => refused,
+    }
+}
+
 /// GETDEL key.
 pub fn get_and_delete<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     match read_copy(shard, args.at(0), call) {

@@ -5,7 +5,9 @@
 
 use crate::command::connection::{self as conn, SessionHandler};
 use crate::command::several::{self, Decide};
-use crate::command::{Call, Reply, admin, docs, expiry, keyspace, string};
+use crate::command::{
+    Call, Reply, admin, bitfield, bits, counter, docs, dump, expiry, keyspace, object, range, string,
+};
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
 use crate::shard::Shard;
@@ -78,6 +80,8 @@ pub struct Keys {
 
 const NO_KEYS: Keys = Keys { first: 0, last: 0, step: 0 };
 const ONE_KEY: Keys = Keys { first: 1, last: 1, step: 1 };
+/// One key behind a subcommand.
+const SUB_KEY: Keys = Keys { first: 2, last: 2, step: 1 };
 const ALL_KEYS: Keys = Keys { first: 1, last: -1, step: 1 };
 const KEY_VALUE_PAIRS: Keys = Keys { first: 1, last: -1, step: 2 };
 const TWO_KEYS: Keys = Keys { first: 1, last: 2, step: 1 };
@@ -87,6 +91,8 @@ const COUNTED_PAIRS: Keys = Keys { first: 2, last: 0, step: 2 };
 /// Redis's groups that occur here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
+    /// Values as rows of bits.
+    Bitmap,
     /// The connection itself.
     Connection,
     /// Keys, whatever their value.
@@ -103,6 +109,7 @@ impl Group {
     /// Redis's name of it.
     pub fn name(self) -> &'static str {
         match self {
+            Group::Bitmap => "bitmap",
             Group::Connection => "connection",
             Group::Generic => "generic",
             Group::Server => "server",
@@ -230,8 +237,13 @@ macro_rules! row {
 /// All commands, sorted by name.
 #[rustfmt::skip]
 pub static TABLE: &[Command] = &[
+    row!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(range::append), "key value", "Appends to the value, which may be absent, and returns its length."),
     row!("auth", -2, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::auth), "[username] key", "Shows the auth key."),
+    row!("bitcount", -2, READONLY, ONE_KEY, Bitmap, Key(bits::count), "key [start end [BYTE | BIT]]", "Counts the ones."),
+    row!("bitfield", -2, WRITE | DENYOOM, ONE_KEY, Bitmap, Key(bitfield::run), "key [GET type offset | [OVERFLOW WRAP | SAT | FAIL] SET type offset value | [OVERFLOW WRAP | SAT | FAIL] INCRBY type offset increment ...]", "Reads and writes integers of any number of bits."),
+    row!("bitfield_ro", -2, READONLY | FAST, ONE_KEY, Bitmap, Key(bitfield::run_read_only), "key [GET type offset [GET type offset ...]]", "Reads integers of any number of bits."),
     row!("bitop", -4, WRITE | DENYOOM | READS, KEYS_AFTER_WORD, String, Several(several::bit_op), "operation destination source [source ...]", "Stores AND, OR, XOR or NOT of values, bit by bit."),
+    row!("bitpos", -3, READONLY, ONE_KEY, Bitmap, Key(bits::position), "key bit [start [end [BYTE | BIT]]]", "Finds the first one or zero."),
     row!("client", -2, 0, NO_KEYS, Connection, Container, "", "Commands on client connections."),
     row!("client|getname", 2, 0, NO_KEYS, Connection, Session(conn::client_getname), "", "Returns the name of the connection."),
     row!("client|help", 2, 0, NO_KEYS, Connection, Session(conn::help), "", "Lists the subcommands."),
@@ -260,8 +272,11 @@ pub static TABLE: &[Command] = &[
     row!("copy", -3, WRITE | DENYOOM | READS, TWO_KEYS, Generic, Several(several::copy), "source destination [DB 0] [REPLACE]", "Copies a value and its time to live."),
     row!("dbsize", 1, READONLY | FAST | BARRIER, NO_KEYS, Server, EveryCore(Part::Size), "", "Returns the number of keys."),
     row!("debug", -2, ADMIN | BARRIER, NO_KEYS, Server, Handler::Debug, "subcommand [argument [argument ...]]", "Does what tests need; refused unless --enable-debug-command allows it."),
+    row!("decr", 2, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::decrement), "key", "Subtracts one from an integer."),
+    row!("decrby", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::decrement_by), "key decrement", "Subtracts from an integer."),
     row!("del", -2, WRITE, ALL_KEYS, Generic, EachKey(keyspace::delete, Fold::Sum), "key [key ...]", "Deletes keys."),
     row!("discard", 1, FAST | BARRIER | UNQUEUED, NO_KEYS, Transactions, Transaction(Verb::Discard), "", "Forgets the queued commands."),
+    row!("dump", 2, READONLY, ONE_KEY, Generic, Key(dump::dump), "key", "Returns the value in a form that RESTORE takes."),
     row!("echo", 2, FAST, NO_KEYS, Connection, Session(conn::echo), "message", "Returns the message."),
     row!("exec", 1, BARRIER | UNQUEUED, NO_KEYS, Transactions, Transaction(Verb::Exec), "", "Runs the queued commands as one step."),
     row!("exists", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::exists, Fold::Sum), "key [key ...]", "Counts how many of the keys exist."),
@@ -271,9 +286,15 @@ pub static TABLE: &[Command] = &[
     row!("flushall", -1, WRITE | BARRIER, NO_KEYS, Server, EveryCore(Part::Clear), "[ASYNC | SYNC]", "Deletes all keys."),
     row!("flushdb", -1, WRITE | BARRIER, NO_KEYS, Server, EveryCore(Part::Clear), "[ASYNC | SYNC]", "Deletes all keys; there is one database."),
     row!("get", 2, READONLY | FAST, ONE_KEY, String, Key(string::get), "key", "Returns the value."),
+    row!("getbit", 3, READONLY | FAST, ONE_KEY, Bitmap, Key(bits::get), "key offset", "Returns a bit of the value."),
     row!("getdel", 2, WRITE | FAST, ONE_KEY, String, Key(string::get_and_delete), "key", "Returns the value and deletes the key."),
     row!("getex", -2, WRITE | FAST, ONE_KEY, String, Key(string::get_and_expire), "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]", "Returns the value and sets its time to live."),
+    row!("getrange", 4, READONLY, ONE_KEY, String, Key(range::get), "key start end", "Returns the bytes of the value from start to end, both included."),
+    row!("getset", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(string::get_and_set), "key value", "Sets the value and returns the old one."),
     row!("hello", -1, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::hello), "[protover [AUTH username key] [SETNAME name]]", "Greets the server and chooses the protocol version."),
+    row!("incr", 2, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::increment), "key", "Adds one to an integer."),
+    row!("incrby", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::increment_by), "key increment", "Adds to an integer."),
+    row!("incrbyfloat", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::increment_by_float), "key increment", "Adds to a float of 64 bits of mantissa."),
     row!("info", -1, BARRIER, NO_KEYS, Server, EveryCore(Part::Report), "[section [section ...]]", "Returns what the server knows of itself."),
     row!("keys", 2, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::Keys), "pattern", "Returns all keys that match a pattern."),
     row!("latency", -2, 0, NO_KEYS, Server, Container, "", "Commands on the times that commands took."),
@@ -291,11 +312,18 @@ pub static TABLE: &[Command] = &[
     row!("memory|malloc-stats", 2, 0, NO_KEYS, Server, Session(admin::malloc_stats), "", "Returns what the allocator says of itself, which is nothing here."),
     row!("memory|purge", 2, 0, NO_KEYS, Server, Session(admin::purge), "", "Does nothing, since the allocator gives back memory by itself."),
     row!("memory|stats", 2, BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::MemoryStats)), "", "Returns what memory is used for."),
+    row!("memory|usage", -3, READONLY, SUB_KEY, Server, Key(object::memory_usage), "key [SAMPLES count]", "Returns the bytes the key is charged for."),
     row!("mget", -2, READONLY | FAST, ALL_KEYS, String, EachKey(string::get, Fold::Array), "key [key ...]", "Returns the values of keys."),
     row!("mset", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, EachKey(string::set_pair, Fold::Ok), "key value [key value ...]", "Sets the values of keys."),
     row!("msetex", -4, WRITE | DENYOOM, COUNTED_PAIRS, String, Several(several::set_all_expiring), "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets all values with one time to live, or none."),
     row!("msetnx", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, Several(several::set_all_if_absent), "key value [key value ...]", "Sets all values if no key exists."),
     row!("multi", 1, FAST | BARRIER | UNQUEUED, NO_KEYS, Transactions, Transaction(Verb::Multi), "", "Queues the commands that follow."),
+    row!("object", -2, 0, NO_KEYS, Generic, Container, "", "Commands on what is known of a key."),
+    row!("object|encoding", 3, READONLY, SUB_KEY, Generic, Key(object::encoding), "key", "Returns the encoding Redis would choose for the value."),
+    row!("object|freq", 3, READONLY, SUB_KEY, Generic, Key(object::frequency), "key", "Is refused, since accesses are not counted."),
+    row!("object|help", 2, 0, NO_KEYS, Generic, Session(conn::help), "", "Lists the subcommands."),
+    row!("object|idletime", 3, READONLY, SUB_KEY, Generic, Key(object::idle_time), "key", "Returns the seconds since the last access."),
+    row!("object|refcount", 3, READONLY, SUB_KEY, Generic, Key(object::reference_count), "key", "Returns 1, as no value is shared."),
     row!("persist", 2, WRITE | FAST, ONE_KEY, Generic, Key(expiry::persist), "key", "Removes the time to live."),
     row!("pexpire", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpire), "key milliseconds [NX | XX | GT | LT]", "Sets the time to live in milliseconds."),
     row!("pexpireat", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpireat), "key unix-time-milliseconds [NX | XX | GT | LT]", "Sets the unix time in milliseconds at which the key expires."),
@@ -308,16 +336,21 @@ pub static TABLE: &[Command] = &[
     row!("rename", 3, WRITE, TWO_KEYS, Generic, Several(several::rename), "key newkey", "Gives a value another key."),
     row!("renamenx", 3, WRITE | FAST, TWO_KEYS, Generic, Several(several::rename_if_absent), "key newkey", "Gives a value another key if that does not exist."),
     row!("reset", 1, FAST | NO_AUTH | BARRIER | UNQUEUED, NO_KEYS, Connection, Session(conn::reset), "", "Sets the connection back to how it began."),
+    row!("restore", -4, WRITE | DENYOOM, ONE_KEY, Generic, Key(dump::restore), "key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", "Stores a value that DUMP returned, with a time to live in milliseconds or 0."),
     row!("scan", -2, READONLY, NO_KEYS, Generic, Scan, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
     row!("select", 2, FAST, NO_KEYS, Connection, Session(conn::select), "index", "Chooses the database; there is one, 0."),
     row!("set", -3, WRITE | DENYOOM, ONE_KEY, String, Key(string::set), "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
+    row!("setbit", 4, WRITE | DENYOOM, ONE_KEY, Bitmap, Key(bits::set), "key offset bit", "Sets a bit of the value and returns the old one."),
     row!("setex", 4, WRITE | DENYOOM, ONE_KEY, String, Key(string::set_for_seconds), "key seconds value", "Sets the value and its time to live in seconds."),
     row!("setnx", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(string::set_if_absent), "key value", "Sets the value if the key does not exist."),
+    row!("setrange", 4, WRITE | DENYOOM, ONE_KEY, String, Key(range::set), "key offset value", "Overwrites the value from a byte on, with zeros up to it if it was shorter."),
     row!("slowlog", -2, 0, NO_KEYS, Server, Container, "", "Commands on the log of slow commands."),
     row!("slowlog|get", -2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::SlowlogGet)), "[count]", "Returns the last slow commands, the newest first."),
     row!("slowlog|help", 2, 0, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
     row!("slowlog|len", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::SlowlogLen)), "", "Returns how many slow commands are logged."),
     row!("slowlog|reset", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::SlowlogReset)), "", "Empties the log of slow commands."),
+    row!("strlen", 2, READONLY | FAST, ONE_KEY, String, Key(range::len), "key", "Returns the length of the value in bytes."),
+    row!("substr", 4, READONLY, ONE_KEY, String, Key(range::get), "key start end", "Is the old name of GETRANGE."),
     row!("time", 1, FAST, NO_KEYS, Server, Session(admin::time), "", "Returns the server's unix time: seconds and microseconds."),
     row!("touch", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::touch, Fold::Sum), "key [key ...]", "Makes keys recently used and counts them."),
     row!("ttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::ttl), "key", "Returns the time to live in seconds."),
@@ -472,13 +505,15 @@ impl Command {
     /// The keys among the arguments after the name.
     pub fn keys_after_name<'a>(&self, args: Args<'a>) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
         let (first, step) = (usize::from(self.keys.first), usize::from(self.keys.step.max(1)));
+        // A subcommand's name is two words, and its arguments come after both.
+        let first = first.saturating_sub(usize::from(self.is_subcommand()));
         let (skip, take) = match self.keys.last {
             _ if first == 0 => (0, 0),
             0 => {
                 let count = args.get(first - 2).and_then(parse_i64).and_then(|count| usize::try_from(count).ok());
                 (first - 1, count.unwrap_or(0))
             }
-            last @ 1.. => (first - 1, usize::from(last.unsigned_abs()) / step),
+            1.. => (first - 1, (usize::from(self.keys.last.unsigned_abs() - self.keys.first) / step) + 1),
             _ => (first - 1, usize::MAX),
         };
         args.tail(skip).iter().step_by(step).take(take)

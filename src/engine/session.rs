@@ -518,6 +518,7 @@ fn upper_name(name: &str) -> &'static str {
         "config" => "CONFIG",
         "latency" => "LATENCY",
         "memory" => "MEMORY",
+        "object" => "OBJECT",
         "slowlog" => "SLOWLOG",
         _ => "COMMAND",
     }

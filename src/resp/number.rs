@@ -31,16 +31,37 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
     if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
 }
 
+/// An integer in decimal, without an allocation.
+#[derive(Clone, Copy, Debug)]
+pub struct IntegerText {
+    text: [u8; INTEGER_CHARS_MAX],
+    begin: usize,
+}
+
+impl IntegerText {
+    /// The text of `value`.
+    #[inline]
+    pub fn new(value: i64) -> Self {
+        let mut text = [0; INTEGER_CHARS_MAX];
+        let mut begin = fill_digits(&mut text, INTEGER_CHARS_MAX, value.unsigned_abs());
+        if value < 0 {
+            begin -= 1;
+            text[begin] = b'-';
+        }
+        Self { text, begin }
+    }
+
+    /// Its characters.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[self.begin..]
+    }
+}
+
 /// Appends `value` in decimal.
 #[inline]
 pub fn push_i64(out: &mut Vec<u8>, value: i64) {
-    let mut text = [0; INTEGER_CHARS_MAX];
-    let mut at = fill_digits(&mut text, INTEGER_CHARS_MAX, value.unsigned_abs());
-    if value < 0 {
-        at -= 1;
-        text[at] = b'-';
-    }
-    out.extend_from_slice(&text[at..]);
+    out.extend_from_slice(IntegerText::new(value).as_bytes());
 }
 
 /// Appends `value` as Redis 7.2 prints doubles: the shortest digits that read back as the same number (Redis's own may

@@ -2,9 +2,17 @@
 //!
 //! Owner: `Slab`. Core: the shard's own. Cost: 24 bytes, and `[timer: u32, if flagged] key value` exactly.
 //! Never: decides anything; it stores, replaces and frees. All `unsafe` of the shard is in this file.
+//! Two fields of it are packed, so that the access clock has room, and is one word to write:
+//!
+//! ```text
+//! blob  [63 .. 48: value length, low bits] [47 .. 0: address]
+//! word  [63 .. 41: access clock] [40 .. 25: value length, high bits] [24: timer word] [23 .. 0: key length]
+//! ```
+//!
 //! Invariants, kept by the functions of `Entry` alone (its fields are private, the links apart):
-//!   I1  vacant: `blob` is `None`, both lengths and the flags are 0.
-//!   I2  live: `blob` is an allocation of the global allocator with `layout(blob_len())`, or dangling if that is 0.
+//!   I1  vacant: `blob` is `None`, both lengths, the flag and the clock are 0.
+//!   I2  live: `address()` is an allocation of the global allocator with `layout(blob_len())`, or dangling if that is 0.
+//!       It has the allocation's provenance: `map_addr` alone has put other bits beside it, and takes them off.
 //!   I3  live: all `blob_len()` bytes are initialised: timer word first if flagged, then key, then value.
 //!   I4  no two entries share an allocation, since `Entry` is neither `Copy` nor `Clone`.
 #![expect(
@@ -18,7 +26,7 @@ use std::slice;
 
 use super::account::allocated_bytes;
 use super::wheel::TimerIndex;
-use crate::limits::{ITEM_ENTRY_BYTES, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{ACCESS_CLOCK_BITS, ADDRESS_BITS, ITEM_ENTRY_BYTES, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// The position of an entry in its slab. Stays the same for as long as the key is present.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,28 +43,38 @@ impl EntryIndex {
     }
 }
 
-const KEY_LEN_MASK: u32 = KEY_BYTES_MAX as u32;
-const HAS_TIMER_WORD: u32 = 1 << 24;
+const ADDRESS_MASK: usize = (1 << ADDRESS_BITS) - 1;
+/// Bits of the value's length beside the address; and as many more in the word.
+const VALUE_LEN_LOW_BITS: u32 = usize::BITS - ADDRESS_BITS;
+const VALUE_LEN_HIGH_SHIFT: u32 = HAS_TIMER_WORD.trailing_zeros() + 1;
+const KEY_LEN_MASK: u64 = KEY_BYTES_MAX as u64;
+const HAS_TIMER_WORD: u64 = KEY_LEN_MASK + 1;
+const CLOCK_SHIFT: u32 = VALUE_LEN_HIGH_SHIFT + VALUE_LEN_LOW_BITS;
 const TIMER_WORD_BYTES: usize = size_of::<u32>();
 
 const _: () = assert!(size_of::<Entry>() as u64 == ITEM_ENTRY_BYTES);
-const _: () = assert!(KEY_LEN_MASK & HAS_TIMER_WORD == 0);
+const _: () = assert!(usize::BITS == u64::BITS, "addresses have bits to spare");
+const _: () = assert!(HAS_TIMER_WORD.is_power_of_two(), "the key's length ends below it");
+const _: () =
+    assert!(VALUE_BYTES_MAX >> (2 * VALUE_LEN_LOW_BITS) == 0, "the value's length has two parts of so many bits");
+const _: () = assert!(CLOCK_SHIFT + ACCESS_CLOCK_BITS == u64::BITS, "the clock has the rest of the word");
 
 /// One place of the slab: vacant, or an item.
 pub(super) struct Entry {
+    /// The address, and the low bits of the value's length.
     blob: Option<NonNull<u8>>,
     /// Live: the neighbour towards the most recent. Vacant: unused.
     pub(super) prev: EntryIndex,
     /// Live: the neighbour towards the least recent. Vacant: the next free entry.
     pub(super) next: EntryIndex,
-    value_len: u32,
-    key_len_and_flags: u32,
+    /// The key's length, the flag, the high bits of the value's length, and the clock.
+    word: u64,
 }
 
 impl Entry {
     /// An entry that holds nothing.
     pub(super) const fn vacant() -> Self {
-        Self { blob: None, prev: EntryIndex::NONE, next: EntryIndex::NONE, value_len: 0, key_len_and_flags: 0 }
+        Self { blob: None, prev: EntryIndex::NONE, next: EntryIndex::NONE, word: 0 }
     }
 
     /// Stores an item in a vacant entry.
@@ -64,21 +82,19 @@ impl Entry {
         assert!(self.blob.is_none(), "only a vacant entry is filled");
         assert!(key.len() <= KEY_BYTES_MAX, "the key's length fits 24 bits");
         assert!(value.len() <= VALUE_BYTES_MAX, "the value's length fits 32 bits");
-        self.blob = Some(new_blob(timer_word.then_some(TimerIndex::NONE), key, value));
-        self.value_len = value.len() as u32;
-        self.key_len_and_flags = key.len() as u32 | if timer_word { HAS_TIMER_WORD } else { 0 };
+        let blob = new_blob(timer_word.then_some(TimerIndex::NONE), key, value);
+        self.hold(blob, key.len(), value.len(), timer_word);
     }
 
     /// Frees the item, if there is one. Its timer must have been cancelled.
     pub(super) fn vacate(&mut self) {
-        let blob_len = self.blob_len();
-        if let Some(blob) = self.blob.take() {
-            self.value_len = 0;
-            self.key_len_and_flags = 0;
-            // SAFETY: 1. by I2 `blob` came from the global allocator with `layout(blob_len)`, or is dangling
+        let (address, blob_len) = (self.address(), self.blob_len());
+        if self.blob.take().is_some() {
+            self.word = 0;
+            // SAFETY: 1. by I2 `address` came from the global allocator with `layout(blob_len)`, or is dangling
             // with length 0, as `free_blob` asks. 2. `take` left `None`, and by I4 no other entry has it, so it
             // is freed once. 3. `&mut self` proves that no slice made by `key` or `value` is alive.
-            unsafe { free_blob(blob, blob_len) };
+            unsafe { free_blob(address, blob_len) };
         }
     }
 
@@ -86,40 +102,38 @@ impl Entry {
     /// complete. The timer word keeps what it says if it stays, and says "none" if it is new.
     pub(super) fn replace_value(&mut self, value: &[u8], timer_word: bool) {
         assert!(value.len() <= VALUE_BYTES_MAX, "the value's length fits 32 bits");
-        let Some(blob) = self.blob else {
-            unreachable!("only a live entry's value is replaced");
-        };
+        assert!(self.is_live(), "only a live entry's value is replaced");
         debug_assert!(timer_word || !self.timer().is_some(), "a timer needs its word");
         let old_len = self.blob_len();
         let value_at = self.value_at();
         let new_len = value_at + value.len();
         let same_shape = timer_word == self.has_timer_word();
         let same_class = same_shape && allocated_bytes(new_len) == allocated_bytes(old_len) && old_len > 0;
+        let address = self.address();
         let target = if same_shape && new_len == old_len {
-            blob
+            address
         } else if same_class {
-            // SAFETY: 1. by I2 `blob` is an allocation of `layout(old_len)`, not dangling as `old_len` > 0.
+            // SAFETY: 1. by I2 `address` is an allocation of `layout(old_len)`, not dangling as `old_len` > 0.
             // 2. `new_len` > 0, since it is of the class of `old_len`; `layout` bounds it. 3. `&mut self`: no
-            // slice of it is alive. 4. The old address is not used again, `self.blob` is set below.
-            let moved = unsafe { realloc(blob.as_ptr(), layout(old_len), new_len) };
-            NonNull::new(moved).unwrap_or_else(|| handle_alloc_error(layout(new_len)))
+            // slice of it is alive. 4. The old address is not used again, `self.blob` is set at once.
+            let moved = unsafe { realloc(address, layout(old_len), new_len) };
+            let blob = NonNull::new(moved).unwrap_or_else(|| handle_alloc_error(layout(new_len)));
+            self.set_blob(blob, value.len());
+            moved
         } else {
             let timer = timer_word.then(|| self.timer());
             let fresh = new_blob(timer, self.key(), value);
-            let key_len = self.key_len();
+            let (key_len, clock) = (self.key_len(), self.accessed());
             self.vacate();
-            self.blob = Some(fresh);
-            self.value_len = value.len() as u32;
-            self.key_len_and_flags = key_len as u32 | if timer_word { HAS_TIMER_WORD } else { 0 };
+            self.hold(fresh, key_len, value.len(), timer_word);
+            self.set_accessed(clock);
             return;
         };
-        self.blob = Some(target);
-        self.value_len = value.len() as u32;
         // SAFETY: `target` has `new_len` = `value_at + value.len()` bytes, so the offset stays inside it.
         let value_target = unsafe { target.add(value_at) };
         // SAFETY: 1. from there `value.len()` bytes are inside the allocation. 2. `value` cannot overlap it:
         // a shared slice of our blob cannot live beside `&mut self`. The prefix was kept by `realloc` (I3).
-        unsafe { value_target.copy_from_nonoverlapping(NonNull::from(value).cast(), value.len()) };
+        unsafe { value_target.copy_from_nonoverlapping(value.as_ptr(), value.len()) };
     }
 
     /// Gives an item its timer word (saying "none"): one copy, bounded by `TIMER_WORD_ITEM_BYTES`.
@@ -127,22 +141,31 @@ impl Entry {
         debug_assert!(self.is_live());
         debug_assert!(!self.has_timer_word());
         let fresh = new_blob(Some(TimerIndex::NONE), self.key(), self.value());
-        let (value_len, key_len) = (self.value_len, self.key_len_and_flags);
+        let (key_len, value_len, clock) = (self.key_len(), self.value_len(), self.accessed());
         self.vacate();
-        self.blob = Some(fresh);
-        self.value_len = value_len;
-        self.key_len_and_flags = key_len | HAS_TIMER_WORD;
+        self.hold(fresh, key_len, value_len, true);
+        self.set_accessed(clock);
+    }
+
+    /// Notes when the item was accessed, as a stamp of `idle`.
+    #[inline]
+    pub(super) fn set_accessed(&mut self, stamp: u32) {
+        debug_assert!(stamp < 1 << ACCESS_CLOCK_BITS);
+        self.word = self.word & ((1 << CLOCK_SHIFT) - 1) | u64::from(stamp) << CLOCK_SHIFT;
+    }
+
+    /// The stamp noted last; 0 if none was.
+    #[inline]
+    pub(super) fn accessed(&self) -> u32 {
+        (self.word >> CLOCK_SHIFT) as u32
     }
 
     /// Notes the item's node in the wheel, or `TimerIndex::NONE`. The item must have its timer word.
     pub(super) fn set_timer(&mut self, timer: TimerIndex) {
         assert!(self.has_timer_word(), "a timer needs its word");
-        let Some(blob) = self.blob else {
-            unreachable!("a timer word is in a blob (I1)");
-        };
         let word = timer.0.to_ne_bytes();
         // SAFETY: by I2 and the flag the blob starts with 4 bytes of timer word; `&mut self`: nothing reads it.
-        unsafe { blob.copy_from_nonoverlapping(NonNull::from(&word).cast(), word.len()) };
+        unsafe { self.address().copy_from_nonoverlapping(word.as_ptr(), word.len()) };
     }
 
     /// Whether there is an item here.
@@ -166,7 +189,7 @@ impl Entry {
     /// The item's value; empty if vacant.
     #[inline]
     pub(super) fn value(&self) -> &[u8] {
-        self.part(self.value_at(), self.value_len as usize)
+        self.part(self.value_at(), self.value_len())
     }
 
     /// The item's node in the wheel; `NONE` if it has no TTL.
@@ -189,24 +212,26 @@ impl Entry {
     /// Whether the blob starts with a timer word.
     #[inline]
     pub(super) fn has_timer_word(&self) -> bool {
-        self.key_len_and_flags & HAS_TIMER_WORD != 0
+        self.word & HAS_TIMER_WORD != 0
     }
 
     /// Bytes of the value.
     #[inline]
     pub(super) fn value_len(&self) -> usize {
-        self.value_len as usize
+        let low = self.blob.map_or(0, |blob| blob.addr().get() >> ADDRESS_BITS);
+        let high = (self.word >> VALUE_LEN_HIGH_SHIFT) as usize & ((1 << VALUE_LEN_LOW_BITS) - 1);
+        high << VALUE_LEN_LOW_BITS | low
     }
 
     /// Bytes of the allocation; 0 if vacant.
     #[inline]
     pub(super) fn blob_len(&self) -> usize {
-        self.value_at() + self.value_len as usize
+        self.value_at() + self.value_len()
     }
 
     #[inline]
     fn key_len(&self) -> usize {
-        (self.key_len_and_flags & KEY_LEN_MASK) as usize
+        (self.word & KEY_LEN_MASK) as usize
     }
 
     #[inline]
@@ -219,17 +244,38 @@ impl Entry {
         self.key_at() + self.key_len()
     }
 
+    /// Where the blob begins; dangling if it has no bytes, or if there is none.
+    #[inline]
+    fn address(&self) -> *mut u8 {
+        self.blob.unwrap_or(NonNull::dangling()).as_ptr().map_addr(|address| address & ADDRESS_MASK)
+    }
+
+    /// Takes a blob into an entry that has none.
+    fn hold(&mut self, blob: NonNull<u8>, key_len: usize, value_len: usize, timer_word: bool) {
+        debug_assert!(!self.is_live());
+        self.word = key_len as u64 | if timer_word { HAS_TIMER_WORD } else { 0 };
+        self.set_blob(blob, value_len);
+    }
+
+    /// Notes where the blob is and how long its value.
+    #[inline]
+    fn set_blob(&mut self, blob: NonNull<u8>, value_len: usize) {
+        assert!(blob.addr().get() <= ADDRESS_MASK, "the kernel gives no address of more bits");
+        self.blob = Some(blob.map_addr(|address| address | value_len << ADDRESS_BITS));
+        let high_mask = ((1 << VALUE_LEN_LOW_BITS) - 1) << VALUE_LEN_HIGH_SHIFT;
+        self.word = self.word & !high_mask | (value_len as u64 >> VALUE_LEN_LOW_BITS) << VALUE_LEN_HIGH_SHIFT;
+    }
+
     /// Bytes `from .. from + len` of the blob.
     #[inline]
     fn part(&self, from: usize, len: usize) -> &[u8] {
         debug_assert!(from + len <= self.blob_len());
-        let blob = self.blob.unwrap_or(NonNull::dangling());
         // SAFETY: all callers ask for parts of `0..blob_len()` (the accessors above), which by I2 is inside the
         // allocation; of a vacant entry they ask for 0 bytes at 0 (I1), for which dangling is fine.
-        let start = unsafe { blob.add(from) };
+        let start = unsafe { self.address().add(from) };
         // SAFETY: 1. by I3 these bytes are initialised. 2. They are written and freed only through `&mut self`,
         // so not while the slice lives. 3. `len` is below `isize::MAX` by the limits asserted in `fill`.
-        unsafe { slice::from_raw_parts(start.as_ptr(), len) }
+        unsafe { slice::from_raw_parts(start, len) }
     }
 }
 
@@ -283,9 +329,9 @@ fn new_blob(timer: Option<TimerIndex>, key: &[u8], value: &[u8]) -> NonNull<u8> 
 ///
 /// # Safety
 /// `blob` was allocated by the global allocator with `layout(len)` (or `len` is 0) and is not used again.
-unsafe fn free_blob(blob: NonNull<u8>, len: usize) {
+unsafe fn free_blob(blob: *mut u8, len: usize) {
     if len > 0 {
         // SAFETY: the caller's promise, and `len` is not 0.
-        unsafe { dealloc(blob.as_ptr(), layout(len)) };
+        unsafe { dealloc(blob, layout(len)) };
     }
 }

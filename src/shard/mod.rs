@@ -13,10 +13,12 @@
 //! ```
 //!
 //! Files: `mod` (the doors), `mutate` (the one function per kind of change), `work` (sliced work), `scan`, `warm`, `watch`
-//! (WATCH), and the structures `index`, `slab` over `entry`, `recency`, `wheel`, `account`, with `pages` below two of them.
+//! (WATCH), and the structures `index`, `slab` over `entry`, `recency`, `idle`, `wheel`, `account`, with `pages` below two
+//! of them.
 
 mod account;
 mod entry;
+mod idle;
 mod index;
 mod mutate;
 mod pages;
@@ -51,7 +53,7 @@ use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// The keyspace of one core.
 ///
-/// Doors that change: `get`, `insert`, `remove`, `touch`, `set_expiry`, `clear`. Doors that only look: `peek`,
+/// Doors that change: `get`, `insert`, `remove`, `touch`, `set_expiry`, `set_idle_s`, `clear`. Doors that only look: `peek`,
 /// `scan`, `random_key` and the getters. To be called when idle and from time to time when not: `work`.
 pub struct Shard {
     slab: Slab,
@@ -150,7 +152,7 @@ impl Shard {
         };
         self.counters.hits += 1;
         if recency == Recency::Touch {
-            self.touch_entry(at);
+            self.touch_entry(at, now_ms);
         }
         Some(self.item(at))
     }
@@ -196,7 +198,7 @@ impl Shard {
         let hash = self.index.hash(key);
         let found = self.live(key, hash, now_ms);
         if let Some(at) = found {
-            self.touch_entry(at);
+            self.touch_entry(at, now_ms);
         }
         found.is_some()
     }
@@ -254,6 +256,29 @@ impl Shard {
     pub fn peek(&self, key: &[u8], now_ms: u64) -> Option<Item<'_>> {
         let at = self.find(key, self.index.hash(key))?;
         (!self.has_expired(at, now_ms)).then(|| self.item(at))
+    }
+
+    /// Seconds since a key was last touched or stored; see `idle` for how far back that reaches. Leaves no trace.
+    pub fn idle_s(&self, key: &[u8], now_ms: u64) -> Option<u64> {
+        let at = self.find(key, self.index.hash(key))?;
+        (!self.has_expired(at, now_ms)).then(|| idle::idle_s(self.slab.entry(at).accessed(), now_ms))
+    }
+
+    /// Makes a key look as if it was last accessed so many seconds ago (`IDLE_S_MAX` at most), leaving its place in the
+    /// order of eviction. True if it was there.
+    pub fn set_idle_s(&mut self, key: &[u8], idle_s: u64, now_ms: u64) -> bool {
+        let hash = self.index.hash(key);
+        let found = self.live(key, hash, now_ms);
+        if let Some(at) = found {
+            self.slab.entry_mut(at).set_accessed(idle::stamp_before(now_ms, idle_s));
+        }
+        found.is_some()
+    }
+
+    /// Bytes charged for one key, of what `bytes` counts for all. Leaves no trace.
+    pub fn bytes_of(&self, key: &[u8], now_ms: u64) -> Option<u64> {
+        let at = self.find(key, self.index.hash(key))?;
+        (!self.has_expired(at, now_ms)).then(|| self.cost(at))
     }
 
     /// Items stored, those included whose time has passed but which nobody has noticed yet.

@@ -9,7 +9,7 @@ use super::account::{Change, item_bytes};
 use super::entry::{EntryIndex, blob_len};
 use super::slab::free_steps;
 use super::wheel::{Advance, TimerIndex};
-use super::{Eviction, Full, Shard};
+use super::{Eviction, Full, Shard, idle};
 use crate::limits::{EVICTIONS_PER_INSERT_MAX, EXPIRY_STEPS_PER_INSERT_MAX, TIMER_WORD_ITEM_BYTES};
 
 /// Why an item goes.
@@ -71,14 +71,14 @@ impl Shard {
                     self.set_timer(at, None, now_ms);
                 }
                 self.slab.entry_mut(at).replace_value(value, plan.timer_word);
-                self.recency.touch(&mut self.slab, at);
+                self.recency.touch(&mut self.slab, at, idle::stamp(now_ms));
                 self.account.change(plan.change.before_bytes, plan.change.after_bytes);
                 at
             }
             None => {
                 let at = self.slab.insert(key, value, plan.timer_word);
                 self.index.insert(plan.hash, at, &self.slab);
-                self.recency.push(&mut self.slab, at);
+                self.recency.push(&mut self.slab, at, idle::stamp(now_ms));
                 self.account.add(plan.change.after_bytes);
                 at
             }
@@ -113,10 +113,10 @@ impl Shard {
         steps
     }
 
-    /// Makes an item the most recent.
+    /// Makes an item the most recent, accessed now.
     #[inline]
-    pub(super) fn touch_entry(&mut self, at: EntryIndex) {
-        self.recency.touch(&mut self.slab, at);
+    pub(super) fn touch_entry(&mut self, at: EntryIndex, now_ms: u64) {
+        self.recency.touch(&mut self.slab, at, idle::stamp(now_ms));
     }
 
     /// Gives an item another deadline, or none.
@@ -227,7 +227,7 @@ impl Shard {
     /// Evicts until an item fits, as far as one insert may. Never the item that is being overwritten.
     fn evict_for(&mut self, plan: Plan, now_ms: u64) {
         if let Some(at) = plan.found {
-            self.touch_entry(at);
+            self.touch_entry(at, now_ms);
         }
         for _ in 0..EVICTIONS_PER_INSERT_MAX {
             let tail = self.recency.tail();

@@ -1,6 +1,7 @@
 //! Recency: the LRU order of one shard, a doubly linked list threaded through the slab by `EntryIndex`.
 //!
 //! Owner: `Shard`. Core: the shard's own. Cost: 8 bytes per entry; push, touch and unlink are O(1).
+//! Each push and touch notes its time in the entry, which is at hand: a stamp of `idle`.
 //! Never: allocates, reads a clock, removes an entry (the shard does, and tells this list).
 //! Invariant: every live entry is linked exactly once; `head` is the most recent. Checked by `verify`.
 
@@ -22,8 +23,9 @@ impl Default for LruList {
 impl LruList {
     /// Links an entry, not linked so far, as the most recent.
     #[inline]
-    pub(super) fn push(&mut self, slab: &mut Slab, at: EntryIndex) {
+    pub(super) fn push(&mut self, slab: &mut Slab, at: EntryIndex, stamp: u32) {
         let entry = slab.entry_mut(at);
+        entry.set_accessed(stamp);
         entry.prev = EntryIndex::NONE;
         entry.next = self.head;
         if self.head.is_some() {
@@ -36,10 +38,12 @@ impl LruList {
 
     /// Makes a linked entry the most recent.
     #[inline]
-    pub(super) fn touch(&mut self, slab: &mut Slab, at: EntryIndex) {
-        if self.head != at {
+    pub(super) fn touch(&mut self, slab: &mut Slab, at: EntryIndex, stamp: u32) {
+        if self.head == at {
+            slab.entry_mut(at).set_accessed(stamp);
+        } else {
             self.unlink(slab, at);
-            self.push(slab, at);
+            self.push(slab, at, stamp);
         }
     }
 

@@ -100,10 +100,8 @@ fn command_list_names_all_and_filters() {
         items(&names).iter().map(|name| text(name).to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(list(""), top_level().iter().map(|row| row.name).collect::<Vec<_>>());
-    assert_eq!(
-        list("filterby pattern *GET*"),
-        ["client|getname", "command|getkeys", "config|get", "get", "getdel", "getex", "mget", "slowlog|get"]
-    );
+    let with_get: Vec<_> = TABLE.iter().map(|row| row.name).filter(|name| name.contains("get")).collect();
+    assert_eq!(list("filterby pattern *GET*"), with_get);
     assert!(list("FILTERBY MODULE none").is_empty());
     let writes: Vec<_> = TABLE.iter().filter(|row| row.is(flag::WRITE)).map(|row| row.name).collect();
     assert_eq!(list("FILTERBY ACLCAT WRITE"), writes);

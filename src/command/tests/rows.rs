@@ -13,7 +13,7 @@ fn names_are_sorted_unique_and_lower_case() {
     let keys: Vec<_> = TABLE.iter().map(|row| row.name.replace('|', " ")).collect();
     assert!(keys.is_sorted_by(|one, next| one < next), "sort the rows by name, a container before its subcommands");
     for row in TABLE {
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-|".contains(&byte);
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_|".contains(&byte);
         assert!(row.name.bytes().all(allowed), "{}: write names in lower case", row.name);
     }
 }
@@ -97,7 +97,10 @@ fn required_words(syntax: &str) -> usize {
 fn keys_lie_inside_the_arity() {
     for row in TABLE {
         match row.handler {
-            Handler::Key(_) => assert_eq!(row.keys, Keys { first: 1, last: 1, step: 1 }, "{}", row.name),
+            Handler::Key(_) => {
+                let at = if row.is_subcommand() { 2 } else { 1 };
+                assert_eq!(row.keys, Keys { first: at, last: at.cast_signed(), step: 1 }, "{}", row.name);
+            }
             Handler::EachKey(..) => assert_eq!((row.keys.first, row.keys.last), (1, -1), "{}", row.name),
             Handler::Several(_) => assert!(row.keys.first > 0, "{}", row.name),
             Handler::Transaction(Verb::Watch) => assert_eq!(row.keys, Keys { first: 1, last: -1, step: 1 }),
@@ -190,7 +193,8 @@ fn key_positions_are_those_of_a_brute_force() {
         for words in (0..words_min(row) + 9).filter(|words| row.takes(*words) && !row.counts_keys()) {
             let line = Words::new(std::iter::repeat_n(&b"2"[..], words));
             let found: Vec<_> = row.key_positions(line.args()).collect();
-            let after: Vec<_> = row.keys_after_name(line.args().tail(1)).collect();
+            let name_words = 1 + usize::from(row.is_subcommand());
+            let after: Vec<_> = row.keys_after_name(line.args().tail(name_words)).collect();
             assert_eq!(after.len(), found.len(), "{} with {words} words", row.name);
             let Keys { first, last, step } = row.keys;
             let last = if last < 0 { words as i64 + i64::from(last) } else { i64::from(last) };

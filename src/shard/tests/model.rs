@@ -11,6 +11,7 @@ pub(super) struct ModelItem {
     pub(super) key: Vec<u8>,
     pub(super) value: Vec<u8>,
     pub(super) deadline_ms: Option<u64>,
+    pub(super) accessed_ms: u64,
     word: bool,
 }
 
@@ -65,7 +66,7 @@ impl Model {
         self.counters.hits += 1;
         let item = self.items[i].clone();
         if touch {
-            self.bring_to_front(i);
+            self.access(i, now_ms);
         }
         Some((item.value, item.deadline_ms))
     }
@@ -77,6 +78,12 @@ impl Model {
             self.counters.removals += 1;
         }
         found.is_some()
+    }
+
+    /// A touch: to the front, accessed now.
+    pub(super) fn access(&mut self, i: usize, now_ms: u64) {
+        self.items[i].accessed_ms = now_ms;
+        self.bring_to_front(i);
     }
 
     pub(super) fn bring_to_front(&mut self, i: usize) {
@@ -109,7 +116,7 @@ impl Model {
         let word_stays = old.is_some_and(|old| old.word && old.value.len() == value.len());
         let large = key.len() + value.len() >= TIMER_WORD_ITEM_BYTES;
         let word = deadline_ms.is_some() || word_stays || large;
-        ModelItem { key: key.into(), value: value.into(), deadline_ms, word }
+        ModelItem { key: key.into(), value: value.into(), deadline_ms, accessed_ms: 0, word }
     }
 
     /// Evicts for an insertion as one call may. The item being overwritten, if any, is at the front.

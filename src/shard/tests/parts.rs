@@ -8,7 +8,7 @@ use super::super::account::{Account, Change, allocated_bytes, item_bytes};
 use super::super::entry::{Entry, EntryIndex, blob_len};
 use super::super::wheel::{Advance, TimerIndex};
 use super::*;
-use crate::limits::{SEGMENT_BUCKETS_MAX, SEGMENT_ENTRIES_MAX, SLAB_PAGE_ENTRIES};
+use crate::limits::{ACCESS_CLOCK_BITS, KEY_BYTES_MAX, SEGMENT_BUCKETS_MAX, SEGMENT_ENTRIES_MAX, SLAB_PAGE_ENTRIES};
 
 fn bytes(seed: u16, len: usize) -> Vec<u8> {
     (0..len).map(|i| (usize::from(seed) + i) as u8).collect()
@@ -93,12 +93,12 @@ proptest! {
             match (pick(&[(3, 0), (3, 1), (1, 2), (1, 3)], (mask, raw)), chosen) {
                 (0, _) | (_, None) => {
                     let at = slab.insert(b"k", b"v", false);
-                    list.push(&mut slab, at);
+                    list.push(&mut slab, at, 0);
                     model.push_front(at);
                 }
                 (1, Some(i)) => {
                     let at = model.remove(i).unwrap();
-                    list.touch(&mut slab, at);
+                    list.touch(&mut slab, at, 0);
                     model.push_front(at);
                 }
                 (_, Some(i)) => {
@@ -358,4 +358,29 @@ fn slab_grows_by_pages_and_reuses_what_was_freed() {
     assert_eq!(slab.insert(b"again", b"", false), EntryIndex(0), "the last freed comes first");
     assert_eq!(addresses[0], std::ptr::from_ref(slab.entry(EntryIndex(0))), "entries do not move");
     assert_eq!(slab.positions(), count as u32);
+}
+
+/// The value's length is in two parts, beside the address and between the key's length and the clock: none may spill.
+#[test]
+fn an_entry_packs_lengths_and_clock_apart() {
+    let bytes = vec![7; KEY_BYTES_MAX];
+    for key_len in [0, 1, 0xffff, KEY_BYTES_MAX] {
+        for value_len in [0, 1, 0xffff, 0x1_0000, 0x1_0001, KEY_BYTES_MAX] {
+            let mut entry = Entry::vacant();
+            entry.fill(&bytes[..key_len], &bytes[..value_len], false);
+            for (stamp, value_len) in [(0, 5), ((1 << ACCESS_CLOCK_BITS) - 1, value_len), (0x2a_aaaa, 0x2_0000)] {
+                entry.set_accessed(stamp);
+                entry.replace_value(&bytes[..value_len], entry.has_timer_word());
+                if !entry.has_timer_word() && stamp > 0 {
+                    entry.add_timer_word();
+                }
+                assert_eq!((entry.accessed(), entry.value_len()), (stamp, value_len));
+                assert_eq!(entry.blob_len(), blob_len(key_len, value_len, entry.has_timer_word()));
+                assert!(entry.holds(&bytes[..key_len]) && entry.value() == &bytes[..value_len]);
+                assert_eq!(entry.timer(), TimerIndex::NONE);
+            }
+            entry.vacate();
+            assert!(!entry.is_live() && entry.blob_len() == 0 && entry.accessed() == 0);
+        }
+    }
 }

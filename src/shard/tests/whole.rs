@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::model::{Model, ModelItem};
 use super::*;
+use crate::limits::{ACCESS_CLOCK_BACK_S, IDLE_S_MAX};
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -18,6 +19,7 @@ enum Op {
     Peek,
     Remove,
     Touch,
+    Idle,
     Expire,
     Persist,
     Tick,
@@ -28,7 +30,7 @@ enum Op {
     Clear,
 }
 
-const OPS: [(u8, Op); 16] = [
+const OPS: [(u8, Op); 17] = [
     (30, Op::Insert),
     (14, Op::InsertTimed),
     (8, Op::InsertKeep),
@@ -37,6 +39,7 @@ const OPS: [(u8, Op); 16] = [
     (3, Op::Peek),
     (8, Op::Remove),
     (4, Op::Touch),
+    (2, Op::Idle),
     (6, Op::Expire),
     (3, Op::Persist),
     (8, Op::Tick),
@@ -83,7 +86,13 @@ impl Pair {
             Op::Touch => {
                 let found = self.model.live(key, now_ms);
                 assert_eq!(self.shard.touch(key, now_ms), found.is_some());
-                found.into_iter().for_each(|i| self.model.bring_to_front(i));
+                found.into_iter().for_each(|i| self.model.access(i, now_ms));
+            }
+            Op::Idle => {
+                let found = self.model.live(key, now_ms);
+                let idle_s = u64::from(b);
+                assert_eq!(self.shard.set_idle_s(key, idle_s, now_ms), found.is_some());
+                found.into_iter().for_each(|i| self.model.items[i].accessed_ms = now_ms.saturating_sub(idle_s * 1000));
             }
             Op::Expire | Op::Persist => {
                 let far_ms = u64::from(b) << (a % 24);
@@ -117,7 +126,8 @@ impl Pair {
         let stored = self.shard.insert(key, &value, expiry, now_ms);
         let model = &mut self.model;
         let mut found = model.live(key, now_ms);
-        let item = model.planned(found, key, &value, expiry);
+        let mut item = model.planned(found, key, &value, expiry);
+        item.accessed_ms = now_ms;
         if item.has_expired(now_ms) {
             assert_eq!(stored, Ok(()));
             if let Some(i) = found {
@@ -266,6 +276,16 @@ impl Pair {
         let head = Some(self.shard.recency.head()).filter(|at| at.is_some());
         let order = std::iter::successors(head, next).map(|at| self.shard.slab.entry(at).key());
         assert!(order.eq(self.model.items.iter().map(|item| &item.key[..])), "the same items in the same order");
+        for item in self.model.items.iter().filter(|item| !item.has_expired(self.now_ms)) {
+            let idle_s = (self.now_ms / 1000).checked_sub(item.accessed_ms / 1000);
+            // Where the clock jumped further than a stamp reaches, `idle`'s own tests say what is told.
+            if idle_s.is_none_or(|idle_s| idle_s <= IDLE_S_MAX)
+                && item.accessed_ms / 1000 <= self.now_ms / 1000 + ACCESS_CLOCK_BACK_S
+            {
+                assert_eq!(self.shard.idle_s(&item.key, self.now_ms), Some(idle_s.unwrap_or(0)));
+            }
+            assert_eq!(self.shard.bytes_of(&item.key, self.now_ms), Some(item.cost()));
+        }
         assert_eq!(self.shard.len(), self.model.items.len() as u64);
         assert_eq!(self.shard.bytes(), self.model.bytes());
         assert_eq!(*self.shard.counters(), self.model.counters);

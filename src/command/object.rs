@@ -1,0 +1,62 @@
+//! OBJECT and MEMORY USAGE: what the server knows of an item besides its value. Core: the key's. Cost: a look or two.
+//! Never: makes an item recent. OBJECT's looks count as hits and misses, as in Redis; MEMORY USAGE's do not.
+
+use crate::command::{Call, Error, Reply};
+use crate::limits::EMBEDDED_STRING_BYTES_MAX;
+use crate::resp::Args;
+use crate::resp::number::parse_i64;
+use crate::shard::{Recency, Shard};
+
+/// OBJECT ENCODING key: how Redis would keep such a value that was SET; here all are kept alike.
+pub fn encoding<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    match shard.get(args.at(0), Recency::Keep, call.now_ms) {
+        Some(item) if parse_i64(item.value).is_some() => Reply::Bulk(b"int"),
+        Some(item) if item.value.len() <= EMBEDDED_STRING_BYTES_MAX => Reply::Bulk(b"embstr"),
+        Some(_) => Reply::Bulk(b"raw"),
+        None => Reply::Null,
+    }
+}
+
+/// OBJECT FREQ key: refused for a key that is there, since no policy here counts accesses.
+pub fn frequency<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    match shard.get(args.at(0), Recency::Keep, call.now_ms) {
+        Some(_) => Error::NoFrequency.into(),
+        None => Reply::Null,
+    }
+}
+
+/// OBJECT IDLETIME key: seconds since the last access.
+pub fn idle_time<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    if shard.get(args.at(0), Recency::Keep, call.now_ms).is_none() {
+        return Reply::Null;
+    }
+    shard.idle_s(args.at(0), call.now_ms).map_or(Reply::Null, |idle_s| Reply::Integer(idle_s as i64))
+}
+
+/// OBJECT REFCOUNT key: no value is shared.
+pub fn reference_count<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    match shard.get(args.at(0), Recency::Keep, call.now_ms) {
+        Some(_) => Reply::Integer(1),
+        None => Reply::Null,
+    }
+}
+
+/// `MEMORY USAGE key [SAMPLES count]`: what the item is charged for. There is nothing to sample in a string.
+pub fn memory_usage<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    if let Err(error) = check_samples(args.tail(1)) {
+        return error.into();
+    }
+    shard.bytes_of(args.at(0), call.now_ms).map_or(Reply::Null, |bytes| Reply::Integer(bytes as i64))
+}
+
+fn check_samples(args: Args<'_>) -> Result<(), Error> {
+    let mut rest = args;
+    while let Some(option) = rest.get(0) {
+        let count = rest.get(1).filter(|_| option.eq_ignore_ascii_case(b"SAMPLES")).ok_or(Error::Syntax)?;
+        if parse_i64(count).ok_or(Error::NotInteger)? < 0 {
+            return Err(Error::Syntax);
+        }
+        rest = rest.tail(2);
+    }
+    Ok(())
+}
