@@ -89,7 +89,8 @@ impl<'a> ScanOptions<'a> {
                 }
                 options.count = u32::try_from(count).unwrap_or(u32::MAX).min(SCAN_STEPS_MAX);
             } else if option.eq_ignore_ascii_case(b"MATCH") {
-                options.pattern = Some(value);
+                // As in Redis `*` is no pattern: that one would not match the empty key.
+                options.pattern = (value != b"*").then_some(value);
             } else if option.eq_ignore_ascii_case(b"TYPE") {
                 options.strings = value.eq_ignore_ascii_case(b"string");
             } else {
