@@ -50,8 +50,9 @@ impl Cursor {
     }
 }
 
-/// A cursor as Redis reads it, with `strtoul`: nothing at all is 0, and a minus turns a number round.
+/// A cursor as Redis reads it, with `strtoul`: it ends at a NUL, nothing at all is 0, and a minus turns a number round.
 fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let (digits, negative) = match text {
         [] => return Some(0),
         [b'-', digits @ ..] => (digits, true),
