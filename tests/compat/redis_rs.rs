@@ -1,18 +1,16 @@
-//! Clients of others, unmodified and with their defaults: redis-rs, redis-cli, redis-benchmark.
-//!
-//! The last two are on the machine or they are not: without them their tests say so and pass, unless
-//! `ASPINE_REQUIRE_CLIENTS=1`, as in CI, makes that a failure.
+//! redis-rs: blocking by TCP and Unix socket in RESP2 and RESP3, multiplexed on tokio, and its connection manager.
 
 use std::collections::HashSet;
-use std::process::{Command, Stdio};
 
-use redis::{Commands, ConnectionLike, IntoConnectionInfo, ProtocolVersion, RedisResult, SetExpiry, SetOptions};
+use redis::{
+    AsyncCommands, AsyncIter, Client, Commands, ConnectionLike, IntoConnectionInfo, ProtocolVersion, RedisResult,
+    SetExpiry, SetOptions,
+};
 
-use crate::support::server::{Server, Setup};
+use crate::support::server::Server;
+use crate::{KEY, on_every_server, runtime};
 
-const KEY: &str = "the key";
-
-/// What redis-rs does with a connection.
+/// What a blocking connection does.
 fn exercise(mut con: redis::Connection) -> RedisResult<()> {
     assert!(con.check_connection());
     redis::cmd("FLUSHALL").exec(&mut con)?;
@@ -63,100 +61,80 @@ fn exercise(mut con: redis::Connection) -> RedisResult<()> {
     con.ping::<()>()
 }
 
-/// By TCP and Unix socket, RESP2 and RESP3.
-fn exercise_everywhere(server: &Server, key: Option<&str>) {
-    let tcp = format!("redis://{}/", server.addr);
-    let unix = format!("unix://{}", server.unix().display());
-    for url in [tcp, unix] {
+/// What an asynchronous connection does. Its clones share the one connection to the server.
+async fn exercise_async(mut con: impl AsyncCommands + Clone + 'static) -> RedisResult<()> {
+    redis::cmd("FLUSHALL").exec_async(&mut con).await?;
+    con.set::<_, _, ()>("name", "value").await?;
+    assert_eq!(con.get::<_, String>("name").await?, "value");
+    con.set_ex::<_, _, ()>("brief", "v", 1000).await?;
+    assert!((1..=1000).contains(&con.ttl::<_, i64>("brief").await?));
+    assert!(con.persist::<_, bool>("brief").await?);
+    let mut pipe = redis::pipe();
+    for number in 0..1000 {
+        pipe.set(format!("pipe:{number}"), number).ignore();
+    }
+    pipe.query_async::<()>(&mut con).await?;
+    let ask = |number: usize| {
+        let mut con = con.clone();
+        tokio::spawn(async move { con.get::<_, usize>(format!("pipe:{number}")).await })
+    };
+    let asked: Vec<_> = (0..100).map(ask).collect();
+    for (number, answer) in asked.into_iter().enumerate() {
+        assert_eq!(answer.await.unwrap()?, number);
+    }
+    let mut walk: AsyncIter<'_, String> = con.scan_match("pipe:*").await?;
+    let mut found = HashSet::new();
+    while let Some(key) = walk.next_item().await {
+        found.insert(key?);
+    }
+    assert_eq!(found.len(), 1000);
+    Ok(())
+}
+
+/// A client for each way to connect: by TCP and Unix socket, in RESP2 and RESP3.
+fn clients(server: &Server, key: Option<&str>) -> Vec<(String, Client)> {
+    let mut clients = Vec::new();
+    for url in [format!("redis://{}/", server.addr), format!("unix://{}", server.unix().display())] {
         for protocol in [ProtocolVersion::RESP2, ProtocolVersion::RESP3] {
             let info = url.as_str().into_connection_info().unwrap();
             let mut settings = info.redis_settings().clone().set_protocol(protocol);
             if let Some(key) = key {
                 settings = settings.set_password(key);
             }
-            let client = redis::Client::open(info.set_redis_settings(settings)).unwrap();
-            let con = client.get_connection().unwrap_or_else(|error| panic!("{url} {protocol:?}: {error}"));
-            exercise(con).unwrap_or_else(|error| panic!("{url} {protocol:?}: {error}"));
+            let client = Client::open(info.set_redis_settings(settings)).unwrap();
+            clients.push((format!("{url} {protocol:?}"), client));
         }
     }
+    clients
 }
 
 #[test]
-fn redis_rs_with_its_defaults() {
-    for cores in [1, 2] {
-        exercise_everywhere(&Setup::new(cores, &["--max-memory", "1gb"]).unix().start(), None);
-    }
+fn blocking() {
+    on_every_server(|server, key| {
+        for (name, client) in clients(server, key) {
+            let con = client.get_connection().unwrap_or_else(|error| panic!("{name}: {error}"));
+            exercise(con).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    });
 }
 
 #[test]
-fn redis_rs_with_a_key() {
-    let server = Setup::new(2, &["--max-memory", "1gb", "--authkey", KEY]).unix().start();
-    exercise_everywhere(&server, Some(KEY));
+fn multiplexed_on_tokio() {
+    on_every_server(|server, key| {
+        for (name, client) in clients(server, key) {
+            let run = async {
+                exercise_async(client.get_multiplexed_async_connection().await?).await?;
+                exercise_async(client.get_connection_manager().await?).await
+            };
+            runtime().block_on(run).unwrap_or_else(|error: redis::RedisError| panic!("{name}: {error}"));
+        }
+    });
+}
+
+#[test]
+fn a_wrong_key_is_told_as_one() {
+    let server = Server::start(1, &["--authkey", KEY]);
     let url = format!("redis://:wrong@{}/", server.addr);
-    let error = redis::Client::open(url).unwrap().get_connection().err().expect("refused");
+    let error = Client::open(url).unwrap().get_connection().err().expect("refused");
     assert_eq!(error.kind(), redis::ErrorKind::AuthenticationFailed, "{error}");
-}
-
-/// `program`, if it is there.
-fn other(program: &str) -> Option<Command> {
-    if Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok() {
-        let mut cmd = Command::new(program);
-        cmd.stdin(Stdio::null());
-        return Some(cmd);
-    }
-    let required = std::env::var("ASPINE_REQUIRE_CLIENTS").is_ok_and(|value| value == "1");
-    assert!(!required, "{program} is not on the PATH and ASPINE_REQUIRE_CLIENTS=1; apt-get install redis-tools");
-    eprintln!("left out: {program} is not on the PATH (apt-get install redis-tools)");
-    None
-}
-
-/// Runs a command to its end and returns what it printed.
-#[track_caller]
-fn output(cmd: &mut Command) -> String {
-    let output = cmd.output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{cmd:?}: {stdout}{stderr}");
-    format!("{stdout}{stderr}")
-}
-
-#[test]
-fn redis_cli_sets_and_gets() {
-    let server = Setup::new(2, &["--authkey", KEY]).unix().start();
-    let port = server.addr.port().to_string();
-    let cli = |args: &[&str]| {
-        let mut cmd = other("redis-cli")?;
-        cmd.args(["-p", &port, "-a", KEY, "--no-auth-warning"]).args(args);
-        Some(output(&mut cmd))
-    };
-    let Some(set) = cli(&["set", "user:1", "alice", "EX", "60"]) else { return };
-    assert_eq!(set, "OK\n");
-    assert_eq!(cli(&["get", "user:1"]).unwrap(), "alice\n");
-    let ttl: i64 = cli(&["ttl", "user:1"]).unwrap().trim().parse().unwrap();
-    assert!((1..=60).contains(&ttl), "{ttl}");
-    assert_eq!(cli(&["-3", "get", "absent"]).unwrap().trim(), "");
-    assert_eq!(cli(&["--scan", "--pattern", "user:*"]).unwrap(), "user:1\n");
-    assert!(cli(&["info", "server"]).unwrap().contains("aspine_version:"));
-    let mut cmd = other("redis-cli").unwrap();
-    let path = server.unix().to_str().unwrap();
-    assert_eq!(output(cmd.args(["-s", path, "-a", KEY, "--no-auth-warning", "get", "user:1"])), "alice\n");
-    let refused = output(other("redis-cli").unwrap().args(["-p", &port, "get", "user:1"]));
-    assert!(refused.contains("NOAUTH"), "{refused}");
-}
-
-#[test]
-fn redis_benchmark_shows_no_error() {
-    let Some(mut cmd) = other("redis-benchmark") else { return };
-    let server = Server::start(2, &["--max-memory", "1gb"]);
-    cmd.args(["-t", "set,get,mset", "-r", "100000", "-n", "100000", "-P", "16", "--csv"]);
-    cmd.args(["-p", &server.addr.port().to_string()]);
-    let printed = output(&mut cmd);
-    assert!(!printed.to_ascii_lowercase().contains("err"), "{printed}");
-    for test in ["\"SET\"", "\"GET\"", "\"MSET (10 keys)\""] {
-        assert!(printed.contains(test), "{test} in {printed}");
-    }
-    let mut conn = server.connect();
-    assert_eq!(conn.info_number("protocol_errors"), 0);
-    assert_eq!(conn.info_number("clients_cut_off"), 0);
-    assert!(conn.number(&["DBSIZE"]) > 50_000);
-    assert!(conn.info_number("total_commands_processed") >= 300_000);
 }
