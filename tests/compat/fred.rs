@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use ::fred::prelude::{
     Builder, Client, ClientLike, Config, Error, Expiration, FredResult, KeysInterface, ServerConfig, ServerInterface,
-    SetOptions,
+    SetOptions, TransactionInterface,
 };
 use ::fred::types::RespVersion;
 use futures_lite::StreamExt;
@@ -50,6 +50,17 @@ async fn pipelines_and_scan(client: &Client) -> FredResult<()> {
     Ok(())
 }
 
+async fn transactions(client: &Client) -> FredResult<()> {
+    client.flushall::<()>(false).await?;
+    let transaction = client.multi();
+    transaction.set::<(), _, _>("a", 2, None, None, false).await?;
+    transaction.expire::<(), _>("a", 100, None).await?;
+    transaction.get::<(), _>("a").await?;
+    let replies: (String, i64, i64) = transaction.exec(true).await?;
+    assert_eq!(replies, ("OK".to_owned(), 1, 2));
+    Ok(())
+}
+
 async fn exercise(server: &Server, key: Option<&str>, version: RespVersion) -> Result<(), Error> {
     let config = Config {
         server: ServerConfig::new_centralized(server.addr.ip().to_string(), server.addr.port()),
@@ -61,6 +72,7 @@ async fn exercise(server: &Server, key: Option<&str>, version: RespVersion) -> R
     client.init().await?;
     strings_and_expiry(&client).await?;
     pipelines_and_scan(&client).await?;
+    transactions(&client).await?;
     client.quit().await
 }
 

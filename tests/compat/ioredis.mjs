@@ -65,8 +65,8 @@ async function server(client) {
 
 async function transactions(client) {
     await client.flushall();
-    const replies = await client.multi().set("a", 1).incr("a").get("a").exec();
-    assert.deepEqual(replies, [[null, "OK"], [null, 2], [null, "2"]]);
+    const replies = await client.multi().set("a", 2).expire("a", 100).get("a").exec();
+    assert.deepEqual(replies, [[null, "OK"], [null, 1], [null, "2"]]);
     await client.watch("a");
     const other = client.duplicate();
     await other.set("a", "changed");
@@ -75,7 +75,7 @@ async function transactions(client) {
     assert.equal(await client.get("a"), "changed");
 }
 
-const PARTS = [strings, expiry, pipelines, scan, server];
+const PARTS = [strings, expiry, pipelines, scan, server, transactions];
 
 const client = new Redis({ port, password });
 client.on("error", (error) => assert.fail(error));

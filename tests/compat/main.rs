@@ -1,5 +1,5 @@
 //! Compat: clients of others, unmodified and with their defaults, on servers of one and two cores, with and without an
-//! auth key. Each does strings, expiry, pipelines and a scan.
+//! auth key. Each does strings, expiry, pipelines, a scan and transactions.
 //!
 //! | file | client |
 //! |---|---|

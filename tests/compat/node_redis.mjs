@@ -60,7 +60,7 @@ async function server(client) {
 
 async function transactions(client) {
     await client.flushAll();
-    assert.deepEqual(await client.multi().set("a", "1").incr("a").get("a").exec(), ["OK", 2, "2"]);
+    assert.deepEqual(await client.multi().set("a", "2").expire("a", 100).get("a").exec(), ["OK", 1, "2"]);
     await client.watch("a");
     const other = await client.duplicate().connect();
     await other.set("a", "changed");
@@ -69,7 +69,7 @@ async function transactions(client) {
     assert.equal(await client.get("a"), "changed");
 }
 
-const PARTS = [strings, expiry, pipelines, scan, server];
+const PARTS = [strings, expiry, pipelines, scan, server, transactions];
 
 for (const options of [{}, { RESP: 2 }, { RESP: 3 }]) {
     const client = createClient({ password, socket: { port }, ...options });

@@ -69,7 +69,7 @@ def server(client):
 
 def transactions(client):
     client.flushall()
-    assert client.pipeline().set("a", 1).incr("a").get("a").execute() == [True, 2, b"2"]
+    assert client.pipeline().set("a", 2).expire("a", 100).get("a").execute() == [True, True, b"2"]
 
     def double(pipe):
         value = int(pipe.get("a"))
@@ -109,6 +109,6 @@ def main():
             raise AssertionError("a wrong key was taken")
 
 
-PARTS = [strings, expiry, pipelines, scan, server]
+PARTS = [strings, expiry, pipelines, scan, server, transactions]
 
 main()

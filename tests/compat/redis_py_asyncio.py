@@ -41,7 +41,8 @@ async def scan(client):
 
 async def transactions(client):
     await client.flushall()
-    assert await client.pipeline(transaction=True).set("a", 1).incr("a").get("a").execute() == [True, 2, b"2"]
+    pipe = client.pipeline(transaction=True).set("a", 2).expire("a", 100).get("a")
+    assert await pipe.execute() == [True, True, b"2"]
 
     async def double(pipe):
         value = int(await pipe.get("a"))
@@ -51,7 +52,7 @@ async def transactions(client):
     assert await client.transaction(double, "a") == [True] and await client.get("a") == b"4"
 
 
-PARTS = [strings, expiry, pipelines, scan]
+PARTS = [strings, expiry, pipelines, scan, transactions]
 
 
 async def main():

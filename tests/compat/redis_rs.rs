@@ -91,6 +91,31 @@ async fn exercise_async(mut con: impl AsyncCommands + Clone + 'static) -> RedisR
     Ok(())
 }
 
+/// Whole, watched, and given up because a watched key has changed.
+fn transactions(con: &mut redis::Connection, other: &mut redis::Connection) -> RedisResult<()> {
+    redis::cmd("FLUSHALL").exec(con)?;
+    let replies: (i64, i64) = redis::pipe().atomic().set("a", 2).ignore().expire("a", 100).get("a").query(con)?;
+    assert_eq!(replies, (1, 2));
+    let (doubled,): (i64,) = redis::transaction(con, &["a"], |con, pipe| {
+        let value: i64 = con.get("a")?;
+        pipe.set("a", value * 2).ignore().get("a").query(con)
+    })?;
+    assert_eq!(doubled, 4);
+    redis::cmd("WATCH").arg("a").exec(con)?;
+    other.set::<_, _, ()>("a", "changed")?;
+    let replies: Option<()> = redis::pipe().atomic().set("a", "lost").query(con)?;
+    assert_eq!((replies, con.get::<_, String>("a")?), (None, "changed".to_owned()));
+    Ok(())
+}
+
+async fn transactions_async(mut con: impl AsyncCommands) -> RedisResult<()> {
+    con.del::<_, ()>("a").await?;
+    let mut pipe = redis::pipe();
+    pipe.atomic().set("a", 2).ignore().expire("a", 100).get("a");
+    assert_eq!(pipe.query_async::<(i64, i64)>(&mut con).await?, (1, 2));
+    Ok(())
+}
+
 /// A client for each way to connect: by TCP and Unix socket, in RESP2 and RESP3.
 fn clients(server: &Server, key: Option<&str>) -> Vec<(String, Client)> {
     let mut clients = Vec::new();
@@ -114,6 +139,8 @@ fn blocking() {
         for (name, client) in clients(server, key) {
             let con = client.get_connection().unwrap_or_else(|error| panic!("{name}: {error}"));
             exercise(con).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (mut con, mut other) = (client.get_connection().unwrap(), client.get_connection().unwrap());
+            transactions(&mut con, &mut other).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     });
 }
@@ -124,7 +151,8 @@ fn multiplexed_on_tokio() {
         for (name, client) in clients(server, key) {
             let run = async {
                 exercise_async(client.get_multiplexed_async_connection().await?).await?;
-                exercise_async(client.get_connection_manager().await?).await
+                exercise_async(client.get_connection_manager().await?).await?;
+                transactions_async(client.get_multiplexed_async_connection().await?).await
             };
             runtime().block_on(run).unwrap_or_else(|error: redis::RedisError| panic!("{name}: {error}"));
         }
