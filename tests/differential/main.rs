@@ -42,8 +42,7 @@ use crate::episode::{Unit, episode};
 use crate::generators::{EXCLUDED, GENERATORS, Only};
 use crate::reply::Reply;
 use crate::run::{Difference, Side, Tally, play};
-use crate::servers::{Address, Redis};
-use crate::support::server::Server;
+use crate::servers::{Aspine, Redis};
 
 /// Units of one stream. The next begins with an empty server and new connections.
 const EPISODE_UNITS: usize = 500;
@@ -91,18 +90,14 @@ fn fail(sides: &[Side<'_>; 2], proto: u8, seed: u64, units: &[Unit], first: &Dif
     );
 }
 
-/// Aspine with room for everything, and as many clients as redis-server is told to take.
-fn aspine(cores: usize) -> Server {
-    Server::start(cores, &["--max-memory", "1gb"])
-}
-
 /// One shape after the other: the servers' cores are pinned, and would fight for the same CPUs.
 #[test]
 fn aspine_answers_as_redis() {
     let Some(redis) = Redis::start() else { return };
     for (cores, name) in [(1, "aspine on one core"), (2, "aspine on two cores")] {
-        let server = aspine(cores);
-        let sides = [Side::new("redis", redis.address()), Side::new(name, Address::Tcp(server.addr))];
+        let server = Aspine::start(cores);
+        let (redis, server) = (|| redis.address(), || server.address());
+        let sides = [Side::new("redis", &redis), Side::new(name, &server)];
         for proto in [2, 3] {
             compare(&sides, proto, share(), Only::TheTable);
         }
@@ -114,7 +109,8 @@ fn aspine_answers_as_redis() {
 fn redis_answers_as_itself() {
     let Some(one) = Redis::start() else { return };
     let Some(two) = Redis::start() else { return };
-    let sides = [Side::new("redis", one.address()), Side::new("another redis", two.address())];
+    let (one, two) = (|| one.address(), || two.address());
+    let sides = [Side::new("redis", &one), Side::new("another redis", &two)];
     for proto in [2, 3] {
         let tally = compare(&sides, proto, 20_000, Only::All);
         for generator in GENERATORS.iter().filter(|generator| !generator.refused) {
@@ -160,13 +156,13 @@ fn every_command_occurs() {
 /// The comparison finds a bug that only shows in a certain state, and shrinks the stream to it.
 #[test]
 fn a_planted_difference_is_found_and_shrunk() {
-    let (server, other) = (aspine(1), aspine(1));
+    let (server, other) = (Aspine::start(1), Aspine::start(1));
+    let (server, other) = (|| server.address(), || other.address());
     let plant = |words: &[Vec<u8>], reply: Reply| {
         let persisted = words[0].eq_ignore_ascii_case(b"PERSIST") && reply == Reply::number(1);
         if persisted { Reply::number(0) } else { reply }
     };
-    let sound = Side::new("sound", Address::Tcp(server.addr));
-    let sides = [sound, Side::new("planted", Address::Tcp(other.addr)).altered(&plant)];
+    let sides = [Side::new("sound", &server), Side::new("planted", &other).altered(&plant)];
     let streams = (0..50).map(|number| episode(seed().wrapping_add(number), "test", 3, EPISODE_UNITS, Only::TheTable));
     let (units, first) = streams
         .filter_map(|units| play(&sides, 3, &units).err().map(|first| (units, first)))

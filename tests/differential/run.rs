@@ -20,12 +20,13 @@ pub(crate) type Alter<'a> = &'a dyn Fn(&[Vec<u8>], Reply) -> Reply;
 /// A server of a comparison.
 pub(crate) struct Side<'a> {
     pub(crate) name: &'static str,
-    address: Address,
+    address: &'a dyn Fn() -> Address,
     alter: Option<Alter<'a>>,
 }
 
 impl<'a> Side<'a> {
-    pub(crate) fn new(name: &'static str, address: Address) -> Side<'a> {
+    /// `address` starts the server again if it has ended.
+    pub(crate) fn new(name: &'static str, address: &'a dyn Fn() -> Address) -> Side<'a> {
         Side { name, address, alter: None }
     }
 
@@ -140,7 +141,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn start(sides: &'a [Side<'a>; 2], proto: u8) -> Result<Run<'a>, String> {
-        let open = |side: &Side<'_>| Link::open(&side.address).map_err(|error| format!("{}: {error}", side.name));
+        let open = |side: &Side<'_>| Link::open(&(side.address)()).map_err(|error| format!("{}: {error}", side.name));
         let mut links = [open(&sides[0])?, open(&sides[1])?];
         let others = [open(&sides[0])?, open(&sides[1])?];
         for link in &mut links {

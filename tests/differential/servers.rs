@@ -1,5 +1,6 @@
 //! redis-server as a child process on a Unix socket, so that no port is taken twice, and a connection to either server.
 
+use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -8,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::reply::Reply;
 use crate::support::conn::command;
+use crate::support::server::Server;
 use crate::support::server::{DEADLINE, Dir, wait_until};
 
 /// Where a server listens.
@@ -69,6 +71,34 @@ impl Drop for Redis {
         // Gone already is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Aspine, started again whenever it has ended: a stream that ends it is shrunk too.
+pub(crate) struct Aspine {
+    cores: usize,
+    server: RefCell<Server>,
+}
+
+impl Aspine {
+    /// One with room for everything, and as many clients as redis-server is told to take.
+    pub(crate) fn start(cores: usize) -> Aspine {
+        Aspine { cores, server: RefCell::new(Self::server(cores)) }
+    }
+
+    fn server(cores: usize) -> Server {
+        Server::start(cores, &["--max-memory", "1gb"])
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        let mut server = self.server.borrow_mut();
+        let address = Address::Tcp(server.addr);
+        let answers = Link::open(&address).is_ok_and(|mut link| link.call(&[b"PING".to_vec()]).is_ok());
+        if !answers {
+            eprintln!("{}", server.log());
+            *server = Self::server(self.cores);
+        }
+        Address::Tcp(server.addr)
     }
 }
 

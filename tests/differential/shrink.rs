@@ -26,10 +26,13 @@ pub(crate) fn shrink(
         while at < units.len() && runs < RUNS_MAX {
             let end = (at + part).min(units.len());
             let rest = [&units[..at], &units[end..]].concat();
+            if rest.is_empty() {
+                break;
+            }
             runs += 1;
             match fails(&rest) {
                 Some(found) => {
-                    units = rest[..=found.unit.min(rest.len() - 1)].to_vec();
+                    units = rest[..=found.unit].to_vec();
                     difference = found;
                     shorter = true;
                 }
