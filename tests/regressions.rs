@@ -77,3 +77,15 @@ fn a_killed_client_is_not_sent_a_torn_reply() {
     cluster.engines[0].on_disconnect(killer.id);
     assert!(cluster.engines.iter().all(|engine| engine.is_idle() && engine.tickets_open() == 0));
 }
+
+/// SCAN took `*` for a pattern like any other, and Redis's matching, which is ours, finds no empty text by it. Redis
+/// leaves `*` out before it matches, in SCAN as in KEYS.
+#[test]
+fn a_scan_for_anything_finds_the_empty_key() {
+    let mut cluster = cluster(1);
+    let conn = cluster.connect(0);
+    cluster.bytes(conn, b"SET '' v\r\nSCAN 0 MATCH *\r\nKEYS *\r\n");
+    cluster.settle();
+    let expected = b"+OK\r\n*2\r\n$1\r\n0\r\n*1\r\n$0\r\n\r\n*1\r\n$0\r\n\r\n";
+    assert_eq!(cluster.send(conn, usize::MAX), expected);
+}

@@ -96,7 +96,7 @@ pub fn command_list(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writ
     After::Continue
 }
 
-/// `COMMAND GETKEYS command [arg ...]`.
+/// `COMMAND GETKEYS command arg [arg ...]`.
 pub fn command_getkeys(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     let lookup = Lookup::default();
     let mut row = lookup.find(args.at(0)).map(|id| id.row());

@@ -50,8 +50,9 @@ impl Cursor {
     }
 }
 
-/// A cursor as Redis reads it, with `strtoul`: nothing at all is 0, and a minus turns a number round.
+/// A cursor as Redis reads it, with `strtoul`: it ends at a NUL, nothing at all is 0, and a minus turns a number round.
 fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let (digits, negative) = match text {
         [] => return Some(0),
         [b'-', digits @ ..] => (digits, true),
@@ -89,7 +90,8 @@ impl<'a> ScanOptions<'a> {
                 }
                 options.count = u32::try_from(count).unwrap_or(u32::MAX).min(SCAN_STEPS_MAX);
             } else if option.eq_ignore_ascii_case(b"MATCH") {
-                options.pattern = Some(value);
+                // As in Redis `*` is no pattern: that one would not match the empty key.
+                options.pattern = (value != b"*").then_some(value);
             } else if option.eq_ignore_ascii_case(b"TYPE") {
                 options.strings = value.eq_ignore_ascii_case(b"string");
             } else {

@@ -190,8 +190,7 @@ impl Settings {
                 self.watch.slowlog_us = Some(integer()?).filter(|us| *us >= -1).ok_or_else(|| invalid(why))?;
             }
             "timeout" => {
-                self.idle_timeout_s = number("argument couldn't be parsed into an integer")
-                    .ok()
+                self.idle_timeout_s = Some(number("argument couldn't be parsed into an integer")?)
                     .filter(|seconds| *seconds <= crate::limits::IDLE_TIMEOUT_S_MAX)
                     .ok_or_else(|| invalid("argument must be between 0 and 4294967295 inclusive"))?;
             }

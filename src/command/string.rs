@@ -91,7 +91,15 @@ pub fn get_and_delete<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> R
 
 /// GETEX key with an expiry option.
 pub fn get_and_expire<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    let change = match parse_getex(args.tail(1), call.now_ms) {
+    let deadline = match parse_getex(args.tail(1)) {
+        Ok(deadline) => deadline,
+        Err(error) => return error.into(),
+    };
+    // As Redis has it, a number is looked at only if there is a key to put it on.
+    if shard.peek(args.at(0), call.now_ms).is_none() {
+        return get(shard, args, call);
+    }
+    let change = match deadline.expiry(Expiry::Keep, call.now_ms, "getex") {
         Ok(change) => change,
         Err(error) => return error.into(),
     };
@@ -235,8 +243,8 @@ fn condition(option: &[u8]) -> Condition {
     }
 }
 
-/// What GETEX does to the deadline: `Keep` without options, `Never` for PERSIST.
-fn parse_getex(args: Args<'_>, now_ms: u64) -> Result<Expiry, Error> {
+/// What GETEX says of the deadline.
+fn parse_getex(args: Args<'_>) -> Result<Deadline<'_>, Error> {
     let mut deadline = Deadline::Unsaid;
     let mut at = 0;
     while let Some(option) = args.get(at) {
@@ -249,5 +257,5 @@ fn parse_getex(args: Args<'_>, now_ms: u64) -> Result<Expiry, Error> {
         }
         at += 1;
     }
-    deadline.expiry(Expiry::Keep, now_ms, "getex")
+    Ok(deadline)
 }

@@ -259,7 +259,7 @@ pub static TABLE: &[Command] = &[
     row!("command", -1, 0, NO_KEYS, Server, Session(docs::command), "", "Describes all commands."),
     row!("command|count", 2, 0, NO_KEYS, Server, Session(docs::command_count), "", "Returns the number of commands."),
     row!("command|docs", -2, 0, NO_KEYS, Server, Session(docs::command_docs), "[name [name ...]]", "Returns the documentation of commands."),
-    row!("command|getkeys", -3, 0, NO_KEYS, Server, Session(docs::command_getkeys), "command [arg ...]", "Returns the keys of a command line."),
+    row!("command|getkeys", -4, 0, NO_KEYS, Server, Session(docs::command_getkeys), "command arg [arg ...]", "Returns the keys of a command line."),
     row!("command|help", 2, 0, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
     row!("command|info", -2, 0, NO_KEYS, Server, Session(docs::command_info), "[name [name ...]]", "Describes the named commands, or all."),
     row!("command|list", -2, 0, NO_KEYS, Server, Session(docs::command_list), "[FILTERBY MODULE name | ACLCAT category | PATTERN pattern]", "Returns the names of commands."),

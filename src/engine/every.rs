@@ -414,7 +414,8 @@ impl ListFilter {
             None => {}
             Some(option) if is(option, "TYPE") && args.len() == 2 => filter.nobody = !is_normal(args.at(1))?,
             Some(option) if is(option, "ID") && args.len() > 1 => {
-                let id = |text| parse_i64(text).and_then(|id| u64::try_from(id).ok()).ok_or(Error::ClientListId);
+                // Nobody has the id 0, nor one below.
+                let id = |text| parse_i64(text).map(|id| u64::try_from(id).unwrap_or(0)).ok_or(Error::ClientListId);
                 filter.ids = Some(args.tail(1).iter().map(id).collect::<Result<_, _>>()?);
             }
             Some(_) => return Err(Error::Syntax),

@@ -3,7 +3,6 @@
 //! | file | what belongs there |
 //! |---|---|
 //! | `wire` | the table of wire cases, whole and in pieces |
-//! | `other_clients` | clients of others: redis-rs, redis-cli, redis-benchmark |
 //! | `under_load` | every reply right while many clients pipeline |
 //! | `bad_protocol` | bytes that are no requests, and requests that never end |
 //! | `bad_clients` | clients that don't read, vanish, stay idle or come in floods |
@@ -35,6 +34,5 @@ mod host_checks;
 mod introspection;
 mod listening;
 mod operating;
-mod other_clients;
 mod under_load;
 mod wire;

@@ -108,9 +108,10 @@ proptest! {
 
     #[test]
     fn no_cursor_panics(text in proptest::collection::vec(any::<u8>(), 0..24)) {
-        let number = std::str::from_utf8(&text).ok().and_then(|text| {
+        let cut = text.split(|byte| *byte == 0).next().expect("a first part");
+        let number = std::str::from_utf8(cut).ok().and_then(|text| {
             text.strip_prefix('-').filter(|rest| !rest.starts_with('+')).unwrap_or(text).parse::<u64>().ok()
         });
-        prop_assert_eq!(Cursor::parse(&text).is_ok(), text.is_empty() || number.is_some());
+        prop_assert_eq!(Cursor::parse(&text).is_ok(), cut.is_empty() || number.is_some());
     }
 }

@@ -1,0 +1,53 @@
+//! Compat: clients of others, unmodified and with their defaults, on servers of one and two cores, with and without an
+//! auth key. Each does strings, expiry, pipelines, a scan and transactions.
+//!
+//! | file | client |
+//! |---|---|
+//! | `redis_rs` | redis-rs: blocking, multiplexed on tokio, and its connection manager |
+//! | `fred` | fred, on tokio |
+//! | `scripts` | redis-py (`redis_py.py`, `redis_py_asyncio.py`), ioredis (`ioredis.mjs`), node-redis (`node_redis.mjs`) |
+//! | `tools` | redis-cli, redis-benchmark |
+//!
+//! The last two need what is not a crate: without it their tests say what to install and pass, unless
+//! `ASPINE_REQUIRE_CLIENTS=1`, as in CI, makes that a failure.
+#![cfg(feature = "server")]
+#![expect(clippy::unwrap_used, reason = "a failed call fails the test")]
+#![expect(clippy::disallowed_methods, reason = "deadlines and polling of another process")]
+
+#[expect(dead_code, reason = "shared with the black-box tests, which use more of it")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod fred;
+mod redis_rs;
+mod scripts;
+mod tools;
+
+use support::server::{Server, Setup};
+
+/// The auth key of the servers that have one. Without a space: fred sends HELLO as an inline command, and quotes nothing.
+const KEY: &str = "the-key";
+
+/// Runs `test` on servers of one and two cores, without and with an auth key.
+fn on_every_server(test: impl Fn(&Server, Option<&str>)) {
+    for cores in [1, 2] {
+        for key in [None, Some(KEY)] {
+            let mut flags = vec!["--max-memory", "1gb"];
+            flags.extend(key.iter().flat_map(|key| ["--authkey", *key]));
+            test(&Setup::new(cores, &flags).unix().start(), key);
+        }
+    }
+}
+
+/// What to do without `what`, which `how` installs: fail if clients are required, else say so.
+#[track_caller]
+fn left_out(what: &str, how: &str) {
+    let required = std::env::var("ASPINE_REQUIRE_CLIENTS").is_ok_and(|value| value == "1");
+    assert!(!required, "{what} is not there and ASPINE_REQUIRE_CLIENTS=1; {how}");
+    eprintln!("left out: {what} is not there ({how})");
+}
+
+/// A runtime for the clients that are asynchronous.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
