@@ -226,13 +226,15 @@ fn stores(pairs: Args<'_>, expiry: Expiry) -> Changes {
 /// `BITOP AND | OR | XOR | NOT destination source [source ...]`.
 pub fn bit_op(args: Args<'_>, stored: &[Option<Stored<'_>>], _now_ms: u64) -> Result<Decision, Error> {
     type Op = fn(u8, u8) -> u8;
+    // NOT has one source, so that it never combines two.
     const OPS: [(&[u8], Op); 4] =
-        [(b"AND", |a, b| a & b), (b"OR", |a, b| a | b), (b"XOR", |a, b| a ^ b), (b"NOT", |a, _| !a)];
+        [(b"AND", |a, b| a & b), (b"OR", |a, b| a | b), (b"XOR", |a, b| a ^ b), (b"NOT", |a, _| a)];
     let name = args.at(0);
     let (_, op) = OPS.iter().find(|(op, _)| name.eq_ignore_ascii_case(op)).ok_or(Error::Syntax)?;
     // The destination is the first key; the others are read.
     let sources: Vec<&[u8]> = stored[1..].iter().map(|source| source.map_or(&b""[..], |stored| stored.value)).collect();
-    if name.eq_ignore_ascii_case(b"NOT") && sources.len() != 1 {
+    let inverts = name.eq_ignore_ascii_case(b"NOT");
+    if inverts && sources.len() != 1 {
         return Err(Error::BitopNot);
     }
     let len = sources.iter().map(|source| source.len()).max().unwrap_or(0);
@@ -242,8 +244,8 @@ pub fn bit_op(args: Args<'_>, stored: &[Option<Stored<'_>>], _now_ms: u64) -> Re
     }
     let mut result = sources[0].to_vec();
     result.resize(len, 0);
-    if sources.len() == 1 {
-        result.iter_mut().for_each(|byte| *byte = op(*byte, *byte));
+    if inverts {
+        result.iter_mut().for_each(|byte| *byte = !*byte);
     }
     for source in &sources[1..] {
         let (both, rest) = result.split_at_mut(source.len());

@@ -91,7 +91,7 @@ impl Engine {
     }
 }
 
-fn is_allowed(access: DebugAccess, client: &Client) -> bool {
+pub(super) fn is_allowed(access: DebugAccess, client: &Client) -> bool {
     let host = client.addr.rsplit_once(':').map_or("", |(host, _)| host);
     match access {
         DebugAccess::No => false,

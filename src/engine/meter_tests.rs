@@ -90,3 +90,12 @@ fn cores_are_merged_by_command() {
     assert_eq!(merged.iter().map(|row| (row.command, row.calls)).collect::<Vec<_>>(), [(1, 5), (3, 3)]);
     assert_eq!(merged[1].histogram().count_at(100), 2);
 }
+
+#[test]
+fn what_only_engines_send_is_nobodys() {
+    let mut meter = meter();
+    meter.begin();
+    pass(50_000);
+    assert_eq!(meter.end(CommandId::UNWATCH, b"+OK\r\n"), None, "not logged, however long it took");
+    assert!(meter.usage(true).is_empty(), "and not listed");
+}

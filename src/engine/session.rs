@@ -12,7 +12,7 @@ use crate::engine::batch::Solo;
 use crate::engine::replies::Replies;
 use crate::engine::route::{CoreId, Trip};
 use crate::engine::transaction::{Multi, Transaction};
-use crate::engine::{Engine, Notice, SessionId, ahead};
+use crate::engine::{Engine, Notice, SessionId, ahead, debug};
 use crate::limits::{
     AUTH_FAILURES_MAX, BUFFER_KEPT_BYTES_MAX, CLIENT_STALL_MS_MAX, INPUT_RESERVE_BYTES_MAX, TICK_SESSIONS_MAX,
     TURN_REHASHED_MAX,
@@ -414,7 +414,9 @@ impl Engine {
     fn queue(&mut self, session: &mut Session, command: CommandId, args: Args<'_>, muted: bool) -> Flow {
         let Some(multi) = &mut session.multi else { return Flow::Next };
         if matches!(command.row().handler, Handler::Debug) {
-            return self.refuse_command(session, Some(command), &Error::NotInMulti, muted);
+            let allowed = debug::is_allowed(self.settings.debug, &session.client);
+            let error = if allowed { Error::NotInMulti } else { Error::DebugRefused };
+            return self.refuse_command(session, Some(command), &error, muted);
         }
         if !multi.queue(command, session.client.proto, args) {
             return self.refuse_command(session, Some(command), &Error::MultiTooLong, muted);

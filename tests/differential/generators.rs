@@ -57,6 +57,7 @@ pub(crate) fn name_of(words: &[Vec<u8>]) -> Option<&'static str> {
 pub(crate) const EXCLUDED: &[(&str, &str)] = &[
     ("client|no-touch", "redis-server has it from 7.2 on; tests/wire has it"),
     ("client|setinfo", "redis-server has it from 7.2 on; tests/wire has it"),
+    ("msetex", "redis-server has it from 8.4 on; tests/wire has it"),
     ("quit", "ends the connection; tests/wire has it"),
 ];
 
