@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use crate::command::connection::{After, Home, error};
-use crate::command::errors::quote;
 use crate::command::table::{Command, Handler, Lookup, TABLE, flag, subcommands};
 use crate::command::{Client, Error, glob};
 use crate::resp::{Args, Writer};
@@ -17,11 +16,7 @@ fn find(name: &[u8]) -> Option<&'static Command> {
 }
 
 /// COMMAND.
-pub fn command(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
-    if let Some(sub) = args.get(0) {
-        error(writer, &Error::UnknownSubcommand(quote(sub), "COMMAND"));
-        return After::Continue;
-    }
+pub fn command(_client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     writer.array(top_level().count());
     for row in top_level() {
         write_info(row, writer);

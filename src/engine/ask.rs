@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::command::Error;
+use crate::command::errors::quote;
 use crate::command::settings::Settings;
 use crate::command::table::{Lookup, Question, subcommands};
 use crate::engine::latency::{self, EVENTS, Event};
@@ -111,9 +112,9 @@ pub(super) fn fold(
         Question::LatencyLatest => write_latest(&events(parts), writer),
         Question::LatencyHistory => write_history(&named_event(parts, args.at(0)), writer),
         Question::LatencyGraph => {
-            let (name, event) = (String::from_utf8_lossy(args.at(0)), named_event(parts, args.at(0)));
+            let (name, event) = (quote(args.at(0)), named_event(parts, args.at(0)));
             if event.samples.is_empty() {
-                writer.error(&Error::LatencyEvent(name.into_owned()).to_string());
+                writer.error(&Error::LatencyEvent(name).to_string());
             } else {
                 writer.verbatim(latency::graph(&name, &event, now_s).as_bytes());
             }

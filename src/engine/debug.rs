@@ -5,6 +5,7 @@
 //! was asked for. Never: blocks a core.
 
 use crate::command::connection::error;
+use crate::command::errors::quote;
 use crate::command::settings::DebugAccess;
 use crate::command::{Client, Error};
 use crate::engine::batch::{Mode, Request, Solo};
@@ -54,7 +55,7 @@ impl Engine {
                 HELP.iter().for_each(|line| writer.simple(line));
             }),
             _ => {
-                let sub = String::from_utf8_lossy(args.at(0)).into_owned();
+                let sub = quote(args.at(0));
                 return self.fail(session, args, trip, &Error::SubcommandSyntax(sub, "DEBUG"));
             }
         }

@@ -384,7 +384,10 @@ impl Engine {
         if !row.takes(args.len()) {
             return Err(Error::Arity(row.name.to_owned()));
         }
-        if let (Handler::Container, Some(sub)) = (row.handler, args.get(1)) {
+        if words == 1
+            && row.is_container()
+            && let Some(sub) = args.get(1)
+        {
             let sub = quote(&sub[..sub.len().min(128)]);
             return Err(Error::UnknownSubcommand(sub, upper_name(row.name)));
         }

@@ -19,6 +19,10 @@ use crate::engine::slowlog::SlowCall;
 use crate::engine::{Engine, SessionId};
 use crate::limits::{HOLD_WAIT_MS_MAX, MULTI_BYTES_MAX};
 use crate::resp::{Args, Proto, Words, Writer};
+use crate::shard::Watcher;
+
+/// A watcher that there is not: clients' ids begin at 1.
+const NOBODY: Watcher = 0;
 
 /// Commands between MULTI and EXEC.
 #[derive(Debug, Default)]
@@ -325,7 +329,9 @@ impl Engine {
 
     fn hold(&self, session: &Session, id: SessionId, tx: &Transaction) -> Hold {
         let key = HoldKey { session: id, number: tx.number };
-        Hold { home: self.core, key, watcher: session.client.id }
+        // A single command does not care what is watched, and leaves it watched.
+        let watcher = if tx.array.is_some() { session.client.id } else { NOBODY };
+        Hold { home: self.core, key, watcher }
     }
 
     /// A shard is held for a transaction of this core, unless that has given up.
@@ -354,7 +360,7 @@ impl Engine {
             if let Some(peer) = self.router.peer(*core) {
                 self.mesh.send_behind(peer, Payload::Release(hold));
             } else {
-                self.shard.unwatch(session.client.id);
+                self.shard.unwatch(hold.watcher);
             }
         }
     }

@@ -91,8 +91,8 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         commands: &["memory|usage"],
-        why: "an item takes as many bytes as the server's own layout needs",
-        same: |redis, aspine, _| redis == aspine || redis.as_number().is_some() && aspine.as_number().is_some(),
+        why: "an item takes as many bytes as the server's own layout needs; here one whose time has passed takes none",
+        same: |redis, aspine, _| redis.as_number().is_some() && (aspine.as_number().is_some() || aspine.is_null()),
     },
     Exception {
         commands: &["object|refcount", "object|idletime"],
@@ -116,8 +116,8 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         commands: &["memory|doctor", "memory|malloc-stats", "memory|stats"],
-        why: "it is about the server's own memory",
-        same: same_kind,
+        why: "it is about the server's own memory; allocators that have nothing to say are answered for by a plain string",
+        same: |redis, aspine, _| same_kind(redis, aspine, 0) || redis.kind() == b'=' && aspine.kind() == b'$',
     },
 ];
 
@@ -127,7 +127,9 @@ pub(crate) fn same(words: &Line, redis: &Reply, aspine: &Reply, slack_ms: i64) -
         return true;
     }
     if redis.is_error() || aspine.is_error() {
-        return false;
+        // What a subcommand's refusal quotes of its name is written in capitals, however it was typed.
+        let quotes_itself = name_of(words).is_some_and(|name| name.starts_with("slowlog|"));
+        return quotes_itself && redis.bytes().eq_ignore_ascii_case(&aspine.bytes());
     }
     let exception =
         EXCEPTIONS.iter().find(|exception| name_of(words).is_some_and(|name| exception.commands.contains(&name)));

@@ -136,7 +136,7 @@ pub(crate) const GENERATORS: &[Generator] = &[
     row("keys", 2, &["KEYS <pattern>"]),
     refused("latency", &["LATENCY", "LATENCY BOGUS"]),
     row("latency|doctor", 1, &["LATENCY DOCTOR"]),
-    row("latency|graph", 1, &["LATENCY GRAPH command"]),
+    refused("latency|graph", &["LATENCY GRAPH command"]),
     row("latency|help", 1, &["LATENCY HELP"]),
     row("latency|histogram", 1, &["LATENCY HISTOGRAM [get|bogus]"]),
     row("latency|history", 1, &["LATENCY HISTORY (command|bogus)"]),
