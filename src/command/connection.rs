@@ -74,12 +74,21 @@ pub fn reset(client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut
     After::Reset
 }
 
+/// Refuses what is not the index of the one database.
+pub fn check_database(index: &[u8]) -> Result<(), Error> {
+    let index = parse_i64(index).ok_or(Error::NotInteger)?;
+    match i32::try_from(index) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(Error::DbIndex),
+        Err(_) => Err(Error::NotInt32),
+    }
+}
+
 /// SELECT index: there is one database, 0.
 pub fn select(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
-    match parse_i64(args.at(0)) {
-        Some(0) => writer.ok(),
-        Some(_) => error(writer, &Error::DbIndex),
-        None => error(writer, &Error::NotInteger),
+    match check_database(args.at(0)) {
+        Ok(()) => writer.ok(),
+        Err(refused) => error(writer, &refused),
     }
     After::Continue
 }

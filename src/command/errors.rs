@@ -87,6 +87,8 @@ pub enum Error {
     NoSuchKey,
     /// CONFIG REWRITE without a file.
     NoConfigFile,
+    /// A number that is one, but not of 32 bits.
+    NotInt32,
     /// SELECT of another database than 0.
     DbIndex,
     /// SCAN with a cursor that isn't one.
@@ -191,6 +193,7 @@ impl Error {
             }
             Error::NoConfigFile => "ERR The server is running without a config file",
             Error::NotInMulti => "ERR Command not allowed inside a transaction",
+            Error::NotInt32 => "ERR value is out of range, value must between -2147483648 and 2147483647",
             Error::DbIndex => "ERR DB index is out of range",
             Error::InvalidCursor => "ERR invalid cursor",
             Error::ExpireNxConflict => "ERR NX and XX, GT or LT options at the same time are not compatible",

@@ -4,6 +4,7 @@
 //! stored or deleted. Where all keys live on one core it is run there at once ([`run`]). Where they do not,
 //! `engine/transaction.rs` holds the shards, reads the keys, asks the same function, and writes.
 
+use crate::command::connection::check_database;
 use crate::command::table::Command;
 use crate::command::{Call, Error, Reply, lcs, string};
 use crate::resp::Args;
@@ -153,10 +154,7 @@ pub fn copy(args: Args<'_>, stored: &[Option<Stored<'_>>], _now_ms: u64) -> Resu
         } else if option.eq_ignore_ascii_case(b"DB")
             && let Some(index) = rest.get(1)
         {
-            let index = parse_i64(index).and_then(|index| i32::try_from(index).ok()).ok_or(Error::NotInteger)?;
-            if index != 0 {
-                return Err(Error::DbIndex);
-            }
+            check_database(index)?;
             rest = rest.tail(2);
         } else {
             return Err(Error::Syntax);

@@ -140,6 +140,7 @@ pub const CASES: &[Case] = &[
     case("ping as array", b"*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nPING\r\n$4\r\na\r\nb\r\n", b"+PONG\r\n$4\r\na\r\nb\r\n"),
     case("echo", b"ECHO hello\r\nECHO\r\nECHO a b\r\n", b"$5\r\nhello\r\n-ERR wrong number of arguments for 'echo' command\r\n-ERR wrong number of arguments for 'echo' command\r\n"),
     case("select", b"SELECT 0\r\nSELECT 99\r\nSELECT x\r\nSELECT\r\nSELECT -1\r\n", b"+OK\r\n-ERR DB index is out of range\r\n-ERR value is not an integer or out of range\r\n-ERR wrong number of arguments for 'select' command\r\n-ERR DB index is out of range\r\n"),
+    case("select: an index that is too large", b"SELECT 2147483647\r\nSELECT 2147483648\r\nSELECT 9223372036854775808\r\nCOPY a b DB -2147483649\r\nCOPY a b DB 1\r\nCOPY a b DB x\r\n", b"-ERR DB index is out of range\r\n-ERR value is out of range, value must between -2147483648 and 2147483647\r\n-ERR value is not an integer or out of range\r\n-ERR value is out of range, value must between -2147483648 and 2147483647\r\n-ERR DB index is out of range\r\n-ERR value is not an integer or out of range\r\n"),
     case("quit", b"QUIT\r\n", b"+OK\r\n").closes(),
     case("quit: nothing after it runs", b"SET k v\r\nQUIT\r\nPING\r\n", b"+OK\r\n+OK\r\n").closes(),
     case("reset", b"RESET\r\nPING\r\n", b"+RESET\r\n+PONG\r\n"),
