@@ -60,7 +60,7 @@ pub const REPLY_DEPTH_MAX: usize = 32;
 // ---- shard ----
 
 /// Keys that the growth of an index may hash again in one turn (some 0.2 µs each with cold caches), before whatever
-/// else there is to run on the shard waits for the next turn. One insert may pass it by a segment.
+/// else there is to run on the shard waits for the next turn. One command may pass it, by a segment or so a key.
 pub const TURN_REHASHED_MAX: u64 = 2048;
 
 /// Keys whose memory is loaded together before a pipeline's commands run: more than the misses a core can have in
