@@ -201,7 +201,7 @@ impl Error {
             Error::NoSuchKey => "ERR no such key",
             Error::SameKey => "ERR source and destination objects are the same",
             Error::LcsLenAndIndex => "ERR If you want both the length and indexes, please just use IDX.",
-            Error::LcsTooLong => "ERR Insufficient memory, failed allocating transient memory for LCS",
+            Error::LcsTooLong => "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
             Error::BitopNot => "ERR BITOP NOT must be called with a single source key.",
             Error::MsetexCount => "ERR invalid numkeys value",
             Error::MsetexPairs => "ERR wrong number of key-value pairs",

@@ -16,6 +16,14 @@ pub(crate) const WALK: &[u8] = b"\0walk\0";
 /// 2100-01-01 in unix seconds.
 const FAR_AHEAD_S: u64 = 4_102_444_800;
 
+/// Words that fit nowhere: numbers, almost numbers, texts, bytes.
+const JUNK: [&[&str]; 4] = [
+    &["9223372036854775807", "9223372036854775808", "-9223372036854775808", "99999999999999999999"],
+    &["-1", "0", "1.5", " 1", "+1", "-", "00", "1e3"],
+    &["", "x", "NX", "EX", "get", "two words", "line\r\nend", "quo\"te'"],
+    &["\0", "a\0b", "\u{e9}", "\u{7f}\u{1}"],
+];
+
 enum Node<'p> {
     Word(&'p str),
     Drawn(&'p str),
@@ -77,7 +85,11 @@ impl Words {
     fn draw(&mut self, name: &str, words: &mut Vec<Vec<u8>>) {
         match name {
             "keys" => (0..self.rng.between(1, 4)).for_each(|_| self.draw("key", words)),
-            "all-keys" => words.extend(self.keys.iter().cloned()),
+            // A spoilt command may have stored under a word that is no key.
+            "all-keys" => {
+                words.extend(self.keys.iter().cloned());
+                words.extend(JUNK.iter().flat_map(|kind| kind.iter()).map(|word| word.as_bytes().to_vec()));
+            }
             "pairs" => {
                 for _ in 0..self.rng.between(1, 3) {
                     self.draw("key", words);
@@ -100,7 +112,8 @@ impl Words {
             }
             "same" => self.key.clone(),
             "value" => self.value(),
-            "long" => vec![b'v'; self.rng.between(10_000, 70_000) as usize],
+            // Two of them are more than LCS takes.
+            "long" => vec![b'v'; self.rng.between(12_000, 70_000) as usize],
             "junk" => self.junk(),
             "payload" => PAYLOAD.to_vec(),
             "walk" => WALK.to_vec(),
@@ -121,6 +134,9 @@ impl Words {
             "bit-offset" => self.pick(&["0", "1", "7", "8", "63", "500", "#0", "#3", "-1", "4294967296"]),
             "bit" => self.pick(&["0", "1", "0", "1", "2", "x"]),
             "bit-type" => self.pick(&["u8", "i8", "u1", "i5", "u63", "i64", "u64", "i65", "u0", "x", "i16"]),
+            // Not the least of 64 bits: Redis asks whether it fits by a difference that does not fit 64 bits itself, and
+            // so takes it for too large where it is too small.
+            "bit-value" => self.pick(&["0", "1", "-1", "2", "100", "-7", "9223372036854775807", "x"]),
             "count" => self.pick(&["1", "3", "10", "1000", "0", "-1"]),
             "pattern" => {
                 self.pick(&["*", "key:*", "key:?", "key:[0-4]*", "key:[^1]", "{tag}*", "*1*", "", "\\*", "[", "k??:1"])
@@ -157,13 +173,8 @@ impl Words {
 
     /// A word that fits nowhere, and means the same at any time and no large allocation where it does fit.
     pub(crate) fn junk(&mut self) -> Vec<u8> {
-        let numbers = ["9223372036854775807", "9223372036854775808", "-9223372036854775808", "99999999999999999999"];
-        match self.rng.below(4) {
-            0 => self.pick(&numbers),
-            1 => self.pick(&["-1", "0", "1.5", " 1", "+1", "-", "00", "1e3"]),
-            2 => self.pick(&["", "x", "NX", "EX", "get", "two words", "line\r\nend", "quo\"te'"]),
-            _ => self.pick(&["\0", "a\0b", "\u{e9}", "\u{7f}\u{1}"]),
-        }
+        let kind = JUNK[self.rng.below(JUNK.len())];
+        self.pick(kind)
     }
 
     /// Years ahead, and never the same twice: 10 000 minutes and more, in steps of a minute.
