@@ -98,7 +98,7 @@ fn id_of(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(0, u64::from_le_bytes)
 }
 
-/// A deadline for [`write`].
+/// A deadline for [`write()`].
 pub fn encode_expiry(expiry: Expiry) -> [u8; 8] {
     match expiry {
         Expiry::Never => 0,
