@@ -214,6 +214,7 @@ fn out_of_descriptors_some_wait_and_nobody_else_notices() {
         // Someone takes away what the server has promised its clients.
         limit_nofile_of(server.pid(), 200);
         let mut conn = server.connect();
+        assert_eq!(conn.call(&["PING"]), "+PONG\r\n", "accepted before the flood");
         let mut flood: Vec<Conn> = (0..300).map(|_| server.connect()).collect();
         flood.extend((0..300).map(|_| server.connect_unix()));
         server.wait_for_log("cannot accept a connection");
@@ -233,6 +234,7 @@ fn out_of_descriptors_the_log_is_not_flooded() {
     let server = Setup::new(2, &[]).unix().start();
     limit_nofile_of(server.pid(), 200);
     let mut conn = server.connect();
+    assert_eq!(conn.call(&["PING"]), "+PONG\r\n", "accepted before the flood");
     let began = Instant::now();
     let _flood: Vec<Conn> = (0..400).map(|_| server.connect_unix()).collect();
     wait_until("those without a descriptor to be told", || conn.info_number("rejected_connections") >= 200);
