@@ -1,7 +1,7 @@
 //! Gathers: replies that several cores make together. Core: the one that opened it, mostly the session's home.
 //!
 //! Each involved core gives one part; when the last is there they are folded. Cost: one cell and one buffer per part,
-//! all reused. Who fills: `route` and `every`. Who drains: the last part. Bound: what sessions may have waiting.
+//! all reused. Who fills: `route`, `several` and `every`. Who drains: the last part. Bound: what sessions may have waiting.
 
 use crate::command::table::Fold;
 use crate::engine::SessionId;

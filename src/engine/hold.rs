@@ -28,7 +28,7 @@ pub struct Hold {
     pub home: CoreId,
     /// Which of that core's.
     pub key: HoldKey,
-    /// Who watches, on behalf of this transaction.
+    /// Who watches, on behalf of this transaction; 0 if it is a single command, which does not care.
     pub(super) watcher: Watcher,
 }
 

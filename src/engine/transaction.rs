@@ -86,11 +86,13 @@ impl Multi {
         let len = self.frames.len();
         append_frame(&mut self.frames, command, mode, args.iter());
         self.count += 1;
-        if self.frames.len() > MULTI_BYTES_MAX {
+        let fits = self.frames.len() <= MULTI_BYTES_MAX;
+        if !fits {
             self.frames.truncate(len);
-            self.failed = true;
+            self.count -= 1;
+            self.fail();
         }
-        !self.failed || self.frames.len() > len
+        fits
     }
 
     /// Commands queued.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::command::Error;
 use crate::command::keyspace::Cursor;
 
-/// One of each. A new variant has to be listed: `index` does not compile without it.
+/// One of each. A new variant has to be listed: `each_error_has_its_own_text` counts them.
 fn errors() -> Vec<Error> {
     [fixed(), with_words()].concat()
 }
