@@ -411,6 +411,20 @@ pub const READ_BUFFER_BYTES: usize = 16 * 1024;
 /// sends and sliced work have had theirs.
 pub const TURN_EVENTS_US: u64 = 500;
 
+/// Microseconds that a core which gave way before a nap may be gone. Clients and peers are mostly done in less; a
+/// scheduler's time slice is longer. Past it: the absence is paid for with `GIVE_WAY_COST`.
+pub const GIVE_WAY_US_MAX: u64 = 1000;
+
+/// Short absences that pay for a long one. A client at full load keeps the CPU that long in fewer than one of three.
+pub const GIVE_WAY_COST: u32 = 2;
+
+/// Short absences remembered. At it: no more are. A tenant who never rests costs a core that had a good past this many,
+/// halved, time slices once.
+pub const GIVE_WAY_CREDIT_MAX: u32 = 16;
+
+/// Milliseconds for which a core without credit does not give way: it loses a time slice at most once in so long.
+pub const GIVE_WAY_PAUSE_MS: u64 = 100;
+
 /// Ready sockets one turn handles. More wait for the next turn, after batches and ticks have had theirs.
 pub const TURN_EVENTS_MAX: usize = 128;
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! turn:  batches from peers ─▶ ready sockets ─▶ tick if due ─▶ sliced work ─▶ sends ─▶ batches to peers
-//!        nothing was ready:  spin a while if told to; nap until a socket, a batch or the next tick; still nothing: park
+//!        nothing was ready:  spin a while if told to; give way; nap until a socket, a batch or the next tick; still
+//!                            nothing: park
 //! ```
 //! Never: awaits inside a turn, blocks, takes an unbounded turn.
 
@@ -20,6 +21,7 @@ use tracing::{debug, info, warn};
 
 use super::clock::Clock;
 use super::connection::{Connection, Outcome};
+use super::give_way::GiveWay;
 use super::listener::CoreListener;
 use super::mesh::{Bell, Mesh, Ports};
 use super::poller::{Interest, Poller, Ready};
@@ -66,6 +68,7 @@ struct Core {
     reserve: Option<OwnedFd>,
     /// Accepting pauses until then.
     accept_after_ms: Option<u64>,
+    give_way: GiveWay,
     last_tick_ms: u64,
     last_rss_ms: u64,
     drain_until_ms: Option<u64>,
@@ -155,6 +158,7 @@ impl Core {
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             reserve: open_reserve(),
             accept_after_ms: None,
+            give_way: GiveWay::default(),
             last_tick_ms: 0,
             last_rss_ms: 0,
             drain_until_ms: None,
@@ -201,6 +205,9 @@ impl Core {
     /// Waits for a socket or a batch until the next tick. True if there was neither: the core is idle.
     fn nap(&mut self) -> io::Result<bool> {
         let core = self.engine.core();
+        if self.mesh.has_peers() && self.give_way() && self.mesh.has_waiting() {
+            return Ok(false);
+        }
         self.shared.doorbells.lie_down(core);
         if !self.mesh.has_waiting() {
             self.poller.poll(&mut self.ready, TICK_MS)?;
@@ -208,6 +215,17 @@ impl Core {
         }
         self.shared.doorbells.get_up(core);
         Ok(self.ready.is_empty() && !self.mesh.has_waiting())
+    }
+
+    /// Lets others who wait for this CPU go first, unless they have kept it too long. True if it did.
+    fn give_way(&mut self) -> bool {
+        let left = self.clock.elapsed();
+        let may = self.give_way.may(left);
+        if may {
+            rustix::thread::sched_yield();
+            self.give_way.on_return(left, self.clock.elapsed());
+        }
+        may
     }
 
     /// Handles sockets that are ready, within `TURN_EVENTS_US`. Returns whether there were any.

@@ -10,6 +10,7 @@
 //! | `mesh` | the channels between cores |
 //! | `clock` | the only clock |
 //! | `doorbell` | what wakes a core that naps |
+//! | `give_way` | whether a core lets others have its CPU before it naps |
 //! | `shutdown` | SIGTERM and SIGINT |
 //! | `process` | memory and CPU time of the process, for INFO |
 //! | `preflight`, `logging` | host checks, log |
@@ -18,6 +19,7 @@ mod clock;
 mod connection;
 mod core;
 mod doorbell;
+mod give_way;
 mod listener;
 pub mod logging;
 mod mesh;
