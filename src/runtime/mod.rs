@@ -11,10 +11,10 @@
 //! | `clock` | the only clock |
 //! | `doorbell` | what wakes a core that naps |
 //! | `shutdown` | SIGTERM and SIGINT |
-//! | `process` | memory and CPU time of the process, for INFO |
+//! | `process` | memory and CPU time of a process |
 //! | `preflight`, `logging` | host checks, log |
 
-mod clock;
+pub mod clock;
 mod connection;
 mod core;
 mod doorbell;
@@ -23,7 +23,7 @@ pub mod logging;
 mod mesh;
 mod poller;
 pub mod preflight;
-mod process;
+pub mod process;
 mod shutdown;
 
 use std::io::Write;
