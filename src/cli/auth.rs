@@ -27,30 +27,38 @@ pub struct AuthSources {
 impl AuthSources {
     /// The key in force, and a warning for the log where its file is open to others.
     pub(super) fn resolve(&self) -> Result<(Option<AuthKey>, Option<String>), ConfigError> {
-        let Some((secret, origin, warning)) = self.secret()? else { return Ok((None, None)) };
-        Ok((Some(named(&secret, &origin)?), warning))
+        let Some(Secret { bytes, origin, warning }) = self.secret()? else { return Ok((None, None)) };
+        Ok((Some(named(&bytes, &origin)?), warning))
     }
 
     /// The bytes that a client shows; as [`AuthSources::resolve`].
     pub(super) fn resolve_secret(&self) -> Result<Option<Vec<u8>>, ConfigError> {
-        let Some((secret, origin, _)) = self.secret()? else { return Ok(None) };
-        named(&secret, &origin)?;
-        Ok(Some(secret))
+        let Some(Secret { bytes, origin, .. }) = self.secret()? else { return Ok(None) };
+        named(&bytes, &origin)?;
+        Ok(Some(bytes))
     }
 
-    /// What is given, where, and a warning for the log where its file is open to others.
-    fn secret(&self) -> Result<Option<(Vec<u8>, String, Option<String>)>, ConfigError> {
+    /// What is given.
+    fn secret(&self) -> Result<Option<Secret>, ConfigError> {
+        let given =
+            |bytes: &[u8], origin: &str| Secret { bytes: bytes.to_vec(), origin: origin.to_owned(), warning: None };
         match (&self.flag, &self.file, &self.env) {
             (Some(_), Some(_), _) => Err(ConfigError::KeyTwice),
-            (Some(key), None, _) => Ok(Some((key.clone(), "--authkey".to_owned(), None))),
-            (None, Some(path), _) => {
-                let (key, warning) = read_key_file(path)?;
-                Ok(Some((key, path.display().to_string(), warning)))
-            }
-            (None, None, Some(key)) => Ok(Some((key.clone(), "ASPINE_AUTHKEY".to_owned(), None))),
+            (Some(key), None, _) => Ok(Some(given(key, "--authkey"))),
+            (None, Some(path), _) => read_key_file(path).map(Some),
+            (None, None, Some(key)) => Ok(Some(given(key, "ASPINE_AUTHKEY"))),
             (None, None, None) => Ok(None),
         }
     }
+}
+
+/// What was given as a key.
+struct Secret {
+    bytes: Vec<u8>,
+    /// Where, for the error.
+    origin: String,
+    /// For the log, where its file is open to others.
+    warning: Option<String>,
 }
 
 impl fmt::Debug for AuthSources {
@@ -72,7 +80,7 @@ fn named(key: &[u8], origin: &str) -> Result<AuthKey, ConfigError> {
 }
 
 /// The first line of the file at `path`, without its line end.
-fn read_key_file(path: &Path) -> Result<(Vec<u8>, Option<String>), ConfigError> {
+fn read_key_file(path: &Path) -> Result<Secret, ConfigError> {
     let failed = |source| ConfigError::KeyFile { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let warning = readable_by_others(&file).map_err(failed)?.then(|| {
@@ -85,7 +93,7 @@ fn read_key_file(path: &Path) -> Result<(Vec<u8>, Option<String>), ConfigError> 
     file.take(AUTHKEY_BYTES_MAX as u64 + 3).read_to_end(&mut head).map_err(failed)?;
     let line = head.split(|b| *b == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    Ok((line.to_vec(), warning))
+    Ok(Secret { bytes: line.to_vec(), origin: path.display().to_string(), warning })
 }
 
 /// Pipes and devices (`--authkey-file <(vault read ..)`) have no mode worth a warning.
@@ -205,10 +213,12 @@ mod tests {
 
         fs::write(&path, "secret").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let (_, warning) = read_key_file(&path).unwrap();
-        assert!(warning.unwrap().contains("chmod"));
+        assert!(read_key_file(&path).unwrap().warning.unwrap().contains("chmod"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
-        assert!(read_key_file(&path).unwrap().1.is_none(), "a group may read it: that is how secrets are mounted");
+        assert!(
+            read_key_file(&path).unwrap().warning.is_none(),
+            "a group may read it: that is how secrets are mounted"
+        );
 
         let endless = AuthSources { file: Some("/dev/zero".into()), ..AuthSources::default() };
         assert!(matches!(endless.resolve(), Err(ConfigError::KeyTooLong { .. })));

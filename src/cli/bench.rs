@@ -33,16 +33,16 @@ mod plan;
 pub(super) use self::plan::BenchArgs;
 
 /// Measures, and tells.
-pub(super) fn run(args: BenchArgs) -> Result<(), Error> {
+pub(super) fn run(args: &BenchArgs) -> Result<(), Error> {
     let earlier = args.plot_with.iter().map(|curve| read_curve(curve)).collect::<Result<Vec<_>, _>>()?;
     if args.plot_only {
-        return Ok(write_plot(&args, earlier)?);
+        return Ok(write_plot(args, &earlier)?);
     }
     let planned = args.plan()?;
     for note in &planned.notes {
         note_on_stderr(note);
     }
-    let server = planned.embedded.as_ref().map(|embedded| embedded::start(embedded)).transpose()?;
+    let server = planned.embedded.as_ref().map(embedded::start).transpose()?;
     let mut options = planned.options;
     if let Some(server) = &server {
         options.target = loadgen::Target::Tcp(server.address());
@@ -61,7 +61,7 @@ pub(super) fn run(args: BenchArgs) -> Result<(), Error> {
     }
     let measured = measure(&options, &usage)?;
     let target = server.as_ref().map_or_else(|| options.target.to_string(), |_| "embedded".to_owned());
-    tell(&args, earlier, &Report::new(target, &options, &measured), &measured)?;
+    tell(args, earlier, &Report::new(target, &options, &measured), &measured)?;
     judge(&measured)
 }
 
@@ -94,7 +94,7 @@ fn tell(args: &BenchArgs, earlier: Vec<Curve>, report: &Report, measured: &Measu
     let label = args.label.clone().unwrap_or_else(|| report.target.clone());
     let mut curves = earlier;
     curves.push(Curve { label, points: hgrm::points(&all) });
-    write_plot(args, curves)
+    write_plot(args, &curves)
 }
 
 /// Whether the numbers are to be trusted.
@@ -112,9 +112,9 @@ fn judge(measured: &Measured) -> Result<(), Error> {
     }
 }
 
-fn write_plot(args: &BenchArgs, curves: Vec<Curve>) -> Result<(), BenchError> {
+fn write_plot(args: &BenchArgs, curves: &[Curve]) -> Result<(), BenchError> {
     let Some(path) = &args.plot else { return Ok(()) };
-    let svg = plot::draw(&curves).map_err(|why| BenchError::Content { path: path.clone(), why })?;
+    let svg = plot::draw(curves).map_err(|why| BenchError::Content { path: path.clone(), why })?;
     write_file(path, &svg)
 }
 

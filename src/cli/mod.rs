@@ -33,8 +33,8 @@ pub mod server;
 /// Parses the command line of this process and runs it to its end.
 pub fn run() -> Result<(), Error> {
     match parse_command(std::env::args_os())? {
-        Command::Server(args) => server::run(args),
-        Command::Bench(args) => bench::run(*args),
+        Command::Server(args) => server::run(*args),
+        Command::Bench(args) => bench::run(&args),
     }
 }
 
@@ -109,7 +109,7 @@ impl From<BenchError> for Error {
 
 /// What was asked for.
 enum Command {
-    Server(ServerArgs),
+    Server(Box<ServerArgs>),
     Bench(Box<bench::BenchArgs>),
 }
 
@@ -120,7 +120,7 @@ fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Er
     let key_source = matches.subcommand().and_then(|(_, matches)| matches.value_source("authkey"));
     let authkey_is_env = key_source == Some(ValueSource::EnvVariable);
     Ok(match cli.command {
-        CliCommand::Server(flags) => Command::Server(flags.into_args(authkey_is_env)),
+        CliCommand::Server(flags) => Command::Server(Box::new(flags.into_args(authkey_is_env))),
         CliCommand::Bench(flags) => Command::Bench(Box::new(flags.into_args(authkey_is_env))),
     })
 }
@@ -283,7 +283,7 @@ mod tests {
     fn parse(flags: &[&str]) -> Result<ServerArgs, Error> {
         let args = ["aspine", "server"].iter().chain(flags).map(OsString::from);
         parse_command(args).map(|command| match command {
-            Command::Server(args) => args,
+            Command::Server(args) => *args,
             Command::Bench(_) => panic!("no server"),
         })
     }

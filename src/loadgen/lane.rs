@@ -225,14 +225,11 @@ impl<'a> Lane<'a> {
         self.events.clear();
         let timeout = |ns: u64| Timespec { tv_sec: 0, tv_nsec: ns as i64 };
         let room = rustix::buffer::spare_capacity(&mut self.events);
-        match epoll::wait(&self.set, room, Some(&timeout(wait_ns))) {
+        // Another error is a signal; the flag says what of it.
+        if let Err(Errno::NOSYS) = epoll::wait(&self.set, room, Some(&timeout(wait_ns))) {
             // Before Linux 5.11 a set waits for whole milliseconds.
-            Err(Errno::NOSYS) => {
-                let room = rustix::buffer::spare_capacity(&mut self.events);
-                let _ = epoll::wait(&self.set, room, Some(&timeout(wait_ns / 1_000_000 * 1_000_000)));
-            }
-            // A signal; the flag says what of it.
-            Ok(_) | Err(_) => {}
+            let room = rustix::buffer::spare_capacity(&mut self.events);
+            let _ = epoll::wait(&self.set, room, Some(&timeout(wait_ns / 1_000_000 * 1_000_000)));
         }
     }
 

@@ -74,7 +74,8 @@ proptest! {
         prop_assert!((low..=low + more).contains(&(value.len() as u64)));
         prop_assert!(values.is_right(key, &value));
         // Another run knows it too.
-        prop_assert!(Values::new(Range { low, high: low + more + 1 }).is_right(key, &value));
+        let others = Values::new(Range { low, high: low + more + 1 });
+        prop_assert!(others.is_right(key, &value));
         let mut flipped = value.clone();
         let at = random.below(value.len() as u64) as usize;
         flipped[at] ^= 1;

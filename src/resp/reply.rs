@@ -348,8 +348,8 @@ fn build(rest: &mut &[u8], depth: usize) -> Result<Option<Value>, ReplyError> {
 }
 
 impl Scalar<'_> {
-    fn to_value(&self) -> Value {
-        match *self {
+    fn to_value(self) -> Value {
+        match self {
             Self::Simple(text) => Value::Simple(text.to_vec()),
             Self::Error(text) => Value::Error(text.to_vec()),
             Self::Integer(value) => Value::Integer(value),
