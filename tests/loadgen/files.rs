@@ -80,7 +80,6 @@ fn percentiles_are_written_and_drawn() {
     let svg = fs::read_to_string(&later).unwrap();
     check_svg(&svg);
     assert!(svg.contains("first") && svg.contains("second"));
-    assert_eq!(svg.matches("<polyline").count() % 2, 0, "two curves and two keys of them, or none of either");
 }
 
 #[test]
