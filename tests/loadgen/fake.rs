@@ -154,7 +154,7 @@ fn block(reader: &mut impl Read, len: usize) -> Option<Vec<u8>> {
     Some(block)
 }
 
-fn resp_request(reader: &mut (impl BufRead + Read)) -> Option<Vec<Vec<u8>>> {
+fn resp_request(reader: &mut impl BufRead) -> Option<Vec<Vec<u8>>> {
     let count = number(line(reader)?.strip_prefix(b"*")?)?;
     (0..count)
         .map(|_| {
@@ -208,7 +208,7 @@ fn resp_reply(words: &[Vec<u8>], store: &mut HashMap<Vec<u8>, Vec<u8>>) -> Vec<u
 }
 
 /// A request as words; a value, which follows its line, is the last.
-fn memcached_request(reader: &mut (impl BufRead + Read)) -> Option<Vec<Vec<u8>>> {
+fn memcached_request(reader: &mut impl BufRead) -> Option<Vec<Vec<u8>>> {
     let line = line(reader)?;
     let mut words: Vec<_> = line.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect();
     if words[0] == b"set" {
