@@ -69,15 +69,17 @@
 //! |---|---|---|
 //! | `src/limits.rs` | every number: unit, reason, what happens at it | |
 //! | `src/resp` | the protocol: requests in, replies out | limits |
+//! | `src/slot.rs` | slots of keys, and the cores that own them | limits |
 //! | `src/shard` | the keyspace of one core | limits |
 //! | `src/command` | the command table, and what each command means | resp, shard |
-//! | `src/engine` | the logic of one core | command, resp, shard |
+//! | `src/engine` | the logic of one core | command, resp, shard, slot |
 //! | `src/runtime` | glommio, sockets, signals, host checks, log | engine, and the configuration |
+//! | `src/loadgen` | the load generator behind `aspine bench` | resp, slot |
 //! | `src/cli` | the command line and what it means | all |
 //!
 //! # Features
 //!
-//! `server` (default): everything. Without it the crate is [`resp`] and [`limits`], which is what a client needs, and
+//! `server` (default): everything. Without it the crate is [`resp`], [`slot`] and [`limits`], which is what a client needs, and
 //! pulls in neither glommio nor clap. `verify`: whole-structure checks for simulation and fuzzing.
 
 #[cfg(feature = "server")]
@@ -87,8 +89,11 @@ pub mod command;
 #[cfg(feature = "server")]
 pub mod engine;
 pub mod limits;
+#[cfg(feature = "server")]
+pub mod loadgen;
 pub mod resp;
 #[cfg(feature = "server")]
 pub mod runtime;
 #[cfg(feature = "server")]
 pub mod shard;
+pub mod slot;

@@ -453,3 +453,116 @@ const _: () = assert!(READ_BUFFER_BYTES <= BUFFER_KEPT_BYTES_MAX, "a round's lef
 const _: () = assert!(AUTH_DELAY_MS_FIRST <= AUTH_DELAY_MS_MAX);
 const _: () = assert!(AUTH_FAILURES_FREE < AUTH_FAILURES_MAX);
 const _: () = assert!(TICK_MS < TICK_IDLE_MS && TICK_IDLE_MS < CLIENT_STALL_MS_MAX);
+
+// ---- load generator ----
+
+/// Digits of a key, as redis-benchmark writes them. More keys than they can number: a usage error.
+pub const BENCH_KEY_DIGITS: usize = 12;
+
+/// Keys of a workload: what `BENCH_KEY_DIGITS` can number. Past it: a usage error.
+pub const BENCH_KEYS_MAX: u64 = 1_000_000_000_000;
+
+/// Steepest `zipf:S`: at 10 the second key gets a thousandth already. Past it: a usage error.
+pub const BENCH_ZIPF_EXPONENT_MAX: f64 = 10.0;
+
+/// Largest share of a kind in a mix; the shares of all kinds together fit a u64 by far. Past it: a usage error.
+pub const BENCH_MIX_WEIGHT_MAX: u32 = 1_000_000;
+
+/// Keys of an `mget` or `mset` whose number is not given.
+pub const BENCH_OPERATION_KEYS_DEFAULT: u16 = 10;
+
+/// Keys of one `mget` or `mset`: what applications ask for at most, and a request of 20 KiB. Past it: a usage error.
+pub const BENCH_OPERATION_KEYS_MAX: u16 = 1000;
+
+/// Seconds of the longest time to live, ten years; memcached takes no more than 30 days, and longer ones are unix times
+/// to it. Past it: a usage error.
+pub const BENCH_TTL_S_MAX: u64 = 10 * 365 * 86_400;
+
+/// Places in the pool of random bytes where a value may begin: a few pages, which the cache holds, and so many that a
+/// value of the wrong key is taken for the right one in one case of four thousand.
+pub const BENCH_VALUE_POOL_STARTS: usize = 4096;
+
+/// Seconds that an `expire` of a mix gives a key when there is no `--ttl`: longer than any run.
+pub const BENCH_EXPIRE_S_DEFAULT: u64 = 3600;
+
+/// Bytes of what a server said that a message quotes.
+pub const BENCH_EXCERPT_BYTES_MAX: usize = 120;
+
+/// Nanoseconds of the longest latency a histogram tells: an hour. Longer ones count as that.
+pub const BENCH_LATENCY_NS_MAX: u64 = 3_600_000_000_000;
+
+/// Bytes of one receive of the generator: the replies to a deep pipeline of small values, or a piece of a large one.
+pub const BENCH_READ_BYTES: usize = 64 * 1024;
+
+/// Bytes a generator's socket may have unsent before no further request is encoded for it, so that a pipeline of large
+/// values does not stand in memory whole. At it: the rest of the pipeline follows as the kernel takes it.
+pub const BENCH_UNSENT_BYTES_MAX: usize = 256 * 1024;
+
+/// Ready sockets a lane of the generator takes at once. More are next in turn.
+pub const BENCH_EVENTS_MAX: usize = 256;
+
+/// Nanoseconds after which a lane of the generator looks for silent sockets and for the flag that says stop.
+pub const BENCH_TICK_NS: u64 = 100_000_000;
+
+/// Nanoseconds after the end in which an open loop may still send what was due before: a second. At it: what is left is
+/// reported as unsent.
+pub const BENCH_BACKLOG_NS_MAX: u64 = 1_000_000_000;
+
+/// Nanoseconds that replies may take after ctrl-C. At it: the report is printed without them.
+pub const BENCH_STOP_NS_MAX: u64 = 500_000_000;
+
+const _: () = assert!(BENCH_TICK_NS < 1_000_000_000, "it is the part of a timeout below a second");
+
+/// Operations under way per connection while keys are stored before a run, at least: fast, and still small requests.
+pub const BENCH_LOAD_PIPELINE_MIN: u32 = 64;
+
+/// Nanoseconds between the word to begin and the begin: enough for every lane to hear it.
+pub const BENCH_START_NS: u64 = 2_000_000;
+
+/// Nanoseconds between looks at the progress of a run.
+pub const BENCH_WATCH_NS: u64 = 100_000_000;
+
+/// Lines of a percentile file for each halving of what is left to 100 %, HdrHistogram's own number.
+pub const BENCH_HGRM_TICKS: u32 = 5;
+
+/// Nines of a picture's last percentile: 99.99999 %, for which ten million operations are just enough.
+pub const BENCH_PLOT_NINES_MAX: u32 = 7;
+
+/// Pixels of a picture, wide and high: what fits a page of a report.
+pub const BENCH_PLOT_PIXELS: (u32, u32) = (960, 540);
+
+/// Connections of a run when `--connections` is absent, as in redis-benchmark.
+pub const BENCH_CONNECTIONS_DEFAULT: u32 = 50;
+
+/// Most connections: what ports of one address there are to connect from. Past it: a usage error.
+pub const BENCH_CONNECTIONS_MAX: u32 = 65_000;
+
+/// Most operations of a pipeline: a megabyte of GETs. Past it: a usage error.
+pub const BENCH_PIPELINE_MAX: u32 = 32_768;
+
+/// Keys of a run when `--keys` is absent: more than any cache of the processor holds, and stored in a second.
+pub const BENCH_KEYS_DEFAULT: u64 = 100_000;
+
+/// Highest `--rate`, operations a second: beyond what any machine sends. Past it: a usage error.
+pub const BENCH_RATE_MAX: u64 = 1_000_000_000;
+
+/// Seconds of any time that is given to the generator: eleven days. Past it: a usage error.
+pub const BENCH_SECONDS_MAX: f64 = 1e6;
+
+/// Nanoseconds a run is measured when neither `--duration` nor `--requests` is given.
+pub const BENCH_DURATION_NS_DEFAULT: u64 = 10_000_000_000;
+
+/// Nanoseconds a run that is measured by time warms up if nothing else is said: connections and caches are warm by then.
+pub const BENCH_WARMUP_NS_DEFAULT: u64 = 1_000_000_000;
+
+/// Nanoseconds before an operation of an open loop is due in which its lane looks at the clock all the time: what a
+/// sleeper may be late by on a virtual machine. Before: it sleeps.
+pub const BENCH_SPIN_NS: u64 = 100_000;
+
+/// Seconds of a time to live from which memcached takes it for a unix time: 30 days. Past it: refused.
+pub const BENCH_MEMCACHED_TTL_S_MAX: u64 = 30 * 86_400;
+
+/// Ports of `--core-ports`: a core each. Past it: a usage error.
+pub const BENCH_CORE_PORTS_MAX: usize = 1024;
+
+const _: () = assert!(BENCH_CORE_PORTS_MAX <= SLOTS as usize);

@@ -27,14 +27,38 @@ pub struct AuthSources {
 impl AuthSources {
     /// The key in force, and a warning for the log where its file is open to others.
     pub(super) fn resolve(&self) -> Result<(Option<AuthKey>, Option<String>), ConfigError> {
+        let Some(Secret { bytes, origin, warning }) = self.secret()? else { return Ok((None, None)) };
+        Ok((Some(named(&bytes, &origin)?), warning))
+    }
+
+    /// The bytes that a client shows; as [`AuthSources::resolve`].
+    pub(super) fn resolve_secret(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+        let Some(Secret { bytes, origin, .. }) = self.secret()? else { return Ok(None) };
+        named(&bytes, &origin)?;
+        Ok(Some(bytes))
+    }
+
+    /// What is given.
+    fn secret(&self) -> Result<Option<Secret>, ConfigError> {
+        let given =
+            |bytes: &[u8], origin: &str| Secret { bytes: bytes.to_vec(), origin: origin.to_owned(), warning: None };
         match (&self.flag, &self.file, &self.env) {
             (Some(_), Some(_), _) => Err(ConfigError::KeyTwice),
-            (Some(key), None, _) => Ok((Some(named(key, "--authkey")?), None)),
-            (None, Some(path), _) => read_key_file(path).map(|(key, warning)| (Some(key), warning)),
-            (None, None, Some(key)) => Ok((Some(named(key, "ASPINE_AUTHKEY")?), None)),
-            (None, None, None) => Ok((None, None)),
+            (Some(key), None, _) => Ok(Some(given(key, "--authkey"))),
+            (None, Some(path), _) => read_key_file(path).map(Some),
+            (None, None, Some(key)) => Ok(Some(given(key, "ASPINE_AUTHKEY"))),
+            (None, None, None) => Ok(None),
         }
     }
+}
+
+/// What was given as a key.
+struct Secret {
+    bytes: Vec<u8>,
+    /// Where, for the error.
+    origin: String,
+    /// For the log, where its file is open to others.
+    warning: Option<String>,
 }
 
 impl fmt::Debug for AuthSources {
@@ -56,7 +80,7 @@ fn named(key: &[u8], origin: &str) -> Result<AuthKey, ConfigError> {
 }
 
 /// The first line of the file at `path`, without its line end.
-fn read_key_file(path: &Path) -> Result<(AuthKey, Option<String>), ConfigError> {
+fn read_key_file(path: &Path) -> Result<Secret, ConfigError> {
     let failed = |source| ConfigError::KeyFile { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let warning = readable_by_others(&file).map_err(failed)?.then(|| {
@@ -69,8 +93,7 @@ fn read_key_file(path: &Path) -> Result<(AuthKey, Option<String>), ConfigError> 
     file.take(AUTHKEY_BYTES_MAX as u64 + 3).read_to_end(&mut head).map_err(failed)?;
     let line = head.split(|b| *b == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let key = named(line, &path.display().to_string())?;
-    Ok((key, warning))
+    Ok(Secret { bytes: line.to_vec(), origin: path.display().to_string(), warning })
 }
 
 /// Pipes and devices (`--authkey-file <(vault read ..)`) have no mode worth a warning.
@@ -176,10 +199,12 @@ mod tests {
         ] {
             fs::write(&path, content).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-            match (read_key_file(&path), expected) {
-                (Ok((found, warning)), Some(expected)) => {
+            let sources = AuthSources { file: Some(path.clone()), ..AuthSources::default() };
+            match (sources.resolve(), expected) {
+                (Ok((Some(found), warning)), Some(expected)) => {
                     assert!(found.verify(expected.as_bytes()), "{content:?}");
                     assert!(warning.is_none());
+                    assert_eq!(sources.resolve_secret().unwrap().unwrap(), expected.as_bytes());
                 }
                 (Err(error), None) => assert!(error.to_string().contains("/key"), "{error}"),
                 (found, _) => panic!("{content:?}: {found:?}"),
@@ -188,12 +213,15 @@ mod tests {
 
         fs::write(&path, "secret").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let (_, warning) = read_key_file(&path).unwrap();
-        assert!(warning.unwrap().contains("chmod"));
+        assert!(read_key_file(&path).unwrap().warning.unwrap().contains("chmod"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
-        assert!(read_key_file(&path).unwrap().1.is_none(), "a group may read it: that is how secrets are mounted");
+        assert!(
+            read_key_file(&path).unwrap().warning.is_none(),
+            "a group may read it: that is how secrets are mounted"
+        );
 
-        assert!(matches!(read_key_file(Path::new("/dev/zero")), Err(ConfigError::KeyTooLong { .. })));
+        let endless = AuthSources { file: Some("/dev/zero".into()), ..AuthSources::default() };
+        assert!(matches!(endless.resolve(), Err(ConfigError::KeyTooLong { .. })));
         assert!(matches!(read_key_file(&dir), Err(ConfigError::KeyFile { .. })), "a folder");
         assert!(matches!(read_key_file(&dir.join("no")), Err(ConfigError::KeyFile { .. })));
         fs::remove_dir_all(&dir).unwrap();

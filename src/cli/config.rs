@@ -55,6 +55,8 @@ pub struct ServerArgs {
     pub log_level: LogLevel,
     /// `--log-file`.
     pub log_file: Option<PathBuf>,
+    /// `--end-with-parent`: the parent's pid.
+    pub parent: Option<u32>,
 }
 
 impl Default for ServerArgs {
@@ -76,6 +78,7 @@ impl Default for ServerArgs {
             debug: DebugAccess::No,
             log_level: LogLevel::Info,
             log_file: None,
+            parent: None,
         }
     }
 }

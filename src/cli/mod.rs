@@ -1,4 +1,4 @@
-//! The command line: `aspine server`, and later the commands beside it.
+//! The command line: `aspine server`, `aspine bench`.
 //!
 //! Here is what may be typed (clap types and help texts); `config` is what it means; each
 //! subcommand has a file.
@@ -21,9 +21,11 @@ use self::config::{AuthSources, ByteSize, ConfigError, CpuList, DebugAccess, Evi
 use crate::limits::{
     IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SPIN_US_DEFAULT, SPIN_US_MAX,
 };
+use crate::loadgen::BenchError;
 use crate::runtime::preflight::StartError;
 
 mod auth;
+mod bench;
 pub mod config;
 mod parse;
 pub mod server;
@@ -31,7 +33,8 @@ pub mod server;
 /// Parses the command line of this process and runs it to its end.
 pub fn run() -> Result<(), Error> {
     match parse_command(std::env::args_os())? {
-        Command::Server(args) => server::run(args),
+        Command::Server(args) => server::run(*args),
+        Command::Bench(args) => bench::run(&args),
     }
 }
 
@@ -44,6 +47,8 @@ pub enum Error {
     Config(ConfigError),
     /// The server could not start, or went down.
     Start(StartError),
+    /// A measurement could not be made, or is not to be trusted.
+    Bench(BenchError),
 }
 
 impl Error {
@@ -68,6 +73,7 @@ impl fmt::Display for Error {
             Error::Usage(error) => error.fmt(f),
             Error::Config(error) => error.fmt(f),
             Error::Start(error) => error.fmt(f),
+            Error::Bench(error) => error.fmt(f),
         }
     }
 }
@@ -78,6 +84,7 @@ impl std::error::Error for Error {
             Error::Usage(error) => Some(error),
             Error::Config(error) => Some(error),
             Error::Start(error) => Some(error),
+            Error::Bench(error) => Some(error),
         }
     }
 }
@@ -94,22 +101,28 @@ impl From<StartError> for Error {
     }
 }
 
+impl From<BenchError> for Error {
+    fn from(error: BenchError) -> Self {
+        Error::Bench(error)
+    }
+}
+
 /// What was asked for.
 enum Command {
-    Server(ServerArgs),
+    Server(Box<ServerArgs>),
+    Bench(Box<bench::BenchArgs>),
 }
 
 fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
     let matches = Cli::command().try_get_matches_from(args).map_err(Error::Usage)?;
     let cli = Cli::from_arg_matches(&matches).map_err(Error::Usage)?;
-    match cli.command {
-        CliCommand::Server(flags) => {
-            // clap gives a variable and a flag the same place; which it was decides what overrides
-            // what.
-            let key_source = matches.subcommand().and_then(|(_, matches)| matches.value_source("authkey"));
-            Ok(Command::Server(flags.into_args(key_source == Some(ValueSource::EnvVariable))))
-        }
-    }
+    // clap gives a variable and a flag the same place; which it was decides what overrides what.
+    let key_source = matches.subcommand().and_then(|(_, matches)| matches.value_source("authkey"));
+    let authkey_is_env = key_source == Some(ValueSource::EnvVariable);
+    Ok(match cli.command {
+        CliCommand::Server(flags) => Command::Server(Box::new(flags.into_args(authkey_is_env))),
+        CliCommand::Bench(flags) => Command::Bench(Box::new(flags.into_args(authkey_is_env))),
+    })
 }
 
 /// In-memory cache server for latency-critical Linux deployments, speaking the Redis protocol
@@ -124,6 +137,8 @@ struct Cli {
 enum CliCommand {
     /// Run the server: one pinned thread per core, in the foreground, until SIGTERM or SIGINT
     Server(Box<ServerFlags>),
+    /// Measure a server: this one, or any that speaks the Redis protocol or memcached's
+    Bench(Box<bench::flags::BenchFlags>),
 }
 
 // The doc comments below are the help texts.
@@ -199,6 +214,10 @@ struct ServerFlags {
     /// Append the log to a file [default: stderr]
     #[arg(long, value_name = "PATH", help_heading = LOG)]
     log_file: Option<PathBuf>,
+
+    /// End when the process PID, which has started this one, ends
+    #[arg(long, value_name = "PID", hide = true)]
+    end_with_parent: Option<u32>,
 }
 
 const NETWORK: &str = "Network";
@@ -227,6 +246,7 @@ impl ServerFlags {
             debug: self.enable_debug_command,
             log_level: self.log_level,
             log_file: self.log_file,
+            parent: self.end_with_parent,
         }
     }
 }
@@ -262,7 +282,10 @@ mod tests {
 
     fn parse(flags: &[&str]) -> Result<ServerArgs, Error> {
         let args = ["aspine", "server"].iter().chain(flags).map(OsString::from);
-        parse_command(args).map(|Command::Server(args)| args)
+        parse_command(args).map(|command| match command {
+            Command::Server(args) => *args,
+            Command::Bench(_) => panic!("no server"),
+        })
     }
 
     #[test]

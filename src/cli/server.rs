@@ -13,6 +13,13 @@ use crate::runtime::{self, logging, preflight};
 
 /// Runs the server until it is told to stop.
 pub fn run(args: ServerArgs) -> Result<(), Error> {
+    if let Some(parent) = args.parent {
+        // Without it we would outlive the parent; no server is better.
+        let ends = runtime::process::end_with_parent(parent);
+        if !ends.map_err(|source| StartError::Setup { what: "the signal of the parent's end", source })? {
+            return Ok(());
+        }
+    }
     let cpus_allowed = preflight::cpus_allowed()?;
     let (config, warnings) = ServerConfig::from_args(args, &cpus_allowed)?;
     // Dropped last: that writes out what is still queued.

@@ -137,13 +137,23 @@ impl Measure {
 }
 
 /// What stands at one place of a reply: something whole, or the head of an aggregate.
-enum Item<'a> {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Item<'a> {
+    /// A reply without parts.
     Whole(Scalar<'a>),
-    Aggregate { kind: Kind, count: u64 },
+    /// The head of an aggregate, whose items follow.
+    Aggregate {
+        /// What the items make.
+        kind: Kind,
+        /// Its number: pairs of a map, else items.
+        count: u64,
+    },
 }
 
-/// A reply without parts, its bytes borrowed.
-enum Scalar<'a> {
+/// A reply without parts, its bytes borrowed. As [`Value`] has them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "Value says what each is")]
+pub enum Scalar<'a> {
     Simple(&'a [u8]),
     Error(&'a [u8]),
     Integer(i64),
@@ -156,8 +166,10 @@ enum Scalar<'a> {
     BigNumber(&'a [u8]),
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
+/// A kind of aggregate. As [`Value`] has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "Value says what each is")]
+pub enum Kind {
     Array,
     Map,
     Set,
@@ -168,7 +180,7 @@ enum Kind {
 
 impl Kind {
     /// Items that follow a head that says `count`, which is at most `REPLY_ITEMS_MAX`.
-    fn items(self, count: u64) -> u64 {
+    pub fn items(self, count: u64) -> u64 {
         match self {
             Self::Array | Self::Set | Self::Push => count,
             Self::Map => count * 2,
@@ -177,8 +189,10 @@ impl Kind {
     }
 }
 
-/// The item at the start of `buf` and its length in bytes, or `None` if it is not all there.
-fn item(buf: &[u8]) -> Result<Option<(Item<'_>, usize)>, ReplyError> {
+/// The item at the start of `buf` and its length in bytes, or `None` if it is not all there. For whoever knows what to
+/// expect and needs no [`Value`]: nothing is allocated.
+#[inline]
+pub fn item(buf: &[u8]) -> Result<Option<(Item<'_>, usize)>, ReplyError> {
     let Some(&marker) = buf.first() else {
         return Ok(None);
     };
@@ -334,8 +348,8 @@ fn build(rest: &mut &[u8], depth: usize) -> Result<Option<Value>, ReplyError> {
 }
 
 impl Scalar<'_> {
-    fn to_value(&self) -> Value {
-        match *self {
+    fn to_value(self) -> Value {
+        match self {
             Self::Simple(text) => Value::Simple(text.to_vec()),
             Self::Error(text) => Value::Error(text.to_vec()),
             Self::Integer(value) => Value::Integer(value),

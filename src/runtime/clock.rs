@@ -1,4 +1,4 @@
-//! Clock: the only one. Core: each its own. Cost: a vDSO call a reading, two or three a turn and one a command.
+//! Clock: the only one. Core: each its own; the load generator's lanes are passed it. Cost: a vDSO call a reading, two or three a turn and one a command.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -42,9 +42,19 @@ impl Clock {
 
 /// Monotonic nanoseconds since the first reading in this process, the same for all cores.
 #[inline]
-pub(super) fn stopwatch_ns() -> u64 {
+pub fn stopwatch_ns() -> u64 {
     // `Instant` would need a start to subtract, which doubles the price of a reading.
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    reading_ns(rustix::time::ClockId::Monotonic)
+}
+
+/// Nanoseconds of CPU time that the calling thread has used. Cost: a system call.
+pub fn thread_cpu_ns() -> u64 {
+    reading_ns(rustix::time::ClockId::ThreadCPUTime)
+}
+
+#[inline]
+fn reading_ns(clock: rustix::time::ClockId) -> u64 {
+    let now = rustix::time::clock_gettime(clock);
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 

@@ -12,10 +12,10 @@
 //! | `doorbell` | what wakes a core that naps |
 //! | `give_way` | whether a core lets others have its CPU before it naps |
 //! | `shutdown` | SIGTERM and SIGINT |
-//! | `process` | memory and CPU time of the process, for INFO |
+//! | `process` | memory and CPU time of a process |
 //! | `preflight`, `logging` | host checks, log |
 
-mod clock;
+pub mod clock;
 mod connection;
 mod core;
 mod doorbell;
@@ -25,7 +25,7 @@ pub mod logging;
 mod mesh;
 mod poller;
 pub mod preflight;
-mod process;
+pub mod process;
 mod shutdown;
 
 use std::io::Write;

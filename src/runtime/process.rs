@@ -1,6 +1,7 @@
-//! Process: what the kernel says of this process and its machine, for INFO. Core: any; read once a second by each.
+//! Process: what the kernel says of a process and its machine: of this one for INFO, of a server for `aspine bench`.
+//! Core: any; read once a second by each.
 //!
-//! Cost: two small files of /proc a reading. Never: fails; what can't be read is 0.
+//! Cost: two small files of /proc a reading. Never: fails; what can't be read is 0, or absent.
 
 use std::fs::read_to_string;
 
@@ -8,8 +9,21 @@ use crate::engine::Gauges;
 
 /// Memory and CPU time of the process now.
 pub(super) fn gauges() -> Gauges {
-    let (cpu_user_us, cpu_sys_us) = cpu_us().unwrap_or_default();
-    Gauges { rss_bytes: rss_bytes().unwrap_or(0), cpu_sys_us, cpu_user_us }
+    let (cpu_user_us, cpu_sys_us) = cpu_us("self").unwrap_or_default();
+    Gauges { rss_bytes: rss_bytes("self").unwrap_or(0), cpu_sys_us, cpu_user_us }
+}
+
+/// CPU time in microseconds and memory in bytes that a process uses; `None` if there is no such process.
+pub fn usage_of(pid: u32) -> Option<(u64, u64)> {
+    let process = pid.to_string();
+    let (user_us, sys_us) = cpu_us(&process)?;
+    Some((user_us + sys_us, rss_bytes(&process)?))
+}
+
+/// Ends this process by SIGTERM when its parent ends; false if the parent, whose pid that is, has ended already.
+pub fn end_with_parent(parent: u32) -> std::io::Result<bool> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    Ok(rustix::process::getppid().is_some_and(|pid| pid.as_raw_nonzero().get().unsigned_abs() == parent))
 }
 
 /// Bytes of memory that the machine has.
@@ -22,15 +36,15 @@ pub(super) fn memory_bytes() -> u64 {
     total().unwrap_or(0) * 1024
 }
 
-fn rss_bytes() -> Option<u64> {
-    let statm = read_to_string("/proc/self/statm").ok()?;
+fn rss_bytes(process: &str) -> Option<u64> {
+    let statm = read_to_string(format!("/proc/{process}/statm")).ok()?;
     let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
 }
 
 /// Microseconds of CPU time of all threads: in the program, in the kernel.
-fn cpu_us() -> Option<(u64, u64)> {
-    let stat = read_to_string("/proc/self/stat").ok()?;
+fn cpu_us(process: &str) -> Option<(u64, u64)> {
+    let stat = read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The second field is the name in parentheses, which may hold spaces; utime and stime are the 14th and 15th.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace().skip(11);
@@ -45,12 +59,15 @@ mod tests {
 
     #[test]
     fn the_process_is_read() {
-        assert!(rss_bytes().unwrap() > 100_000);
-        assert!(memory_bytes() > rss_bytes().unwrap());
-        let before = cpu_us().unwrap();
+        let (_, rss_bytes) = usage_of(std::process::id()).unwrap();
+        assert!(rss_bytes > 100_000);
+        assert!(memory_bytes() > rss_bytes);
+        let before = cpu_us("self").unwrap();
         let mut sum = 0_u64;
-        while cpu_us().unwrap().0 <= before.0 {
+        while cpu_us("self").unwrap().0 <= before.0 {
             sum = (0..100_000).fold(sum, |sum, number| std::hint::black_box(sum.wrapping_add(number)));
         }
+        assert!(usage_of(std::process::id()).unwrap().0 > 0);
+        assert_eq!(usage_of(u32::MAX), None);
     }
 }

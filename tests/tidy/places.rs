@@ -6,15 +6,18 @@ use crate::assert_none;
 use crate::source::{Source, has_word, read, root};
 
 /// The modules, and what each may use besides itself. Arrows go one way.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("limits", &[]),
     ("resp", &["limits"]),
+    ("slot", &["limits"]),
     ("shard", &["limits"]),
     ("command", &["limits", "resp", "shard"]),
-    ("engine", &["command", "limits", "resp", "shard"]),
+    ("engine", &["command", "limits", "resp", "shard", "slot"]),
     // Of `cli` only the configuration, which another test holds.
-    ("runtime", &["cli", "command", "engine", "limits", "resp", "shard"]),
-    ("cli", &["command", "engine", "limits", "resp", "runtime", "shard"]),
+    ("runtime", &["cli", "command", "engine", "limits", "resp", "shard", "slot"]),
+    // A client of servers: it shares the protocol with ours, and nothing else.
+    ("loadgen", &["limits", "resp", "slot"]),
+    ("cli", &["command", "engine", "limits", "loadgen", "resp", "runtime", "shard"]),
 ];
 
 /// Files that read a clock.

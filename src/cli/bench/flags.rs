@@ -1,0 +1,217 @@
+//! What may be typed after `aspine bench`. The doc comments of the fields are the help texts.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use clap::{Args, value_parser};
+
+use super::plan::{BenchArgs, Ports, seconds};
+use crate::cli::config::{AuthSources, CpuList};
+use crate::limits::{
+    BENCH_CONNECTIONS_DEFAULT, BENCH_CONNECTIONS_MAX, BENCH_KEYS_DEFAULT, BENCH_KEYS_MAX, BENCH_PIPELINE_MAX,
+    BENCH_RATE_MAX,
+};
+use crate::loadgen::Verify;
+use crate::loadgen::keys::KeyDist;
+use crate::loadgen::wire::Protocol;
+use crate::loadgen::workload::{Mix, Range, Ratio};
+
+const TARGET: &str = "Target";
+const LOAD: &str = "Load";
+const WORKLOAD: &str = "Workload";
+const REPORT: &str = "Report";
+
+#[derive(Args)]
+pub(in crate::cli) struct BenchFlags {
+    /// Server to measure [default: one of our own, on CPUs that the generator does not use]
+    #[arg(long, value_name = "HOST:PORT", help_heading = TARGET)]
+    target: Option<String>,
+
+    /// The server's Unix socket
+    #[arg(long, value_name = "PATH", conflicts_with = "target", help_heading = TARGET)]
+    unixsocket: Option<PathBuf>,
+
+    /// Ports of the server's cores, in their order, as 7001,7002 or 7001-7002: every request goes to the core that owns
+    /// its (first) key. Each connection is then one socket to each core
+    #[arg(long, value_name = "PORTS", conflicts_with = "unixsocket", help_heading = TARGET)]
+    core_ports: Option<Ports>,
+
+    /// What the server speaks: resp, or memcached (its text protocol)
+    #[arg(long, value_name = "PROTOCOL", default_value = "resp", help_heading = TARGET)]
+    protocol: Protocol,
+
+    /// Key to show (AUTH); other users see it in the process list, so prefer the variable or the file
+    #[arg(long, value_name = "KEY", env = "ASPINE_AUTHKEY", hide_env_values = true, help_heading = TARGET)]
+    authkey: Option<OsString>,
+
+    /// File whose first line is the key
+    #[arg(long, value_name = "PATH", help_heading = TARGET)]
+    authkey_file: Option<PathBuf>,
+
+    /// Process whose CPU time and memory are the server's [default: the one that listens there, if it is on this machine]
+    #[arg(long, value_name = "PID", help_heading = TARGET)]
+    server_pid: Option<u32>,
+
+    /// Flags of the server of our own, for example "--cores 1 --max-memory 1gb"
+    #[arg(long, value_name = "FLAGS", conflicts_with_all = ["target", "unixsocket", "core_ports"], help_heading = TARGET)]
+    #[arg(allow_hyphen_values = true)]
+    server_args: Option<String>,
+
+    /// Connections
+    #[arg(long, value_name = "N", default_value_t = BENCH_CONNECTIONS_DEFAULT, help_heading = LOAD)]
+    #[arg(value_parser = value_parser!(u32).range(1..=i64::from(BENCH_CONNECTIONS_MAX)))]
+    connections: u32,
+
+    /// Requests that each connection has under way; in a closed loop the next so many follow when all are answered
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = LOAD)]
+    #[arg(value_parser = value_parser!(u32).range(1..=i64::from(BENCH_PIPELINE_MAX)))]
+    pipeline: u32,
+
+    /// Threads of the generator, on the last N CPUs [default: 1 that is not pinned; without a target half of the CPUs]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), help_heading = LOAD)]
+    cores: Option<u32>,
+
+    /// CPUs of the generator, a thread each, for example 0,2-5
+    #[arg(long, value_name = "LIST", help_heading = LOAD)]
+    cpus: Option<CpuList>,
+
+    /// How long to measure [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "requests", help_heading = LOAD)]
+    duration: Option<u64>,
+
+    /// How many requests to measure, exactly; 0 only stores what --preload says
+    #[arg(long, value_name = "N", help_heading = LOAD)]
+    requests: Option<u64>,
+
+    /// How long to run before measuring [default: 1, or 0 with --requests]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = LOAD)]
+    warmup: Option<u64>,
+
+    /// Open loop: so many requests a second, whatever the server does; latency counts from when a request should have
+    /// been sent
+    #[arg(long, value_name = "PER_SECOND", value_parser = value_parser!(u64).range(1..=BENCH_RATE_MAX), help_heading = LOAD)]
+    rate: Option<u64>,
+
+    /// After how long a reply will not come any more: the connection is given up
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", help_heading = LOAD)]
+    timeout: u64,
+
+    /// GETs to SETs
+    #[arg(long, value_name = "GET:SET", default_value = "9:1", help_heading = WORKLOAD)]
+    ratio: Ratio,
+
+    /// Kinds and their shares instead of a ratio, as get=80,set=15,mget:10=5 (an MGET of 10 keys); of get, set, mget,
+    /// mset, incr, del, exists, expire, publish, ping
+    #[arg(long, value_name = "KIND=SHARE,...", conflicts_with = "ratio", help_heading = WORKLOAD)]
+    mix: Option<Mix>,
+
+    /// Keys there are: key:000000000000 and on, as redis-benchmark has them
+    #[arg(long, value_name = "N", default_value_t = BENCH_KEYS_DEFAULT, help_heading = WORKLOAD)]
+    #[arg(value_parser = value_parser!(u64).range(1..=BENCH_KEYS_MAX))]
+    keys: u64,
+
+    /// How often which key: uniform, zipf:S, hotspot or hotspot:KEYS:REQUESTS in percent
+    #[arg(long, value_name = "DIST", default_value = "uniform", help_heading = WORKLOAD)]
+    key_dist: KeyDist,
+
+    /// Bytes of a value: N, or LO-HI for any in between
+    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = Range::of_bytes, help_heading = WORKLOAD)]
+    value_size: Range,
+
+    /// Seconds that values live: N, or LO-HI [default: for ever]
+    #[arg(long, value_name = "SECONDS", value_parser = Range::of_seconds, help_heading = WORKLOAD)]
+    ttl: Option<Range>,
+
+    /// Store the first N keys before, all without N [default: all without a target, else none]
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "18446744073709551615")]
+    #[arg(help_heading = WORKLOAD)]
+    preload: Option<u64>,
+
+    /// Read-through: a GET that misses is followed by a SET of its key, counted as `fill`
+    #[arg(long, help_heading = WORKLOAD)]
+    fill_on_miss: bool,
+
+    /// What decides all random choices
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, help_heading = WORKLOAD)]
+    seed: u64,
+
+    /// Check replies: `values`, the default, that every value is its key's; `hits` also that none is missing, for which
+    /// all keys must be preloaded [default: hits without a target, else nothing but the type of replies]
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "values")]
+    #[arg(value_parser = verify, help_heading = WORKLOAD)]
+    verify: Option<Verify>,
+
+    /// Print the report as JSON, one object on a line
+    #[arg(long, help_heading = REPORT)]
+    json: bool,
+
+    /// Write all percentiles to a file that HdrHistogram's tools read
+    #[arg(long, value_name = "FILE", help_heading = REPORT)]
+    hgrm: Option<PathBuf>,
+
+    /// Draw latency over percentiles
+    #[arg(long, value_name = "FILE.svg", help_heading = REPORT)]
+    plot: Option<PathBuf>,
+
+    /// A file of --hgrm to draw too, under a name [default: its own]; may be repeated
+    #[arg(long, value_name = "[NAME=]FILE", requires = "plot", help_heading = REPORT)]
+    plot_with: Vec<String>,
+
+    /// Draw the files of --plot-with and measure nothing
+    #[arg(long, requires = "plot_with", help_heading = REPORT)]
+    plot_only: bool,
+
+    /// What the picture calls this run [default: the target]
+    #[arg(long, value_name = "NAME", help_heading = REPORT)]
+    label: Option<String>,
+}
+
+fn verify(text: &str) -> Result<Verify, String> {
+    match text {
+        "no" => Ok(Verify::No),
+        "values" => Ok(Verify::Values),
+        "hits" => Ok(Verify::Hits),
+        _ => Err("give no, values or hits".to_owned()),
+    }
+}
+
+impl BenchFlags {
+    pub(in crate::cli) fn into_args(self, authkey_is_env: bool) -> BenchArgs {
+        let key = self.authkey.map(OsString::into_vec);
+        let (flag, env) = if authkey_is_env { (None, key) } else { (key, None) };
+        BenchArgs {
+            target: self.target,
+            unix_socket: self.unixsocket,
+            core_ports: self.core_ports,
+            protocol: self.protocol,
+            auth: AuthSources { flag, env, file: self.authkey_file },
+            server_pid: self.server_pid,
+            server_args: self.server_args,
+            connections: self.connections,
+            pipeline: self.pipeline,
+            cores: self.cores.map(|cores| cores as usize),
+            cpus: self.cpus,
+            duration_ns: self.duration,
+            requests: self.requests,
+            warmup_ns: self.warmup,
+            rate: self.rate,
+            timeout_ns: self.timeout,
+            mix: self.mix.unwrap_or_else(|| Mix::of_ratio(self.ratio)),
+            keys: self.keys,
+            key_dist: self.key_dist,
+            value_bytes: self.value_size,
+            ttl_s: self.ttl,
+            preload: self.preload,
+            fill_on_miss: self.fill_on_miss,
+            seed: self.seed,
+            verify: self.verify,
+            json: self.json,
+            hgrm: self.hgrm,
+            plot: self.plot,
+            plot_with: self.plot_with,
+            plot_only: self.plot_only,
+            label: self.label,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Connections: made one after the other before anything is measured, each shown the key if there is one. The first also
+//! asks whether there is a server that speaks the protocol, so that a wrong port is one line and not many errors.
+//!
+//! Never: waits longer than the timeout for one connection.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::fd::OwnedFd;
+
+use super::error::BenchError;
+use super::wire::{Protocol, excerpt, memcached, resp};
+use super::{Options, Target};
+use crate::limits::REPLY_LINE_BYTES_MAX;
+use crate::resp::reply::{Item, Scalar};
+
+/// The sockets of all clients, those of one after the other.
+pub(super) fn connect_all(options: &Options) -> Result<Vec<OwnedFd>, BenchError> {
+    let timeout = Duration::from_nanos(options.timeout_ns);
+    let mut fds = Vec::new();
+    for client in 0..options.connections {
+        match &options.target {
+            Target::Tcp(address) => fds.push(tcp(*address, options, client == 0, timeout)?),
+            Target::Cores(addresses) => {
+                for address in addresses {
+                    fds.push(tcp(*address, options, client == 0, timeout)?);
+                }
+            }
+            Target::Unix(path) => {
+                let target = options.target.to_string();
+                let failed = |source| BenchError::Connect { target: target.clone(), source };
+                let mut stream = UnixStream::connect(path).map_err(failed)?;
+                stream.set_read_timeout(Some(timeout)).map_err(failed)?;
+                stream.set_write_timeout(Some(timeout)).map_err(failed)?;
+                greet(&mut stream, &target, options, client == 0)?;
+                stream.set_nonblocking(true).map_err(failed)?;
+                fds.push(stream.into());
+            }
+        }
+    }
+    Ok(fds)
+}
+
+fn tcp(address: SocketAddr, options: &Options, is_first: bool, timeout: Duration) -> Result<OwnedFd, BenchError> {
+    let target = address.to_string();
+    let failed = |source| BenchError::Connect { target: target.clone(), source };
+    let mut stream = TcpStream::connect_timeout(&address, timeout).map_err(failed)?;
+    stream.set_nodelay(true).map_err(failed)?;
+    stream.set_read_timeout(Some(timeout)).map_err(failed)?;
+    stream.set_write_timeout(Some(timeout)).map_err(failed)?;
+    greet(&mut stream, &target, options, is_first)?;
+    stream.set_nonblocking(true).map_err(failed)?;
+    Ok(stream.into())
+}
+
+/// Shows the key, and on the first connection asks for a sign of life.
+fn greet(stream: &mut (impl Read + Write), target: &str, options: &Options, is_first: bool) -> Result<(), BenchError> {
+    let refused = |why: String| BenchError::Greeting { target: target.to_owned(), why };
+    let lost = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock => refused(format!("no answer within {} s", options.timeout_ns as f64 / 1e9)),
+        _ => refused(format!("connection lost before its first answer: {error}")),
+    };
+    let mut request = Vec::new();
+    if let Some(secret) = &options.secret {
+        resp::auth(&mut request, secret);
+        stream.write_all(&request).map_err(lost)?;
+        let answer = answer(stream, options.protocol).map_err(lost)?;
+        check(&answer, options.protocol, "OK").map_err(refused)?;
+    }
+    if is_first {
+        let (request, expected): (&[u8], _) = match options.protocol {
+            Protocol::Resp => (b"*1\r\n$4\r\nPING\r\n", "PONG"),
+            Protocol::Memcached => (b"version\r\n", "VERSION"),
+        };
+        stream.write_all(request).map_err(lost)?;
+        let answer = answer(stream, options.protocol).map_err(lost)?;
+        check(&answer, options.protocol, expected).map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// Everything up to the end of the first line.
+fn answer(stream: &mut impl Read, protocol: Protocol) -> io::Result<Vec<u8>> {
+    let mut answer = Vec::new();
+    let mut chunk = [0; 512];
+    loop {
+        let whole = match protocol {
+            Protocol::Resp => !matches!(resp::part(&answer), Ok(None)),
+            Protocol::Memcached => !matches!(memcached::line(&answer), Ok(None)),
+        };
+        if whole || answer.len() > REPLY_LINE_BYTES_MAX {
+            return Ok(answer);
+        }
+        match stream.read(&mut chunk)? {
+            0 => return Err(io::Error::other("closed by the server")),
+            len => answer.extend_from_slice(&chunk[..len]),
+        }
+    }
+}
+
+/// Whether the answer is the expected one; else what to say of it.
+fn check(answer: &[u8], protocol: Protocol, expected: &str) -> Result<(), String> {
+    let said = excerpt(answer);
+    match protocol {
+        Protocol::Resp => match resp::part(answer) {
+            Ok(Some((Item::Whole(Scalar::Simple(text)), _))) if text == expected.as_bytes() => Ok(()),
+            Ok(Some((Item::Whole(Scalar::Error(text)), _))) if text.starts_with(b"NOAUTH") => {
+                Err(format!("it wants a key ({said}); give --authkey-file PATH or ASPINE_AUTHKEY"))
+            }
+            Ok(Some((Item::Whole(Scalar::Error(_)), _))) => Err(format!("it answered {said}")),
+            _ => Err(format!("it does not speak the Redis protocol: it answered {said:?}")),
+        },
+        Protocol::Memcached if answer.starts_with(expected.as_bytes()) => Ok(()),
+        Protocol::Memcached => Err(format!("it does not speak memcached's text protocol: it answered {said:?}")),
+    }
+}

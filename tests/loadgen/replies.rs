@@ -1,0 +1,136 @@
+//! Replies that are not what they should be.
+
+use crate::bench::{count, report, run};
+use crate::fake::{Action, Fake, Speech};
+
+/// Answers every tenth GET with `bytes`.
+fn tenth(bytes: &'static [u8]) -> Fake {
+    Fake::scripted(move |request| {
+        if request.is("GET") && request.number % 10 == 9 { Action::Say(bytes.to_vec()) } else { Action::Serve }
+    })
+}
+
+const GETS: [&str; 8] = ["--ratio", "1:0", "--requests", "500", "--keys", "50", "--value-size", "16"];
+
+#[test]
+fn a_value_of_another_key_fails_the_run() {
+    let lie = b"$16\r\nnot what was set\r\n";
+    let ended = run(tenth(lie).addr, &[&GETS[..], &["--preload", "--verify", "--json"]].concat());
+    ended.check_failed(&["50 of 500 operations failed", "a value that is not the key's"]);
+    let report = ended.json();
+    assert_eq!((count(&report, "/verify_failures"), count(&report, "/errors")), (50, 50));
+    assert_eq!(count(&report, "/kinds/get/errors"), 50);
+    // Nobody asked.
+    let report = self::report(tenth(lie).addr, &[&GETS[..], &["--preload"]].concat());
+    assert_eq!((count(&report, "/verify_failures"), count(&report, "/hits")), (0, 500));
+}
+
+#[test]
+fn a_lie_within_mget_is_found() {
+    let fake = Fake::scripted(|request| {
+        if request.is("MGET") { Action::Say(b"*2\r\n$-1\r\n$3\r\nlie\r\n".to_vec()) } else { Action::Serve }
+    });
+    let ended = run(fake.addr, &["--mix", "mget:2=1", "--requests", "10", "--verify", "--json"]);
+    ended.check_failed(&["10 of 10"]);
+    assert_eq!((count(&ended.json(), "/hits"), count(&ended.json(), "/misses")), (10, 10));
+}
+
+#[test]
+fn too_few_values_are_found_always() {
+    let fake = Fake::scripted(
+        |request| {
+            if request.is("MGET") { Action::Say(b"*1\r\n$-1\r\n".to_vec()) } else { Action::Serve }
+        },
+    );
+    run(fake.addr, &["--mix", "mget:2=1", "--requests", "10"]).check_failed(&["10 of 10", "no answer"]);
+}
+
+#[test]
+fn a_server_that_forgets_fails_where_nothing_may_be_missing() {
+    let forgets = tenth(b"$-1\r\n");
+    let ended = run(forgets.addr, &[&GETS[..], &["--preload", "--verify=hits", "--json"]].concat());
+    ended.check_failed(&["50 of 500", "no value where there must be one"]);
+    assert_eq!((count(&ended.json(), "/misses"), count(&ended.json(), "/verify_failures")), (50, 50));
+    let report = report(tenth(b"$-1\r\n").addr, &[&GETS[..], &["--preload", "--verify"]].concat());
+    assert_eq!(count(&report, "/misses"), 50);
+    run(forgets.addr, &[&GETS[..], &["--verify=hits"]].concat()).check_failed(&["not all keys are preloaded"]);
+}
+
+#[test]
+fn errors_are_counted_and_quoted() {
+    for (said, quoted) in [
+        (&b"-OOM command not allowed\r\n"[..], "OOM command not allowed"),
+        (b"+OK\r\n", "what is no answer"),
+        (b":1\r\n", "what is no answer"),
+        (b"*2\r\n:1\r\n:2\r\n", "what is no answer"),
+    ] {
+        let ended = run(tenth(said).addr, &[&GETS[..], &["--json"]].concat());
+        ended.check_failed(&["50 of 500", quoted]);
+        let report = ended.json();
+        assert_eq!((count(&report, "/errors"), count(&report, "/operations")), (50, 500));
+        assert!(report["first_error"].as_str().unwrap().contains(quoted));
+    }
+}
+
+#[test]
+fn garbage_ends_the_connection_and_never_the_generator() {
+    for said in [
+        &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
+        b"\0\0\0\0",
+        b"$x\r\n",
+        b"$3\r\nabcde",
+        b"$99999999999999\r\n",
+        b"*-5\r\n",
+        b"+OK\r\n+and more\r\n+than asked\r\n",
+    ] {
+        let ended = run(tenth(said).addr, &[&GETS[..], &["--connections", "3", "--json"]].concat());
+        assert_eq!(ended.code, Some(1), "{}", said.escape_ascii());
+        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+        let report = ended.json();
+        assert!(count(&report, "/connections_lost") > 0, "{}: {report}", said.escape_ascii());
+    }
+}
+
+#[test]
+fn who_speaks_something_else_is_no_target() {
+    let http = |_: &crate::fake::Request<'_>| Action::Say(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
+    run(Fake::scripted(http).addr, &[]).check_failed(&["does not speak the Redis protocol", "HTTP/1.1 400"]);
+    let flags = ["--protocol", "memcached"];
+    run(Fake::new(Speech::Memcached, http).addr, &flags).check_failed(&["does not speak memcached's", "HTTP/1.1 400"]);
+    let loading = |_: &crate::fake::Request<'_>| Action::Say(b"-LOADING Redis is loading\r\n".to_vec());
+    run(Fake::scripted(loading).addr, &[]).check_failed(&["LOADING Redis is loading"]);
+    let closed = |_: &crate::fake::Request<'_>| Action::Say(b"-NOAUTH Authentication required.\r\n".to_vec());
+    run(Fake::scripted(closed).addr, &[]).check_failed(&["NOAUTH", "--authkey-file"]);
+}
+
+#[test]
+fn memcacheds_lies_errors_and_garbage_are_found() {
+    let gets = ["--protocol", "memcached", "--ratio", "1:0", "--requests", "100", "--verify", "--json"];
+    for (said, words) in [
+        (&b"SERVER_ERROR out of memory\r\n"[..], "SERVER_ERROR out of memory"),
+        (b"STORED\r\n", "no answer"),
+        (b"VALUE key:999999999999 0 1\r\nx\r\nEND\r\n", "no answer"),
+        (b"VALUE x\r\nEND\r\n", "not understood"),
+        (b"VALUE key:000000000000 0 99999999999\r\n", "not understood"),
+        (b"what\r\n", "not understood"),
+        (b"END\n", "not understood"),
+    ] {
+        let fake =
+            Fake::new(
+                Speech::Memcached,
+                move |request| {
+                    if request.is("get") { Action::Say(said.to_vec()) } else { Action::Serve }
+                },
+            );
+        run(fake.addr, &gets).check_failed(&[words]);
+    }
+    // The right key with the wrong value.
+    let fake = Fake::new(Speech::Memcached, |request| {
+        let key = String::from_utf8_lossy(request.words.last().unwrap()).into_owned();
+        let lie = format!("VALUE {key} 0 64\r\n{}\r\nEND\r\n", "x".repeat(64)).into_bytes();
+        if request.is("get") { Action::Say(lie) } else { Action::Serve }
+    });
+    let ended = run(fake.addr, &gets);
+    ended.check_failed(&["100 of 100", "not the key's"]);
+    assert_eq!(count(&ended.json(), "/verify_failures"), 100);
+}
