@@ -36,6 +36,7 @@ mkdir -p "$work"
 trees=()
 forget() { for tree in "${trees[@]}"; do git worktree remove --force "$tree" || true; done; }
 trap forget EXIT
+trap 'exit 130' INT TERM
 
 # The executables of a checkout's benches. Both checkouts share one target directory, for the sake of dependencies.
 build() { # checkout, name of its list
@@ -51,20 +52,30 @@ for line in sys.stdin:
     while read -r bench executable; do cp "$executable" "$work/$2.bin/$bench"; done <"$work/$2.list"
 }
 
-selected=()
-for bench in "${benches[@]}"; do selected+=(--bench "$bench"); done
+checkouts=()
 for at in 0 1; do
-    name=$([ "$at" = 0 ] && echo base || echo new)
     if [ -n "${revisions[$at]:-}" ]; then
-        tree=$work/$name
+        tree=$work/tree-$at
         git worktree remove --force "$tree" 2>/dev/null || true
         git worktree add --quiet --detach "$tree" "${revisions[$at]}"
         trees+=("$tree")
-        build "$tree" "$name"
+        checkouts+=("$tree")
     else
-        build "$root" "$name"
+        checkouts+=("$root")
     fi
 done
+selected=() common=()
+for bench in "${benches[@]}"; do
+    if [ -e "${checkouts[0]}/benches/$bench.rs" ] && [ -e "${checkouts[1]}/benches/$bench.rs" ]; then
+        selected+=(--bench "$bench") common+=("$bench")
+    else
+        echo "left out: one of the two has no bench $bench" >&2
+    fi
+done
+[ ${#common[@]} -gt 0 ] || exit 1
+benches=("${common[@]}")
+build "${checkouts[0]}" base
+build "${checkouts[1]}" new
 
 export CRITERION_HOME=$work/criterion
 rm -rf "$CRITERION_HOME"
