@@ -139,12 +139,15 @@ def escape(text):
 def readme(results, picture_folder):
     """The report for the README: medians and ratios without ranges, and its pictures."""
     names = [kind["name"] for kind in results["servers"]]
-    lines = []
-    for section in results["sections"].values():
-        if section.get("quick"):
-            continue
+    sections = [section for section in results["sections"].values() if not section.get("quick")]
+    facts = results["facts"]
+    repeats = sorted({section["repeats"] for section in sections})
+    others = ", ".join(kind["version"] for kind in results["servers"] if kind["name"] != OURS)
+    lines = [f"Medians of {' or '.join(map(str, repeats))} runs in turn on {facts['processor']}, {facts['memory']}, "
+             f"{facts['system']}; {others}.", ""]
+    for section in sections:
         lines += [f"### {section['title']}", "", section["note"], ""]
-        for table in section["tables"]:
+        for table in (table for table in section["tables"] if not table.get("detail")):
             lines += render_table(table, names, ranges=False) + [""]
         for plot in section.get("plots", []):
             lines += [f"![{plot['title']}]({picture_folder}/{plot['file'].split('/')[-1]})", ""]

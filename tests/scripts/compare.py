@@ -80,6 +80,19 @@ class Report(unittest.TestCase):
                          "| GET | 2 000 [1 000-9 000] | 4 000 [3 000-5 000] | 2.00 |  |")
 
 
+    def test_the_readme_has_medians_of_what_was_measured_in_full(self):
+        results = json.loads((HERE / "results.json").read_text())
+        results["facts"]["memory"] = "8 GiB"
+        results["sections"]["open"]["tables"].append(
+            {**results["sections"]["open"]["tables"][0], "title": "Details", "detail": True})
+        text = report.readme(results, "benches/plots")
+        self.assertIn("| 20k/s, p50 | 42 | 39 | 38 | 0.93 | 0.90 |  |", text)
+        self.assertIn("(benches/plots/open-20k.svg)", text)
+        self.assertIn("memcached 1.6.18", text)
+        for left_out in ("Targets", "[40", "Details"):
+            self.assertNotIn(left_out, text)
+
+
 class Turns(unittest.TestCase):
     def test_servers_take_turns(self):
         seen = []
