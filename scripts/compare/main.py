@@ -157,7 +157,7 @@ def write_readme(args, results):
 def main():
     args = arguments()
     # So that servers are stopped however this ends.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     args.out.mkdir(parents=True, exist_ok=True)
     results = load_results(args.out / "results.json")
@@ -169,8 +169,6 @@ def main():
             write_readme(args, results)
     except Failed as failure:
         sys.exit(f"compare: {failure}")
-    except KeyboardInterrupt:
-        sys.exit(130)
     finally:
         stop_all()
     print(args.out / "report.md")

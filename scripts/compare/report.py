@@ -7,6 +7,8 @@ than another server's the row says so, and whether their ranges overlap.
 import statistics
 
 OURS = "aspine"
+# Medians that are nearer to each other than this are the same.
+SAME = 0.01
 
 
 def render(results):
@@ -20,7 +22,7 @@ def render(results):
     lines += ["| server | version | command line |", "|---|---|---|"]
     lines += [f"| {kind['name']} | {escape(kind['version'])} | `{escape(kind['command'])}` |" for kind in kinds]
     lines += ["", f"Every cell is the median of the runs, with their range; servers take turns, run by run. Ratios are to "
-              f"{kinds[0]['name']}. A row that Aspine loses says so.", ""]
+              f"{kinds[0]['name']}. A row that Aspine loses by more than 1 % says so.", ""]
     lines += summary(results)
     for section in results["sections"].values():
         lines += render_section(section, [kind["name"] for kind in kinds])
@@ -115,7 +117,7 @@ def aim_text(table, row):
 
 
 def loses(table, row, names):
-    """Which servers Aspine is worse than by its median, or nothing."""
+    """Which servers Aspine is worse than, by its median and by more than a hundredth, or nothing."""
     ours = runs(row, OURS)
     if not ours:
         return ""
@@ -126,7 +128,7 @@ def loses(table, row, names):
         if name == OURS or not theirs:
             continue
         median, other = statistics.median(ours), statistics.median(theirs)
-        if median > other if less else median < other:
+        if median > other * (1 + SAME) if less else median < other * (1 - SAME):
             overlap = min(ours) <= max(theirs) and min(theirs) <= max(ours)
             worse.append(f"{name} (ranges overlap)" if overlap else name)
     return f"loses to {', '.join(worse)}" if worse else ""
