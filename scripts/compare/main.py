@@ -95,6 +95,24 @@ def facts(args):
     }
 
 
+class Steal:
+    """How much of the CPUs' time the host of a virtual machine kept for itself since this was made."""
+
+    def __init__(self):
+        self.before = self.read()
+
+    @staticmethod
+    def read():
+        with open("/proc/stat") as stat:
+            # user nice system idle iowait irq softirq steal
+            ticks = [int(word) for word in stat.readline().split()[1:9]]
+        return sum(ticks), ticks[7]
+
+    def percent(self):
+        (total, stolen), (total_before, stolen_before) = self.read(), self.before
+        return 100 * (stolen - stolen_before) / max(1, total - total_before)
+
+
 def load_results(path):
     try:
         return json.loads(path.read_text())
@@ -123,9 +141,9 @@ def measure(args, results):
     context = Context(kinds, generator, plan, args.out, args.port_base)
     for name in args.only:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        began = time.monotonic()
+        began, steal = time.monotonic(), Steal()
         section = SECTIONS[name](context)
-        section.update(took_s=time.monotonic() - began, repeats=plan.repeats, quick=args.quick,
+        section.update(took_s=time.monotonic() - began, repeats=plan.repeats, quick=args.quick, stolen=steal.percent(),
                        finished=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"))
         print(f"{name} took {section['took_s']:.0f} s", file=sys.stderr, flush=True)
         results["sections"][name] = section

@@ -49,7 +49,9 @@ def comparable(row, names):
 def render_section(section, names):
     quick = " (quick)" if section.get("quick") else ""
     lines = [f"## {section['title']}{quick}", "", section["note"]]
-    lines += [f"{section['repeats']} runs each; took {section['took_s']:.0f} s, {section['finished']}.", ""]
+    # What makes the longest latencies of a virtual machine longer than a server can help.
+    stolen = f"; the host kept {section['stolen']:.1f} % of the CPU time" if section.get("stolen") else ""
+    lines += [f"{section['repeats']} runs each; took {section['took_s']:.0f} s, {section['finished']}{stolen}.", ""]
     for table in section["tables"]:
         lines += render_table(table, names) + [""]
     for plot in section.get("plots", []):
