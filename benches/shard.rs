@@ -1,23 +1,35 @@
-//! Shard: GET hit and miss, SET new, overwrite and evicting, over a million items of 16-byte keys and 64-byte values.
+//! Shard: GET hit and miss, SET new, overwrite, evicting and with TTL, expiry, and a cache too small for its keys, over a
+//! million items of 16-byte keys and 64-byte values.
 //!
 //! `cargo bench --bench shard` measures; `cargo test` runs each once over a thousand items. Keys are drawn in a fixed
 //! random order, so that caches are as cold as in a server of that size. Every pass checks what the shard answered.
 
 use std::hint::black_box;
 
-use aspine::shard::{Budget, Eviction, Expiry, Recency, Shard, ShardConfig};
+use aspine::limits::SLICE_STEPS;
+use aspine::shard::{Budget, Expiry, Recency};
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
+
+#[path = "support/items.rs"]
+mod items;
+
+use items::{NOW_MS, Random, VALUE, empty, filled, key, zipf};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const NOW_MS: u64 = 1_750_000_000_000;
 const ITEMS: u64 = 1_000_000;
 /// Items when cargo does not measure but only tests.
 const ITEMS_TEST: u64 = 1_000;
 /// Items that one pass of `SET new` inserts into an empty shard.
 const NEW_ITEMS: u64 = 10_000;
-const VALUE: [u8; 64] = [b'v'; 64];
+
+/// Longest TTL: some two minutes, so the lower levels of the wheel.
+const TTL_MS: u64 = 1 << 17;
+/// TTL of items that are to expire while it is measured.
+const LIFE_MS: u64 = 100;
+/// Draws made beforehand, then drawn again.
+const DRAWS: usize = 1 << 20;
 
 fn main() {
     let items = if std::env::args().any(|arg| arg == "--bench") { ITEMS } else { ITEMS_TEST };
@@ -27,6 +39,8 @@ fn main() {
     gets(&mut group, items);
     overwrites(&mut group, items);
     evictions(&mut group, items);
+    timers(&mut group, items);
+    caches(&mut group, items);
     group.throughput(Throughput::Elements(NEW_ITEMS.min(items)));
     insertions(&mut group, NEW_ITEMS.min(items));
     group.finish();
@@ -77,6 +91,56 @@ fn evictions(group: &mut BenchmarkGroup<'_, WallTime>, items: u64) {
     assert_eq!((shard.len(), shard.counters().evictions), (items, next - items));
 }
 
+/// TTLs: over items that have one or none, and over items whose time comes.
+fn timers(group: &mut BenchmarkGroup<'_, WallTime>, items: u64) {
+    let mut shard = filled(items);
+    let mut random = Random(4);
+    group.bench_function("SET with TTL, overwriting", |bencher| {
+        bencher.iter(|| {
+            let expiry = Expiry::At(NOW_MS + 1 + random.below(TTL_MS));
+            assert!(shard.insert(black_box(&key(random.below(items))), &VALUE, expiry, NOW_MS).is_ok());
+        });
+    });
+    group.bench_function("EXPIRE", |bencher| {
+        bencher.iter(|| {
+            let deadline_ms = NOW_MS + 1 + random.below(TTL_MS);
+            assert!(shard.set_expiry(black_box(&key(random.below(items))), Some(deadline_ms), NOW_MS));
+        });
+    });
+    // Time goes by at a millisecond a call: in the steady state one item comes and one goes.
+    let mut shard = empty();
+    let mut now_ms = NOW_MS;
+    group.bench_function("SET with TTL, then expire", |bencher| {
+        bencher.iter(|| {
+            now_ms += 1;
+            let expiry = Expiry::At(now_ms + LIFE_MS);
+            assert!(shard.insert(black_box(&key(now_ms)), &VALUE, expiry, now_ms).is_ok());
+            let _ = black_box(shard.work(now_ms, SLICE_STEPS));
+        });
+    });
+    assert!(shard.len() <= LIFE_MS + 1);
+}
+
+/// A cache of a tenth of the keys: GET, and SET where it missed, over keys drawn by zipf.
+fn caches(group: &mut BenchmarkGroup<'_, WallTime>, items: u64) {
+    for exponent in [0.99, 1.1] {
+        let draws = zipf(items, exponent, DRAWS);
+        let mut shard = empty();
+        shard.set_budget(Budget { items_max: items / 10, bytes_max: u64::MAX });
+        let mut next = 0;
+        group.bench_function(format!("GET, SET if missing, zipf {exponent}, a tenth fits"), |bencher| {
+            bencher.iter(|| {
+                let key = key(draws[next % DRAWS]);
+                next += 1;
+                if shard.get(black_box(&key), Recency::Touch, NOW_MS).is_none() {
+                    assert!(shard.insert(&key, &VALUE, Expiry::Never, NOW_MS).is_ok());
+                }
+            });
+        });
+        assert!(shard.len() <= items / 10);
+    }
+}
+
 /// New keys into a shard that grows from nothing; making and dropping it is not measured.
 fn insertions(group: &mut BenchmarkGroup<'_, WallTime>, items: u64) {
     let keys: Vec<_> = (0..items).map(key).collect();
@@ -92,34 +156,4 @@ fn insertions(group: &mut BenchmarkGroup<'_, WallTime>, items: u64) {
             BatchSize::LargeInput,
         );
     });
-}
-
-fn empty() -> Shard {
-    Shard::new(ShardConfig { budget: Budget::UNLIMITED, eviction: Eviction::Lru, hash_seeds: [1, 2, 3, 4] })
-}
-
-fn filled(items: u64) -> Shard {
-    let mut shard = empty();
-    for number in 0..items {
-        assert!(shard.insert(&key(number), &VALUE, Expiry::Never, NOW_MS).is_ok());
-    }
-    shard
-}
-
-/// 16 bytes: the number, mixed so that neighbours do not look alike, in hexadecimal.
-fn key(number: u64) -> [u8; 16] {
-    let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    std::array::from_fn(|at| b"0123456789abcdef"[(mixed >> (at * 4)) as usize & 15])
-}
-
-/// A fixed sequence: splitmix64 (Steele and others, 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ mixed >> 31) % bound
-    }
 }

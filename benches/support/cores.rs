@@ -22,9 +22,14 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// As many cores, empty, without bounds.
+    /// As many cores, empty, without bounds, with a stopwatch that measures.
     pub(crate) fn new(cores: u16) -> Cores {
-        let mut engines: Vec<_> = (0..cores).map(|core| Engine::new(config(core, cores))).collect();
+        Cores::with_stopwatch(cores, stopwatch)
+    }
+
+    /// As many cores, empty, without bounds.
+    pub(crate) fn with_stopwatch(cores: u16, stopwatch: fn() -> u64) -> Cores {
+        let mut engines: Vec<_> = (0..cores).map(|core| Engine::new(config(core, cores, stopwatch))).collect();
         let client = engines[0].on_connect(Peer::default(), NOW_MS);
         Cores { engines, client, received: Vec::new() }
     }
@@ -34,6 +39,8 @@ impl Cores {
         self.received.clear();
         self.engines[0].on_bytes(self.client, requests, NOW_MS);
         while self.turn() {}
+        let engine = &mut self.engines[0];
+        assert!(engine.wants_read(self.client) && !engine.is_finished(self.client), "the client may always send more");
         &self.received
     }
 
@@ -42,6 +49,11 @@ impl Cores {
         self.send();
         let mut passed = false;
         for from in 0..self.engines.len() {
+            // Sliced work, among it what a transaction waits for.
+            if self.engines[from].has_backlog() {
+                self.engines[from].on_slice(NOW_MS);
+                passed = true;
+            }
             self.engines[from].on_turn_end(1_000);
             for to in (0..self.engines.len()).filter(|to| *to != from) {
                 while let Some(batch) = self.engines[from].take_batch(CoreId(to as u16)) {
@@ -63,7 +75,8 @@ impl Cores {
             if sent > 0 {
                 engine.on_sent(id, sent, NOW_MS);
             }
-            assert!(engine.wants_read(id) && !engine.is_finished(id), "the client may always send more");
+            // The runtime asks each time, and is told again when the answer changes.
+            let _ = engine.wants_read(id);
         }
     }
 }
@@ -75,7 +88,7 @@ fn stopwatch() -> u64 {
     STARTED.elapsed().as_nanos() as u64
 }
 
-fn config(core: u16, cores: u16) -> EngineConfig {
+fn config(core: u16, cores: u16, stopwatch: fn() -> u64) -> EngineConfig {
     EngineConfig {
         core: CoreId(core),
         cores,
