@@ -341,6 +341,19 @@ pub const SESSION_HELD_BYTES_MAX: usize = SESSION_OUTPUT_BYTES_MAX;
 /// send carries the whole round.
 pub const SESSION_EARLY_SEND_BYTES: usize = 16 * 1024;
 
+/// Bytes of output that may wait for a client that messages are pushed to, as in Redis. At it the client is cut off.
+pub const OUTPUT_HARD_BYTES_DEFAULT: u64 = 32 << 20;
+
+/// Bytes of output that may wait for such a client for no longer than `OUTPUT_SOFT_S_DEFAULT`, as in Redis.
+pub const OUTPUT_SOFT_BYTES_DEFAULT: u64 = 8 << 20;
+
+/// Seconds for which more than `OUTPUT_SOFT_BYTES_DEFAULT` may wait, as in Redis. Later the client is cut off.
+pub const OUTPUT_SOFT_S_DEFAULT: u64 = 60;
+
+/// Bytes of output below which a push (a message, an invalidation) is copied to each session that gets it; twice the
+/// usual buffer still is one that is kept. At it the client lags, and pushes wait in memory that sessions share.
+pub const PUSH_COPIED_BYTES_MAX: usize = BUFFER_KEPT_BYTES_MAX / 2;
+
 /// Milliseconds a client may leave replies unread, or a request half sent, without any progress. Longer than any
 /// retransmission that succeeds; at it the client is cut off, counted and logged.
 pub const CLIENT_STALL_MS_MAX: u64 = 60_000;
@@ -435,6 +448,8 @@ pub const DRAIN_MS_MAX: u64 = 5_000;
 pub const RSS_INTERVAL_MS: u64 = 1_000;
 
 const _: () = assert!(SESSION_EARLY_SEND_BYTES <= SESSION_OUTPUT_BYTES_MAX);
+const _: () =
+    assert!(PUSH_COPIED_BYTES_MAX < SESSION_OUTPUT_BYTES_MAX, "pushes alone do not keep a session from running");
 const _: () = assert!(READ_BUFFER_BYTES <= BUFFER_KEPT_BYTES_MAX, "a round's leftover fits a kept buffer");
 const _: () = assert!(AUTH_DELAY_MS_FIRST <= AUTH_DELAY_MS_MAX);
 const _: () = assert!(AUTH_FAILURES_FREE < AUTH_FAILURES_MAX);

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 pub use self::error::ConfigError;
 pub use super::auth::AuthSources;
 pub use super::parse::{ByteSize, CpuList};
+pub use crate::command::output_limit::OutputLimit;
 pub use crate::command::settings::{DebugAccess, LogLevel};
 pub use crate::engine::auth::AuthKey;
 use crate::limits::{
@@ -47,6 +48,8 @@ pub struct ServerArgs {
     pub maxclients: u32,
     /// `--timeout` in seconds, 0 for never.
     pub idle_timeout_s: u64,
+    /// `--client-output-limit`.
+    pub output_limit: OutputLimit,
     /// `--spin-us`.
     pub spin_us: u64,
     /// `--enable-debug-command`.
@@ -72,6 +75,7 @@ impl Default for ServerArgs {
             eviction: Eviction::Lru,
             maxclients: MAXCLIENTS_DEFAULT,
             idle_timeout_s: IDLE_TIMEOUT_S_DEFAULT,
+            output_limit: OutputLimit::default(),
             spin_us: SPIN_US_DEFAULT,
             debug: DebugAccess::No,
             log_level: LogLevel::Info,
@@ -110,6 +114,8 @@ pub struct ServerConfig {
     pub maxclients_max: u32,
     /// Seconds after which an idle client is closed; 0 is never.
     pub idle_timeout_s: u64,
+    /// How much may wait for a client that does not read what is pushed to it.
+    pub output_limit: OutputLimit,
     /// Microseconds a core polls before it parks.
     pub spin_us: u64,
     /// From where DEBUG is taken.
@@ -137,6 +143,7 @@ impl Default for ServerConfig {
             maxclients: args.maxclients,
             maxclients_max: u32::MAX,
             idle_timeout_s: args.idle_timeout_s,
+            output_limit: args.output_limit,
             spin_us: args.spin_us,
             debug: args.debug,
             log_level: args.log_level,
@@ -177,6 +184,7 @@ impl ServerConfig {
             maxclients: args.maxclients,
             maxclients_max: u32::MAX,
             idle_timeout_s: args.idle_timeout_s,
+            output_limit: args.output_limit,
             spin_us: args.spin_us,
             debug: args.debug,
             log_level: args.log_level,

@@ -53,8 +53,29 @@ pub struct Client {
     pub last_command: &'static str,
     /// Commands queued since MULTI, if it is in one.
     pub queued: Option<usize>,
+    /// What it subscribes to, by kind.
+    pub subscriptions: Subscriptions,
     /// Failed authentications so far.
     pub auth_failures: u32,
+}
+
+/// How much a connection subscribes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subscriptions {
+    /// SUBSCRIBE.
+    pub channels: usize,
+    /// PSUBSCRIBE.
+    pub patterns: usize,
+    /// SSUBSCRIBE.
+    pub shard_channels: usize,
+}
+
+impl Subscriptions {
+    /// Whether there are any.
+    #[inline]
+    pub fn any(&self) -> bool {
+        self.channels | self.patterns | self.shard_channels != 0
+    }
 }
 
 /// Sizes that CLIENT LIST prints and only the session knows. Bytes.
@@ -69,16 +90,24 @@ pub struct BufferSizes {
 }
 
 impl Client {
+    /// Whether messages come between its replies in a way that only a push could tell apart, so that few commands run.
+    #[inline]
+    pub fn is_subscriber(&self) -> bool {
+        self.proto == Proto::Resp2 && self.subscriptions.any()
+    }
+
     /// One line of CLIENT LIST, in Redis's form, with the line end.
     pub fn describe(&self, sizes: BufferSizes, now_ms: u64) -> String {
         let mut line = String::new();
         let age_s = now_ms.saturating_sub(self.created_ms) / 1000;
         let idle_s = now_ms.saturating_sub(self.active_ms) / 1000;
-        let flags: String = [(self.queued.is_some(), 'x'), (self.no_evict, 'e'), (self.no_touch, 'T')]
-            .iter()
-            .filter(|(is, _)| *is)
-            .map(|(_, flag)| *flag)
-            .collect();
+        let Subscriptions { channels, patterns, shard_channels } = self.subscriptions;
+        let flags: String =
+            [(self.subscriptions.any(), 'P'), (self.queued.is_some(), 'x'), (self.no_evict, 'e'), (self.no_touch, 'T')]
+                .iter()
+                .filter(|(is, _)| *is)
+                .map(|(_, flag)| *flag)
+                .collect();
         let flags = if flags.is_empty() { "N" } else { &flags };
         let queued = self.queued.map_or(-1, |count| count as i64);
         let resp = match self.proto {
@@ -89,8 +118,8 @@ impl Client {
         // Writing to a String does not fail.
         let _ = writeln!(
             line,
-            "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub=0 psub=0 ssub=0 \
-             multi={queued} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={} oll=0 omem={} tot-mem={} \
+            "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub={channels} \
+             psub={patterns} ssub={shard_channels} multi={queued} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={} oll=0 omem={} tot-mem={} \
              events=r cmd={command} user=default redir=-1 resp={resp} lib-name={} lib-ver={}",
             self.id,
             self.addr,

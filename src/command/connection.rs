@@ -46,7 +46,13 @@ pub enum After {
 pub type SessionHandler = fn(&mut Client, Args<'_>, &Home<'_>, &mut Writer<'_>) -> After;
 
 /// `PING [message]`.
-pub fn ping(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+pub fn ping(client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    if client.is_subscriber() && args.len() <= 1 {
+        writer.array(2);
+        writer.bulk(b"pong");
+        writer.bulk(args.get(0).unwrap_or_default());
+        return After::Continue;
+    }
     match (args.get(0), args.len()) {
         (Some(message), 1) => writer.bulk(message),
         (None, _) => writer.simple("PONG"),

@@ -23,6 +23,8 @@ pub enum Error {
     HelloVersion,
     /// HELLO with an option that doesn't exist; holds it.
     HelloOption(String),
+    /// A command on a RESP2 connection that has subscribed; holds its name.
+    Subscriber(&'static str),
     /// The bound is reached and nothing may be evicted.
     Oom,
     /// Options that don't exist or contradict each other.
@@ -240,6 +242,11 @@ impl fmt::Display for Error {
                 let text = "ERR unknown subcommand or wrong number of arguments for";
                 write!(f, "{text} '{sub}'. Try {container} HELP.")
             }
+            Error::Subscriber(name) => write!(
+                f,
+                "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+                 this context"
+            ),
             Error::LatencyEvent(name) => write!(f, "ERR No samples available for event '{name}'"),
             Error::UnsupportedOption(option) => write!(f, "ERR Unsupported option {option}"),
             Error::MultiTooLong => write!(f, "ERR a transaction has at most {MULTI_BYTES_MAX} bytes"),

@@ -20,6 +20,7 @@ pub mod keyspace;
 pub mod lcs;
 pub mod long_double;
 pub mod object;
+pub mod output_limit;
 pub mod range;
 pub mod reply;
 pub mod settings;

@@ -4,6 +4,7 @@
 
 use crate::command::Error;
 use crate::command::errors::quote;
+use crate::command::output_limit::OutputLimits;
 use crate::limits::{SLOWLOG_LEN_DEFAULT, SLOWLOG_US_DEFAULT};
 use crate::resp::number::parse_i64;
 use crate::shard::Eviction;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub maxclients_max: u32,
     /// Seconds a client may be idle; 0 is for ever.
     pub idle_timeout_s: u64,
+    /// How much output may wait for clients.
+    pub output_limits: OutputLimits,
     /// What is watched.
     pub watch: Watch,
     /// Whether items whose time has passed go without being asked for.
@@ -101,8 +104,9 @@ impl Default for Watch {
 }
 
 /// Names that CONFIG SET takes.
-const CHANGEABLE: [&str; 10] = [
+const CHANGEABLE: [&str; 11] = [
     "active-expire",
+    "client-output-buffer-limit",
     "latency-monitor-threshold",
     "loglevel",
     "max-size",
@@ -134,6 +138,7 @@ impl Settings {
                 let named = LOG_LEVELS.iter().find(|(_, level)| *level == self.log_level);
                 named.map_or("", |(name, _)| name).to_owned()
             }
+            "client-output-buffer-limit" => self.output_limits.to_string(),
             "latency-monitor-threshold" => self.watch.latency_ms.to_string(),
             "slowlog-log-slower-than" => self.watch.slowlog_us.to_string(),
             "slowlog-max-len" => self.watch.slowlog_len.to_string(),
@@ -182,6 +187,9 @@ impl Settings {
                 let why = "argument(s) must be one of the following: debug, verbose, notice, warning, error";
                 let named = LOG_LEVELS.iter().find(|(name, _)| value.eq_ignore_ascii_case(name.as_bytes()));
                 self.log_level = named.ok_or_else(|| invalid(why))?.1;
+            }
+            "client-output-buffer-limit" => {
+                self.output_limits.set(&quote(value)).map_err(|bad| invalid(bad.0))?;
             }
             "latency-monitor-threshold" => self.watch.latency_ms = natural()?,
             "slowlog-max-len" => self.watch.slowlog_len = natural()?,

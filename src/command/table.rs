@@ -53,6 +53,8 @@ pub mod flag {
     pub const READS: u16 = 1 << 7;
     /// Runs at once between MULTI and EXEC.
     pub const UNQUEUED: u16 = 1 << 8;
+    /// Runs on a RESP2 connection that has subscribed.
+    pub const SUBSCRIBER: u16 = 1 << 9;
 
     /// Bit and Redis's name of each that Redis has.
     pub const NAMES: [(u16, &str); 6] = [
@@ -65,7 +67,7 @@ pub mod flag {
     ];
 }
 
-use flag::{ADMIN, BARRIER, DENYOOM, FAST, NO_AUTH, READONLY, READS, UNQUEUED, WRITE};
+use flag::{ADMIN, BARRIER, DENYOOM, FAST, NO_AUTH, READONLY, READS, SUBSCRIBER, UNQUEUED, WRITE};
 
 /// The positions of a command's keys. All zero: it has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -328,14 +330,14 @@ pub static TABLE: &[Command] = &[
     row!("pexpire", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpire), "key milliseconds [NX | XX | GT | LT]", "Sets the time to live in milliseconds."),
     row!("pexpireat", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpireat), "key unix-time-milliseconds [NX | XX | GT | LT]", "Sets the unix time in milliseconds at which the key expires."),
     row!("pexpiretime", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::pexpiretime), "key", "Returns the unix time in milliseconds at which the key expires."),
-    row!("ping", -1, FAST, NO_KEYS, Connection, Session(conn::ping), "[message]", "Returns PONG, or the message."),
+    row!("ping", -1, FAST | SUBSCRIBER, NO_KEYS, Connection, Session(conn::ping), "[message]", "Returns PONG, or the message."),
     row!("psetex", 4, WRITE | DENYOOM, ONE_KEY, String, Key(string::set_for_millis), "key milliseconds value", "Sets the value and its time to live in milliseconds."),
     row!("pttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::pttl), "key", "Returns the time to live in milliseconds."),
-    row!("quit", -1, FAST | NO_AUTH | BARRIER | UNQUEUED, NO_KEYS, Connection, Session(conn::quit), "", "Closes the connection."),
+    row!("quit", -1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER, NO_KEYS, Connection, Session(conn::quit), "", "Closes the connection."),
     row!("randomkey", 1, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::RandomKey), "", "Returns some key."),
     row!("rename", 3, WRITE, TWO_KEYS, Generic, Several(several::rename), "key newkey", "Gives a value another key."),
     row!("renamenx", 3, WRITE | FAST, TWO_KEYS, Generic, Several(several::rename_if_absent), "key newkey", "Gives a value another key if that does not exist."),
-    row!("reset", 1, FAST | NO_AUTH | BARRIER | UNQUEUED, NO_KEYS, Connection, Session(conn::reset), "", "Sets the connection back to how it began."),
+    row!("reset", 1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER, NO_KEYS, Connection, Session(conn::reset), "", "Sets the connection back to how it began."),
     row!("restore", -4, WRITE | DENYOOM, ONE_KEY, Generic, Key(dump::restore), "key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", "Stores a value that DUMP returned, with a time to live in milliseconds or 0."),
     row!("scan", -2, READONLY, NO_KEYS, Generic, Scan, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
     row!("select", 2, FAST, NO_KEYS, Connection, Session(conn::select), "index", "Chooses the database; there is one, 0."),

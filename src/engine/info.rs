@@ -192,6 +192,7 @@ fn stats(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "rejected_connections:{}", page.sum(|core| core.connections_refused))?;
     writeln!(text, "expired_keys:{}", page.sum(|core| core.expirations))?;
     writeln!(text, "evicted_keys:{}", page.sum(|core| core.evictions))?;
+    writeln!(text, "client_output_buffer_limit_disconnections:{}", page.sum(|core| core.output_cut_offs))?;
     writeln!(text, "keyspace_hits:{}", page.sum(|core| core.hits))?;
     writeln!(text, "keyspace_misses:{}", page.sum(|core| core.misses))?;
     writeln!(text, "total_error_replies:{}", page.sum(|core| core.errors.values().sum()))?;

@@ -12,7 +12,7 @@
 //!
 //! Files: `session` (one round), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
 //! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores),
-//! `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take), `jobs`
+//! `push` (what is said unasked), `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take), `jobs`
 //! (sliced work), `ahead` (cache misses of a round, together), `budget`, `auth`; `stats`, `meter` (what commands took),
 //! `slowlog`, `latency`, `ask` (what is asked of all cores about these), `debug`, `info`.
 
@@ -29,6 +29,7 @@ mod info;
 mod jobs;
 mod latency;
 mod meter;
+mod push;
 mod replies;
 pub mod route;
 pub mod session;
@@ -275,6 +276,11 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.progress_ms = self.awake_ms;
         let emptied = session.replies.on_sent(sent);
+        if session.lags_since_ms.is_some()
+            && (session.replies.waiting_bytes() as u64) < self.settings.output_limits.pubsub.soft_bytes
+        {
+            session.lags_since_ms = None;
+        }
         if let Some(buffer) = emptied {
             self.give_back(buffer);
         }

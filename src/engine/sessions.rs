@@ -2,6 +2,7 @@
 //!
 //! An id holds a generation, so that a reply for a session that has gone does not find its successor.
 
+use super::push::Aside;
 use super::session::Session;
 
 /// Names a session of this core.
@@ -37,6 +38,9 @@ pub(super) struct Sessions {
     cells: Vec<Cell>,
     free: Vec<u32>,
     len: usize,
+    /// What was pushed to the session that is out. Filled by pushes while its round runs (it publishes to itself),
+    /// drained when it comes back; bounded by what one round says.
+    pub(super) aside: Vec<Aside>,
 }
 
 impl Sessions {
@@ -69,7 +73,10 @@ impl Sessions {
     }
 
     #[inline]
-    pub(super) fn check_in(&mut self, id: SessionId, session: Box<Session>) {
+    pub(super) fn check_in(&mut self, id: SessionId, mut session: Box<Session>) {
+        if !self.aside.is_empty() {
+            std::mem::take(&mut self.aside).into_iter().for_each(|push| push.into_output(&mut session));
+        }
         let cell = &mut self.cells[id.index as usize];
         debug_assert!(cell.generation == id.generation && cell.session.is_none());
         cell.session = Some(session);
@@ -84,6 +91,11 @@ impl Sessions {
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         let cell = self.cells.get_mut(id.index as usize)?;
         if cell.generation == id.generation { cell.session.as_deref_mut() } else { None }
+    }
+
+    /// Whether a session is taken out: it is there, and `get` does not find it.
+    pub(super) fn is_out(&self, id: SessionId) -> bool {
+        self.cells.get(id.index as usize).is_some_and(|cell| cell.generation == id.generation && cell.session.is_none())
     }
 
     pub(super) fn len(&self) -> usize {

@@ -29,6 +29,8 @@ pub(super) struct Stats {
     pub(super) connections_refused: u64,
     /// Clients cut off for idleness or stalling.
     pub(super) cut_offs: u64,
+    /// Clients cut off since they lagged behind what was pushed to them.
+    pub(super) output_cut_offs: u64,
     /// Wrong auth keys.
     pub(super) auth_failures: u64,
     /// Bytes received.
@@ -61,6 +63,7 @@ impl Default for Stats {
             connections: 0,
             connections_refused: 0,
             cut_offs: 0,
+            output_cut_offs: 0,
             auth_failures: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -164,6 +167,7 @@ pub(super) struct Report {
     pub(super) connections: u64,
     pub(super) connections_refused: u64,
     pub(super) cut_offs: u64,
+    pub(super) output_cut_offs: u64,
     pub(super) auth_failures: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
@@ -212,6 +216,7 @@ impl Engine {
             connections: stats.connections,
             connections_refused: stats.connections_refused,
             cut_offs: stats.cut_offs,
+            output_cut_offs: stats.output_cut_offs,
             auth_failures: stats.auth_failures,
             bytes_in: stats.bytes_in,
             bytes_out: stats.bytes_out,

@@ -248,6 +248,7 @@ impl Engine {
             };
             match advance {
                 Advance::Done => {
+                    session.replies.end_group();
                     self.release(&session, id, &transaction, now_ms);
                     self.note_end(&session, &transaction, now_ms);
                     let gone = session.gone;
@@ -294,6 +295,7 @@ impl Engine {
                 return Advance::Done;
             }
             if let Some(count) = tx.array {
+                session.replies.begin_group();
                 say(session, tx.muted, |writer| writer.array(count));
             }
         }

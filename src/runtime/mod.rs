@@ -36,6 +36,7 @@ use glommio::{ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement}
 use tracing::{error, info};
 
 use crate::cli::config::ServerConfig;
+use crate::command::output_limit::OutputLimits;
 use crate::command::settings::{Settings, Watch};
 use crate::engine::route::{CoreId, Slot};
 use crate::engine::{EngineConfig, ProcessFacts};
@@ -266,6 +267,7 @@ fn settings(config: &ServerConfig, port: u16) -> Settings {
         maxclients: config.maxclients,
         maxclients_max: config.maxclients_max,
         idle_timeout_s: config.idle_timeout_s,
+        output_limits: OutputLimits { pubsub: config.output_limit, ..OutputLimits::default() },
         watch: Watch::default(),
         active_expire: true,
         log_level: config.log_level,

@@ -19,6 +19,7 @@ fn rows_are_sorted_unique_and_lower_case() {
         names,
         [
             "active-expire",
+            "client-output-buffer-limit",
             "latency-monitor-threshold",
             "loglevel",
             "max-size",

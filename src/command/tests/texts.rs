@@ -38,6 +38,7 @@ fn with_words() -> Vec<Error> {
         Error::UnknownCommand(word()),
         Error::UnknownSubcommand(word(), "WORD"),
         Error::SubcommandSyntax(word(), "WORD"),
+        Error::Subscriber("word"),
         Error::LatencyEvent(word()),
         Error::UnsupportedOption(word()),
         Error::UnknownClientType(word()),
