@@ -341,6 +341,20 @@ pub const SESSION_HELD_BYTES_MAX: usize = SESSION_OUTPUT_BYTES_MAX;
 /// send carries the whole round.
 pub const SESSION_EARLY_SEND_BYTES: usize = 16 * 1024;
 
+/// Channels and patterns one connection may subscribe to, some 100 bytes each. Past it: SUBSCRIBE is refused as a whole.
+pub const SESSION_SUBSCRIPTIONS_MAX: usize = 1 << 20;
+
+/// Bytes of their names. Past it: as `SESSION_SUBSCRIPTIONS_MAX`.
+pub const SESSION_SUBSCRIPTION_BYTES_MAX: usize = 64 << 20;
+
+/// Subscriptions of a connection that has ended that are taken back at once: some 50 µs. The rest follows in slices.
+pub const UNSUBSCRIBE_STEP_NAMES: usize = 256;
+
+/// Bytes of messages that may wait on one core for another to take them: many turns' worth, and little beside a
+/// channel of batches. At it: the core that publishes runs no command of its clients, nor of other cores, until the
+/// other has taken some; publishers then are not read. One turn's key events and one transaction may pass it.
+pub const FANOUT_BYTES_MAX: usize = 16 << 20;
+
 /// Bytes of output that may wait for a client that messages are pushed to, as in Redis. At it the client is cut off.
 pub const OUTPUT_HARD_BYTES_DEFAULT: u64 = 32 << 20;
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::limits::{KEY_BYTES_MAX, MULTI_BYTES_MAX};
+use crate::limits::{KEY_BYTES_MAX, MULTI_BYTES_MAX, SESSION_SUBSCRIPTION_BYTES_MAX, SESSION_SUBSCRIPTIONS_MAX};
 
 /// Why a command was refused. `Display` is the text on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub enum Error {
     HelloVersion,
     /// HELLO with an option that doesn't exist; holds it.
     HelloOption(String),
+    /// SSUBSCRIBE between MULTI and EXEC.
+    SubscribeInMulti,
+    /// More subscriptions than one connection may have, in our own words.
+    TooManySubscriptions,
     /// A command on a RESP2 connection that has subscribed; holds its name.
     Subscriber(&'static str),
     /// The bound is reached and nothing may be evicted.
@@ -184,6 +188,7 @@ impl Error {
             }
             Error::NoProto => "NOPROTO unsupported protocol version",
             Error::HelloVersion => "ERR Protocol version is not an integer or out of range",
+            Error::SubscribeInMulti => "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client",
             Error::Oom => "OOM command not allowed when used memory > 'maxmemory'.",
             Error::Syntax => "ERR syntax error",
             Error::NotInteger => "ERR value is not an integer or out of range",
@@ -244,8 +249,15 @@ impl fmt::Display for Error {
             }
             Error::Subscriber(name) => write!(
                 f,
-                "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
-                 this context"
+                "{} Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+                 this context",
+                // Redis tells who asks for EXEC what became of the transaction, even if there was none.
+                if *name == "exec" { "EXECABORT Transaction discarded because of:" } else { "ERR" }
+            ),
+            Error::TooManySubscriptions => write!(
+                f,
+                "ERR a connection may have at most {SESSION_SUBSCRIPTIONS_MAX} subscriptions, of \
+                 {SESSION_SUBSCRIPTION_BYTES_MAX} bytes"
             ),
             Error::LatencyEvent(name) => write!(f, "ERR No samples available for event '{name}'"),
             Error::UnsupportedOption(option) => write!(f, "ERR Unsupported option {option}"),

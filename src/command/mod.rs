@@ -21,6 +21,7 @@ pub mod lcs;
 pub mod long_double;
 pub mod object;
 pub mod output_limit;
+pub mod pubsub;
 pub mod range;
 pub mod reply;
 pub mod settings;

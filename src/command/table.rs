@@ -4,6 +4,7 @@
 //! Rows are sorted by name; a subcommand's name is `container|subcommand`, and stands after its container.
 
 use crate::command::connection::{self as conn, SessionHandler};
+use crate::command::pubsub::{SUBSCRIPTION, Topic};
 use crate::command::several::{self, Decide};
 use crate::command::{
     Call, Reply, admin, bitfield, bits, counter, docs, dump, expiry, keyspace, object, range, string,
@@ -55,9 +56,12 @@ pub mod flag {
     pub const UNQUEUED: u16 = 1 << 8;
     /// Runs on a RESP2 connection that has subscribed.
     pub const SUBSCRIBER: u16 = 1 << 9;
+    /// Of publishing and subscribing.
+    pub const PUBSUB: u16 = 1 << 10;
 
     /// Bit and Redis's name of each that Redis has.
-    pub const NAMES: [(u16, &str); 6] = [
+    pub const NAMES: [(u16, &str); 7] = [
+        (PUBSUB, "pubsub"),
         (READONLY, "readonly"),
         (WRITE, "write"),
         (DENYOOM, "denyoom"),
@@ -67,7 +71,7 @@ pub mod flag {
     ];
 }
 
-use flag::{ADMIN, BARRIER, DENYOOM, FAST, NO_AUTH, READONLY, READS, SUBSCRIBER, UNQUEUED, WRITE};
+use flag::{ADMIN, BARRIER, DENYOOM, FAST, NO_AUTH, PUBSUB, READONLY, READS, SUBSCRIBER, UNQUEUED, WRITE};
 
 /// The positions of a command's keys. All zero: it has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +103,8 @@ pub enum Group {
     Connection,
     /// Keys, whatever their value.
     Generic,
+    /// Messages.
+    Pubsub,
     /// The server.
     Server,
     /// Values.
@@ -114,6 +120,7 @@ impl Group {
             Group::Bitmap => "bitmap",
             Group::Connection => "connection",
             Group::Generic => "generic",
+            Group::Pubsub => "pubsub",
             Group::Server => "server",
             Group::String => "string",
             Group::Transactions => "transactions",
@@ -139,6 +146,8 @@ pub enum Handler {
     Session(SessionHandler),
     /// Every core, each its part; the parts are folded on the home core.
     EveryCore(Part),
+    /// PUBLISH: on the core that owns the channel's hash.
+    Publish(Topic),
     /// MULTI and its like: `engine/transaction.rs`.
     Transaction(Verb),
     /// DEBUG: each of its subcommands in its own way. `engine/debug.rs` has them.
@@ -186,6 +195,10 @@ pub enum Part {
     RandomKey,
     /// INFO.
     Report,
+    /// SUBSCRIBE and its like.
+    Subscribe(Topic),
+    /// UNSUBSCRIBE and its like.
+    Unsubscribe(Topic),
     /// CLIENT LIST.
     ClientList,
     /// CLIENT KILL.
@@ -198,7 +211,7 @@ pub enum Part {
     Ask(Question),
 }
 
-/// What SLOWLOG, LATENCY and MEMORY ask of each core. `engine/ask.rs` answers and folds.
+/// What SLOWLOG, LATENCY, MEMORY and PUBSUB ask of each core. `engine/ask.rs` answers and folds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// LATENCY DOCTOR.
@@ -217,6 +230,12 @@ pub enum Question {
     MemoryDoctor,
     /// MEMORY STATS.
     MemoryStats,
+    /// PUBSUB CHANNELS and its like.
+    PubsubNames(Topic),
+    /// PUBSUB NUMPAT.
+    PubsubPatterns,
+    /// PUBSUB NUMSUB and its like.
+    PubsubCounts(Topic),
     /// SLOWLOG GET.
     SlowlogGet,
     /// SLOWLOG LEN.
@@ -227,7 +246,7 @@ pub enum Question {
 
 use Part::Ask;
 
-use Handler::{Container, EachKey, EveryCore, Key, Scan, Session, Several, Transaction};
+use Handler::{Container, EachKey, EveryCore, Key, Publish, Scan, Session, Several, Transaction};
 
 #[rustfmt::skip]
 macro_rules! row {
@@ -332,7 +351,17 @@ pub static TABLE: &[Command] = &[
     row!("pexpiretime", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::pexpiretime), "key", "Returns the unix time in milliseconds at which the key expires."),
     row!("ping", -1, FAST | SUBSCRIBER, NO_KEYS, Connection, Session(conn::ping), "[message]", "Returns PONG, or the message."),
     row!("psetex", 4, WRITE | DENYOOM, ONE_KEY, String, Key(string::set_for_millis), "key milliseconds value", "Sets the value and its time to live in milliseconds."),
+    row!("psubscribe", -2, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Subscribe(Topic::Pattern)), "pattern [pattern ...]", "Subscribes to all channels that match patterns."),
     row!("pttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::pttl), "key", "Returns the time to live in milliseconds."),
+    row!("publish", 3, FAST | PUBSUB, NO_KEYS, Pubsub, Publish(Topic::Channel), "channel message", "Sends a message to a channel and returns how many receive it."),
+    row!("pubsub", -2, 0, NO_KEYS, Pubsub, Container, "", "Commands on subscriptions."),
+    row!("pubsub|channels", -2, BARRIER | PUBSUB, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubNames(Topic::Channel))), "[pattern]", "Lists the channels that have subscribers."),
+    row!("pubsub|help", 2, 0, NO_KEYS, Pubsub, Session(conn::help), "", "Lists the subcommands."),
+    row!("pubsub|numpat", 2, BARRIER | PUBSUB, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubPatterns)), "", "Returns how many patterns are subscribed to."),
+    row!("pubsub|numsub", -2, BARRIER | PUBSUB, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubCounts(Topic::Channel))), "[channel [channel ...]]", "Returns how many subscribe to each channel, patterns aside."),
+    row!("pubsub|shardchannels", -2, BARRIER | PUBSUB, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubNames(Topic::ShardChannel))), "[pattern]", "Lists the shard channels that have subscribers."),
+    row!("pubsub|shardnumsub", -2, BARRIER | PUBSUB, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubCounts(Topic::ShardChannel))), "[channel [channel ...]]", "Returns how many subscribe to each shard channel."),
+    row!("punsubscribe", -1, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Unsubscribe(Topic::Pattern)), "[pattern [pattern ...]]", "Ends subscriptions to patterns, or all of them."),
     row!("quit", -1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER, NO_KEYS, Connection, Session(conn::quit), "", "Closes the connection."),
     row!("randomkey", 1, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::RandomKey), "", "Returns some key."),
     row!("rename", 3, WRITE, TWO_KEYS, Generic, Several(several::rename), "key newkey", "Gives a value another key."),
@@ -351,13 +380,18 @@ pub static TABLE: &[Command] = &[
     row!("slowlog|help", 2, 0, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
     row!("slowlog|len", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::SlowlogLen)), "", "Returns how many slow commands are logged."),
     row!("slowlog|reset", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::SlowlogReset)), "", "Empties the log of slow commands."),
+    row!("spublish", 3, FAST | PUBSUB, NO_KEYS, Pubsub, Publish(Topic::ShardChannel), "channel message", "Sends a message to a shard channel and returns how many receive it."),
+    row!("ssubscribe", -2, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Subscribe(Topic::ShardChannel)), "channel [channel ...]", "Subscribes to shard channels, which patterns do not see."),
     row!("strlen", 2, READONLY | FAST, ONE_KEY, String, Key(range::len), "key", "Returns the length of the value in bytes."),
+    row!("subscribe", -2, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Subscribe(Topic::Channel)), "channel [channel ...]", "Subscribes to channels."),
     row!("substr", 4, READONLY, ONE_KEY, String, Key(range::get), "key start end", "Is the old name of GETRANGE."),
+    row!("sunsubscribe", -1, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Unsubscribe(Topic::ShardChannel)), "[channel [channel ...]]", "Ends subscriptions to shard channels, or all of them."),
     row!("time", 1, FAST, NO_KEYS, Server, Session(admin::time), "", "Returns the server's unix time: seconds and microseconds."),
     row!("touch", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::touch, Fold::Sum), "key [key ...]", "Makes keys recently used and counts them."),
     row!("ttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::ttl), "key", "Returns the time to live in seconds."),
     row!("type", 2, READONLY | FAST, ONE_KEY, Generic, Key(keyspace::value_type), "key", "Returns the type of the value: string, or none."),
     row!("unlink", -2, WRITE | FAST, ALL_KEYS, Generic, EachKey(keyspace::delete, Fold::Sum), "key [key ...]", "Deletes keys."),
+    row!("unsubscribe", -1, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Unsubscribe(Topic::Channel)), "[channel [channel ...]]", "Ends subscriptions to channels, or all of them."),
     row!("unwatch", 1, FAST | BARRIER, NO_KEYS, Transactions, Transaction(Verb::Unwatch), "", "Forgets the watched keys."),
     row!("watch", -2, FAST | BARRIER | UNQUEUED, ALL_KEYS, Transactions, Transaction(Verb::Watch), "key [key ...]", "Lets EXEC run only if no key has changed."),
 ];
@@ -401,7 +435,7 @@ pub struct Lookup {
     cells: [u16; CELLS],
 }
 
-const CELLS: usize = 512;
+const CELLS: usize = 1024;
 const _: () = assert!(TABLE.len() * 4 <= CELLS, "sparse, so that probing ends at once");
 
 impl Default for Lookup {
@@ -452,7 +486,7 @@ fn hash(name: &[u8]) -> usize {
     let last = byte(name.len().wrapping_sub(1));
     let mixed =
         byte(0) | byte(1) << 8 | byte(2) << 16 | last << 24 | byte(name.len() / 2) << 32 | (name.len() as u64) << 40;
-    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 55) as usize % CELLS
+    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54) as usize % CELLS
 }
 
 /// What only engines send each other; no client can name them. Their ids begin at [`CommandId::INTERNAL`].

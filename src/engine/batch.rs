@@ -7,6 +7,7 @@
 //! ```text
 //! request frame  command u16 | mode u8 | 0 u8 | argc u32 | length u32 × argc | the arguments' bytes
 //! reply frame    length u32 | the reply's bytes
+//! message frame  topic u8 | 0 u8 × 3 | channel's length u32 | text's length u32 | channel | text
 //! ```
 //! Numbers are little-endian; a batch never leaves its process.
 
@@ -20,7 +21,7 @@ use crate::engine::hold::{Hold, HoldKey};
 use crate::engine::replies::Place;
 use crate::engine::route::CoreId;
 use crate::engine::slowlog::SlowCall;
-use crate::limits::{BATCH_BYTES_SEAL, BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX};
+use crate::limits::{BATCH_BYTES_SEAL, BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, FANOUT_BYTES_MAX};
 use crate::resp::{Args, Proto, Span};
 
 /// Names a batch whose replies are awaited, on the core that awaits them.
@@ -59,6 +60,11 @@ pub enum Payload {
     },
     /// A request of an earlier batch took long: the home core of its client logs it. Comes before its replies.
     Slow(Box<SlowRequest>),
+    /// Messages for sessions of the receiver: a letter.
+    Letter {
+        /// Message frames.
+        bytes: Vec<u8>,
+    },
     /// The sender had to evict: who has budget to spare?
     BudgetAsk(Holding),
     /// Here is some.
@@ -271,6 +277,18 @@ pub(super) fn reply_frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// The message frames of a letter: topic, channel, text.
+pub(super) fn message_frames(mut bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8], &[u8])> {
+    std::iter::from_fn(move || {
+        let (head, rest) = bytes.split_at_checked(12)?;
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;
+        let (channel, rest) = rest.split_at(word(4));
+        let (text, rest) = rest.split_at(word(8));
+        bytes = rest;
+        Some((head[0], channel, text))
+    })
+}
+
 /// What is gathered for one peer, and what waits to leave.
 #[derive(Debug, Default)]
 struct Outbox {
@@ -279,6 +297,12 @@ struct Outbox {
     /// Whether they come from transactions that hold the peer's shard; a batch is all of one kind.
     open_held: bool,
     waiters: Vec<Waiter>,
+    /// Messages for the peer's sessions. Filled by PUBLISH and key events on this core, sealed at the end of the turn
+    /// or at `BATCH_BYTES_SEAL`.
+    letter: Vec<u8>,
+    /// Bytes of messages that have not left: of `letter`, and of letters in `sealed`. From `FANOUT_BYTES_MAX` on this
+    /// core runs no command, since any may publish, until the peer has taken some.
+    letter_bytes: usize,
     /// Sealed batches in order. Filled by `seal`, replies and budget; drained by the runtime into the channel; bounded
     /// by what sessions may have waiting. When the channel is full they wait here.
     sealed: VecDeque<Batch>,
@@ -294,6 +318,8 @@ pub(super) struct Mesh {
     free_tickets: Vec<u32>,
     spare_waiters: Vec<Vec<Waiter>>,
     spare_buffers: Vec<Vec<u8>>,
+    /// Outboxes with `FANOUT_BYTES_MAX` bytes of messages.
+    full: usize,
 }
 
 impl Mesh {
@@ -305,6 +331,7 @@ impl Mesh {
             free_tickets: Vec::new(),
             spare_waiters: Vec::new(),
             spare_buffers: Vec::new(),
+            full: 0,
         }
     }
 
@@ -344,6 +371,43 @@ impl Mesh {
         self.push_requests(peer, bytes, waiters);
     }
 
+    /// Adds a message to this turn's letter to a peer.
+    pub(super) fn message(&mut self, peer: CoreId, topic: u8, channel: &[u8], text: &[u8]) {
+        assert!(peer != self.core, "a message to itself");
+        let outbox = &mut self.outboxes[usize::from(peer.0)];
+        if outbox.letter.capacity() == 0 {
+            outbox.letter = self.spare_buffers.pop().unwrap_or_default();
+        }
+        let letter = &mut outbox.letter;
+        let begin = letter.len();
+        letter.extend_from_slice(&[topic, 0, 0, 0]);
+        letter.extend_from_slice(&(channel.len() as u32).to_le_bytes());
+        letter.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        letter.extend_from_slice(channel);
+        letter.extend_from_slice(text);
+        let added = letter.len() - begin;
+        let before = outbox.letter_bytes;
+        outbox.letter_bytes += added;
+        self.full += usize::from(before < FANOUT_BYTES_MAX && outbox.letter_bytes >= FANOUT_BYTES_MAX);
+        if outbox.letter.len() >= BATCH_BYTES_SEAL {
+            self.seal_letter(peer);
+        }
+    }
+
+    /// The letter to a peer leaves before all that is sent from now on.
+    pub(super) fn seal_letter(&mut self, peer: CoreId) {
+        let bytes = std::mem::take(&mut self.outboxes[usize::from(peer.0)].letter);
+        if !bytes.is_empty() {
+            self.send(peer, Payload::Letter { bytes });
+        }
+    }
+
+    /// Whether messages for some peer wait that are too many to add to.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.full > 0
+    }
+
     /// Sends anything that is not a request.
     pub(super) fn send(&mut self, peer: CoreId, payload: Payload) {
         assert!(peer != self.core, "a batch to itself");
@@ -378,14 +442,22 @@ impl Mesh {
 
     /// Everything gathered in this turn may leave.
     pub(super) fn seal_all(&mut self) {
-        for peer in 0..self.outboxes.len() {
-            self.seal(CoreId(peer as u16));
+        for peer in (0..self.outboxes.len()).map(|peer| CoreId(peer as u16)) {
+            self.seal(peer);
+            self.seal_letter(peer);
         }
     }
 
     /// The next batch for a peer.
     pub(super) fn take(&mut self, peer: CoreId) -> Option<Batch> {
-        self.outboxes[usize::from(peer.0)].sealed.pop_front()
+        let outbox = &mut self.outboxes[usize::from(peer.0)];
+        let batch = outbox.sealed.pop_front()?;
+        if let Payload::Letter { bytes } = &batch.payload {
+            let before = outbox.letter_bytes;
+            outbox.letter_bytes -= bytes.len();
+            self.full -= usize::from(before >= FANOUT_BYTES_MAX && outbox.letter_bytes < FANOUT_BYTES_MAX);
+        }
+        Some(batch)
     }
 
     /// Who waits for a request of an open ticket.
@@ -434,7 +506,8 @@ impl Mesh {
 
     /// Whether nothing is awaited and nothing waits to leave.
     pub(super) fn is_idle(&self) -> bool {
-        self.tickets_open() == 0 && self.outboxes.iter().all(|o| o.sealed.is_empty() && o.waiters.is_empty())
+        self.tickets_open() == 0
+            && self.outboxes.iter().all(|o| o.sealed.is_empty() && o.waiters.is_empty() && o.letter.is_empty())
     }
 
     /// Asserts the invariants.
@@ -442,7 +515,11 @@ impl Mesh {
     pub(super) fn verify(&self) {
         let open = self.tickets.iter().filter(|ticket| ticket.is_some()).count();
         assert_eq!(open, self.tickets_open(), "tickets that are open are not free");
+        assert_eq!(self.full, self.outboxes.iter().filter(|outbox| outbox.letter_bytes >= FANOUT_BYTES_MAX).count());
         for outbox in &self.outboxes {
+            let letter = |batch: &Batch| if let Payload::Letter { bytes } = &batch.payload { bytes.len() } else { 0 };
+            let letters: usize = outbox.sealed.iter().map(letter).sum();
+            assert_eq!(outbox.letter_bytes, outbox.letter.len() + letters, "every byte of a letter is counted");
             assert_eq!(outbox.open.is_empty(), outbox.waiters.is_empty(), "a batch has as many waiters as frames");
         }
     }

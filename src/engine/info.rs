@@ -195,6 +195,9 @@ fn stats(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "client_output_buffer_limit_disconnections:{}", page.sum(|core| core.output_cut_offs))?;
     writeln!(text, "keyspace_hits:{}", page.sum(|core| core.hits))?;
     writeln!(text, "keyspace_misses:{}", page.sum(|core| core.misses))?;
+    for (at, field) in ["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"].iter().enumerate() {
+        writeln!(text, "{field}:{}", page.sum(|core| core.subscribed[at]))?;
+    }
     writeln!(text, "total_error_replies:{}", page.sum(|core| core.errors.values().sum()))?;
     writeln!(text, "acl_access_denied_auth:{}", page.sum(|core| core.auth_failures))
 }

@@ -12,7 +12,7 @@
 //!
 //! Files: `session` (one round), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
 //! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores),
-//! `push` (what is said unasked), `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take), `jobs`
+//! `push` (what is said unasked), `pubsub` over `channels` (subscriptions and messages), `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take), `jobs`
 //! (sliced work), `ahead` (cache misses of a round, together), `budget`, `auth`; `stats`, `meter` (what commands took),
 //! `slowlog`, `latency`, `ask` (what is asked of all cores about these), `debug`, `info`.
 
@@ -21,6 +21,7 @@ mod ask;
 pub mod auth;
 pub mod batch;
 mod budget;
+mod channels;
 mod debug;
 mod every;
 mod gather;
@@ -29,6 +30,7 @@ mod info;
 mod jobs;
 mod latency;
 mod meter;
+mod pubsub;
 mod push;
 mod replies;
 pub mod route;
@@ -54,10 +56,13 @@ use crate::shard::{Shard, ShardConfig};
 use self::auth::{AuthKey, Penalty};
 use self::batch::{Batch, Incoming, Mesh, Payload};
 use self::budget::Exchange;
+use self::channels::Channels;
 use self::gather::Gathers;
 use self::hold::Holds;
 use self::jobs::Job;
 use self::meter::Meter;
+use self::pubsub::Leaving;
+use self::push::Push;
 use self::route::{CoreId, Router};
 use self::session::Session;
 pub use self::sessions::SessionId;
@@ -162,6 +167,14 @@ pub struct Engine {
     /// Sessions whose transaction waits for a shard, perhaps. Filled by transactions, drained by ticks; each is in it
     /// once a transaction.
     waiting: VecDeque<SessionId>,
+    channels: Channels,
+    /// Subscriptions of connections that have ended. Filled by `on_disconnect`, drained in slices; bounded by what those
+    /// had.
+    leaving: VecDeque<Leaving>,
+    /// The push that is being given to sessions.
+    pushed: Push,
+    /// The cores that a message goes to.
+    fan: Vec<CoreId>,
     /// Transactions begun on this core.
     transactions: u64,
     /// `Shard::rehashed` at the beginning of the turn.
@@ -225,6 +238,10 @@ impl Engine {
             paused: VecDeque::new(),
             holds: Holds::default(),
             waiting: VecDeque::new(),
+            channels: Channels::new(config.hash_seeds),
+            leaving: VecDeque::new(),
+            pushed: Push::default(),
+            fan: Vec::new(),
             transactions: 0,
             turn_rehashed: 0,
             notices: VecDeque::new(),
@@ -305,6 +322,7 @@ impl Engine {
         }
         if let Some(mut session) = self.sessions.remove(id) {
             self.forget(&mut session);
+            self.drop_subscriptions(id, &mut session);
             let buffer = session.replies.take_buffer();
             self.give_back(buffer);
         }
@@ -328,6 +346,7 @@ impl Engine {
             Payload::Granted { key, clean } => self.on_granted(key, clean, now_ms),
             Payload::Release(hold) => self.on_release(hold, now_ms),
             Payload::Replies { ticket, bytes, count } => self.take_replies(batch.from, ticket, bytes, count, now_ms),
+            Payload::Letter { bytes } => self.on_letter(bytes),
             Payload::Slow(slow) => self.on_slow(*slow),
             Payload::BudgetAsk(holding) => self.on_budget_ask(batch.from, holding),
             Payload::BudgetGift(gift) => self.on_budget_gift(gift),
@@ -353,11 +372,12 @@ impl Engine {
         let expire_ms = if self.settings.active_expire { now_ms } else { 0 };
         self.shard_waits = self.shard.work(expire_ms, SLICE_STEPS).more;
         self.step_job(now_ms);
+        self.step_leaving();
         if let Some((key, clean)) = self.holds.take_grant() {
             self.on_granted(key, clean, now_ms);
         }
         self.run_inbox(now_ms);
-        if !self.has_grown_enough() && !self.holds.is_held() {
+        if self.may_resume() {
             self.resume_one(now_ms);
         }
     }
@@ -438,8 +458,8 @@ impl Engine {
     /// Whether sliced work waits.
     pub fn has_backlog(&self) -> bool {
         let paused = !self.paused.is_empty() || !self.inbox.is_empty();
-        let may_resume = !self.has_grown_enough() && !self.holds.is_held();
-        self.shard_waits || !self.jobs.is_empty() || self.holds.has_grants() || (paused && may_resume)
+        let sliced = !self.jobs.is_empty() || !self.leaving.is_empty();
+        self.shard_waits || sliced || self.holds.has_grants() || (paused && self.may_resume())
     }
 
     /// Sessions connected to this core.
@@ -449,7 +469,11 @@ impl Engine {
 
     /// Whether nothing is left to answer: no session, no reply awaited from or owed to a peer.
     pub fn is_idle(&self) -> bool {
-        self.sessions.len() == 0 && self.mesh.is_idle() && self.jobs.is_empty() && self.inbox.is_empty()
+        self.sessions.len() == 0
+            && self.mesh.is_idle()
+            && self.jobs.is_empty()
+            && self.inbox.is_empty()
+            && self.leaving.is_empty()
     }
 
     /// Clients of the whole process that may be connected at once.
@@ -482,6 +506,7 @@ impl Engine {
     pub fn verify(&self) {
         self.shard.verify();
         self.mesh.verify();
+        self.channels.verify();
         for id in self.sessions.ids() {
             if let Some(session) = self.sessions.get(id) {
                 session.replies.verify();
@@ -490,6 +515,11 @@ impl Engine {
     }
 
     // ---- inside ----
+
+    /// Whether commands that were kept waiting may run.
+    fn may_resume(&self) -> bool {
+        !self.has_grown_enough() && !self.holds.is_held() && !self.mesh.is_full()
+    }
 
     /// Queues a session for `take_ready` if there is anything to do for it.
     fn settle(&mut self, id: SessionId) {

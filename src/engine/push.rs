@@ -6,8 +6,6 @@
 //! session: a copy of the bytes, or of a pointer once its client lags.
 //! Never: sends (the session comes up in `take_ready`, once a turn), waits for a client.
 
-#![expect(dead_code, reason = "who pushes comes next")]
-
 use std::rc::Rc;
 
 use crate::engine::session::Session;

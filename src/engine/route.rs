@@ -7,7 +7,7 @@ use crate::command::client::Client;
 use crate::command::connection::{After, SessionHandler, VerifyKey};
 use crate::command::keyspace::{self, Cursor, ScanOptions};
 use crate::command::several;
-use crate::command::table::{Command, CommandId, Fold, Handler, KeyHandler};
+use crate::command::table::{Command, CommandId, Fold, Handler, KeyHandler, Part};
 use crate::command::{Call, Error, Reply};
 use crate::engine::batch::{Mode, Request, Solo, Waiter};
 use crate::engine::gather::{Asker, GatherId};
@@ -148,7 +148,11 @@ impl Engine {
             Handler::Several(decide) => self.dispatch_several(session, id, decide, args, trip),
             Handler::Transaction(verb) => self.run_verb(session, id, verb, args, trip),
             Handler::Scan => self.dispatch_scan(session, id, args, trip),
-            Handler::Session(handler) => self.run_session(session, handler, args, trip),
+            Handler::Session(handler) => self.run_session(session, id, handler, args, trip),
+            Handler::Publish(topic) => self.dispatch_publish(session, id, topic, args, trip),
+            Handler::EveryCore(Part::Subscribe(_) | Part::Unsubscribe(_)) => {
+                self.dispatch_subscribe(session, args, trip)
+            }
             Handler::EveryCore(part) => match every::check(part, args, &self.settings, self.router.cores()) {
                 Ok(()) => {
                     let place = session.replies.hold(trip.muted);
@@ -335,7 +339,14 @@ impl Engine {
     }
 
     /// A command of the session itself.
-    fn run_session(&mut self, session: &mut Session, handler: SessionHandler, args: Args<'_>, trip: Trip) -> Flow {
+    fn run_session(
+        &mut self,
+        session: &mut Session,
+        id: SessionId,
+        handler: SessionHandler,
+        args: Args<'_>,
+        trip: Trip,
+    ) -> Flow {
         let key = self.auth_key.as_ref();
         let verify = |guess: &[u8]| key.is_none_or(|key| key.verify(guess));
         let verify: Option<VerifyKey<'_>> = if key.is_some() { Some(&verify) } else { None };
@@ -361,6 +372,7 @@ impl Engine {
             After::Close => Flow::End,
             After::Reset => {
                 self.forget(session);
+                self.reset_subscriptions(id, session);
                 Flow::Next
             }
             // A client that may queue AUTH has shown the key before; nobody has to wait for it.
@@ -400,6 +412,7 @@ impl Engine {
                 }
                 Err(error) => writer.error(&error.to_string()),
             },
+            Handler::Publish(topic) => writer.integer(self.publish(topic, args.at(0), args.at(1))),
             Handler::Debug => debug::object(&self.shard, args, now_ms, &mut writer),
             Handler::Several(decide) => several::run(&mut self.shard, row, decide, args, call).write(&mut writer),
             Handler::Session(_) | Handler::EveryCore(_) | Handler::Transaction(_) | Handler::Container => {

@@ -9,6 +9,7 @@ use crate::command::errors::quote;
 use crate::command::table::{CommandId, Handler, flag};
 use crate::command::{Error, connection};
 use crate::engine::batch::Solo;
+use crate::engine::pubsub::Subscribed;
 use crate::engine::replies::Replies;
 use crate::engine::route::{CoreId, Trip};
 use crate::engine::transaction::{Multi, Transaction};
@@ -45,6 +46,8 @@ pub(super) struct Session {
     closing: bool,
     /// Commands since MULTI.
     pub(super) multi: Option<Box<Multi>>,
+    /// What it subscribes to, if anything.
+    pub(super) subscribed: Option<Box<Subscribed>>,
     /// The cores on which it watches keys.
     pub(super) watching: Vec<CoreId>,
     /// What it has under way on held shards; no other command runs.
@@ -92,6 +95,7 @@ impl Session {
             eof: false,
             closing: false,
             multi: None,
+            subscribed: None,
             watching: Vec::new(),
             transaction: None,
             gone: false,
@@ -268,7 +272,7 @@ impl Engine {
         let mut warmed = 1;
         while session.may_run() && round.consumed < bytes.len() {
             let rest = &bytes[round.consumed..];
-            if self.holds.is_held() {
+            if self.holds.is_held() || self.mesh.is_full() {
                 self.pause(session, id);
                 break;
             }
@@ -543,6 +547,7 @@ fn upper_name(name: &str) -> &'static str {
         "latency" => "LATENCY",
         "memory" => "MEMORY",
         "object" => "OBJECT",
+        "pubsub" => "PUBSUB",
         "slowlog" => "SLOWLOG",
         _ => "COMMAND",
     }

@@ -74,9 +74,7 @@ impl Sessions {
 
     #[inline]
     pub(super) fn check_in(&mut self, id: SessionId, mut session: Box<Session>) {
-        if !self.aside.is_empty() {
-            std::mem::take(&mut self.aside).into_iter().for_each(|push| push.into_output(&mut session));
-        }
+        self.push_aside(&mut session);
         let cell = &mut self.cells[id.index as usize];
         debug_assert!(cell.generation == id.generation && cell.session.is_none());
         cell.session = Some(session);
@@ -91,6 +89,14 @@ impl Sessions {
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         let cell = self.cells.get_mut(id.index as usize)?;
         if cell.generation == id.generation { cell.session.as_deref_mut() } else { None }
+    }
+
+    /// Gives the session that is out what was pushed to it.
+    #[inline]
+    pub(super) fn push_aside(&mut self, session: &mut Session) {
+        if !self.aside.is_empty() {
+            std::mem::take(&mut self.aside).into_iter().for_each(|push| push.into_output(session));
+        }
     }
 
     /// Whether a session is taken out: it is there, and `get` does not find it.

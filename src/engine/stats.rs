@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::command::pubsub::TOPICS;
 use crate::engine::Engine;
 use crate::engine::info::Sections;
 use crate::engine::meter::Usage;
@@ -177,6 +178,8 @@ pub(super) struct Report {
     pub(super) per_s: [u64; 3],
     /// Mean of the deadlines, 0 without any.
     pub(super) deadline_ms_mean: u64,
+    /// Channels, patterns and shard channels that this core counts.
+    pub(super) subscribed: [u64; 3],
     pub(super) outbox_depth: u64,
     pub(super) turns: u64,
     pub(super) turn_ns_p50: u64,
@@ -224,6 +227,7 @@ impl Engine {
             bytes_peak: stats.bytes_peak.max(self.shard.bytes()),
             per_s: stats.rate.per_s(),
             deadline_ms_mean: self.shard.mean_deadline_ms().unwrap_or(0),
+            subscribed: TOPICS.map(|topic| self.channels.of(topic).owned() as u64),
             outbox_depth: self.mesh.depth() as u64,
             turns: stats.turn_ns.len(),
             turn_ns_p50: stats.turn_ns.value_at_quantile(0.5),

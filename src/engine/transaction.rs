@@ -197,6 +197,8 @@ impl Engine {
         let row = command.row();
         match row.handler {
             Handler::EveryCore(_) | Handler::Scan => cores.extend((0..self.router.cores()).map(CoreId)),
+            // Its channel's core runs what the transaction sends like any command.
+            Handler::Publish(topic) => cores.extend(self.router.peer(self.publisher(topic, args.at(0)))),
             _ => cores.extend(row.keys_after_name(args).map(|key| self.router.owner(key))),
         }
     }
