@@ -24,7 +24,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn owned(name: usize) -> bool {
-    name % 2 == 0
+    name.is_multiple_of(2)
 }
 
 proptest! {
