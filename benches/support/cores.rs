@@ -88,6 +88,7 @@ fn config(core: u16, cores: u16) -> EngineConfig {
             maxclients_max: 100,
             idle_timeout_s: 0,
             // Nothing is logged when the machine takes the CPU away for a while.
+            notify: Default::default(),
             output_limits: Default::default(),
             watch: Watch { slowlog_us: -1, ..Watch::default() },
             active_expire: true,

@@ -19,6 +19,7 @@ pub mod glob;
 pub mod keyspace;
 pub mod lcs;
 pub mod long_double;
+pub mod notify;
 pub mod object;
 pub mod output_limit;
 pub mod pubsub;

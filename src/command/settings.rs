@@ -4,6 +4,7 @@
 
 use crate::command::Error;
 use crate::command::errors::quote;
+use crate::command::notify::{self, Notify};
 use crate::command::output_limit::OutputLimits;
 use crate::limits::{SLOWLOG_LEN_DEFAULT, SLOWLOG_US_DEFAULT};
 use crate::resp::number::parse_i64;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub maxclients_max: u32,
     /// Seconds a client may be idle; 0 is for ever.
     pub idle_timeout_s: u64,
+    /// Which key events are published.
+    pub notify: Notify,
     /// How much output may wait for clients.
     pub output_limits: OutputLimits,
     /// What is watched.
@@ -104,7 +107,7 @@ impl Default for Watch {
 }
 
 /// Names that CONFIG SET takes.
-const CHANGEABLE: [&str; 11] = [
+const CHANGEABLE: [&str; 12] = [
     "active-expire",
     "client-output-buffer-limit",
     "latency-monitor-threshold",
@@ -113,6 +116,7 @@ const CHANGEABLE: [&str; 11] = [
     "maxclients",
     "maxmemory",
     "maxmemory-policy",
+    "notify-keyspace-events",
     "slowlog-log-slower-than",
     "slowlog-max-len",
     "timeout",
@@ -139,6 +143,7 @@ impl Settings {
                 named.map_or("", |(name, _)| name).to_owned()
             }
             "client-output-buffer-limit" => self.output_limits.to_string(),
+            "notify-keyspace-events" => self.notify.to_string(),
             "latency-monitor-threshold" => self.watch.latency_ms.to_string(),
             "slowlog-log-slower-than" => self.watch.slowlog_us.to_string(),
             "slowlog-max-len" => self.watch.slowlog_len.to_string(),
@@ -187,6 +192,9 @@ impl Settings {
                 let why = "argument(s) must be one of the following: debug, verbose, notice, warning, error";
                 let named = LOG_LEVELS.iter().find(|(name, _)| value.eq_ignore_ascii_case(name.as_bytes()));
                 self.log_level = named.ok_or_else(|| invalid(why))?.1;
+            }
+            "notify-keyspace-events" => {
+                self.notify = Notify::parse(value).ok_or_else(|| invalid(notify::BAD_LETTER))?;
             }
             "client-output-buffer-limit" => {
                 self.output_limits.set(&quote(value)).map_err(|bad| invalid(bad.0))?;

@@ -405,12 +405,14 @@ impl CommandId {
     const INTERNAL: u16 = 1 << 15;
     /// Values and deadlines of keys.
     pub const READ: CommandId = CommandId(Self::INTERNAL);
+    /// Keys whose values have others now.
+    pub const RENAMED: CommandId = CommandId(Self::INTERNAL + 1);
     /// End of a client's WATCH.
-    pub const UNWATCH: CommandId = CommandId(Self::INTERNAL + 1);
+    pub const UNWATCH: CommandId = CommandId(Self::INTERNAL + 2);
     /// WATCH.
-    pub const WATCH: CommandId = CommandId(Self::INTERNAL + 2);
+    pub const WATCH: CommandId = CommandId(Self::INTERNAL + 3);
     /// Keys, values and deadlines.
-    pub const WRITE: CommandId = CommandId(Self::INTERNAL + 3);
+    pub const WRITE: CommandId = CommandId(Self::INTERNAL + 4);
 
     /// Whether only engines send it.
     pub fn is_internal(self) -> bool {
@@ -493,6 +495,7 @@ fn hash(name: &[u8]) -> usize {
 #[rustfmt::skip]
 static INTERNAL: &[Command] = &[
     row!("#read", -2, READONLY, ALL_KEYS, Generic, EachKey(several::read, Fold::Array), "key [key ...]", "Reads values and deadlines."),
+    row!("#renamed", -2, WRITE, ALL_KEYS, Generic, EachKey(several::remove_renamed, Fold::Sum), "key [key ...]", "Removes keys whose values have others now."),
     row!("#unwatch", 2, 0, NO_KEYS, Transactions, Key(several::unwatch), "client", "Ends what a client watches."),
     row!("#watch", -3, 0, KEY_VALUE_PAIRS, Transactions, EachKey(several::watch, Fold::Ok), "key client [key client ...]", "Watches keys."),
     row!("#write", -4, WRITE, Keys { first: 1, last: -1, step: 3 }, Generic, EachKey(several::write, Fold::Ok), "key value deadline [...]", "Stores values with deadlines."),

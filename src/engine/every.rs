@@ -261,12 +261,14 @@ impl Engine {
             Part::ClientKill => out.extend_from_slice(&self.kill(caller, args, now_ms).to_le_bytes()),
             Part::ConfigSet => {
                 // Checked on the home core; whether a value is right does not depend on the others.
+                self.publish_events();
                 let log_level = self.settings.log_level;
                 let checked = set_all(&mut self.settings, args);
                 debug_assert!(checked.is_ok());
                 self.enter_epoch();
                 self.shard.set_eviction(self.settings.eviction);
                 self.meter.configure(&self.settings.watch);
+                self.want_events();
                 if log_level != self.settings.log_level {
                     self.notice(Notice::LogLevel(self.settings.log_level));
                 }

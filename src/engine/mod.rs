@@ -12,7 +12,8 @@
 //!
 //! Files: `session` (one round), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
 //! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores),
-//! `push` (what is said unasked), `pubsub` over `channels` (subscriptions and messages), `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take), `jobs`
+//! `push` (what is said unasked), `pubsub` over `channels` (subscriptions and messages), `listeners`
+//! (key events), `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take), `jobs`
 //! (sliced work), `ahead` (cache misses of a round, together), `budget`, `auth`; `stats`, `meter` (what commands took),
 //! `slowlog`, `latency`, `ask` (what is asked of all cores about these), `debug`, `info`.
 
@@ -29,6 +30,7 @@ pub mod hold;
 mod info;
 mod jobs;
 mod latency;
+mod listeners;
 mod meter;
 mod pubsub;
 mod push;
@@ -60,6 +62,7 @@ use self::channels::Channels;
 use self::gather::Gathers;
 use self::hold::Holds;
 use self::jobs::Job;
+use self::listeners::Listeners;
 use self::meter::Meter;
 use self::pubsub::Leaving;
 use self::push::Push;
@@ -168,6 +171,7 @@ pub struct Engine {
     /// once a transaction.
     waiting: VecDeque<SessionId>,
     channels: Channels,
+    listeners: Listeners,
     /// Subscriptions of connections that have ended. Filled by `on_disconnect`, drained in slices; bounded by what those
     /// had.
     leaving: VecDeque<Leaving>,
@@ -239,6 +243,7 @@ impl Engine {
             holds: Holds::default(),
             waiting: VecDeque::new(),
             channels: Channels::new(config.hash_seeds),
+            listeners: Listeners::default(),
             leaving: VecDeque::new(),
             pushed: Push::default(),
             fan: Vec::new(),
@@ -385,6 +390,7 @@ impl Engine {
     /// The turn's events are through: everything for the peers may leave. `turn_ns`: how long it took; 0 if there was
     /// nothing to do, which is not counted.
     pub fn on_turn_end(&mut self, turn_ns: u64) {
+        self.publish_events();
         self.mesh.seal_all();
         self.stats.record_growth(self.shard.rehashed() - self.turn_rehashed);
         self.turn_rehashed = self.shard.rehashed();
@@ -416,6 +422,7 @@ impl Engine {
 
     /// The next session that has something to send (`unsent`) or that is to be closed (`is_finished`).
     pub fn take_ready(&mut self) -> Option<SessionId> {
+        self.publish_events();
         while let Some(id) = self.ready.pop_front() {
             if let Some(session) = self.sessions.get_mut(id) {
                 session.queued = false;

@@ -24,9 +24,9 @@ use crate::command::client::Subscriptions;
 use crate::command::pubsub::{self, TOPICS, Topic};
 use crate::command::table::{CommandId, Handler, Part};
 use crate::engine::batch::{Mode, Request, Solo, message_frames};
-use crate::engine::channels::Change;
 use crate::engine::gather::Asker;
 use crate::engine::jobs::Origin;
+use crate::engine::listeners::{KEYEVENT, KEYSPACE};
 use crate::engine::push::Push;
 use crate::engine::route::{CoreId, Trip};
 use crate::engine::session::{Flow, Session};
@@ -52,7 +52,7 @@ pub(super) struct Leaving {
 /// Whether a subscription is known to every core, not only to the one that owns the name's hash.
 fn is_known_everywhere(topic: Topic, name: &[u8]) -> bool {
     match topic {
-        Topic::Channel => name.starts_with(b"__keyspace@0__:") || name.starts_with(b"__keyevent@0__:"),
+        Topic::Channel => name.starts_with(KEYSPACE) || name.starts_with(KEYEVENT),
         Topic::Pattern => true,
         Topic::ShardChannel => false,
     }
@@ -139,6 +139,7 @@ impl Engine {
         writer: &mut Writer<'_>,
     ) {
         let Asker::Session(id, _) = asker else { return };
+        self.publish_events();
         let Some(mut session) = self.sessions.check_out(id) else {
             if subscribes {
                 // Its connection ended meanwhile; the others must not go on counting it.
@@ -227,6 +228,7 @@ impl Engine {
     /// Sessions of another core begin or end subscriptions. What was sent to that core before leaves before the answer.
     pub(super) fn on_subscriptions(&mut self, topic: Topic, subscribes: bool, origin: Origin, args: Args<'_>) {
         let Origin::Peer { core, .. } = origin else { return };
+        self.publish_events();
         self.mesh.seal_letter(core);
         for (name, changes) in marked(args) {
             let owned = self.router.is_here(name);
@@ -238,9 +240,6 @@ impl Engine {
             self.on_name(topic, name, change);
         }
     }
-
-    /// A name has got its first subscriber that this core knows of, or lost the last.
-    fn on_name(&mut self, _topic: Topic, _name: &[u8], _change: Change) {}
 
     // ---- messages ----
 

@@ -28,7 +28,7 @@ pub(super) struct Step {
 #[derive(Debug)]
 enum Phase {
     Read,
-    Store { reply: Vec<u8>, deletes: Vec<Vec<u8>> },
+    Store { reply: Vec<u8>, deletes: Vec<Vec<u8>>, renames: bool },
     Delete { reply: Vec<u8> },
 }
 
@@ -113,15 +113,20 @@ impl Engine {
             match std::mem::replace(&mut step.phase, Phase::Read) {
                 Phase::Read => {
                     let (reply, changes) = decide(command, args, &result, session.client.proto, now_ms);
-                    let writes: Vec<_> =
-                        changes.stores.iter().map(|(k, v, at)| (k, v, several::encode_expiry(*at))).collect();
+                    let writes: Vec<_> = changes
+                        .stores
+                        .iter()
+                        .map(|(k, v, at)| (k, v, several::encode_store(changes.event, *at)))
+                        .collect();
                     let words = writes.iter().flat_map(|(key, value, at)| [&key[..], &value[..], &at[..]]);
                     step.result = self.each(session, id, CommandId::WRITE, words, now_ms);
-                    step.phase = Phase::Store { reply, deletes: changes.deletes };
+                    let renames = changes.renames();
+                    step.phase = Phase::Store { reply, deletes: changes.deletes, renames };
                 }
-                Phase::Store { reply, deletes } => {
+                Phase::Store { reply, deletes, renames } => {
+                    let delete = if renames { CommandId::RENAMED } else { self.lookup.del() };
                     let (reply, deletes) = if refused { (result, Vec::new()) } else { (reply, deletes) };
-                    step.result = self.each(session, id, self.lookup.del(), deletes.iter().map(Vec::as_slice), now_ms);
+                    step.result = self.each(session, id, delete, deletes.iter().map(Vec::as_slice), now_ms);
                     step.phase = Phase::Delete { reply };
                 }
                 Phase::Delete { reply } => {

@@ -267,6 +267,7 @@ fn settings(config: &ServerConfig, port: u16) -> Settings {
         maxclients: config.maxclients,
         maxclients_max: config.maxclients_max,
         idle_timeout_s: config.idle_timeout_s,
+        notify: Default::default(),
         output_limits: OutputLimits { pubsub: config.output_limit, ..OutputLimits::default() },
         watch: Watch::default(),
         active_expire: true,

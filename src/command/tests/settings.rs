@@ -26,6 +26,7 @@ fn rows_are_sorted_unique_and_lower_case() {
             "maxclients",
             "maxmemory",
             "maxmemory-policy",
+            "notify-keyspace-events",
             "port",
             "save",
             "slowlog-log-slower-than",
