@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::command::pubsub::Topic;
 use crate::resp::Proto;
 
 /// What becomes of replies (CLIENT REPLY).
@@ -71,6 +72,15 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
+    /// How many there are of a kind.
+    pub fn of(&mut self, topic: Topic) -> &mut usize {
+        match topic {
+            Topic::Channel => &mut self.channels,
+            Topic::Pattern => &mut self.patterns,
+            Topic::ShardChannel => &mut self.shard_channels,
+        }
+    }
+
     /// Whether there are any.
     #[inline]
     pub fn any(&self) -> bool {

@@ -508,6 +508,12 @@ impl Engine {
         self.mesh.tickets_open() + self.gathers.open()
     }
 
+    /// Channels and patterns that this core knows somebody to subscribe to.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn names_subscribed(&self) -> usize {
+        crate::command::pubsub::TOPICS.iter().map(|topic| self.channels.of(*topic).entries().len()).sum()
+    }
+
     /// Asserts every invariant of the engine and its shard.
     #[cfg(any(test, feature = "verify"))]
     pub fn verify(&self) {

@@ -121,6 +121,15 @@ impl Engine {
             || subscribed.bytes + bytes > SESSION_SUBSCRIPTION_BYTES_MAX;
         let mode = Mode { proto: session.client.proto, no_touch: false, part: true, held: trip.held };
         let request = request(trip.command, mode, session.client.id, &names);
+        let ends: Vec<Rc<[u8]>> =
+            names.iter().filter(|(_, changes)| *changes && !subscribes).map(|(name, _)| Rc::from(*name)).collect();
+        let mut subscribed = subscribed;
+        for name in ends {
+            // The cores that count it are told now. Should the connection end before they have answered, they must not
+            // be told again; messages go on until then.
+            subscribed.bytes -= name.len();
+            subscribed.names[topic.number()].remove(&name);
+        }
         session.subscribed = Some(subscribed);
         if subscribes && too_many {
             return self.fail(session, args, trip, &Error::TooManySubscriptions);
@@ -141,10 +150,12 @@ impl Engine {
         let Asker::Session(id, _) = asker else { return };
         self.publish_events();
         let Some(mut session) = self.sessions.check_out(id) else {
+            // Its connection ended meanwhile; nobody must go on counting it.
+            let names: Vec<_> = marked(args).filter(|(_, changes)| *changes).collect();
             if subscribes {
-                // Its connection ended meanwhile; the others must not go on counting it.
-                let names: Vec<_> = marked(args).filter(|(_, changes)| *changes).collect();
                 self.disclaim(topic, &names);
+            } else {
+                names.iter().for_each(|(name, _)| self.leave(topic, name, id));
             }
             return;
         };
@@ -156,12 +167,11 @@ impl Engine {
                 self.on_name(topic, &name, change);
                 subscribed.bytes += name.len();
                 subscribed.names[topic.number()].insert(name);
+                session.client.subscriptions = subscribed.counts();
             } else if changes {
                 self.leave(topic, name, id);
-                subscribed.bytes -= name.len();
-                subscribed.names[topic.number()].remove(name);
+                *session.client.subscriptions.of(topic) -= 1;
             }
-            session.client.subscriptions = subscribed.counts();
             let left = count(session.client.subscriptions, topic);
             pubsub::confirmation(writer, topic, subscribes, Some(name), left);
         }

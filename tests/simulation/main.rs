@@ -11,6 +11,7 @@
 //! | `bounds` | what random runs are too small to reach |
 //! | `measures` | what is counted and logged of commands |
 //! | `canary` | planted bugs that must be found |
+//! | `messages` | subscribers, publishers and key events |
 //! | `seeds` | the runs |
 //! | `transfers` | transactions over several shards |
 //! | `wire` | the table of wire cases on the pure engine |
@@ -26,6 +27,7 @@ mod cluster;
 mod linear;
 mod marks;
 mod measures;
+mod messages;
 mod ops;
 mod rng;
 mod seeds;
