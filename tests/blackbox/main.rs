@@ -11,6 +11,7 @@
 //! | `operating` | CLIENT, CONFIG and INFO over all cores |
 //! | `introspection` | what commands took: INFO, SLOWLOG, LATENCY, and DEBUG |
 //! | `listening` | ports, Unix sockets, CPUs |
+//! | `messages` | subscribers: who gets what, who does not read, who vanishes |
 //! | `ending` | SIGTERM, SIGINT, and the start after them |
 //! | `host_checks` | refusals to start |
 //!
@@ -33,6 +34,7 @@ mod ending;
 mod host_checks;
 mod introspection;
 mod listening;
+mod messages;
 mod operating;
 mod under_load;
 mod wire;
