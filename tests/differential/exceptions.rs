@@ -69,6 +69,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
             "latency|help",
             "memory|help",
             "object|help",
+            "pubsub|help",
             "slowlog|help",
         ],
         why: "prose for people",
