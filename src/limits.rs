@@ -172,7 +172,24 @@ pub const ITEM_TIMER_BYTES: u64 = 24;
 /// beyond it allocators may reserve more, but pages never written cost nothing.
 pub const ALLOCATION_PAGED_BYTES: usize = 16 << 10;
 
+/// Tables that a shard's tracked keys are spread over, so that none rehashes more than some thousand keys at once: 4096
+/// each at the default bound. 8 KiB a shard, once a client tracks. Past it: they grow further.
+pub const TRACKING_TABLES: usize = 256;
+
+/// Keys of the whole process that tracking clients may hold without anybody being forgotten, as in Redis. At it: a read
+/// of another key makes the copies of some key stale.
+pub const TRACKED_KEYS_MAX_DEFAULT: u64 = 1_000_000;
+
+/// Pairs of a key and a client that are remembered for each key of that bound, on average: a thousand clients that
+/// share 16,000 keys. Past it: as past the bound of keys.
+pub const TRACKED_CLIENTS_PER_KEY: u64 = 16;
+
+/// Keys one read may forget to make room: one for itself, one for a bound that has shrunk. What is over the bound then is
+/// paid by `Shard::work`.
+pub const TRACKED_EVICTIONS_PER_READ: u32 = 2;
+
 const _: () = assert!(SLAB_PAGE_ENTRIES.is_power_of_two());
+const _: () = assert!(TRACKING_TABLES.is_power_of_two());
 const _: () = assert!(SEGMENT_PAGE_TABLES.is_power_of_two());
 const _: () = assert!(WHEEL_PAGE_NODES.is_power_of_two());
 const _: () = assert!(DIRECTORY_CELLS_MIN.is_power_of_two());

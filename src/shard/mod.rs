@@ -12,8 +12,9 @@
 //!                        │  └────────────────────────────────────┼─ wheel: node {deadline, entry}
 //! ```
 //!
-//! Files: `mod` (the doors), `mutate` (the one function per kind of change), `work` (sliced work), `scan`, `warm`, `watch`
-//! (WATCH), `events` (key events), and the structures `index`, `slab` over `entry`, `recency`, `idle`, `wheel`, `account`, with `pages` below two
+//! Files: `mod` (the doors), `mutate` (the one function per kind of change), `observe` (who is told of changes: `watch` for
+//! WATCH, `tracking` over `prefixes` for CLIENT TRACKING), `events` (key events), `work` (sliced work), `scan`, `warm`, and
+//! the structures `index`, `slab` over `entry`, `recency`, `idle`, `wheel`, `account`, with `pages` below two
 //! of them.
 
 mod account;
@@ -22,12 +23,15 @@ mod events;
 mod idle;
 mod index;
 mod mutate;
+mod observe;
 mod pages;
+mod prefixes;
 mod recency;
 mod scan;
 mod slab;
 #[cfg(test)]
 mod tests;
+mod tracking;
 #[cfg(any(test, feature = "verify"))]
 mod verify;
 mod warm;
@@ -39,6 +43,8 @@ use std::collections::VecDeque;
 
 pub use self::account::{Budget, Counters};
 pub use self::events::{EVENTS, Event, noted};
+pub use self::prefixes::Prefixes;
+pub use self::tracking::{ClientId, Clients, NO_CLIENT, Stale, TrackedCounts};
 pub use self::watch::Watcher;
 pub use self::work::Progress;
 
@@ -47,9 +53,9 @@ use self::entry::EntryIndex;
 use self::events::Events;
 use self::index::Index;
 use self::mutate::Cause;
+use self::observe::Observers;
 use self::recency::LruList;
 use self::slab::Slab;
-use self::watch::Watches;
 use self::wheel::Wheel;
 use self::work::Garbage;
 use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
@@ -67,8 +73,8 @@ pub struct Shard {
     budget: Budget,
     eviction: Eviction,
     counters: Counters,
-    watches: Watches,
     events: Events,
+    observers: Observers,
     /// Something was evicted or refused since `take_pressure`.
     pressure: bool,
     /// What `clear` left. Filled by `clear`; drained by `work`, oldest first; bounded by what was stored.
@@ -140,8 +146,8 @@ impl Shard {
             budget: config.budget,
             eviction: config.eviction,
             counters: Counters::default(),
-            watches: Watches::new(config.hash_seeds),
             events: Events::default(),
+            observers: Observers::new(config.hash_seeds),
             pressure: false,
             garbage: VecDeque::new(),
         }
@@ -270,6 +276,7 @@ impl Shard {
     pub fn clear(&mut self) -> u64 {
         let items = self.len();
         self.note_clear();
+        self.observers.change(|observers| observers.tracking.clear());
         let slab = std::mem::take(&mut self.slab);
         let garbage = Garbage { slab, segments: self.index.reset(), nodes: self.wheel.reset() };
         if garbage.slab.positions() > 0 {

@@ -8,6 +8,7 @@
 use super::account::{Change, item_bytes};
 use super::entry::{EntryIndex, blob_len};
 use super::slab::free_steps;
+use super::tracking::Source;
 use super::wheel::{Advance, TimerIndex};
 use super::{Event, Eviction, Full, Shard, idle};
 use crate::limits::{EVICTIONS_PER_INSERT_MAX, EXPIRY_STEPS_PER_INSERT_MAX, TIMER_WORD_ITEM_BYTES};
@@ -71,7 +72,7 @@ impl Shard {
     /// Stores an item as the most recent, new or over the old one. Room has been made.
     #[inline]
     pub(super) fn store_entry(&mut self, event: Event, plan: Plan, key: &[u8], value: &[u8], now_ms: u64) {
-        self.watches.note(key);
+        self.observers.note(key, Source::Command);
         self.events.note_store(event, key, plan.found.is_some(), plan.timed_anew);
         let at = match plan.found {
             Some(at) => {
@@ -115,7 +116,11 @@ impl Shard {
                 self.pressure = true;
             }
         }
-        self.watches.note(self.slab.entry(at).key());
+        let source = match cause {
+            Cause::Removed | Cause::Renamed | Cause::Overdue => Source::Command,
+            Cause::Expired | Cause::Evicted => Source::Shard,
+        };
+        self.observers.note(self.slab.entry(at).key(), source);
         let steps = free_steps(self.slab.entry(at).blob_len());
         self.account.remove(self.cost(at));
         let timer = self.slab.entry(at).timer();
@@ -137,7 +142,7 @@ impl Shard {
     /// Gives an item another deadline, or none.
     pub(super) fn retime_entry(&mut self, at: EntryIndex, deadline_ms: Option<u64>, now_ms: u64) {
         if deadline_ms.is_some() || self.deadline_ms(at).is_some() {
-            self.watches.note(self.slab.entry(at).key());
+            self.observers.note(self.slab.entry(at).key(), Source::Command);
             let event = if deadline_ms.is_some() { Event::Expire } else { Event::Persist };
             self.events.note(event, self.slab.entry(at).key());
         }
