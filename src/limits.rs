@@ -184,6 +184,9 @@ pub const TRACKED_KEYS_MAX_DEFAULT: u64 = 1_000_000;
 /// share 16,000 keys. Past it: as past the bound of keys.
 pub const TRACKED_CLIENTS_PER_KEY: u64 = 16;
 
+/// Remembered keys of one core at least, whatever the bound of the process is: so many more there may be.
+pub const TRACKED_KEYS_OF_A_CORE_MIN: u64 = 1;
+
 /// Keys one read may forget to make room: one for itself, one for a bound that has shrunk. What is over the bound then is
 /// paid by `Shard::work`.
 pub const TRACKED_EVICTIONS_PER_READ: u32 = 2;

@@ -91,6 +91,7 @@ fn config(core: u16, cores: u16) -> EngineConfig {
             notify: Default::default(),
             output_limits: Default::default(),
             watch: Watch { slowlog_us: -1, ..Watch::default() },
+            tracked_keys_max: aspine::limits::TRACKED_KEYS_MAX_DEFAULT,
             active_expire: true,
             log_level: LogLevel::Info,
             debug: DebugAccess::No,

@@ -22,6 +22,7 @@ use self::config::{
 };
 use crate::limits::{
     IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SPIN_US_DEFAULT, SPIN_US_MAX,
+    TRACKED_KEYS_MAX_DEFAULT,
 };
 use crate::runtime::preflight::StartError;
 
@@ -168,6 +169,11 @@ struct ServerFlags {
     #[arg(long, value_name = "LIST", help_heading = CORES)]
     cpus: Option<CpuList>,
 
+    /// Keys to remember for clients that read them and track (CLIENT TRACKING); 0 = unlimited
+    #[arg(long, value_name = "KEYS", default_value_t = TRACKED_KEYS_MAX_DEFAULT, help_heading = BOUNDS)]
+    #[arg(value_parser = value_parser!(u64).range(..=i64::MAX as u64))]
+    tracking_table_max_keys: u64,
+
     /// Microseconds an idle core polls before it sleeps: lower latency for CPU time
     #[arg(long, value_name = "MICROSECONDS", default_value_t = SPIN_US_DEFAULT, help_heading = CORES)]
     #[arg(value_parser = value_parser!(u64).range(..=SPIN_US_MAX))]
@@ -231,6 +237,7 @@ impl ServerFlags {
             maxclients: self.maxclients,
             idle_timeout_s: self.timeout,
             output_limit: self.client_output_limit,
+            tracked_keys_max: self.tracking_table_max_keys,
             spin_us: self.spin_us,
             debug: self.enable_debug_command,
             log_level: self.log_level,

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::command::pubsub::Topic;
+use crate::command::tracking::{Scope, Tracking};
 use crate::resp::Proto;
 
 /// What becomes of replies (CLIENT REPLY).
@@ -44,6 +45,8 @@ pub struct Client {
     pub no_evict: bool,
     /// CLIENT NO-TOUCH: its reads leave recency alone.
     pub no_touch: bool,
+    /// CLIENT TRACKING, if it is on.
+    pub tracking: Option<Box<Tracking>>,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// Unix time in milliseconds at which it connected.
@@ -112,12 +115,17 @@ impl Client {
         let age_s = now_ms.saturating_sub(self.created_ms) / 1000;
         let idle_s = now_ms.saturating_sub(self.active_ms) / 1000;
         let Subscriptions { channels, patterns, shard_channels } = self.subscriptions;
-        let flags: String =
-            [(self.subscriptions.any(), 'P'), (self.queued.is_some(), 'x'), (self.no_evict, 'e'), (self.no_touch, 'T')]
-                .iter()
-                .filter(|(is, _)| *is)
-                .map(|(_, flag)| *flag)
-                .collect();
+        let tracks = |test: fn(&Tracking) -> bool| self.tracking.as_deref().is_some_and(test);
+        let flags = [
+            (self.subscriptions.any(), 'P'),
+            (self.queued.is_some(), 'x'),
+            (self.tracking.is_some(), 't'),
+            (tracks(|tracking| tracking.broken), 'R'),
+            (tracks(|tracking| tracking.scope == Scope::Broadcast), 'B'),
+            (self.no_evict, 'e'),
+            (self.no_touch, 'T'),
+        ];
+        let flags: String = flags.iter().filter(|(is, _)| *is).map(|(_, flag)| *flag).collect();
         let flags = if flags.is_empty() { "N" } else { &flags };
         let queued = self.queued.map_or(-1, |count| count as i64);
         let resp = match self.proto {
@@ -130,7 +138,7 @@ impl Client {
             line,
             "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub={channels} \
              psub={patterns} ssub={shard_channels} multi={queued} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={} oll=0 omem={} tot-mem={} \
-             events=r cmd={command} user=default redir=-1 resp={resp} lib-name={} lib-ver={}",
+             events=r cmd={command} user=default redir={} resp={resp} lib-name={} lib-ver={}",
             self.id,
             self.addr,
             self.local_addr,
@@ -140,13 +148,20 @@ impl Client {
             sizes.output,
             sizes.held,
             sizes.input + sizes.output + sizes.held,
+            self.redirect(),
             self.lib_name,
             self.lib_version,
         );
         line
     }
 
-    /// Back to how it was when it connected (RESET). `authenticated`: whether no auth key is set.
+    /// The client that is told of its stale keys, 0 if that is itself, -1 if it does not track.
+    pub fn redirect(&self) -> i64 {
+        self.tracking.as_ref().map_or(-1, |tracking| tracking.redirect.cast_signed())
+    }
+
+    /// Back to how it was when it connected (RESET). What it tracks is ended by its session. `authenticated`: whether no
+    /// auth key is set.
     pub fn reset(&mut self, authenticated: bool) {
         self.proto = Proto::Resp2;
         self.authenticated = authenticated;

@@ -147,6 +147,30 @@ pub enum Error {
     UnknownClientType(String),
     /// CLIENT KILL with a user that doesn't exist; holds the name.
     NoSuchUser(String),
+    /// CLIENT TRACKING with a REDIRECT to nobody.
+    TrackingRedirect,
+    /// CLIENT TRACKING with REDIRECT twice.
+    TrackingRedirects,
+    /// CLIENT TRACKING with PREFIX and without BCAST.
+    TrackingPrefix,
+    /// CLIENT TRACKING that would switch BCAST on or off.
+    TrackingBroadcastSwitch,
+    /// CLIENT TRACKING with BCAST and OPTIN or OPTOUT.
+    TrackingBroadcastOpt,
+    /// CLIENT TRACKING with OPTIN and OPTOUT.
+    TrackingBothOpt,
+    /// CLIENT TRACKING that would switch from OPTIN to OPTOUT or back.
+    TrackingOptSwitch,
+    /// CLIENT TRACKING with a prefix that overlaps with one that the connection has; holds both.
+    PrefixNamed(String, String),
+    /// CLIENT TRACKING with two prefixes that overlap; holds both.
+    PrefixGiven(String, String),
+    /// CLIENT CACHING of a connection that does not track.
+    CachingWithoutTracking,
+    /// CLIENT CACHING YES without OPTIN.
+    CachingYes,
+    /// CLIENT CACHING NO without OPTOUT.
+    CachingNo,
     /// CLIENT SETNAME with a space or a control character.
     ClientName,
     /// HELLO SETNAME with such a name uses the same text; CLIENT SETINFO has its own. Holds the option.
@@ -279,12 +303,50 @@ impl fmt::Display for Error {
                 config_failed(f, "maxclients", &format_args!("{why} {max}"))
             }
             Error::ConfigDuplicate(name) => config_failed(f, name, &"duplicate parameter"),
-            fixed => f.write_str(fixed.fixed_text().unwrap_or_else(|| fixed.value_text())),
+            Error::PrefixNamed(one, other) => {
+                write!(f, "ERR Prefix '{one}' overlaps with an existing prefix '{other}'. {PREFIXES_APART}")
+            }
+            Error::PrefixGiven(one, other) => {
+                write!(f, "ERR Prefix '{one}' overlaps with another provided prefix '{other}'. {PREFIXES_APART}")
+            }
+            fixed => {
+                let text = fixed.fixed_text().or_else(|| fixed.tracking_text());
+                f.write_str(text.unwrap_or_else(|| fixed.value_text()))
+            }
         }
     }
 }
 
+/// What both refusals of a prefix have in common.
+const PREFIXES_APART: &str = "Prefixes for a single client must not overlap.";
+
 impl Error {
+    /// The texts about CLIENT TRACKING and CLIENT CACHING.
+    fn tracking_text(&self) -> Option<&'static str> {
+        Some(match self {
+            Error::TrackingRedirect => "ERR The client ID you want redirect to does not exist",
+            Error::TrackingRedirects => "ERR A client can only redirect to a single other client",
+            Error::TrackingPrefix => "ERR PREFIX option requires BCAST mode to be enabled",
+            Error::TrackingBroadcastSwitch => {
+                "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling \
+                 it with a different mode."
+            }
+            Error::TrackingBroadcastOpt => "ERR OPTIN and OPTOUT are not compatible with BCAST",
+            Error::TrackingBothOpt => "ERR You can't specify both OPTIN mode and OPTOUT mode",
+            Error::TrackingOptSwitch => {
+                "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then \
+                 re-enabling it with a different mode."
+            }
+            Error::CachingWithoutTracking => {
+                "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode \
+                 enabled"
+            }
+            Error::CachingYes => "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.",
+            Error::CachingNo => "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.",
+            _ => return None,
+        })
+    }
+
     /// The texts about values; a test finds the variant that none of these functions knows.
     fn value_text(&self) -> &'static str {
         match self {

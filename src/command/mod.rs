@@ -31,6 +31,7 @@ pub mod string;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod tracking;
 
 pub use client::Client;
 pub use errors::Error;

@@ -31,6 +31,8 @@ pub struct Settings {
     pub output_limits: OutputLimits,
     /// What is watched.
     pub watch: Watch,
+    /// Keys of the whole process that are remembered for the clients that read them; `u64::MAX` is no bound.
+    pub tracked_keys_max: u64,
     /// Whether items whose time has passed go without being asked for.
     pub active_expire: bool,
     /// Least severe level that is logged.
@@ -107,7 +109,7 @@ impl Default for Watch {
 }
 
 /// Names that CONFIG SET takes.
-const CHANGEABLE: [&str; 12] = [
+const CHANGEABLE: [&str; 13] = [
     "active-expire",
     "client-output-buffer-limit",
     "latency-monitor-threshold",
@@ -120,6 +122,7 @@ const CHANGEABLE: [&str; 12] = [
     "slowlog-log-slower-than",
     "slowlog-max-len",
     "timeout",
+    "tracking-table-max-keys",
 ];
 
 impl Settings {
@@ -147,6 +150,7 @@ impl Settings {
             "latency-monitor-threshold" => self.watch.latency_ms.to_string(),
             "slowlog-log-slower-than" => self.watch.slowlog_us.to_string(),
             "slowlog-max-len" => self.watch.slowlog_len.to_string(),
+            "tracking-table-max-keys" => bound_text(self.tracked_keys_max),
             _ => self.idle_timeout_s.to_string(),
         }
     }
@@ -201,6 +205,7 @@ impl Settings {
             }
             "latency-monitor-threshold" => self.watch.latency_ms = natural()?,
             "slowlog-max-len" => self.watch.slowlog_len = natural()?,
+            "tracking-table-max-keys" => self.tracked_keys_max = bound(natural()?),
             "slowlog-log-slower-than" => {
                 let why = "argument must be between -1 and 9223372036854775807 inclusive";
                 self.watch.slowlog_us = Some(integer()?).filter(|us| *us >= -1).ok_or_else(|| invalid(why))?;

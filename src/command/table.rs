@@ -7,7 +7,7 @@ use crate::command::connection::{self as conn, SessionHandler};
 use crate::command::pubsub::{SUBSCRIPTION, Topic};
 use crate::command::several::{self, Decide};
 use crate::command::{
-    Call, Reply, admin, bitfield, bits, counter, docs, dump, expiry, keyspace, object, range, string,
+    Call, Reply, admin, bitfield, bits, counter, docs, dump, expiry, keyspace, object, range, string, tracking,
 };
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
@@ -203,6 +203,8 @@ pub enum Part {
     ClientList,
     /// CLIENT KILL.
     ClientKill,
+    /// CLIENT TRACKING.
+    Tracking,
     /// CONFIG SET.
     ConfigSet,
     /// CONFIG RESETSTAT.
@@ -266,7 +268,9 @@ pub static TABLE: &[Command] = &[
     row!("bitop", -4, WRITE | DENYOOM | READS, KEYS_AFTER_WORD, String, Several(several::bit_op), "operation destination source [source ...]", "Stores AND, OR, XOR or NOT of values, bit by bit."),
     row!("bitpos", -3, READONLY, ONE_KEY, Bitmap, Key(bits::position), "key bit [start [end [BYTE | BIT]]]", "Finds the first one or zero."),
     row!("client", -2, 0, NO_KEYS, Connection, Container, "", "Commands on client connections."),
+    row!("client|caching", 3, 0, NO_KEYS, Connection, Session(tracking::client_caching), "YES | NO", "Says whether the keys of the next command are tracked, after CLIENT TRACKING with OPTIN or OPTOUT."),
     row!("client|getname", 2, 0, NO_KEYS, Connection, Session(conn::client_getname), "", "Returns the name of the connection."),
+    row!("client|getredir", 2, 0, NO_KEYS, Connection, Session(tracking::client_getredir), "", "Returns the id of the client that is told of the connection's stale keys."),
     row!("client|help", 2, 0, NO_KEYS, Connection, Session(conn::help), "", "Lists the subcommands."),
     row!("client|id", 2, 0, NO_KEYS, Connection, Session(conn::client_id), "", "Returns the connection's id, unique in the process."),
     row!("client|info", 2, BARRIER, NO_KEYS, Connection, Session(conn::client_info), "", "Describes the connection in one line."),
@@ -277,6 +281,8 @@ pub static TABLE: &[Command] = &[
     row!("client|reply", 3, BARRIER, NO_KEYS, Connection, Session(conn::client_reply), "ON | OFF | SKIP", "Sets whether the connection is answered."),
     row!("client|setinfo", 4, 0, NO_KEYS, Connection, Session(conn::client_setinfo), "LIB-NAME name | LIB-VER version", "Names the connection's client library."),
     row!("client|setname", 3, 0, NO_KEYS, Connection, Session(conn::client_setname), "name", "Names the connection."),
+    row!("client|tracking", -3, BARRIER, NO_KEYS, Connection, EveryCore(Part::Tracking), "ON | OFF [REDIRECT id] [BCAST] [PREFIX prefix [PREFIX prefix ...]] [OPTIN] [OPTOUT] [NOLOOP]", "Sets whether the connection is told when keys that it may hold in its own cache have changed."),
+    row!("client|trackinginfo", 2, 0, NO_KEYS, Connection, Session(tracking::client_trackinginfo), "", "Returns what the connection has asked for with CLIENT TRACKING."),
     row!("command", -1, 0, NO_KEYS, Server, Session(docs::command), "", "Describes all commands."),
     row!("command|count", 2, 0, NO_KEYS, Server, Session(docs::command_count), "", "Returns the number of commands."),
     row!("command|docs", -2, 0, NO_KEYS, Server, Session(docs::command_docs), "[name [name ...]]", "Returns the documentation of commands."),
@@ -408,11 +414,13 @@ impl CommandId {
     /// Keys whose values have others now.
     pub const RENAMED: CommandId = CommandId(Self::INTERNAL + 1);
     /// End of a client's WATCH.
-    pub const UNWATCH: CommandId = CommandId(Self::INTERNAL + 2);
+    pub const UNWATCH: CommandId = CommandId(Self::INTERNAL + 3);
+    /// End of a prefix that a client named.
+    pub const UNTRACK: CommandId = CommandId(Self::INTERNAL + 2);
     /// WATCH.
-    pub const WATCH: CommandId = CommandId(Self::INTERNAL + 3);
+    pub const WATCH: CommandId = CommandId(Self::INTERNAL + 4);
     /// Keys, values and deadlines.
-    pub const WRITE: CommandId = CommandId(Self::INTERNAL + 4);
+    pub const WRITE: CommandId = CommandId(Self::INTERNAL + 5);
 
     /// Whether only engines send it.
     pub fn is_internal(self) -> bool {
@@ -496,6 +504,7 @@ fn hash(name: &[u8]) -> usize {
 static INTERNAL: &[Command] = &[
     row!("#read", -2, READONLY, ALL_KEYS, Generic, EachKey(several::read, Fold::Array), "key [key ...]", "Reads values and deadlines."),
     row!("#renamed", -2, WRITE, ALL_KEYS, Generic, EachKey(several::remove_renamed, Fold::Sum), "key [key ...]", "Removes keys whose values have others now."),
+    row!("#untrack", 3, 0, NO_KEYS, Connection, Key(tracking::untrack), "prefix home", "Ends the tracking of a prefix."),
     row!("#unwatch", 2, 0, NO_KEYS, Transactions, Key(several::unwatch), "client", "Ends what a client watches."),
     row!("#watch", -3, 0, KEY_VALUE_PAIRS, Transactions, EachKey(several::watch, Fold::Ok), "key client [key client ...]", "Watches keys."),
     row!("#write", -4, WRITE, Keys { first: 1, last: -1, step: 3 }, Generic, EachKey(several::write, Fold::Ok), "key value deadline [...]", "Stores values with deadlines."),

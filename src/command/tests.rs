@@ -69,6 +69,7 @@ fn some_settings() -> Settings {
         notify: Default::default(),
         output_limits: Default::default(),
         watch: Watch::default(),
+        tracked_keys_max: crate::limits::TRACKED_KEYS_MAX_DEFAULT,
         active_expire: true,
         log_level: LogLevel::Info,
         debug: DebugAccess::No,

@@ -5,7 +5,7 @@
 //! up with as many buffers as it gave away: in the steady state nothing is allocated.
 //!
 //! ```text
-//! request frame  command u16 | mode u8 | 0 u8 | argc u32 | length u32 × argc | the arguments' bytes
+//! request frame  command u16 | mode u8 | 0 u8 | argc u32 | client u64, if it tracks | length u32 × argc | the arguments' bytes
 //! reply frame    length u32 | the reply's bytes
 //! message frame  topic u8 | 0 u8 × 3 | channel's length u32 | text's length u32 | channel | text
 //! ```
@@ -21,8 +21,10 @@ use crate::engine::hold::{Hold, HoldKey};
 use crate::engine::replies::Place;
 use crate::engine::route::CoreId;
 use crate::engine::slowlog::SlowCall;
+use crate::engine::tracking::Tracker;
 use crate::limits::{BATCH_BYTES_SEAL, BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, FANOUT_BYTES_MAX};
 use crate::resp::{Args, Proto, Span};
+use crate::shard::NO_CLIENT;
 
 /// Names a batch whose replies are awaited, on the core that awaits them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +82,8 @@ pub enum Payload {
     },
     /// It does not want it any more.
     Release(Hold),
+    /// Keys have changed that clients of the receiver may hold, and what else `stale` has to say.
+    Stale(Vec<u8>),
 }
 
 /// A slow request, as the core that ran it tells the core that sent it.
@@ -120,19 +124,32 @@ pub(super) struct Mode {
     pub(super) part: bool,
     /// It comes from the transaction that holds the shard.
     pub(super) held: bool,
+    /// Who asks, as far as tracking goes.
+    pub(super) tracker: Tracker,
 }
 
+/// Bits of a mode of which one says that the client follows.
+const TRACKER: u8 = 16 | 32;
+
 impl Mode {
+    /// A whole request of nobody who tracks.
+    pub(super) fn new(proto: Proto, held: bool) -> Mode {
+        Mode { proto, no_touch: false, part: false, held, tracker: Tracker::NONE }
+    }
+
     fn to_byte(self) -> u8 {
         u8::from(self.proto == Proto::Resp3)
             | u8::from(self.no_touch) << 1
             | u8::from(self.part) << 2
             | u8::from(self.held) << 3
+            | u8::from(self.tracker.remembers) << 4
+            | u8::from(self.tracker.quiet) << 5
     }
 
     fn from_byte(byte: u8) -> Mode {
         let proto = if byte & 1 == 0 { Proto::Resp2 } else { Proto::Resp3 };
-        Mode { proto, no_touch: byte & 2 != 0, part: byte & 4 != 0, held: byte & 8 != 0 }
+        let tracker = Tracker { client: NO_CLIENT, remembers: byte & 16 != 0, quiet: byte & 32 != 0 };
+        Mode { proto, no_touch: byte & 2 != 0, part: byte & 4 != 0, held: byte & 8 != 0, tracker }
     }
 }
 
@@ -217,6 +234,9 @@ pub(super) fn append_frame<'a>(
     bytes.extend_from_slice(&[mode.to_byte(), 0]);
     let count_at = bytes.len();
     bytes.extend_from_slice(&[0; 4]);
+    if mode.tracker.is_some() {
+        bytes.extend_from_slice(&mode.tracker.client.to_le_bytes());
+    }
     let mut count = 0u32;
     for arg in args.clone() {
         bytes.extend_from_slice(&(arg.len() as u32).to_le_bytes());
@@ -232,11 +252,16 @@ pub(super) fn append_frame<'a>(
 pub(super) fn read_frame<'a>(bytes: &'a [u8], at: usize, spans: &'a mut Vec<Span>) -> Option<(Frame<'a>, usize)> {
     let head = bytes.get(at..at + 8)?;
     let command = CommandId(u16::from_le_bytes([head[0], head[1]]));
-    let mode = Mode::from_byte(head[2]);
+    let mut mode = Mode::from_byte(head[2]);
     let count = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
-    let mut start = at + 8 + count * 4;
+    let mut lengths_at = at + 8;
+    if head[2] & TRACKER != 0 {
+        mode.tracker.client = u64::from_le_bytes(*bytes.get(at + 8..)?.first_chunk()?);
+        lengths_at += 8;
+    }
+    let mut start = lengths_at + count * 4;
     spans.clear();
-    for lengths in bytes.get(at + 8..start)?.chunks_exact(4) {
+    for lengths in bytes.get(lengths_at..start)?.chunks_exact(4) {
         let len = u32::from_le_bytes([lengths[0], lengths[1], lengths[2], lengths[3]]);
         spans.push(Span { start: start as u32, len });
         start += len as usize;
@@ -249,12 +274,13 @@ pub(super) fn read_frame<'a>(bytes: &'a [u8], at: usize, spans: &'a mut Vec<Span
 pub(super) fn peek_key(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let word = |at: usize| bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
     let count = word(4).filter(|count| *count > 0)?;
-    let begin = 8 + count * 4;
+    let head = if bytes[2] & TRACKER == 0 { 8 } else { 16 };
+    let begin = head + count * 4;
     let mut end = begin;
     for at in 0..count {
-        end += word(8 + at * 4)?;
+        end += word(head + at * 4)?;
     }
-    Some((bytes.get(begin..begin + word(8)?)?, end))
+    Some((bytes.get(begin..begin + word(head)?)?, end))
 }
 
 /// Appends a reply frame that `write` fills.

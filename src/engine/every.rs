@@ -39,7 +39,7 @@ pub(super) fn check(part: Part, args: Args<'_>, settings: &Settings, cores: u16)
         Part::ClientKill => KillFilter::parse(args).map(|_| ()),
         Part::ClientList => ListFilter::parse(args).map(|_| ()),
         Part::Ask(question) => ask::check(question, args),
-        Part::Subscribe(_) | Part::Unsubscribe(_) => Ok(()),
+        Part::Subscribe(_) | Part::Unsubscribe(_) | Part::Tracking => Ok(()),
         Part::Size | Part::Keys | Part::RandomKey | Part::Report | Part::ConfigResetStat => Ok(()),
     }
 }
@@ -84,6 +84,9 @@ impl Engine {
             self.mesh.request_alone(sequencer, &request, gather);
         } else {
             self.run_every(asker, proto, solo.request, now_ms);
+        }
+        if self.shard.has_stale() {
+            self.spread_stale(None);
         }
     }
 
@@ -259,6 +262,7 @@ impl Engine {
                 }
             }
             Part::ClientKill => out.extend_from_slice(&self.kill(caller, args, now_ms).to_le_bytes()),
+            Part::Tracking => self.learn_tracking(caller, args, out),
             Part::ConfigSet => {
                 // Checked on the home core; whether a value is right does not depend on the others.
                 self.publish_events();
@@ -269,6 +273,7 @@ impl Engine {
                 self.shard.set_eviction(self.settings.eviction);
                 self.meter.configure(&self.settings.watch);
                 self.want_events();
+                self.bound_tracking();
                 if log_level != self.settings.log_level {
                     self.notice(Notice::LogLevel(self.settings.log_level));
                 }
@@ -385,6 +390,7 @@ impl Engine {
                 let reports: Vec<Report> = parts.iter().filter_map(|part| ask::decode(part)).collect();
                 writer.verbatim(info::render(args, &reports, &self.settings, &self.process, now_ms).as_bytes());
             }
+            Part::Tracking => self.fold_tracking(gather, args, &mut writer),
             Part::Ask(question) => ask::fold(question, args, parts, &self.settings, now_ms, &mut writer),
             Part::ClientList => writer.verbatim(&parts.concat()),
             Part::ClientKill => match (args.len(), sum()) {

@@ -150,7 +150,8 @@ fn clients(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "connected_clients:{}", page.sum(|core| core.clients))?;
     writeln!(text, "cluster_connections:0")?;
     writeln!(text, "maxclients:{}", page.settings.maxclients)?;
-    writeln!(text, "blocked_clients:0")
+    writeln!(text, "blocked_clients:0")?;
+    writeln!(text, "tracking_clients:{}", page.sum(|core| core.tracking_clients))
 }
 
 fn memory(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
@@ -198,6 +199,10 @@ fn stats(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     for (at, field) in ["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"].iter().enumerate() {
         writeln!(text, "{field}:{}", page.sum(|core| core.subscribed[at]))?;
     }
+    writeln!(text, "tracking_total_keys:{}", page.sum(|core| core.tracked_keys))?;
+    writeln!(text, "tracking_total_items:{}", page.sum(|core| core.tracked_pairs))?;
+    // Every core knows all of them.
+    writeln!(text, "tracking_total_prefixes:{}", page.max(|core| core.tracked_prefixes))?;
     writeln!(text, "total_error_replies:{}", page.sum(|core| core.errors.values().sum()))?;
     writeln!(text, "acl_access_denied_auth:{}", page.sum(|core| core.auth_failures))
 }

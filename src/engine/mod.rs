@@ -14,7 +14,7 @@
 //! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores),
 //! `push` (what is said unasked), `pubsub` over `channels` (subscriptions and messages), `listeners`
 //! (key events), `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take), `jobs`
-//! (sliced work), `ahead` (cache misses of a round, together), `budget`, `auth`; `stats`, `meter` (what commands took),
+//! (sliced work), `tracking` (CLIENT TRACKING) and `stale` (who is told of changes), `ahead` (cache misses of a round, together), `budget`, `auth`; `stats`, `meter` (what commands took),
 //! `slowlog`, `latency`, `ask` (what is asked of all cores about these), `debug`, `info`.
 
 mod ahead;
@@ -40,9 +40,11 @@ pub mod session;
 mod sessions;
 mod several;
 mod slowlog;
+mod stale;
 pub mod stats;
 #[cfg(test)]
 mod tests;
+mod tracking;
 mod transaction;
 
 use std::collections::VecDeque;
@@ -70,6 +72,7 @@ use self::route::{CoreId, Router};
 use self::session::Session;
 pub use self::sessions::SessionId;
 use self::sessions::Sessions;
+use self::stale::Trackers;
 pub use self::stats::Gauges;
 use self::stats::Stats;
 
@@ -150,6 +153,7 @@ pub struct Engine {
     mesh: Mesh,
     gathers: Gathers,
     jobs: VecDeque<Job>,
+    trackers: Trackers,
     settings: Settings,
     exchange: Exchange,
     auth_key: Option<AuthKey>,
@@ -219,7 +223,7 @@ impl Engine {
             hash_seeds: config.hash_seeds,
         });
         let meter = Meter::new(config.stopwatch, config.core.0, config.cores, &config.settings.watch);
-        Engine {
+        let mut engine = Engine {
             core: config.core,
             cpu: config.cpu,
             router,
@@ -229,6 +233,7 @@ impl Engine {
             mesh: Mesh::new(config.core, config.cores),
             gathers: Gathers::default(),
             jobs: VecDeque::new(),
+            trackers: Trackers::new(config.cores, config.hash_seeds),
             settings: config.settings,
             exchange,
             auth_key: config.auth_key,
@@ -261,7 +266,9 @@ impl Engine {
             sub_us: 0,
             draining: false,
             shard_waits: false,
-        }
+        };
+        engine.bound_tracking();
+        engine
     }
 
     // ---- events ----
@@ -328,6 +335,7 @@ impl Engine {
         if let Some(mut session) = self.sessions.remove(id) {
             self.forget(&mut session);
             self.drop_subscriptions(id, &mut session);
+            self.untrack(&mut session);
             let buffer = session.replies.take_buffer();
             self.give_back(buffer);
         }
@@ -355,6 +363,7 @@ impl Engine {
             Payload::Slow(slow) => self.on_slow(*slow),
             Payload::BudgetAsk(holding) => self.on_budget_ask(batch.from, holding),
             Payload::BudgetGift(gift) => self.on_budget_gift(gift),
+            Payload::Stale(bytes) => self.on_stale(batch.from, bytes),
         }
     }
 
@@ -391,6 +400,9 @@ impl Engine {
     /// nothing to do, which is not counted.
     pub fn on_turn_end(&mut self, turn_ns: u64) {
         self.publish_events();
+        if self.shard.has_stale() || self.trackers.waits() {
+            self.end_stale();
+        }
         self.mesh.seal_all();
         self.stats.record_growth(self.shard.rehashed() - self.turn_rehashed);
         self.turn_rehashed = self.shard.rehashed();

@@ -119,7 +119,7 @@ impl Engine {
         let bytes: usize = added.clone().map(|(name, _)| name.len()).sum();
         let too_many = subscribed.len() + added.count() > SESSION_SUBSCRIPTIONS_MAX
             || subscribed.bytes + bytes > SESSION_SUBSCRIPTION_BYTES_MAX;
-        let mode = Mode { proto: session.client.proto, no_touch: false, part: true, held: trip.held };
+        let mode = Mode { part: true, ..Mode::new(session.client.proto, trip.held) };
         let request = request(trip.command, mode, session.client.id, &names);
         let ends: Vec<Rc<[u8]>> =
             names.iter().filter(|(_, changes)| *changes && !subscribes).map(|(name, _)| Rc::from(*name)).collect();
@@ -229,7 +229,7 @@ impl Engine {
         }
         let command = self.lookup.find(topic.unsubscribe_name().as_bytes());
         let command = command.expect("a row for each topic");
-        let mode = Mode { proto: Proto::Resp2, no_touch: false, part: true, held: false };
+        let mode = Mode { part: true, ..Mode::new(Proto::Resp2, false) };
         self.run_every(Asker::Nobody, mode.proto, request(command, mode, 0, names), 0);
     }
 

@@ -8,6 +8,7 @@
 
 use std::rc::Rc;
 
+use crate::engine::replies::Replies;
 use crate::engine::session::Session;
 use crate::engine::{Engine, Notice, SessionId};
 use crate::resp::{Proto, Writer};
@@ -61,6 +62,15 @@ impl Push {
     }
 }
 
+impl Push {
+    /// Puts it behind all replies of a session that is taken out.
+    pub(super) fn into_output(&mut self, session: &mut Session, write: impl FnOnce(&mut Writer<'_>)) {
+        if session.hears_pushes() {
+            session.replies.push_last(self.encoded(session.client.proto, write));
+        }
+    }
+}
+
 /// A push to the session whose round is under way: it gets it when the round ends, in the version it speaks then.
 #[derive(Debug)]
 pub(super) struct Aside {
@@ -82,6 +92,22 @@ impl Engine {
     /// holds what `write` said for other sessions. A session that has gone gets nothing.
     #[inline]
     pub(super) fn push(&mut self, id: SessionId, push: &mut Push, write: impl Fn(&mut Writer<'_>)) {
+        self.push_by(id, push, write, Replies::push);
+    }
+
+    /// As `push`, but behind all replies that the session waits for.
+    pub(super) fn push_last(&mut self, id: SessionId, push: &mut Push, write: impl Fn(&mut Writer<'_>)) {
+        self.push_by(id, push, write, Replies::push_last);
+    }
+
+    #[inline]
+    fn push_by(
+        &mut self,
+        id: SessionId,
+        push: &mut Push,
+        write: impl Fn(&mut Writer<'_>),
+        put: fn(&mut Replies, &mut Encoded),
+    ) {
         let Some(session) = self.sessions.get_mut(id) else {
             if self.sessions.is_out(id) {
                 let resp2 = push.encoded(Proto::Resp2, &write).shared();
@@ -94,7 +120,7 @@ impl Engine {
             return;
         }
         session.replies.lend(&mut self.buffers);
-        session.replies.push(push.encoded(session.client.proto, write));
+        put(&mut session.replies, push.encoded(session.client.proto, write));
         let (waiting_bytes, queued) = (session.replies.waiting_bytes(), session.queued);
         if waiting_bytes as u64 >= self.settings.output_limits.pubsub.least_bytes() {
             self.check_output(id);

@@ -152,6 +152,15 @@ impl Replies {
         }
     }
 
+    /// As `push`, but behind the replies too that are not here yet: one of them may hold what the push calls stale.
+    pub(super) fn push_last(&mut self, push: &mut Encoded) {
+        if self.discarded || self.grouped || self.held.is_empty() {
+            self.push(push);
+        } else {
+            self.append(|out| out.extend_from_slice(push.bytes()));
+        }
+    }
+
     /// An array begins whose elements are appended one by one.
     pub(super) fn begin_group(&mut self) {
         self.grouped = true;

@@ -281,7 +281,11 @@ impl Engine {
             }
             match parser.next(rest, &ParseLimits::new(session.client.authenticated)) {
                 Ok(Parsed::Command { consumed }) => {
-                    match self.run(session, id, parser.args(rest), now_ms) {
+                    let flow = self.run(session, id, parser.args(rest), now_ms);
+                    if self.shard.has_stale() {
+                        self.spread_stale(Some(session));
+                    }
+                    match flow {
                         Flow::Next => {}
                         Flow::Wait => break,
                         Flow::End => session.close(),
@@ -352,6 +356,7 @@ impl Engine {
             return Flow::Wait;
         }
         let muted = session.begin_reply();
+        let command = found.as_ref().ok().map(|(command, _)| *command);
         let flow = match found {
             Err(error) => {
                 let named = if let Error::Arity(name) = &error { self.lookup.find(name.as_bytes()) } else { None };
@@ -375,6 +380,9 @@ impl Engine {
         };
         if session.client.reply_mode == ReplyMode::Skip {
             session.client.reply_mode = ReplyMode::On;
+        }
+        if session.client.tracking.is_some() {
+            Engine::end_caching(session, command);
         }
         flow
     }

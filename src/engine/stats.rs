@@ -169,6 +169,10 @@ pub(super) struct Report {
     pub(super) connections_refused: u64,
     pub(super) cut_offs: u64,
     pub(super) output_cut_offs: u64,
+    pub(super) tracking_clients: u64,
+    pub(super) tracked_keys: u64,
+    pub(super) tracked_pairs: u64,
+    pub(super) tracked_prefixes: u64,
     pub(super) auth_failures: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
@@ -197,6 +201,7 @@ impl Engine {
     /// This core's report, as far as these sections need it.
     pub(super) fn report(&self, sections: Sections) -> Report {
         let (stats, counters, budget) = (&self.stats, self.shard.counters(), self.shard.budget());
+        let tracked = self.shard.tracked();
         let (first, last) = super::route::Slot::range(self.core, self.router.cores());
         Report {
             core: self.core.0,
@@ -220,6 +225,10 @@ impl Engine {
             connections_refused: stats.connections_refused,
             cut_offs: stats.cut_offs,
             output_cut_offs: stats.output_cut_offs,
+            tracking_clients: self.trackers.count,
+            tracked_keys: tracked.keys,
+            tracked_pairs: tracked.pairs,
+            tracked_prefixes: tracked.prefixes,
             auth_failures: stats.auth_failures,
             bytes_in: stats.bytes_in,
             bytes_out: stats.bytes_out,

@@ -270,6 +270,7 @@ fn settings(config: &ServerConfig, port: u16) -> Settings {
         notify: Default::default(),
         output_limits: OutputLimits { pubsub: config.output_limit, ..OutputLimits::default() },
         watch: Watch::default(),
+        tracked_keys_max: config.tracked_keys_max,
         active_expire: true,
         log_level: config.log_level,
         debug: config.debug,

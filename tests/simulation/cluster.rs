@@ -75,6 +75,7 @@ impl Cluster {
             notify: Default::default(),
             output_limits: Default::default(),
             watch: Watch::default(),
+            tracked_keys_max: aspine::limits::TRACKED_KEYS_MAX_DEFAULT,
             active_expire: true,
             log_level: LogLevel::Info,
             debug: DebugAccess::Yes,

@@ -13,6 +13,7 @@
 //! | `canary` | planted bugs that must be found |
 //! | `messages` | subscribers, publishers and key events |
 //! | `seeds` | the runs |
+//! | `near_cache` | clients that keep what they read, and what they are told is stale |
 //! | `transfers` | transactions over several shards |
 //! | `wire` | the table of wire cases on the pure engine |
 #![allow(unreachable_pub, reason = "a test binary exports nothing; `pub` says what other files use")]
@@ -28,6 +29,7 @@ mod linear;
 mod marks;
 mod measures;
 mod messages;
+mod near_cache;
 mod ops;
 mod rng;
 mod seeds;

@@ -324,8 +324,10 @@ pub const CASES: &[Case] = &[
 mod introspection;
 #[path = "pubsub.rs"]
 mod pubsub;
+#[path = "tracking.rs"]
+mod tracking;
 
 /// The cases of this file and those beside it.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(introspection::CASES).chain(pubsub::CASES)
+    CASES.iter().chain(introspection::CASES).chain(pubsub::CASES).chain(tracking::CASES)
 }

@@ -32,6 +32,7 @@ fn rows_are_sorted_unique_and_lower_case() {
             "slowlog-log-slower-than",
             "slowlog-max-len",
             "timeout",
+            "tracking-table-max-keys",
         ]
     );
 }

@@ -110,125 +110,139 @@ fn expire(model: &mut Model, now_ms: u64) -> Vec<(Vec<u8>, ClientId)> {
     gone.into_iter().inspect(|key| model.stored.remove(key).map_or((), |_| ())).map(|key| (key, NO_CLIENT)).collect()
 }
 
+/// A run: the shard, the model, the time, and whether the tables were beyond their bound before the operation.
+struct Bench {
+    shard: Shard,
+    model: Model,
+    now_ms: u64,
+    was_beyond: bool,
+}
+
+impl Bench {
+    fn hear(&mut self, changed: &[(Vec<u8>, ClientId)]) {
+        let was_beyond = self.was_beyond || self.model.is_beyond(0);
+        let stale = self.shard.take_stale(Vec::new());
+        self.model.hear(stale, changed, was_beyond);
+    }
+
+    fn read(&mut self, name: Vec<u8>, client: ClientId) {
+        let _ = self.shard.get(&name, Recency::Touch, self.now_ms);
+        let now_ms = self.now_ms;
+        if self.model.stored.get(&name).is_some_and(|at| at.is_some_and(|at_ms| at_ms <= now_ms)) {
+            self.model.stored.remove(&name);
+            self.hear(&[(name.clone(), NO_CLIENT)]);
+        }
+        self.shard.track(&name, client);
+        self.model.tracked.entry(name).or_default().insert(client);
+        self.hear(&[]);
+    }
+
+    fn write(&mut self, name: Vec<u8>, writer: ClientId, at_ms: Option<u64>) {
+        // What has expired goes first, which is no change of the writer's.
+        let old = self.model.stored.get(&name).copied();
+        if old.flatten().is_some_and(|old_ms| old_ms <= self.now_ms) {
+            let _ = self.shard.touch(&name, self.now_ms);
+            self.model.stored.remove(&name);
+            self.hear(&[(name.clone(), NO_CLIENT)]);
+        }
+        let was_there = self.model.stored.remove(&name).is_some();
+        self.shard.set_writer(writer);
+        self.shard.insert(&name, b"v", at_ms.map_or(Expiry::Never, Expiry::At), self.now_ms).unwrap();
+        self.shard.set_writer(NO_CLIENT);
+        let stays = at_ms.is_none_or(|at_ms| at_ms > self.now_ms);
+        if stays {
+            self.model.stored.insert(name.clone(), at_ms);
+        }
+        let changed: Vec<_> = (stays || was_there).then_some((name, writer)).into_iter().collect();
+        self.hear(&changed);
+    }
+
+    fn remove(&mut self, name: Vec<u8>, client: ClientId) {
+        self.shard.set_writer(client);
+        let removed = self.shard.remove(&name, self.now_ms);
+        self.shard.set_writer(NO_CLIENT);
+        let was_there = self.model.stored.remove(&name).is_some();
+        let changed = was_there.then_some((name, if removed { client } else { NO_CLIENT }));
+        self.hear(&changed.into_iter().collect::<Vec<_>>());
+    }
+
+    fn retime(&mut self, name: Vec<u8>, at_ms: u64) {
+        let live = self.shard.set_expiry(&name, Some(at_ms), self.now_ms);
+        let mut changed = Vec::new();
+        if self.model.stored.remove(&name).is_some() {
+            if live {
+                self.model.stored.insert(name.clone(), Some(at_ms));
+            }
+            changed.push((name, NO_CLIENT));
+        }
+        self.hear(&changed);
+    }
+
+    fn name_prefix(&mut self, prefix: &[u8], home: u16) {
+        self.shard.add_prefix(prefix, home);
+        *self.model.prefixes.entry(prefix.to_vec()).or_default().entry(home).or_default() += 1;
+    }
+
+    fn drop_prefix(&mut self, prefix: &[u8], home: u16) {
+        self.shard.remove_prefix(prefix, home);
+        let Some(homes) = self.model.prefixes.get_mut(prefix) else { return };
+        if let Some(clients) = homes.get_mut(&home) {
+            *clients -= 1;
+        }
+        homes.retain(|_, clients| *clients > 0);
+        if homes.is_empty() {
+            self.model.prefixes.remove(prefix);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.shard.clear();
+        self.model.stored.clear();
+        self.model.tracked.clear();
+        assert_eq!(self.shard.take_stale(Vec::new()), [Stale::All]);
+    }
+
+    fn work(&mut self) {
+        while self.shard.work(self.now_ms, 64).more {}
+        let changed = expire(&mut self.model, self.now_ms);
+        self.hear(&changed);
+    }
+}
+
 fn run((mask, ops): Run) {
-    let mut shard = shard(Budget::UNLIMITED, Eviction::Lru);
-    let mut model = Model { keys_max: 3 + u64::from(mask % 8), ..Model::default() };
-    shard.set_tracked_max(model.keys_max);
-    let mut now_ms = NOW_MS;
+    let model = Model { keys_max: 3 + u64::from(mask % 8), ..Model::default() };
+    let shard = shard(Budget::UNLIMITED, Eviction::Lru);
+    let mut bench = Bench { shard, model, now_ms: NOW_MS, was_beyond: false };
+    bench.shard.set_tracked_max(bench.model.keys_max);
     for (raw, number, more) in ops {
         let (name, client) = (key(number % KEYS), ClientId::from(more % 70) + 1);
-        let home = more % 3;
-        let was_beyond = model.is_beyond(1);
-        let mut changed = Vec::new();
+        let (home, soon_ms) = (more % 3, bench.now_ms + u64::from(more % 20));
+        bench.was_beyond = bench.model.is_beyond(1);
         match pick(&OPS, (mask, raw)) {
-            Op::Read => {
-                let _ = shard.get(&name, Recency::Touch, now_ms);
-                if model.stored.get(&name).is_some_and(|at| at.is_some_and(|at_ms| at_ms <= now_ms)) {
-                    model.stored.remove(&name);
-                    changed.push((name.clone(), NO_CLIENT));
-                }
-                let stale = shard.take_stale(Vec::new());
-                model.hear(stale, &std::mem::take(&mut changed), was_beyond);
-                shard.track(&name, client);
-                model.tracked.entry(name).or_default().insert(client);
-            }
-            op @ (Op::Write | Op::WriteQuietly | Op::WriteTimed) => {
-                let writer = if matches!(op, Op::WriteQuietly) { client } else { NO_CLIENT };
-                let at_ms = matches!(op, Op::WriteTimed).then(|| now_ms + u64::from(more % 20));
-                let expiry = at_ms.map_or(Expiry::Never, Expiry::At);
-                let old = model.stored.remove(&name);
-                let expired = old.flatten().is_some_and(|old_ms| old_ms <= now_ms);
-                shard.set_writer(writer);
-                shard.insert(&name, b"v", expiry, now_ms).unwrap();
-                shard.set_writer(NO_CLIENT);
-                if expired {
-                    changed.push((name.clone(), NO_CLIENT));
-                }
-                if at_ms.is_none_or(|at_ms| at_ms > now_ms) {
-                    model.stored.insert(name.clone(), at_ms);
-                    changed.push((name, writer));
-                } else if old.is_some() && !expired {
-                    changed.push((name, writer));
-                }
-                if changed.len() == 2 {
-                    // An item that has expired is replaced: two changes, of which the first empties the table.
-                    let stale = shard.take_stale(Vec::new());
-                    let (first, second): (Vec<_>, Vec<_>) = stale
-                        .into_iter()
-                        .partition(|report| !matches!(report, Stale::Prefixed { writer: by, .. } if *by == writer && writer != NO_CLIENT));
-                    let prefixed = first.iter().filter(|report| matches!(report, Stale::Prefixed { .. })).count();
-                    if writer == NO_CLIENT && prefixed == 2 {
-                        changed[1].1 = NO_CLIENT;
-                        model.hear(first, &changed, was_beyond);
-                    } else {
-                        model.hear(first, &changed[..1], was_beyond);
-                        model.hear(second, &changed[1..], was_beyond);
-                    }
-                    changed.clear();
-                }
-            }
-            Op::Remove => {
-                shard.set_writer(client);
-                let removed = shard.remove(&name, now_ms);
-                shard.set_writer(NO_CLIENT);
-                if model.stored.remove(&name).is_some() {
-                    changed.push((name, if removed { client } else { NO_CLIENT }));
-                }
-            }
-            Op::Retime => {
-                let at_ms = now_ms + 1 + u64::from(more % 20);
-                let live = shard.set_expiry(&name, Some(at_ms), now_ms);
-                if model.stored.contains_key(&name) {
-                    changed.push((name.clone(), NO_CLIENT));
-                    model.stored.remove(&name);
-                    if live {
-                        model.stored.insert(name, Some(at_ms));
-                    }
-                }
-            }
-            Op::AddPrefix => {
-                shard.add_prefix(prefix(number), home);
-                *model.prefixes.entry(prefix(number).to_vec()).or_default().entry(home).or_default() += 1;
-            }
-            Op::RemovePrefix => {
-                shard.remove_prefix(prefix(number), home);
-                if let Some(homes) = model.prefixes.get_mut(prefix(number)) {
-                    if let Some(clients) = homes.get_mut(&home) {
-                        *clients -= 1;
-                    }
-                    homes.retain(|_, clients| *clients > 0);
-                    if homes.is_empty() {
-                        model.prefixes.remove(prefix(number));
-                    }
-                }
-            }
-            Op::Clear => {
-                shard.clear();
-                model.stored.clear();
-                model.tracked.clear();
-                assert_eq!(shard.take_stale(Vec::new()), [Stale::All]);
-            }
+            Op::Read => bench.read(name, client),
+            Op::Write => bench.write(name, NO_CLIENT, None),
+            Op::WriteQuietly => bench.write(name, client, None),
+            Op::WriteTimed => bench.write(name, NO_CLIENT, Some(soon_ms)),
+            Op::Remove => bench.remove(name, client),
+            Op::Retime => bench.retime(name, soon_ms + 1),
+            Op::AddPrefix => bench.name_prefix(prefix(number), home),
+            Op::RemovePrefix => bench.drop_prefix(prefix(number), home),
+            Op::Clear => bench.clear(),
             Op::Work => {
-                now_ms += u64::from(more % 30);
-                while shard.work(now_ms, 64).more {}
-                changed = expire(&mut model, now_ms);
+                bench.now_ms += u64::from(more % 30);
+                bench.work();
             }
             Op::Shrink => {
-                model.keys_max = 1 + u64::from(more % 10);
-                shard.set_tracked_max(model.keys_max);
+                bench.model.keys_max = 1 + u64::from(more % 10);
+                bench.shard.set_tracked_max(bench.model.keys_max);
             }
         }
-        let was_beyond = was_beyond || model.is_beyond(0);
-        let stale = shard.take_stale(Vec::new());
-        model.hear(stale, &changed, was_beyond);
-        check(&shard, &model);
+        check(&bench.shard, &bench.model);
     }
-    while shard.work(now_ms, 64).more {}
-    let changed = expire(&mut model, now_ms);
-    let stale = shard.take_stale(Vec::new());
-    model.hear(stale, &changed, true);
-    check(&shard, &model);
-    assert!(!model.is_beyond(0), "what is over the bound is paid off");
+    bench.was_beyond = true;
+    bench.work();
+    check(&bench.shard, &bench.model);
+    assert!(!bench.model.is_beyond(0), "what is over the bound is paid off");
 }
 
 fn check(shard: &Shard, model: &Model) {
