@@ -64,7 +64,7 @@ impl Push {
 
 impl Push {
     /// Puts it behind all replies of a session that is taken out.
-    pub(super) fn into_output(&mut self, session: &mut Session, write: impl FnOnce(&mut Writer<'_>)) {
+    pub(super) fn put_last(&mut self, session: &mut Session, write: impl FnOnce(&mut Writer<'_>)) {
         if session.hears_pushes() {
             session.replies.push_last(self.encoded(session.client.proto, write));
         }

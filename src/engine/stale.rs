@@ -354,7 +354,7 @@ impl Engine {
     fn say(&mut self, client: ClientId, current: &mut Current<'_>, write: impl Fn(&mut Writer<'_>)) {
         let mut push = std::mem::take(&mut self.trackers.push);
         match current {
-            Some(session) if session.client.id == client => push.into_output(session, write),
+            Some(session) if session.client.id == client => push.put_last(session, write),
             _ => {
                 if let Some(id) = self.sessions.of_client(client) {
                     self.push_last(id, &mut push, write);
