@@ -69,8 +69,19 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
 
 /// Beginnings of names whose arguments stay as they were drawn: others could end the connection or change the server,
 /// or be numbers that BITFIELD SET of Redis reckons with past 64 bits (see `bit-value`).
-pub(crate) const HANDS_OFF: &[&str] =
-    &["auth", "bitfield", "client|kill", "client|reply", "config", "debug", "hello", "reset", "select", "wait"];
+pub(crate) const HANDS_OFF: &[&str] = &[
+    "auth",
+    "bitfield",
+    "client|kill",
+    "client|reply",
+    "client|tracking",
+    "config",
+    "debug",
+    "hello",
+    "reset",
+    "select",
+    "wait",
+];
 
 const fn row(name: &'static str, weight: u32, patterns: &'static [&'static str]) -> Generator {
     Generator { name, weight, refused: false, patterns }
@@ -91,7 +102,9 @@ pub(crate) const GENERATORS: &[Generator] = &[
     row("bitop", 3, &["BITOP (AND|OR|XOR) <key> <keys>", "BITOP NOT <key> <key>", "BITOP (NOT|X) <key> <keys>"]),
     row("bitpos", 3, &["BITPOS <key> <bit> [<index> [<index> [BYTE|BIT]]]"]),
     refused("client", &["CLIENT", "CLIENT BOGUS"]),
+    row("client|caching", 1, &["CLIENT CACHING (YES|NO|X)"]),
     row("client|getname", 1, &["CLIENT GETNAME"]),
+    row("client|getredir", 1, &["CLIENT GETREDIR"]),
     row("client|help", 1, &["CLIENT HELP"]),
     row("client|id", 1, &["CLIENT ID"]),
     row("client|info", 1, &["CLIENT INFO"]),
@@ -100,6 +113,9 @@ pub(crate) const GENERATORS: &[Generator] = &[
     row("client|no-evict", 1, &["CLIENT NO-EVICT (ON|OFF|X)"]),
     row("client|reply", 1, &["CLIENT REPLY (ON|X)"]),
     row("client|setname", 1, &["CLIENT SETNAME (me|you)", "CLIENT SETNAME <junk>"]),
+    // Pushes come when they come, so nothing here is switched on.
+    row("client|tracking", 1, &["CLIENT TRACKING (OFF|X)", "CLIENT TRACKING ON (X|PREFIX a|REDIRECT|REDIRECT x|REDIRECT 0|REDIRECT -1 X|BCAST OPTIN|OPTIN OPTOUT)"]),
+    row("client|trackinginfo", 1, &["CLIENT TRACKINGINFO"]),
     row("command", 1, &["COMMAND BOGUS", "COMMAND BOGUS x", "COMMAND BOGUS x y", "COMMAND"]),
     row("command|count", 1, &["COMMAND COUNT"]),
     row("command|docs", 1, &["COMMAND DOCS (GET|SET|BOGUS)"]),
