@@ -172,7 +172,27 @@ pub const ITEM_TIMER_BYTES: u64 = 24;
 /// beyond it allocators may reserve more, but pages never written cost nothing.
 pub const ALLOCATION_PAGED_BYTES: usize = 16 << 10;
 
+/// Tables that a shard's tracked keys are spread over, so that none rehashes more than some thousand keys at once: 4096
+/// each at the default bound. 8 KiB a shard, once a client tracks. Past it: they grow further.
+pub const TRACKING_TABLES: usize = 256;
+
+/// Keys of the whole process that tracking clients may hold without anybody being forgotten, as in Redis. At it: a read
+/// of another key makes the copies of some key stale.
+pub const TRACKED_KEYS_MAX_DEFAULT: u64 = 1_000_000;
+
+/// Pairs of a key and a client that are remembered for each key of that bound, on average: a thousand clients that
+/// share 16,000 keys. Past it: as past the bound of keys.
+pub const TRACKED_CLIENTS_PER_KEY: u64 = 16;
+
+/// Remembered keys of one core at least, whatever the bound of the process is: so many more there may be.
+pub const TRACKED_KEYS_OF_A_CORE_MIN: u64 = 1;
+
+/// Keys one read may forget to make room: one for itself, one for a bound that has shrunk. What is over the bound then is
+/// paid by `Shard::work`.
+pub const TRACKED_EVICTIONS_PER_READ: u32 = 2;
+
 const _: () = assert!(SLAB_PAGE_ENTRIES.is_power_of_two());
+const _: () = assert!(TRACKING_TABLES.is_power_of_two());
 const _: () = assert!(SEGMENT_PAGE_TABLES.is_power_of_two());
 const _: () = assert!(WHEEL_PAGE_NODES.is_power_of_two());
 const _: () = assert!(DIRECTORY_CELLS_MIN.is_power_of_two());
@@ -341,6 +361,33 @@ pub const SESSION_HELD_BYTES_MAX: usize = SESSION_OUTPUT_BYTES_MAX;
 /// send carries the whole round.
 pub const SESSION_EARLY_SEND_BYTES: usize = 16 * 1024;
 
+/// Channels and patterns one connection may subscribe to, some 100 bytes each. Past it: SUBSCRIBE is refused as a whole.
+pub const SESSION_SUBSCRIPTIONS_MAX: usize = 1 << 20;
+
+/// Bytes of their names. Past it: as `SESSION_SUBSCRIPTIONS_MAX`.
+pub const SESSION_SUBSCRIPTION_BYTES_MAX: usize = 64 << 20;
+
+/// Subscriptions of a connection that has ended that are taken back at once: some 50 µs. The rest follows in slices.
+pub const UNSUBSCRIBE_STEP_NAMES: usize = 256;
+
+/// Bytes of messages that may wait on one core for another to take them: many turns' worth, and little beside a
+/// channel of batches. At it: the core that publishes runs no command of its clients, nor of other cores, until the
+/// other has taken some; publishers then are not read. One turn's key events and one transaction may pass it.
+pub const FANOUT_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of output that may wait for a client that messages are pushed to, as in Redis. At it the client is cut off.
+pub const OUTPUT_HARD_BYTES_DEFAULT: u64 = 32 << 20;
+
+/// Bytes of output that may wait for such a client for no longer than `OUTPUT_SOFT_S_DEFAULT`, as in Redis.
+pub const OUTPUT_SOFT_BYTES_DEFAULT: u64 = 8 << 20;
+
+/// Seconds for which more than `OUTPUT_SOFT_BYTES_DEFAULT` may wait, as in Redis. Later the client is cut off.
+pub const OUTPUT_SOFT_S_DEFAULT: u64 = 60;
+
+/// Bytes of output below which a push (a message, an invalidation) is copied to each session that gets it; twice the
+/// usual buffer still is one that is kept. At it the client lags, and pushes wait in memory that sessions share.
+pub const PUSH_COPIED_BYTES_MAX: usize = BUFFER_KEPT_BYTES_MAX / 2;
+
 /// Milliseconds a client may leave replies unread, or a request half sent, without any progress. Longer than any
 /// retransmission that succeeds; at it the client is cut off, counted and logged.
 pub const CLIENT_STALL_MS_MAX: u64 = 60_000;
@@ -449,6 +496,8 @@ pub const DRAIN_MS_MAX: u64 = 5_000;
 pub const RSS_INTERVAL_MS: u64 = 1_000;
 
 const _: () = assert!(SESSION_EARLY_SEND_BYTES <= SESSION_OUTPUT_BYTES_MAX);
+const _: () =
+    assert!(PUSH_COPIED_BYTES_MAX < SESSION_OUTPUT_BYTES_MAX, "pushes alone do not keep a session from running");
 const _: () = assert!(READ_BUFFER_BYTES <= BUFFER_KEPT_BYTES_MAX, "a round's leftover fits a kept buffer");
 const _: () = assert!(AUTH_DELAY_MS_FIRST <= AUTH_DELAY_MS_MAX);
 const _: () = assert!(AUTH_FAILURES_FREE < AUTH_FAILURES_MAX);

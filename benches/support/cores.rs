@@ -101,7 +101,10 @@ fn config(core: u16, cores: u16, stopwatch: fn() -> u64) -> EngineConfig {
             maxclients_max: 100,
             idle_timeout_s: 0,
             // Nothing is logged when the machine takes the CPU away for a while.
+            notify: Default::default(),
+            output_limits: Default::default(),
             watch: Watch { slowlog_us: -1, ..Watch::default() },
+            tracked_keys_max: aspine::limits::TRACKED_KEYS_MAX_DEFAULT,
             active_expire: true,
             log_level: LogLevel::Info,
             debug: DebugAccess::No,

@@ -13,10 +13,12 @@ use std::path::PathBuf;
 pub use self::error::ConfigError;
 pub use super::auth::AuthSources;
 pub use super::parse::{ByteSize, CpuList};
+pub use crate::command::output_limit::OutputLimit;
 pub use crate::command::settings::{DebugAccess, LogLevel};
 pub use crate::engine::auth::AuthKey;
 use crate::limits::{
-    IDLE_TIMEOUT_S_DEFAULT, ITEMS_MAX_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SPIN_US_DEFAULT, UNIX_PATH_BYTES_MAX,
+    IDLE_TIMEOUT_S_DEFAULT, ITEMS_MAX_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SPIN_US_DEFAULT,
+    TRACKED_KEYS_MAX_DEFAULT, UNIX_PATH_BYTES_MAX,
 };
 pub use crate::shard::Eviction;
 
@@ -47,6 +49,10 @@ pub struct ServerArgs {
     pub maxclients: u32,
     /// `--timeout` in seconds, 0 for never.
     pub idle_timeout_s: u64,
+    /// `--client-output-limit`.
+    pub output_limit: OutputLimit,
+    /// `--tracking-table-max-keys`, 0 for no limit.
+    pub tracked_keys_max: u64,
     /// `--spin-us`.
     pub spin_us: u64,
     /// `--enable-debug-command`.
@@ -74,6 +80,8 @@ impl Default for ServerArgs {
             eviction: Eviction::Lru,
             maxclients: MAXCLIENTS_DEFAULT,
             idle_timeout_s: IDLE_TIMEOUT_S_DEFAULT,
+            output_limit: OutputLimit::default(),
+            tracked_keys_max: TRACKED_KEYS_MAX_DEFAULT,
             spin_us: SPIN_US_DEFAULT,
             debug: DebugAccess::No,
             log_level: LogLevel::Info,
@@ -113,6 +121,10 @@ pub struct ServerConfig {
     pub maxclients_max: u32,
     /// Seconds after which an idle client is closed; 0 is never.
     pub idle_timeout_s: u64,
+    /// How much may wait for a client that does not read what is pushed to it.
+    pub output_limit: OutputLimit,
+    /// Keys that are remembered for the clients that read them, over all cores; `u64::MAX` is unlimited.
+    pub tracked_keys_max: u64,
     /// Microseconds a core polls before it parks.
     pub spin_us: u64,
     /// From where DEBUG is taken.
@@ -140,6 +152,8 @@ impl Default for ServerConfig {
             maxclients: args.maxclients,
             maxclients_max: u32::MAX,
             idle_timeout_s: args.idle_timeout_s,
+            output_limit: args.output_limit,
+            tracked_keys_max: if args.tracked_keys_max == 0 { u64::MAX } else { args.tracked_keys_max },
             spin_us: args.spin_us,
             debug: args.debug,
             log_level: args.log_level,
@@ -180,6 +194,8 @@ impl ServerConfig {
             maxclients: args.maxclients,
             maxclients_max: u32::MAX,
             idle_timeout_s: args.idle_timeout_s,
+            output_limit: args.output_limit,
+            tracked_keys_max: if args.tracked_keys_max == 0 { u64::MAX } else { args.tracked_keys_max },
             spin_us: args.spin_us,
             debug: args.debug,
             log_level: args.log_level,

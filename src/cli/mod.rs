@@ -17,9 +17,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
-use self::config::{AuthSources, ByteSize, ConfigError, CpuList, DebugAccess, Eviction, LogLevel, ServerArgs};
+use self::config::{
+    AuthSources, ByteSize, ConfigError, CpuList, DebugAccess, Eviction, LogLevel, OutputLimit, ServerArgs,
+};
 use crate::limits::{
     IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SPIN_US_DEFAULT, SPIN_US_MAX,
+    TRACKED_KEYS_MAX_DEFAULT,
 };
 use crate::loadgen::BenchError;
 use crate::runtime::preflight::StartError;
@@ -168,6 +171,11 @@ struct ServerFlags {
     #[arg(value_parser = value_parser!(u64).range(..=IDLE_TIMEOUT_S_MAX))]
     timeout: u64,
 
+    /// Output that may wait for a client that does not read what is pushed to it: bytes at which it is cut off, bytes
+    /// that may wait for so many seconds; 0 = unlimited
+    #[arg(long, value_name = "HARD SOFT SECONDS", default_value = "32mb 8mb 60", help_heading = NETWORK)]
+    client_output_limit: OutputLimit,
+
     /// How many cores to run, each on a CPU of its own [default: every CPU this process may run on]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), help_heading = CORES)]
     cores: Option<u32>,
@@ -175,6 +183,11 @@ struct ServerFlags {
     /// Which CPUs to run on, one core each, for example 0,2-5 [default: the first N allowed]
     #[arg(long, value_name = "LIST", help_heading = CORES)]
     cpus: Option<CpuList>,
+
+    /// Keys to remember for clients that read them and track (CLIENT TRACKING); 0 = unlimited
+    #[arg(long, value_name = "KEYS", default_value_t = TRACKED_KEYS_MAX_DEFAULT, help_heading = BOUNDS)]
+    #[arg(value_parser = value_parser!(u64).range(..=i64::MAX as u64))]
+    tracking_table_max_keys: u64,
 
     /// Microseconds an idle core polls before it sleeps: lower latency for CPU time
     #[arg(long, value_name = "MICROSECONDS", default_value_t = SPIN_US_DEFAULT, help_heading = CORES)]
@@ -242,6 +255,8 @@ impl ServerFlags {
             eviction: self.eviction,
             maxclients: self.maxclients,
             idle_timeout_s: self.timeout,
+            output_limit: self.client_output_limit,
+            tracked_keys_max: self.tracking_table_max_keys,
             spin_us: self.spin_us,
             debug: self.enable_debug_command,
             log_level: self.log_level,
@@ -328,6 +343,8 @@ mod tests {
             "9",
             "--timeout",
             "30",
+            "--client-output-limit",
+            "1mb 2 3",
             "--spin-us",
             "100",
             "--enable-debug-command",
@@ -345,6 +362,7 @@ mod tests {
         assert_eq!((args.items_max, args.bytes_max), (Some(7), Some(ByteSize(2048))));
         assert!(matches!(args.eviction, Eviction::None));
         assert_eq!((args.maxclients, args.idle_timeout_s, args.spin_us), (9, 30, 100));
+        assert_eq!(args.output_limit, OutputLimit { hard_bytes: 1 << 20, soft_bytes: 2, soft_s: 3 });
         assert_eq!(args.debug, DebugAccess::Local);
         assert_eq!((args.log_level, args.log_file), (LogLevel::Trace, Some("/l".into())));
     }
@@ -362,6 +380,7 @@ mod tests {
             ("--max-size", "many", &[]),
             ("--timeout", "4294967296", &[]),
             ("--spin-us", "1000001", &[]),
+            ("--client-output-limit", "1mb 2mb", &["for example '32mb 8mb 60'"]),
             ("--eviction", "random", &["lru", "none"]),
             ("--enable-debug-command", "maybe", &["local"]),
             ("--log-level", "loud", &["warn"]),

@@ -9,7 +9,7 @@ use crate::command::{Call, Error, Reply};
 use crate::limits::VALUE_BYTES_MAX;
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
-use crate::shard::{Expiry, Shard};
+use crate::shard::{Event, Expiry, Shard};
 
 /// `BITFIELD key [GET type offset | SET type offset value | INCRBY type offset increment | OVERFLOW …]…`
 pub fn run<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
@@ -44,7 +44,12 @@ fn write<'s>(shard: &'s mut Shard, key: &[u8], operations: &[Operation], call: C
     }
     let mut value = grown(old, len);
     let replies = operations.iter().map(|operation| operation.run(&mut value)).collect();
-    match store_value(shard, key, &value, Expiry::Keep, call) {
+    if value == old {
+        // Nothing has changed, and nobody is told that something has.
+        shard.touch(key, call.now_ms);
+        return Reply::Integers(replies);
+    }
+    match store_value(shard, Event::SetBit, key, &value, Expiry::Keep, call) {
         Reply::Ok => Reply::Integers(replies),
         refused => refused,
     }

@@ -9,7 +9,7 @@ use crate::command::{Call, Error, Reply};
 use crate::limits::VALUE_BYTES_MAX;
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
-use crate::shard::{Expiry, Shard};
+use crate::shard::{Event, Expiry, Shard};
 
 /// SETBIT key offset bit.
 pub fn set<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
@@ -25,7 +25,12 @@ pub fn set<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     let mut value = grown(old, at / 8 + 1);
     let mask = 0x80 >> (at % 8);
     value[at / 8] = value[at / 8] & !mask | if bit == 1 { mask } else { 0 };
-    match store_value(shard, key, &value, Expiry::Keep, call) {
+    if value == old {
+        // Nothing has changed, and nobody is told that something has.
+        shard.touch(key, call.now_ms);
+        return before.into();
+    }
+    match store_value(shard, Event::SetBit, key, &value, Expiry::Keep, call) {
         Reply::Ok => before.into(),
         refused => refused,
     }

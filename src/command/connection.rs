@@ -46,7 +46,13 @@ pub enum After {
 pub type SessionHandler = fn(&mut Client, Args<'_>, &Home<'_>, &mut Writer<'_>) -> After;
 
 /// `PING [message]`.
-pub fn ping(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+pub fn ping(client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    if client.is_subscriber() && args.len() <= 1 {
+        writer.array(2);
+        writer.bulk(b"pong");
+        writer.bulk(args.get(0).unwrap_or_default());
+        return After::Continue;
+    }
     match (args.get(0), args.len()) {
         (Some(message), 1) => writer.bulk(message),
         (None, _) => writer.simple("PONG"),
@@ -171,7 +177,7 @@ pub fn hello(client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut 
 }
 
 /// The version of Redis whose behaviour clients may rely on; they parse it as semver to choose features.
-pub const REDIS_VERSION: &str = "7.2.0";
+pub const REDIS_VERSION: &str = "7.4.0";
 
 struct HelloOptions<'a> {
     proto: Option<Proto>,

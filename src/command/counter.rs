@@ -8,7 +8,7 @@ use crate::command::string::store_value;
 use crate::command::{Call, Error, Reply};
 use crate::resp::Args;
 use crate::resp::number::{IntegerText, parse_i64};
-use crate::shard::{Expiry, Shard};
+use crate::shard::{Event, Expiry, Shard};
 
 /// INCR key.
 pub fn increment<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
@@ -44,7 +44,7 @@ fn add<'s>(shard: &'s mut Shard, key: &[u8], increment: i64, call: Call) -> Repl
     let Some(sum) = value.checked_add(increment) else {
         return Error::IncrementOverflow.into();
     };
-    match store_value(shard, key, IntegerText::new(sum).as_bytes(), Expiry::Keep, call) {
+    match store_value(shard, Event::IncrBy, key, IntegerText::new(sum).as_bytes(), Expiry::Keep, call) {
         Reply::Ok => Reply::Integer(sum),
         refused => refused,
     }
@@ -61,7 +61,7 @@ pub fn increment_by_float<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) 
         return Error::FloatOverflow.into();
     };
     let text = sum.text();
-    match store_value(shard, args.at(0), &text, Expiry::Keep, call) {
+    match store_value(shard, Event::IncrByFloat, args.at(0), &text, Expiry::Keep, call) {
         Reply::Ok => Reply::Owned(text),
         refused => refused,
     }

@@ -225,6 +225,9 @@ fn categories(row: &Command) -> Vec<String> {
         categories.retain(|category| category != "@keyspace");
         categories.push(format!("@{}", row.group.name()));
     }
+    if row.is(flag::PUBSUB) {
+        categories.push("@pubsub".to_owned());
+    }
     if row.is(flag::ADMIN) {
         categories.extend(["@admin".to_owned(), "@dangerous".to_owned()]);
     }

@@ -16,7 +16,7 @@ use crate::command::string::store_value;
 use crate::command::{Call, Error, Reply};
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
-use crate::shard::{Expiry, Shard};
+use crate::shard::{Event, Expiry, Shard};
 
 const MAGIC: [u8; 2] = *b"AD";
 const VERSION: u8 = 1;
@@ -69,7 +69,7 @@ fn plan<'a>(shard: &Shard, args: Args<'a>, call: Call) -> Result<Plan<'a>, Error
 }
 
 fn run<'s>(shard: &'s mut Shard, key: &[u8], plan: &Plan<'_>, call: Call) -> Reply<'s> {
-    if let Reply::Error(error) = store_value(shard, key, plan.value, plan.expiry, call) {
+    if let Reply::Error(error) = store_value(shard, Event::Restore, key, plan.value, plan.expiry, call) {
         return error.into();
     }
     if let Some(idle_s) = plan.idle_s {

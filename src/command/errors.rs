@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::limits::{KEY_BYTES_MAX, MULTI_BYTES_MAX};
+use crate::limits::{KEY_BYTES_MAX, MULTI_BYTES_MAX, SESSION_SUBSCRIPTION_BYTES_MAX, SESSION_SUBSCRIPTIONS_MAX};
 
 /// Why a command was refused. `Display` is the text on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,12 @@ pub enum Error {
     HelloVersion,
     /// HELLO with an option that doesn't exist; holds it.
     HelloOption(String),
+    /// SSUBSCRIBE between MULTI and EXEC.
+    SubscribeInMulti,
+    /// More subscriptions than one connection may have, in our own words.
+    TooManySubscriptions,
+    /// A command on a RESP2 connection that has subscribed; holds its name.
+    Subscriber(&'static str),
     /// The bound is reached and nothing may be evicted.
     Oom,
     /// Options that don't exist or contradict each other.
@@ -141,6 +147,30 @@ pub enum Error {
     UnknownClientType(String),
     /// CLIENT KILL with a user that doesn't exist; holds the name.
     NoSuchUser(String),
+    /// CLIENT TRACKING with a REDIRECT to nobody.
+    TrackingRedirect,
+    /// CLIENT TRACKING with REDIRECT twice.
+    TrackingRedirects,
+    /// CLIENT TRACKING with PREFIX and without BCAST.
+    TrackingPrefix,
+    /// CLIENT TRACKING that would switch BCAST on or off.
+    TrackingBroadcastSwitch,
+    /// CLIENT TRACKING with BCAST and OPTIN or OPTOUT.
+    TrackingBroadcastOpt,
+    /// CLIENT TRACKING with OPTIN and OPTOUT.
+    TrackingBothOpt,
+    /// CLIENT TRACKING that would switch from OPTIN to OPTOUT or back.
+    TrackingOptSwitch,
+    /// CLIENT TRACKING with a prefix that overlaps with one that the connection has; holds both.
+    PrefixNamed(String, String),
+    /// CLIENT TRACKING with two prefixes that overlap; holds both.
+    PrefixGiven(String, String),
+    /// CLIENT CACHING of a connection that does not track.
+    CachingWithoutTracking,
+    /// CLIENT CACHING YES without OPTIN.
+    CachingYes,
+    /// CLIENT CACHING NO without OPTOUT.
+    CachingNo,
     /// CLIENT SETNAME with a space or a control character.
     ClientName,
     /// HELLO SETNAME with such a name uses the same text; CLIENT SETINFO has its own. Holds the option.
@@ -182,6 +212,7 @@ impl Error {
             }
             Error::NoProto => "NOPROTO unsupported protocol version",
             Error::HelloVersion => "ERR Protocol version is not an integer or out of range",
+            Error::SubscribeInMulti => "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client",
             Error::Oom => "OOM command not allowed when used memory > 'maxmemory'.",
             Error::Syntax => "ERR syntax error",
             Error::NotInteger => "ERR value is not an integer or out of range",
@@ -240,6 +271,18 @@ impl fmt::Display for Error {
                 let text = "ERR unknown subcommand or wrong number of arguments for";
                 write!(f, "{text} '{sub}'. Try {container} HELP.")
             }
+            Error::Subscriber(name) => write!(
+                f,
+                "{} Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+                 this context",
+                // Redis tells who asks for EXEC what became of the transaction, even if there was none.
+                if *name == "exec" { "EXECABORT Transaction discarded because of:" } else { "ERR" }
+            ),
+            Error::TooManySubscriptions => write!(
+                f,
+                "ERR a connection may have at most {SESSION_SUBSCRIPTIONS_MAX} subscriptions, of \
+                 {SESSION_SUBSCRIPTION_BYTES_MAX} bytes"
+            ),
             Error::LatencyEvent(name) => write!(f, "ERR No samples available for event '{name}'"),
             Error::UnsupportedOption(option) => write!(f, "ERR Unsupported option {option}"),
             Error::MultiTooLong => write!(f, "ERR a transaction has at most {MULTI_BYTES_MAX} bytes"),
@@ -260,12 +303,50 @@ impl fmt::Display for Error {
                 config_failed(f, "maxclients", &format_args!("{why} {max}"))
             }
             Error::ConfigDuplicate(name) => config_failed(f, name, &"duplicate parameter"),
-            fixed => f.write_str(fixed.fixed_text().unwrap_or_else(|| fixed.value_text())),
+            Error::PrefixNamed(one, other) => {
+                write!(f, "ERR Prefix '{one}' overlaps with an existing prefix '{other}'. {PREFIXES_APART}")
+            }
+            Error::PrefixGiven(one, other) => {
+                write!(f, "ERR Prefix '{one}' overlaps with another provided prefix '{other}'. {PREFIXES_APART}")
+            }
+            fixed => {
+                let text = fixed.fixed_text().or_else(|| fixed.tracking_text());
+                f.write_str(text.unwrap_or_else(|| fixed.value_text()))
+            }
         }
     }
 }
 
+/// What both refusals of a prefix have in common.
+const PREFIXES_APART: &str = "Prefixes for a single client must not overlap.";
+
 impl Error {
+    /// The texts about CLIENT TRACKING and CLIENT CACHING.
+    fn tracking_text(&self) -> Option<&'static str> {
+        Some(match self {
+            Error::TrackingRedirect => "ERR The client ID you want redirect to does not exist",
+            Error::TrackingRedirects => "ERR A client can only redirect to a single other client",
+            Error::TrackingPrefix => "ERR PREFIX option requires BCAST mode to be enabled",
+            Error::TrackingBroadcastSwitch => {
+                "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling \
+                 it with a different mode."
+            }
+            Error::TrackingBroadcastOpt => "ERR OPTIN and OPTOUT are not compatible with BCAST",
+            Error::TrackingBothOpt => "ERR You can't specify both OPTIN mode and OPTOUT mode",
+            Error::TrackingOptSwitch => {
+                "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then \
+                 re-enabling it with a different mode."
+            }
+            Error::CachingWithoutTracking => {
+                "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode \
+                 enabled"
+            }
+            Error::CachingYes => "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.",
+            Error::CachingNo => "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.",
+            _ => return None,
+        })
+    }
+
     /// The texts about values; a test finds the variant that none of these functions knows.
     fn value_text(&self) -> &'static str {
         match self {

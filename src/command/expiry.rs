@@ -4,6 +4,7 @@
 //! `expireGenericCommand` (expire.c, t_string.c of 7.0).
 
 use crate::command::errors::quote;
+use crate::command::keyspace::found;
 use crate::command::{Call, Error, Reply};
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
@@ -165,8 +166,10 @@ fn rounded_seconds(ms: u64) -> u64 {
     ms.saturating_add(500) / 1000
 }
 
-fn deadline_reply<'s>(shard: &Shard, args: Args<'_>, call: Call, of: impl Fn(u64) -> u64) -> Reply<'s> {
-    Reply::Integer(match shard.peek(args.at(0), call.now_ms).map(|item| item.expires_at_ms) {
+fn deadline_reply<'s>(shard: &mut Shard, args: Args<'_>, call: Call, of: impl Fn(u64) -> u64) -> Reply<'s> {
+    let deadline = shard.peek(args.at(0), call.now_ms).map(|item| item.expires_at_ms);
+    found(shard, args.at(0), deadline.is_some());
+    Reply::Integer(match deadline {
         None => -2,
         Some(None) => -1,
         Some(Some(at_ms)) => i64::try_from(of(at_ms)).unwrap_or(i64::MAX),

@@ -13,17 +13,28 @@ pub fn delete<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s>
 
 /// Each key of EXISTS.
 pub fn exists<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    shard.peek(args.at(0), call.now_ms).is_some().into()
+    let exists = shard.peek(args.at(0), call.now_ms).is_some();
+    found(shard, args.at(0), exists).into()
 }
 
 /// Each key of TOUCH.
 pub fn touch<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    shard.touch(args.at(0), call.now_ms).into()
+    let touched = shard.touch(args.at(0), call.now_ms);
+    found(shard, args.at(0), touched).into()
+}
+
+/// Whether a key was found; who listens for misses hears of one.
+pub(super) fn found(shard: &mut Shard, key: &[u8], found: bool) -> bool {
+    if !found {
+        shard.note_miss(key);
+    }
+    found
 }
 
 /// TYPE key.
 pub fn value_type<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    Reply::Status(if shard.peek(args.at(0), call.now_ms).is_some() { "string" } else { "none" })
+    let exists = shard.peek(args.at(0), call.now_ms).is_some();
+    Reply::Status(if found(shard, args.at(0), exists) { "string" } else { "none" })
 }
 
 /// Where a SCAN stands: a core and a position in its shard's slab, as one number for the client. 0 is the beginning.

@@ -19,7 +19,10 @@ pub mod glob;
 pub mod keyspace;
 pub mod lcs;
 pub mod long_double;
+pub mod notify;
 pub mod object;
+pub mod output_limit;
+pub mod pubsub;
 pub mod range;
 pub mod reply;
 pub mod settings;
@@ -28,6 +31,7 @@ pub mod string;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod tracking;
 
 pub use client::Client;
 pub use errors::Error;

@@ -9,7 +9,7 @@ use crate::shard::{Recency, Shard};
 
 /// OBJECT ENCODING key: how Redis would keep such a value that was SET; here all are kept alike.
 pub fn encoding<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    match shard.get(args.at(0), Recency::Keep, call.now_ms) {
+    match shard.get_silently(args.at(0), Recency::Keep, call.now_ms) {
         Some(item) if parse_i64(item.value).is_some() => Reply::Bulk(b"int"),
         Some(item) if item.value.len() <= EMBEDDED_STRING_BYTES_MAX => Reply::Bulk(b"embstr"),
         Some(_) => Reply::Bulk(b"raw"),
@@ -19,7 +19,7 @@ pub fn encoding<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'
 
 /// OBJECT FREQ key: refused for a key that is there, since no policy here counts accesses.
 pub fn frequency<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    match shard.get(args.at(0), Recency::Keep, call.now_ms) {
+    match shard.get_silently(args.at(0), Recency::Keep, call.now_ms) {
         Some(_) => Error::NoFrequency.into(),
         None => Reply::Null,
     }
@@ -27,7 +27,7 @@ pub fn frequency<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<
 
 /// OBJECT IDLETIME key: seconds since the last access.
 pub fn idle_time<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    if shard.get(args.at(0), Recency::Keep, call.now_ms).is_none() {
+    if shard.get_silently(args.at(0), Recency::Keep, call.now_ms).is_none() {
         return Reply::Null;
     }
     shard.idle_s(args.at(0), call.now_ms).map_or(Reply::Null, |idle_s| Reply::Integer(idle_s as i64))
@@ -35,7 +35,7 @@ pub fn idle_time<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<
 
 /// OBJECT REFCOUNT key: no value is shared.
 pub fn reference_count<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    match shard.get(args.at(0), Recency::Keep, call.now_ms) {
+    match shard.get_silently(args.at(0), Recency::Keep, call.now_ms) {
         Some(_) => Reply::Integer(1),
         None => Reply::Null,
     }

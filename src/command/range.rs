@@ -8,7 +8,7 @@ use crate::command::{Call, Error, Reply};
 use crate::limits::VALUE_BYTES_MAX;
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
-use crate::shard::{Expiry, Shard};
+use crate::shard::{Event, Expiry, Shard};
 
 /// APPEND key value.
 pub fn append<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
@@ -19,7 +19,7 @@ pub fn append<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s>
         return Error::StringTooLong.into();
     }
     let value = [old, tail].concat();
-    stored_len(shard, key, &value, call)
+    stored_len(shard, Event::Append, key, &value, call)
 }
 
 /// STRLEN key.
@@ -57,7 +57,7 @@ pub fn set<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     }
     let mut value = grown(old, end);
     value[offset..end].copy_from_slice(part);
-    stored_len(shard, key, &value, call)
+    stored_len(shard, Event::SetRange, key, &value, call)
 }
 
 /// The bytes of a string of `len` that GETRANGE's `start` and `end` name; empty where they name none.
@@ -82,8 +82,8 @@ pub(super) fn grown(old: &[u8], len: usize) -> Vec<u8> {
     value
 }
 
-fn stored_len<'s>(shard: &'s mut Shard, key: &[u8], value: &[u8], call: Call) -> Reply<'s> {
-    match store_value(shard, key, value, Expiry::Keep, call) {
+fn stored_len<'s>(shard: &'s mut Shard, event: Event, key: &[u8], value: &[u8], call: Call) -> Reply<'s> {
+    match store_value(shard, event, key, value, Expiry::Keep, call) {
         Reply::Ok => Reply::Integer(value.len() as i64),
         refused => refused,
     }

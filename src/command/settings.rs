@@ -4,6 +4,8 @@
 
 use crate::command::Error;
 use crate::command::errors::quote;
+use crate::command::notify::{self, Notify};
+use crate::command::output_limit::OutputLimits;
 use crate::limits::{SLOWLOG_LEN_DEFAULT, SLOWLOG_US_DEFAULT};
 use crate::resp::number::parse_i64;
 use crate::shard::Eviction;
@@ -23,8 +25,14 @@ pub struct Settings {
     pub maxclients_max: u32,
     /// Seconds a client may be idle; 0 is for ever.
     pub idle_timeout_s: u64,
+    /// Which key events are published.
+    pub notify: Notify,
+    /// How much output may wait for clients.
+    pub output_limits: OutputLimits,
     /// What is watched.
     pub watch: Watch,
+    /// Keys of the whole process that are remembered for the clients that read them; `u64::MAX` is no bound.
+    pub tracked_keys_max: u64,
     /// Whether items whose time has passed go without being asked for.
     pub active_expire: bool,
     /// Least severe level that is logged.
@@ -101,17 +109,20 @@ impl Default for Watch {
 }
 
 /// Names that CONFIG SET takes.
-const CHANGEABLE: [&str; 10] = [
+const CHANGEABLE: [&str; 13] = [
     "active-expire",
+    "client-output-buffer-limit",
     "latency-monitor-threshold",
     "loglevel",
     "max-size",
     "maxclients",
     "maxmemory",
     "maxmemory-policy",
+    "notify-keyspace-events",
     "slowlog-log-slower-than",
     "slowlog-max-len",
     "timeout",
+    "tracking-table-max-keys",
 ];
 
 impl Settings {
@@ -134,9 +145,12 @@ impl Settings {
                 let named = LOG_LEVELS.iter().find(|(_, level)| *level == self.log_level);
                 named.map_or("", |(name, _)| name).to_owned()
             }
+            "client-output-buffer-limit" => self.output_limits.to_string(),
+            "notify-keyspace-events" => self.notify.to_string(),
             "latency-monitor-threshold" => self.watch.latency_ms.to_string(),
             "slowlog-log-slower-than" => self.watch.slowlog_us.to_string(),
             "slowlog-max-len" => self.watch.slowlog_len.to_string(),
+            "tracking-table-max-keys" => bound_text(self.tracked_keys_max),
             _ => self.idle_timeout_s.to_string(),
         }
     }
@@ -183,8 +197,15 @@ impl Settings {
                 let named = LOG_LEVELS.iter().find(|(name, _)| value.eq_ignore_ascii_case(name.as_bytes()));
                 self.log_level = named.ok_or_else(|| invalid(why))?.1;
             }
+            "notify-keyspace-events" => {
+                self.notify = Notify::parse(value).ok_or_else(|| invalid(notify::BAD_LETTER))?;
+            }
+            "client-output-buffer-limit" => {
+                self.output_limits.set(&quote(value)).map_err(|bad| invalid(bad.0))?;
+            }
             "latency-monitor-threshold" => self.watch.latency_ms = natural()?,
             "slowlog-max-len" => self.watch.slowlog_len = natural()?,
+            "tracking-table-max-keys" => self.tracked_keys_max = bound(natural()?),
             "slowlog-log-slower-than" => {
                 let why = "argument must be between -1 and 9223372036854775807 inclusive";
                 self.watch.slowlog_us = Some(integer()?).filter(|us| *us >= -1).ok_or_else(|| invalid(why))?;

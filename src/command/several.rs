@@ -9,7 +9,7 @@ use crate::command::table::Command;
 use crate::command::{Call, Error, Reply, lcs, string};
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
-use crate::shard::{Expiry, Recency, Shard};
+use crate::shard::{Event, Expiry, Recency, Shard};
 
 /// What is stored under a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,15 @@ pub struct Changes {
     pub stores: Vec<(Vec<u8>, Vec<u8>, Expiry)>,
     /// Keys.
     pub deletes: Vec<Vec<u8>>,
+    /// What the stores are called.
+    pub event: Event,
+}
+
+impl Changes {
+    /// Whether the values of the keys that are deleted go on under others.
+    pub fn renames(&self) -> bool {
+        self.event == Event::RenameTo
+    }
 }
 
 /// What a command comes to.
@@ -42,7 +51,7 @@ pub fn run(shard: &mut Shard, row: &Command, decide: Decide, args: Args<'_>, cal
     if row.is(crate::command::table::flag::READS) {
         for key in &keys {
             // Counts the hit or miss, and makes it recent.
-            let _ = shard.get(key, call.recency, call.now_ms);
+            let _ = shard.get_silently(key, call.recency, call.now_ms);
         }
     }
     let stored: Vec<_> = keys.iter().map(|key| peek(shard, key, call.now_ms)).collect();
@@ -50,12 +59,16 @@ pub fn run(shard: &mut Shard, row: &Command, decide: Decide, args: Args<'_>, cal
         Err(error) => error.into(),
         Ok((reply, changes)) => {
             for (key, value, expiry) in &changes.stores {
-                if let Reply::Error(error) = string::store_value(shard, key, value, *expiry, call) {
+                if let Reply::Error(error) = string::store_value(shard, changes.event, key, value, *expiry, call) {
                     return error.into();
                 }
             }
             for key in &changes.deletes {
-                shard.remove(key, call.now_ms);
+                if changes.renames() {
+                    shard.remove_renamed(key, call.now_ms);
+                } else {
+                    shard.remove(key, call.now_ms);
+                }
             }
             reply
         }
@@ -68,7 +81,7 @@ fn peek<'s>(shard: &'s Shard, key: &[u8], now_ms: u64) -> Option<Stored<'s>> {
 
 /// One key of a command whose keys live on several cores, read for it: `[value, deadline or -1]`, or null.
 pub fn read<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    match shard.get(args.at(0), Recency::Keep, call.now_ms) {
+    match shard.get_silently(args.at(0), Recency::Keep, call.now_ms) {
         Some(item) => {
             let deadline = item.expires_at_ms.map_or(-1, |at_ms| i64::try_from(at_ms).unwrap_or(i64::MAX));
             Reply::Pair(item.value, deadline)
@@ -77,9 +90,15 @@ pub fn read<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     }
 }
 
-/// One change of such a command: `key value deadline`, the deadline 8 bytes as [`encode_expiry`] has them.
+/// A key whose value such a command has stored under another.
+pub fn remove_renamed<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    shard.remove_renamed(args.at(0), call.now_ms).into()
+}
+
+/// One change of such a command: `key value how`, the last as [`encode_store`] has it.
 pub fn write<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    string::store_value(shard, args.at(0), args.at(1), decode_expiry(args.at(2)), call)
+    let (event, expiry) = decode_store(args.at(2));
+    string::store_value(shard, event, args.at(0), args.at(1), expiry, call)
 }
 
 /// WATCH of one key: `key client`, the client's id in 8 bytes.
@@ -98,22 +117,25 @@ fn id_of(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(0, u64::from_le_bytes)
 }
 
-/// A deadline for [`write()`].
-pub fn encode_expiry(expiry: Expiry) -> [u8; 8] {
-    match expiry {
+/// What a store is called and its deadline, for [`write()`].
+pub fn encode_store(event: Event, expiry: Expiry) -> [u8; 9] {
+    let at_ms = match expiry {
         Expiry::Never => 0,
         Expiry::Keep => u64::MAX,
         Expiry::At(at_ms) => at_ms.clamp(1, u64::MAX - 1),
-    }
-    .to_le_bytes()
+    };
+    let mut bytes = [event as u8; 9];
+    bytes[..8].copy_from_slice(&at_ms.to_le_bytes());
+    bytes
 }
 
-fn decode_expiry(bytes: &[u8]) -> Expiry {
-    match id_of(bytes) {
+fn decode_store(bytes: &[u8]) -> (Event, Expiry) {
+    let expiry = match id_of(&bytes[..8]) {
         0 => Expiry::Never,
         u64::MAX => Expiry::Keep,
         at_ms => Expiry::At(at_ms),
-    }
+    };
+    (Event::of(bytes[8]), expiry)
 }
 
 fn nothing(reply: Reply<'static>) -> Result<Decision, Error> {
@@ -132,7 +154,7 @@ pub fn rename(args: Args<'_>, stored: &[Option<Stored<'_>>], _now_ms: u64) -> Re
     }
     let (value, expiry) = moved(from);
     let stores = vec![(args.at(1).to_vec(), value, expiry)];
-    Ok((Reply::Ok, Changes { stores, deletes: vec![args.at(0).to_vec()] }))
+    Ok((Reply::Ok, Changes { stores, deletes: vec![args.at(0).to_vec()], event: Event::RenameTo }))
 }
 
 /// `RENAMENX key newkey`.
@@ -167,7 +189,7 @@ pub fn copy(args: Args<'_>, stored: &[Option<Stored<'_>>], _now_ms: u64) -> Resu
         (Some(from), to) if to.is_none() || replace => {
             let (value, expiry) = moved(from);
             let stores = vec![(args.at(1).to_vec(), value, expiry)];
-            Ok((Reply::Integer(1), Changes { stores, deletes: Vec::new() }))
+            Ok((Reply::Integer(1), Changes { stores, event: Event::CopyTo, ..Changes::default() }))
         }
         _ => nothing(Reply::Integer(0)),
     }
@@ -206,7 +228,7 @@ pub fn set_all_expiring(args: Args<'_>, stored: &[Option<Stored<'_>>], now_ms: u
     let words: Vec<_> = args.tail(1).iter().take(pairs).collect();
     let store = |pair: &[&[u8]]| (pair[0].to_vec(), pair[1].to_vec(), options.expiry);
     let stores = words.chunks_exact(2).map(store).collect();
-    Ok((Reply::Integer(1), Changes { stores, deletes: Vec::new() }))
+    Ok((Reply::Integer(1), Changes { stores, ..Changes::default() }))
 }
 
 /// The number of pairs that MSETEX announces.
@@ -218,7 +240,7 @@ pub fn pair_count(args: Args<'_>) -> Result<usize, Error> {
 fn stores(pairs: Args<'_>, expiry: Expiry) -> Changes {
     let words: Vec<_> = pairs.iter().collect();
     let store = |pair: &[&[u8]]| (pair[0].to_vec(), pair[1].to_vec(), expiry);
-    Changes { stores: words.chunks_exact(2).map(store).collect(), deletes: Vec::new() }
+    Changes { stores: words.chunks_exact(2).map(store).collect(), ..Changes::default() }
 }
 
 /// `BITOP AND | OR | XOR | NOT destination source [source ...]`.
@@ -238,7 +260,7 @@ pub fn bit_op(args: Args<'_>, stored: &[Option<Stored<'_>>], _now_ms: u64) -> Re
     let len = sources.iter().map(|source| source.len()).max().unwrap_or(0);
     let reply = Reply::Integer(len as i64);
     if len == 0 {
-        return Ok((reply, Changes { stores: Vec::new(), deletes: vec![args.at(1).to_vec()] }));
+        return Ok((reply, Changes { deletes: vec![args.at(1).to_vec()], ..Changes::default() }));
     }
     let mut result = sources[0].to_vec();
     result.resize(len, 0);
@@ -251,7 +273,7 @@ pub fn bit_op(args: Args<'_>, stored: &[Option<Stored<'_>>], _now_ms: u64) -> Re
         rest.iter_mut().for_each(|byte| *byte = op(*byte, 0));
     }
     let stores = vec![(args.at(1).to_vec(), result, Expiry::Never)];
-    Ok((reply, Changes { stores, deletes: Vec::new() }))
+    Ok((reply, Changes { stores, ..Changes::default() }))
 }
 
 /// `LCS key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]`.

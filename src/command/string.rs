@@ -6,7 +6,7 @@ use crate::command::expiry::{self, Unit};
 use crate::command::{Call, Error, Reply};
 use crate::limits::KEY_BYTES_MAX;
 use crate::resp::Args;
-use crate::shard::{Expiry, Recency, Shard};
+use crate::shard::{Event, Expiry, Recency, Shard};
 
 /// GET key, and each key of MGET.
 #[inline]
@@ -119,22 +119,29 @@ pub fn get_and_expire<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> R
 
 fn set_for<'s>(shard: &'s mut Shard, args: Args<'_>, unit: Unit, name: &'static str, call: Call) -> Reply<'s> {
     match expiry::deadline_ms(args.at(1), unit, Some(call.now_ms), name) {
-        Ok(at_ms) => store_value(shard, args.at(0), args.at(2), Expiry::At(at_ms), call),
+        Ok(at_ms) => store_value(shard, Event::Set, args.at(0), args.at(2), Expiry::At(at_ms), call),
         Err(error) => error.into(),
     }
 }
 
 #[inline]
 fn store<'s>(shard: &'s mut Shard, args: Args<'_>, expiry: Expiry, call: Call) -> Reply<'s> {
-    store_value(shard, args.at(0), args.at(1), expiry, call)
+    store_value(shard, Event::Set, args.at(0), args.at(1), expiry, call)
 }
 
 #[inline]
-pub(super) fn store_value<'s>(shard: &'s mut Shard, key: &[u8], value: &[u8], expiry: Expiry, call: Call) -> Reply<'s> {
+pub(super) fn store_value<'s>(
+    shard: &'s mut Shard,
+    event: Event,
+    key: &[u8],
+    value: &[u8],
+    expiry: Expiry,
+    call: Call,
+) -> Reply<'s> {
     if key.len() > KEY_BYTES_MAX {
         return Error::KeyTooLong.into();
     }
-    match shard.insert(key, value, expiry, call.now_ms) {
+    match shard.insert_as(event, key, value, expiry, call.now_ms) {
         Ok(()) => Reply::Ok,
         Err(_full) => Error::Oom.into(),
     }

@@ -4,9 +4,10 @@
 //! Rows are sorted by name; a subcommand's name is `container|subcommand`, and stands after its container.
 
 use crate::command::connection::{self as conn, SessionHandler};
+use crate::command::pubsub::{SUBSCRIPTION, Topic};
 use crate::command::several::{self, Decide};
 use crate::command::{
-    Call, Reply, admin, bitfield, bits, counter, docs, dump, expiry, keyspace, object, range, string,
+    Call, Reply, admin, bitfield, bits, counter, docs, dump, expiry, keyspace, object, range, string, tracking,
 };
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
@@ -53,9 +54,14 @@ pub mod flag {
     pub const READS: u16 = 1 << 7;
     /// Runs at once between MULTI and EXEC.
     pub const UNQUEUED: u16 = 1 << 8;
+    /// Runs on a RESP2 connection that has subscribed.
+    pub const SUBSCRIBER: u16 = 1 << 9;
+    /// Of publishing and subscribing.
+    pub const PUBSUB: u16 = 1 << 10;
 
     /// Bit and Redis's name of each that Redis has.
-    pub const NAMES: [(u16, &str); 6] = [
+    pub const NAMES: [(u16, &str); 7] = [
+        (PUBSUB, "pubsub"),
         (READONLY, "readonly"),
         (WRITE, "write"),
         (DENYOOM, "denyoom"),
@@ -65,7 +71,7 @@ pub mod flag {
     ];
 }
 
-use flag::{ADMIN, BARRIER, DENYOOM, FAST, NO_AUTH, READONLY, READS, UNQUEUED, WRITE};
+use flag::{ADMIN, BARRIER, DENYOOM, FAST, NO_AUTH, PUBSUB, READONLY, READS, SUBSCRIBER, UNQUEUED, WRITE};
 
 /// The positions of a command's keys. All zero: it has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +103,8 @@ pub enum Group {
     Connection,
     /// Keys, whatever their value.
     Generic,
+    /// Messages.
+    Pubsub,
     /// The server.
     Server,
     /// Values.
@@ -112,6 +120,7 @@ impl Group {
             Group::Bitmap => "bitmap",
             Group::Connection => "connection",
             Group::Generic => "generic",
+            Group::Pubsub => "pubsub",
             Group::Server => "server",
             Group::String => "string",
             Group::Transactions => "transactions",
@@ -137,6 +146,8 @@ pub enum Handler {
     Session(SessionHandler),
     /// Every core, each its part; the parts are folded on the home core.
     EveryCore(Part),
+    /// PUBLISH: on the core that owns the channel's hash.
+    Publish(Topic),
     /// MULTI and its like: `engine/transaction.rs`.
     Transaction(Verb),
     /// DEBUG: each of its subcommands in its own way. `engine/debug.rs` has them.
@@ -184,10 +195,16 @@ pub enum Part {
     RandomKey,
     /// INFO.
     Report,
+    /// SUBSCRIBE and its like.
+    Subscribe(Topic),
+    /// UNSUBSCRIBE and its like.
+    Unsubscribe(Topic),
     /// CLIENT LIST.
     ClientList,
     /// CLIENT KILL.
     ClientKill,
+    /// CLIENT TRACKING.
+    Tracking,
     /// CONFIG SET.
     ConfigSet,
     /// CONFIG RESETSTAT.
@@ -196,7 +213,7 @@ pub enum Part {
     Ask(Question),
 }
 
-/// What SLOWLOG, LATENCY and MEMORY ask of each core. `engine/ask.rs` answers and folds.
+/// What SLOWLOG, LATENCY, MEMORY and PUBSUB ask of each core. `engine/ask.rs` answers and folds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// LATENCY DOCTOR.
@@ -215,6 +232,12 @@ pub enum Question {
     MemoryDoctor,
     /// MEMORY STATS.
     MemoryStats,
+    /// PUBSUB CHANNELS and its like.
+    PubsubNames(Topic),
+    /// PUBSUB NUMPAT.
+    PubsubPatterns,
+    /// PUBSUB NUMSUB and its like.
+    PubsubCounts(Topic),
     /// SLOWLOG GET.
     SlowlogGet,
     /// SLOWLOG LEN.
@@ -225,7 +248,7 @@ pub enum Question {
 
 use Part::Ask;
 
-use Handler::{Container, EachKey, EveryCore, Key, Scan, Session, Several, Transaction};
+use Handler::{Container, EachKey, EveryCore, Key, Publish, Scan, Session, Several, Transaction};
 
 #[rustfmt::skip]
 macro_rules! row {
@@ -245,7 +268,9 @@ pub static TABLE: &[Command] = &[
     row!("bitop", -4, WRITE | DENYOOM | READS, KEYS_AFTER_WORD, String, Several(several::bit_op), "operation destination source [source ...]", "Stores AND, OR, XOR or NOT of values, bit by bit."),
     row!("bitpos", -3, READONLY, ONE_KEY, Bitmap, Key(bits::position), "key bit [start [end [BYTE | BIT]]]", "Finds the first one or zero."),
     row!("client", -2, 0, NO_KEYS, Connection, Container, "", "Commands on client connections."),
+    row!("client|caching", 3, 0, NO_KEYS, Connection, Session(tracking::client_caching), "YES | NO", "Says whether the keys of the next command are tracked, after CLIENT TRACKING with OPTIN or OPTOUT."),
     row!("client|getname", 2, 0, NO_KEYS, Connection, Session(conn::client_getname), "", "Returns the name of the connection."),
+    row!("client|getredir", 2, 0, NO_KEYS, Connection, Session(tracking::client_getredir), "", "Returns the id of the client that is told of the connection's stale keys."),
     row!("client|help", 2, 0, NO_KEYS, Connection, Session(conn::help), "", "Lists the subcommands."),
     row!("client|id", 2, 0, NO_KEYS, Connection, Session(conn::client_id), "", "Returns the connection's id, unique in the process."),
     row!("client|info", 2, BARRIER, NO_KEYS, Connection, Session(conn::client_info), "", "Describes the connection in one line."),
@@ -256,6 +281,8 @@ pub static TABLE: &[Command] = &[
     row!("client|reply", 3, BARRIER, NO_KEYS, Connection, Session(conn::client_reply), "ON | OFF | SKIP", "Sets whether the connection is answered."),
     row!("client|setinfo", 4, 0, NO_KEYS, Connection, Session(conn::client_setinfo), "LIB-NAME name | LIB-VER version", "Names the connection's client library."),
     row!("client|setname", 3, 0, NO_KEYS, Connection, Session(conn::client_setname), "name", "Names the connection."),
+    row!("client|tracking", -3, BARRIER, NO_KEYS, Connection, EveryCore(Part::Tracking), "ON | OFF [REDIRECT id] [BCAST] [PREFIX prefix [PREFIX prefix ...]] [OPTIN] [OPTOUT] [NOLOOP]", "Sets whether the connection is told when keys that it may hold in its own cache have changed."),
+    row!("client|trackinginfo", 2, 0, NO_KEYS, Connection, Session(tracking::client_trackinginfo), "", "Returns what the connection has asked for with CLIENT TRACKING."),
     row!("command", -1, 0, NO_KEYS, Server, Session(docs::command), "", "Describes all commands."),
     row!("command|count", 2, 0, NO_KEYS, Server, Session(docs::command_count), "", "Returns the number of commands."),
     row!("command|docs", -2, 0, NO_KEYS, Server, Session(docs::command_docs), "[name [name ...]]", "Returns the documentation of commands."),
@@ -328,14 +355,24 @@ pub static TABLE: &[Command] = &[
     row!("pexpire", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpire), "key milliseconds [NX | XX | GT | LT]", "Sets the time to live in milliseconds."),
     row!("pexpireat", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpireat), "key unix-time-milliseconds [NX | XX | GT | LT]", "Sets the unix time in milliseconds at which the key expires."),
     row!("pexpiretime", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::pexpiretime), "key", "Returns the unix time in milliseconds at which the key expires."),
-    row!("ping", -1, FAST, NO_KEYS, Connection, Session(conn::ping), "[message]", "Returns PONG, or the message."),
+    row!("ping", -1, FAST | SUBSCRIBER, NO_KEYS, Connection, Session(conn::ping), "[message]", "Returns PONG, or the message."),
     row!("psetex", 4, WRITE | DENYOOM, ONE_KEY, String, Key(string::set_for_millis), "key milliseconds value", "Sets the value and its time to live in milliseconds."),
+    row!("psubscribe", -2, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Subscribe(Topic::Pattern)), "pattern [pattern ...]", "Subscribes to all channels that match patterns."),
     row!("pttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::pttl), "key", "Returns the time to live in milliseconds."),
-    row!("quit", -1, FAST | NO_AUTH | BARRIER | UNQUEUED, NO_KEYS, Connection, Session(conn::quit), "", "Closes the connection."),
+    row!("publish", 3, FAST | PUBSUB, NO_KEYS, Pubsub, Publish(Topic::Channel), "channel message", "Sends a message to a channel and returns how many receive it."),
+    row!("pubsub", -2, 0, NO_KEYS, Pubsub, Container, "", "Commands on subscriptions."),
+    row!("pubsub|channels", -2, BARRIER | PUBSUB, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubNames(Topic::Channel))), "[pattern]", "Lists the channels that have subscribers."),
+    row!("pubsub|help", 2, 0, NO_KEYS, Pubsub, Session(conn::help), "", "Lists the subcommands."),
+    row!("pubsub|numpat", 2, BARRIER | PUBSUB, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubPatterns)), "", "Returns how many patterns are subscribed to."),
+    row!("pubsub|numsub", -2, BARRIER | PUBSUB, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubCounts(Topic::Channel))), "[channel [channel ...]]", "Returns how many subscribe to each channel, patterns aside."),
+    row!("pubsub|shardchannels", -2, BARRIER | PUBSUB, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubNames(Topic::ShardChannel))), "[pattern]", "Lists the shard channels that have subscribers."),
+    row!("pubsub|shardnumsub", -2, BARRIER | PUBSUB, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubCounts(Topic::ShardChannel))), "[channel [channel ...]]", "Returns how many subscribe to each shard channel."),
+    row!("punsubscribe", -1, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Unsubscribe(Topic::Pattern)), "[pattern [pattern ...]]", "Ends subscriptions to patterns, or all of them."),
+    row!("quit", -1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER, NO_KEYS, Connection, Session(conn::quit), "", "Closes the connection."),
     row!("randomkey", 1, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::RandomKey), "", "Returns some key."),
     row!("rename", 3, WRITE, TWO_KEYS, Generic, Several(several::rename), "key newkey", "Gives a value another key."),
     row!("renamenx", 3, WRITE | FAST, TWO_KEYS, Generic, Several(several::rename_if_absent), "key newkey", "Gives a value another key if that does not exist."),
-    row!("reset", 1, FAST | NO_AUTH | BARRIER | UNQUEUED, NO_KEYS, Connection, Session(conn::reset), "", "Sets the connection back to how it began."),
+    row!("reset", 1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER, NO_KEYS, Connection, Session(conn::reset), "", "Sets the connection back to how it began."),
     row!("restore", -4, WRITE | DENYOOM, ONE_KEY, Generic, Key(dump::restore), "key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", "Stores a value that DUMP returned, with a time to live in milliseconds or 0."),
     row!("scan", -2, READONLY, NO_KEYS, Generic, Scan, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
     row!("select", 2, FAST, NO_KEYS, Connection, Session(conn::select), "index", "Chooses the database; there is one, 0."),
@@ -349,13 +386,18 @@ pub static TABLE: &[Command] = &[
     row!("slowlog|help", 2, 0, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
     row!("slowlog|len", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::SlowlogLen)), "", "Returns how many slow commands are logged."),
     row!("slowlog|reset", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::SlowlogReset)), "", "Empties the log of slow commands."),
+    row!("spublish", 3, FAST | PUBSUB, NO_KEYS, Pubsub, Publish(Topic::ShardChannel), "channel message", "Sends a message to a shard channel and returns how many receive it."),
+    row!("ssubscribe", -2, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Subscribe(Topic::ShardChannel)), "channel [channel ...]", "Subscribes to shard channels, which patterns do not see."),
     row!("strlen", 2, READONLY | FAST, ONE_KEY, String, Key(range::len), "key", "Returns the length of the value in bytes."),
+    row!("subscribe", -2, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Subscribe(Topic::Channel)), "channel [channel ...]", "Subscribes to channels."),
     row!("substr", 4, READONLY, ONE_KEY, String, Key(range::get), "key start end", "Is the old name of GETRANGE."),
+    row!("sunsubscribe", -1, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Unsubscribe(Topic::ShardChannel)), "[channel [channel ...]]", "Ends subscriptions to shard channels, or all of them."),
     row!("time", 1, FAST, NO_KEYS, Server, Session(admin::time), "", "Returns the server's unix time: seconds and microseconds."),
     row!("touch", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::touch, Fold::Sum), "key [key ...]", "Makes keys recently used and counts them."),
     row!("ttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::ttl), "key", "Returns the time to live in seconds."),
     row!("type", 2, READONLY | FAST, ONE_KEY, Generic, Key(keyspace::value_type), "key", "Returns the type of the value: string, or none."),
     row!("unlink", -2, WRITE | FAST, ALL_KEYS, Generic, EachKey(keyspace::delete, Fold::Sum), "key [key ...]", "Deletes keys."),
+    row!("unsubscribe", -1, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Unsubscribe(Topic::Channel)), "[channel [channel ...]]", "Ends subscriptions to channels, or all of them."),
     row!("unwatch", 1, FAST | BARRIER, NO_KEYS, Transactions, Transaction(Verb::Unwatch), "", "Forgets the watched keys."),
     row!("watch", -2, FAST | BARRIER | UNQUEUED, ALL_KEYS, Transactions, Transaction(Verb::Watch), "key [key ...]", "Lets EXEC run only if no key has changed."),
 ];
@@ -369,12 +411,16 @@ impl CommandId {
     const INTERNAL: u16 = 1 << 15;
     /// Values and deadlines of keys.
     pub const READ: CommandId = CommandId(Self::INTERNAL);
+    /// Keys whose values have others now.
+    pub const RENAMED: CommandId = CommandId(Self::INTERNAL + 1);
     /// End of a client's WATCH.
-    pub const UNWATCH: CommandId = CommandId(Self::INTERNAL + 1);
+    pub const UNWATCH: CommandId = CommandId(Self::INTERNAL + 3);
+    /// End of a prefix that a client named.
+    pub const UNTRACK: CommandId = CommandId(Self::INTERNAL + 2);
     /// WATCH.
-    pub const WATCH: CommandId = CommandId(Self::INTERNAL + 2);
+    pub const WATCH: CommandId = CommandId(Self::INTERNAL + 4);
     /// Keys, values and deadlines.
-    pub const WRITE: CommandId = CommandId(Self::INTERNAL + 3);
+    pub const WRITE: CommandId = CommandId(Self::INTERNAL + 5);
 
     /// Whether only engines send it.
     pub fn is_internal(self) -> bool {
@@ -399,7 +445,7 @@ pub struct Lookup {
     cells: [u16; CELLS],
 }
 
-const CELLS: usize = 512;
+const CELLS: usize = 1024;
 const _: () = assert!(TABLE.len() * 4 <= CELLS, "sparse, so that probing ends at once");
 
 impl Default for Lookup {
@@ -450,13 +496,15 @@ fn hash(name: &[u8]) -> usize {
     let last = byte(name.len().wrapping_sub(1));
     let mixed =
         byte(0) | byte(1) << 8 | byte(2) << 16 | last << 24 | byte(name.len() / 2) << 32 | (name.len() as u64) << 40;
-    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 55) as usize % CELLS
+    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54) as usize % CELLS
 }
 
 /// What only engines send each other; no client can name them. Their ids begin at [`CommandId::INTERNAL`].
 #[rustfmt::skip]
 static INTERNAL: &[Command] = &[
     row!("#read", -2, READONLY, ALL_KEYS, Generic, EachKey(several::read, Fold::Array), "key [key ...]", "Reads values and deadlines."),
+    row!("#renamed", -2, WRITE, ALL_KEYS, Generic, EachKey(several::remove_renamed, Fold::Sum), "key [key ...]", "Removes keys whose values have others now."),
+    row!("#untrack", 3, 0, NO_KEYS, Connection, Key(tracking::untrack), "prefix home", "Ends the tracking of a prefix."),
     row!("#unwatch", 2, 0, NO_KEYS, Transactions, Key(several::unwatch), "client", "Ends what a client watches."),
     row!("#watch", -3, 0, KEY_VALUE_PAIRS, Transactions, EachKey(several::watch, Fold::Ok), "key client [key client ...]", "Watches keys."),
     row!("#write", -4, WRITE, Keys { first: 1, last: -1, step: 3 }, Generic, EachKey(several::write, Fold::Ok), "key value deadline [...]", "Stores values with deadlines."),

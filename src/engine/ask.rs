@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::command::Error;
 use crate::command::errors::quote;
+use crate::command::glob;
+use crate::command::pubsub::Topic;
 use crate::command::settings::Settings;
 use crate::command::table::{Lookup, Question, subcommands};
 use crate::engine::latency::{self, EVENTS, Event};
@@ -21,10 +23,14 @@ use crate::resp::{Args, Writer};
 
 /// Refuses what no core could answer.
 pub(super) fn check(question: Question, args: Args<'_>) -> Result<(), Error> {
-    if question == Question::SlowlogGet {
-        slowlog_count(args)?;
+    match question {
+        Question::SlowlogGet => slowlog_count(args).map(|_| ()),
+        Question::PubsubNames(topic) if args.len() > 1 => {
+            let sub = if topic == Topic::Channel { "CHANNELS" } else { "SHARDCHANNELS" };
+            Err(Error::SubcommandSyntax(sub.to_owned(), "PUBSUB"))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// How many entries SLOWLOG GET wants.
@@ -74,6 +80,17 @@ impl Engine {
                 encode(&self.meter.latency.reset(|name| args.is_empty() || named(name)), out);
             }
             Question::LatencyHistogram => encode(&self.meter.usage(true), out),
+            Question::PubsubNames(topic) => {
+                let wanted = |name: &[u8]| args.get(0).is_none_or(|pattern| glob::matches(pattern, name));
+                let names: Vec<&[u8]> =
+                    self.channels.of(topic).counts().map(|(name, _)| name).filter(|name| wanted(name)).collect();
+                encode(&names, out);
+            }
+            Question::PubsubPatterns => encode(&(self.channels.of(Topic::Pattern).owned() as u64), out),
+            Question::PubsubCounts(topic) => {
+                let counts: Vec<u64> = args.iter().map(|name| self.channels.of(topic).count(name) as u64).collect();
+                encode(&counts, out);
+            }
             Question::MemoryStats | Question::MemoryDoctor => encode(&self.report(info::Sections::default()), out),
         }
     }
@@ -124,6 +141,20 @@ pub(super) fn fold(
         }
         Question::LatencyHistogram => {
             write_histograms(&Usage::merged(decode_all::<Vec<Usage>>(parts).iter().flatten()), args, writer);
+        }
+        Question::PubsubNames(_) => {
+            let names: Vec<Vec<u8>> = decode_all::<Vec<Vec<u8>>>(parts).into_iter().flatten().collect();
+            writer.array(names.len());
+            names.iter().for_each(|name| writer.bulk(name));
+        }
+        Question::PubsubPatterns => writer.integer(decode_all::<u64>(parts).iter().sum::<u64>().cast_signed()),
+        Question::PubsubCounts(_) => {
+            let counts: Vec<Vec<u64>> = decode_all(parts);
+            writer.array(args.len() * 2);
+            for (at, name) in args.iter().enumerate() {
+                writer.bulk(name);
+                writer.integer(counts.iter().filter_map(|part| part.get(at)).sum::<u64>().cast_signed());
+            }
         }
         Question::MemoryStats => info::memory_stats(&decode_all::<Report>(parts), writer),
         Question::MemoryDoctor => writer.verbatim(info::memory_doctor(&decode_all::<Report>(parts)).as_bytes()),

@@ -5,8 +5,9 @@
 //! up with as many buffers as it gave away: in the steady state nothing is allocated.
 //!
 //! ```text
-//! request frame  command u16 | mode u8 | 0 u8 | argc u32 | length u32 × argc | the arguments' bytes
+//! request frame  command u16 | mode u8 | 0 u8 | argc u32 | client u64, if it tracks | length u32 × argc | the arguments' bytes
 //! reply frame    length u32 | the reply's bytes
+//! message frame  topic u8 | 0 u8 × 3 | channel's length u32 | text's length u32 | channel | text
 //! ```
 //! Numbers are little-endian; a batch never leaves its process.
 
@@ -20,8 +21,10 @@ use crate::engine::hold::{Hold, HoldKey};
 use crate::engine::replies::Place;
 use crate::engine::route::CoreId;
 use crate::engine::slowlog::SlowCall;
-use crate::limits::{BATCH_BYTES_SEAL, BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX};
+use crate::engine::tracking::Tracker;
+use crate::limits::{BATCH_BYTES_SEAL, BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, FANOUT_BYTES_MAX};
 use crate::resp::{Args, Proto, Span};
+use crate::shard::NO_CLIENT;
 
 /// Names a batch whose replies are awaited, on the core that awaits them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,11 @@ pub enum Payload {
     },
     /// A request of an earlier batch took long: the home core of its client logs it. Comes before its replies.
     Slow(Box<SlowRequest>),
+    /// Messages for sessions of the receiver: a letter.
+    Letter {
+        /// Message frames.
+        bytes: Vec<u8>,
+    },
     /// The sender had to evict: who has budget to spare?
     BudgetAsk(Holding),
     /// Here is some.
@@ -74,6 +82,8 @@ pub enum Payload {
     },
     /// It does not want it any more.
     Release(Hold),
+    /// Keys have changed that clients of the receiver may hold, and what else `stale` has to say.
+    Stale(Vec<u8>),
 }
 
 /// A slow request, as the core that ran it tells the core that sent it.
@@ -114,19 +124,32 @@ pub(super) struct Mode {
     pub(super) part: bool,
     /// It comes from the transaction that holds the shard.
     pub(super) held: bool,
+    /// Who asks, as far as tracking goes.
+    pub(super) tracker: Tracker,
 }
 
+/// Bits of a mode of which one says that the client follows.
+const TRACKER: u8 = 16 | 32;
+
 impl Mode {
+    /// A whole request of nobody who tracks.
+    pub(super) fn new(proto: Proto, held: bool) -> Mode {
+        Mode { proto, no_touch: false, part: false, held, tracker: Tracker::NONE }
+    }
+
     fn to_byte(self) -> u8 {
         u8::from(self.proto == Proto::Resp3)
             | u8::from(self.no_touch) << 1
             | u8::from(self.part) << 2
             | u8::from(self.held) << 3
+            | u8::from(self.tracker.remembers) << 4
+            | u8::from(self.tracker.quiet) << 5
     }
 
     fn from_byte(byte: u8) -> Mode {
         let proto = if byte & 1 == 0 { Proto::Resp2 } else { Proto::Resp3 };
-        Mode { proto, no_touch: byte & 2 != 0, part: byte & 4 != 0, held: byte & 8 != 0 }
+        let tracker = Tracker { client: NO_CLIENT, remembers: byte & 16 != 0, quiet: byte & 32 != 0 };
+        Mode { proto, no_touch: byte & 2 != 0, part: byte & 4 != 0, held: byte & 8 != 0, tracker }
     }
 }
 
@@ -211,6 +234,9 @@ pub(super) fn append_frame<'a>(
     bytes.extend_from_slice(&[mode.to_byte(), 0]);
     let count_at = bytes.len();
     bytes.extend_from_slice(&[0; 4]);
+    if mode.tracker.is_some() {
+        bytes.extend_from_slice(&mode.tracker.client.to_le_bytes());
+    }
     let mut count = 0u32;
     for arg in args.clone() {
         bytes.extend_from_slice(&(arg.len() as u32).to_le_bytes());
@@ -226,11 +252,16 @@ pub(super) fn append_frame<'a>(
 pub(super) fn read_frame<'a>(bytes: &'a [u8], at: usize, spans: &'a mut Vec<Span>) -> Option<(Frame<'a>, usize)> {
     let head = bytes.get(at..at + 8)?;
     let command = CommandId(u16::from_le_bytes([head[0], head[1]]));
-    let mode = Mode::from_byte(head[2]);
+    let mut mode = Mode::from_byte(head[2]);
     let count = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
-    let mut start = at + 8 + count * 4;
+    let mut lengths_at = at + 8;
+    if head[2] & TRACKER != 0 {
+        mode.tracker.client = u64::from_le_bytes(*bytes.get(at + 8..)?.first_chunk()?);
+        lengths_at += 8;
+    }
+    let mut start = lengths_at + count * 4;
     spans.clear();
-    for lengths in bytes.get(at + 8..start)?.chunks_exact(4) {
+    for lengths in bytes.get(lengths_at..start)?.chunks_exact(4) {
         let len = u32::from_le_bytes([lengths[0], lengths[1], lengths[2], lengths[3]]);
         spans.push(Span { start: start as u32, len });
         start += len as usize;
@@ -243,12 +274,13 @@ pub(super) fn read_frame<'a>(bytes: &'a [u8], at: usize, spans: &'a mut Vec<Span
 pub(super) fn peek_key(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let word = |at: usize| bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
     let count = word(4).filter(|count| *count > 0)?;
-    let begin = 8 + count * 4;
+    let head = if bytes[2] & TRACKER == 0 { 8 } else { 16 };
+    let begin = head + count * 4;
     let mut end = begin;
     for at in 0..count {
-        end += word(8 + at * 4)?;
+        end += word(head + at * 4)?;
     }
-    Some((bytes.get(begin..begin + word(8)?)?, end))
+    Some((bytes.get(begin..begin + word(head)?)?, end))
 }
 
 /// Appends a reply frame that `write` fills.
@@ -271,6 +303,18 @@ pub(super) fn reply_frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// The message frames of a letter: topic, channel, text.
+pub(super) fn message_frames(mut bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8], &[u8])> {
+    std::iter::from_fn(move || {
+        let (head, rest) = bytes.split_at_checked(12)?;
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;
+        let (channel, rest) = rest.split_at(word(4));
+        let (text, rest) = rest.split_at(word(8));
+        bytes = rest;
+        Some((head[0], channel, text))
+    })
+}
+
 /// What is gathered for one peer, and what waits to leave.
 #[derive(Debug, Default)]
 struct Outbox {
@@ -279,6 +323,12 @@ struct Outbox {
     /// Whether they come from transactions that hold the peer's shard; a batch is all of one kind.
     open_held: bool,
     waiters: Vec<Waiter>,
+    /// Messages for the peer's sessions. Filled by PUBLISH and key events on this core, sealed at the end of the turn
+    /// or at `BATCH_BYTES_SEAL`.
+    letter: Vec<u8>,
+    /// Bytes of messages that have not left: of `letter`, and of letters in `sealed`. From `FANOUT_BYTES_MAX` on this
+    /// core runs no command, since any may publish, until the peer has taken some.
+    letter_bytes: usize,
     /// Sealed batches in order. Filled by `seal`, replies and budget; drained by the runtime into the channel; bounded
     /// by what sessions may have waiting. When the channel is full they wait here.
     sealed: VecDeque<Batch>,
@@ -294,6 +344,8 @@ pub(super) struct Mesh {
     free_tickets: Vec<u32>,
     spare_waiters: Vec<Vec<Waiter>>,
     spare_buffers: Vec<Vec<u8>>,
+    /// Outboxes with `FANOUT_BYTES_MAX` bytes of messages.
+    full: usize,
 }
 
 impl Mesh {
@@ -305,6 +357,7 @@ impl Mesh {
             free_tickets: Vec::new(),
             spare_waiters: Vec::new(),
             spare_buffers: Vec::new(),
+            full: 0,
         }
     }
 
@@ -344,6 +397,43 @@ impl Mesh {
         self.push_requests(peer, bytes, waiters);
     }
 
+    /// Adds a message to this turn's letter to a peer.
+    pub(super) fn message(&mut self, peer: CoreId, topic: u8, channel: &[u8], text: &[u8]) {
+        assert!(peer != self.core, "a message to itself");
+        let outbox = &mut self.outboxes[usize::from(peer.0)];
+        if outbox.letter.capacity() == 0 {
+            outbox.letter = self.spare_buffers.pop().unwrap_or_default();
+        }
+        let letter = &mut outbox.letter;
+        let begin = letter.len();
+        letter.extend_from_slice(&[topic, 0, 0, 0]);
+        letter.extend_from_slice(&(channel.len() as u32).to_le_bytes());
+        letter.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        letter.extend_from_slice(channel);
+        letter.extend_from_slice(text);
+        let added = letter.len() - begin;
+        let before = outbox.letter_bytes;
+        outbox.letter_bytes += added;
+        self.full += usize::from(before < FANOUT_BYTES_MAX && outbox.letter_bytes >= FANOUT_BYTES_MAX);
+        if outbox.letter.len() >= BATCH_BYTES_SEAL {
+            self.seal_letter(peer);
+        }
+    }
+
+    /// The letter to a peer leaves before all that is sent from now on.
+    pub(super) fn seal_letter(&mut self, peer: CoreId) {
+        let bytes = std::mem::take(&mut self.outboxes[usize::from(peer.0)].letter);
+        if !bytes.is_empty() {
+            self.send(peer, Payload::Letter { bytes });
+        }
+    }
+
+    /// Whether messages for some peer wait that are too many to add to.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.full > 0
+    }
+
     /// Sends anything that is not a request.
     pub(super) fn send(&mut self, peer: CoreId, payload: Payload) {
         assert!(peer != self.core, "a batch to itself");
@@ -378,14 +468,22 @@ impl Mesh {
 
     /// Everything gathered in this turn may leave.
     pub(super) fn seal_all(&mut self) {
-        for peer in 0..self.outboxes.len() {
-            self.seal(CoreId(peer as u16));
+        for peer in (0..self.outboxes.len()).map(|peer| CoreId(peer as u16)) {
+            self.seal(peer);
+            self.seal_letter(peer);
         }
     }
 
     /// The next batch for a peer.
     pub(super) fn take(&mut self, peer: CoreId) -> Option<Batch> {
-        self.outboxes[usize::from(peer.0)].sealed.pop_front()
+        let outbox = &mut self.outboxes[usize::from(peer.0)];
+        let batch = outbox.sealed.pop_front()?;
+        if let Payload::Letter { bytes } = &batch.payload {
+            let before = outbox.letter_bytes;
+            outbox.letter_bytes -= bytes.len();
+            self.full -= usize::from(before >= FANOUT_BYTES_MAX && outbox.letter_bytes < FANOUT_BYTES_MAX);
+        }
+        Some(batch)
     }
 
     /// Who waits for a request of an open ticket.
@@ -434,7 +532,8 @@ impl Mesh {
 
     /// Whether nothing is awaited and nothing waits to leave.
     pub(super) fn is_idle(&self) -> bool {
-        self.tickets_open() == 0 && self.outboxes.iter().all(|o| o.sealed.is_empty() && o.waiters.is_empty())
+        self.tickets_open() == 0
+            && self.outboxes.iter().all(|o| o.sealed.is_empty() && o.waiters.is_empty() && o.letter.is_empty())
     }
 
     /// Asserts the invariants.
@@ -442,7 +541,11 @@ impl Mesh {
     pub(super) fn verify(&self) {
         let open = self.tickets.iter().filter(|ticket| ticket.is_some()).count();
         assert_eq!(open, self.tickets_open(), "tickets that are open are not free");
+        assert_eq!(self.full, self.outboxes.iter().filter(|outbox| outbox.letter_bytes >= FANOUT_BYTES_MAX).count());
         for outbox in &self.outboxes {
+            let letter = |batch: &Batch| if let Payload::Letter { bytes } = &batch.payload { bytes.len() } else { 0 };
+            let letters: usize = outbox.sealed.iter().map(letter).sum();
+            assert_eq!(outbox.letter_bytes, outbox.letter.len() + letters, "every byte of a letter is counted");
             assert_eq!(outbox.open.is_empty(), outbox.waiters.is_empty(), "a batch has as many waiters as frames");
         }
     }

@@ -86,7 +86,7 @@ impl Engine {
         let caller = session.client.id.to_le_bytes();
         let words: [&[u8]; 3] = [&caller, b"active-expire", value];
         let Some(command) = self.lookup.find(b"config|set") else { return Flow::Next };
-        let mode = Mode { proto: session.client.proto, no_touch: false, part: true, held: false };
+        let mode = Mode { part: true, ..Mode::new(session.client.proto, false) };
         let place = session.replies.hold(trip.muted);
         Flow::Every(Solo { place, request: Request::alone(command, mode, words.into_iter()) })
     }

@@ -39,6 +39,7 @@ pub(super) fn check(part: Part, args: Args<'_>, settings: &Settings, cores: u16)
         Part::ClientKill => KillFilter::parse(args).map(|_| ()),
         Part::ClientList => ListFilter::parse(args).map(|_| ()),
         Part::Ask(question) => ask::check(question, args),
+        Part::Subscribe(_) | Part::Unsubscribe(_) | Part::Tracking => Ok(()),
         Part::Size | Part::Keys | Part::RandomKey | Part::Report | Part::ConfigResetStat => Ok(()),
     }
 }
@@ -84,10 +85,13 @@ impl Engine {
         } else {
             self.run_every(asker, proto, solo.request, now_ms);
         }
+        if self.shard.has_stale() {
+            self.spread_stale(None);
+        }
     }
 
     /// Runs a command of all cores on each, beginning here.
-    fn run_every(&mut self, asker: Asker, proto: Proto, request: Request, now_ms: u64) {
+    pub(super) fn run_every(&mut self, asker: Asker, proto: Proto, request: Request, now_ms: u64) {
         let own = request.clone();
         let cores = self.router.cores();
         let gather = self.gathers.open_every(asker, proto, request, cores, cores);
@@ -109,6 +113,7 @@ impl Engine {
     /// Runs the batches that peers sent, in their order, as far as this turn may.
     pub(super) fn run_inbox(&mut self, now_ms: u64) {
         while !self.holds.is_held()
+            && !self.mesh.is_full()
             && let Some(mut incoming) = self.inbox.pop_front()
         {
             if !self.run_requests(&mut incoming, now_ms) {
@@ -133,7 +138,7 @@ impl Engine {
         let mut spans = std::mem::take(&mut self.spans);
         let mut owed = false;
         let mut warmed = if batch.count > 1 { batch.at } else { batch.bytes.len() };
-        while (batch.held || !self.has_grown_enough())
+        while (batch.held || !(self.has_grown_enough() || self.mesh.is_full()))
             && let Some((frame, next)) = read_frame(&batch.bytes, batch.at, &mut spans)
         {
             if batch.at >= warmed {
@@ -222,8 +227,11 @@ impl Engine {
         now_ms: u64,
         out: &mut Vec<u8>,
     ) -> bool {
-        let (caller, args) = (sum_of(args.at(0)).cast_unsigned(), args.tail(1));
+        let all = args;
+        let (caller, args) = (sum_of(all.at(0)).cast_unsigned(), all.tail(1));
         match part {
+            Part::Subscribe(topic) => self.on_subscriptions(topic, true, origin, all),
+            Part::Unsubscribe(topic) => self.on_subscriptions(topic, false, origin, all),
             Part::Size => out.extend_from_slice(&self.shard.len().to_le_bytes()),
             Part::Clear => {
                 self.shard.clear();
@@ -254,14 +262,18 @@ impl Engine {
                 }
             }
             Part::ClientKill => out.extend_from_slice(&self.kill(caller, args, now_ms).to_le_bytes()),
+            Part::Tracking => self.learn_tracking(caller, args, out),
             Part::ConfigSet => {
                 // Checked on the home core; whether a value is right does not depend on the others.
+                self.publish_events();
                 let log_level = self.settings.log_level;
                 let checked = set_all(&mut self.settings, args);
                 debug_assert!(checked.is_ok());
                 self.enter_epoch();
                 self.shard.set_eviction(self.settings.eviction);
                 self.meter.configure(&self.settings.watch);
+                self.want_events();
+                self.bound_tracking();
                 if log_level != self.settings.log_level {
                     self.notice(Notice::LogLevel(self.settings.log_level));
                 }
@@ -338,6 +350,7 @@ impl Engine {
                 self.on_step(id, &reply);
                 free = Some(id);
             }
+            Asker::Nobody => {}
             Asker::Core(core, ticket) => {
                 let _ = self.finish_part(Origin::Peer { core, ticket }, &reply, now_ms);
             }
@@ -353,11 +366,13 @@ impl Engine {
         let mut spans = Vec::new();
         let Some(frame) = request.frame(&mut spans) else { return };
         let Handler::EveryCore(part) = frame.command.row().handler else { return };
-        let args = frame.args.tail(1);
         let mut writer = Writer::new(out, gather.proto);
+        let args = frame.args.tail(1);
         let parts = &gather.parts;
         let sum = || parts.iter().map(|part| sum_of(part)).sum::<i64>();
         match part {
+            Part::Subscribe(topic) => self.confirm(gather.asker, (topic, true), frame.args, &mut writer),
+            Part::Unsubscribe(topic) => self.confirm(gather.asker, (topic, false), frame.args, &mut writer),
             Part::Size => writer.integer(sum()),
             Part::Clear | Part::ConfigSet | Part::ConfigResetStat => writer.ok(),
             Part::Keys => {
@@ -375,6 +390,7 @@ impl Engine {
                 let reports: Vec<Report> = parts.iter().filter_map(|part| ask::decode(part)).collect();
                 writer.verbatim(info::render(args, &reports, &self.settings, &self.process, now_ms).as_bytes());
             }
+            Part::Tracking => self.fold_tracking(gather, args, &mut writer),
             Part::Ask(question) => ask::fold(question, args, parts, &self.settings, now_ms, &mut writer),
             Part::ClientList => writer.verbatim(&parts.concat()),
             Part::ClientKill => match (args.len(), sum()) {
@@ -404,7 +420,7 @@ impl Engine {
 #[derive(Debug, Default)]
 struct ListFilter {
     ids: Option<Vec<u64>>,
-    nobody: bool,
+    kind: Option<ClientKind>,
 }
 
 impl ListFilter {
@@ -412,7 +428,7 @@ impl ListFilter {
         let mut filter = ListFilter::default();
         match args.get(0) {
             None => {}
-            Some(option) if is(option, "TYPE") && args.len() == 2 => filter.nobody = !is_normal(args.at(1))?,
+            Some(option) if is(option, "TYPE") && args.len() == 2 => filter.kind = Some(client_kind(args.at(1))?),
             Some(option) if is(option, "ID") && args.len() > 1 => {
                 // Nobody has the id 0, nor one below.
                 let id = |text| parse_i64(text).map(|id| u64::try_from(id).unwrap_or(0)).ok_or(Error::ClientListId);
@@ -424,15 +440,36 @@ impl ListFilter {
     }
 
     fn takes(&self, client: &Client) -> bool {
-        !self.nobody && self.ids.as_ref().is_none_or(|ids| ids.contains(&client.id))
+        self.kind.is_none_or(|kind| kind.takes(client)) && self.ids.as_ref().is_none_or(|ids| ids.contains(&client.id))
     }
 }
 
-/// Whether a client type means ordinary clients; there are no others here.
-fn is_normal(name: &[u8]) -> Result<bool, Error> {
+/// Redis's types of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClientKind {
+    /// Ordinary ones.
+    Normal,
+    /// Those that subscribe.
+    Pubsub,
+    /// Replicas and the like, of which there are none here.
+    Other,
+}
+
+impl ClientKind {
+    fn takes(self, client: &Client) -> bool {
+        match self {
+            ClientKind::Normal => !client.subscriptions.any(),
+            ClientKind::Pubsub => client.subscriptions.any(),
+            ClientKind::Other => false,
+        }
+    }
+}
+
+fn client_kind(name: &[u8]) -> Result<ClientKind, Error> {
     match name.to_ascii_lowercase().as_slice() {
-        b"normal" => Ok(true),
-        b"master" | b"slave" | b"replica" | b"pubsub" => Ok(false),
+        b"normal" => Ok(ClientKind::Normal),
+        b"pubsub" => Ok(ClientKind::Pubsub),
+        b"master" | b"slave" | b"replica" => Ok(ClientKind::Other),
         _ => Err(Error::UnknownClientType(quote(name))),
     }
 }
@@ -444,7 +481,7 @@ struct KillFilter<'a> {
     addr: Option<&'a [u8]>,
     local_addr: Option<&'a [u8]>,
     age_s_min: Option<u64>,
-    nobody: bool,
+    kind: Option<ClientKind>,
     skip_me: bool,
 }
 
@@ -465,7 +502,7 @@ impl<'a> KillFilter<'a> {
             } else if is(option, "LADDR") {
                 filter.local_addr = Some(value);
             } else if is(option, "TYPE") {
-                filter.nobody |= !is_normal(value)?;
+                filter.kind = Some(client_kind(value)?);
             } else if is(option, "USER") {
                 if value != b"default" {
                     return Err(Error::NoSuchUser(quote(value)));
@@ -485,7 +522,7 @@ impl<'a> KillFilter<'a> {
 
     fn takes(&self, client: &Client, now_ms: u64) -> bool {
         let age_s = now_ms.saturating_sub(client.created_ms) / 1000;
-        !self.nobody
+        self.kind.is_none_or(|kind| kind.takes(client))
             && self.id.is_none_or(|id| id == client.id)
             && self.addr.is_none_or(|addr| addr == client.addr.as_bytes())
             && self.local_addr.is_none_or(|addr| addr == client.local_addr.as_bytes())

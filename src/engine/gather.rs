@@ -30,6 +30,8 @@ pub(super) enum Asker {
     Session(SessionId, Place),
     /// The command of several keys that a session's transaction is in.
     Step(SessionId),
+    /// Nobody: the other cores are told, and that is all.
+    Nobody,
     /// Another core, which sent the command here for its order among others.
     Core(CoreId, Ticket),
 }

@@ -150,7 +150,8 @@ fn clients(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "connected_clients:{}", page.sum(|core| core.clients))?;
     writeln!(text, "cluster_connections:0")?;
     writeln!(text, "maxclients:{}", page.settings.maxclients)?;
-    writeln!(text, "blocked_clients:0")
+    writeln!(text, "blocked_clients:0")?;
+    writeln!(text, "tracking_clients:{}", page.sum(|core| core.tracking_clients))
 }
 
 fn memory(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
@@ -192,8 +193,16 @@ fn stats(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "rejected_connections:{}", page.sum(|core| core.connections_refused))?;
     writeln!(text, "expired_keys:{}", page.sum(|core| core.expirations))?;
     writeln!(text, "evicted_keys:{}", page.sum(|core| core.evictions))?;
+    writeln!(text, "client_output_buffer_limit_disconnections:{}", page.sum(|core| core.output_cut_offs))?;
     writeln!(text, "keyspace_hits:{}", page.sum(|core| core.hits))?;
     writeln!(text, "keyspace_misses:{}", page.sum(|core| core.misses))?;
+    for (at, field) in ["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"].iter().enumerate() {
+        writeln!(text, "{field}:{}", page.sum(|core| core.subscribed[at]))?;
+    }
+    writeln!(text, "tracking_total_keys:{}", page.sum(|core| core.tracked_keys))?;
+    writeln!(text, "tracking_total_items:{}", page.sum(|core| core.tracked_pairs))?;
+    // Every core knows all of them.
+    writeln!(text, "tracking_total_prefixes:{}", page.max(|core| core.tracked_prefixes))?;
     writeln!(text, "total_error_replies:{}", page.sum(|core| core.errors.values().sum()))?;
     writeln!(text, "acl_access_denied_auth:{}", page.sum(|core| core.auth_failures))
 }

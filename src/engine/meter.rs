@@ -237,7 +237,7 @@ impl Engine {
             Some(Waiter::Session { id, .. }) => Some(id),
             Some(Waiter::Gather { gather }) => match self.gathers.get(gather).asker {
                 Asker::Session(id, _) | Asker::Step(id) => Some(id),
-                Asker::Core(..) => None,
+                Asker::Core(..) | Asker::Nobody => None,
             },
             Some(Waiter::Nobody) | None => None,
         };

@@ -12,8 +12,9 @@
 //!
 //! Files: `session` (one round), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
 //! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores),
-//! `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take), `jobs`
-//! (sliced work), `ahead` (cache misses of a round, together), `budget`, `auth`; `stats`, `meter` (what commands took),
+//! `push` (what is said unasked), `pubsub` over `channels` (subscriptions and messages), `listeners`
+//! (key events), `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take), `jobs`
+//! (sliced work), `tracking` (CLIENT TRACKING) and `stale` (who is told of changes), `ahead` (cache misses of a round, together), `budget`, `auth`; `stats`, `meter` (what commands took),
 //! `slowlog`, `latency`, `ask` (what is asked of all cores about these), `debug`, `info`.
 
 mod ahead;
@@ -21,6 +22,7 @@ mod ask;
 pub mod auth;
 pub mod batch;
 mod budget;
+mod channels;
 mod debug;
 mod every;
 mod gather;
@@ -28,16 +30,21 @@ pub mod hold;
 mod info;
 mod jobs;
 mod latency;
+mod listeners;
 mod meter;
+mod pubsub;
+mod push;
 mod replies;
 pub mod route;
 pub mod session;
 mod sessions;
 mod several;
 mod slowlog;
+mod stale;
 pub mod stats;
 #[cfg(test)]
 mod tests;
+mod tracking;
 mod transaction;
 
 use std::collections::VecDeque;
@@ -53,14 +60,19 @@ use crate::shard::{Shard, ShardConfig};
 use self::auth::{AuthKey, Penalty};
 use self::batch::{Batch, Incoming, Mesh, Payload};
 use self::budget::Exchange;
+use self::channels::Channels;
 use self::gather::Gathers;
 use self::hold::Holds;
 use self::jobs::Job;
+use self::listeners::Listeners;
 use self::meter::Meter;
+use self::pubsub::Leaving;
+use self::push::Push;
 use self::route::{CoreId, Router};
 use self::session::Session;
 pub use self::sessions::SessionId;
 use self::sessions::Sessions;
+use self::stale::Trackers;
 pub use self::stats::Gauges;
 use self::stats::Stats;
 
@@ -141,6 +153,7 @@ pub struct Engine {
     mesh: Mesh,
     gathers: Gathers,
     jobs: VecDeque<Job>,
+    trackers: Trackers,
     settings: Settings,
     exchange: Exchange,
     auth_key: Option<AuthKey>,
@@ -161,6 +174,15 @@ pub struct Engine {
     /// Sessions whose transaction waits for a shard, perhaps. Filled by transactions, drained by ticks; each is in it
     /// once a transaction.
     waiting: VecDeque<SessionId>,
+    channels: Channels,
+    listeners: Listeners,
+    /// Subscriptions of connections that have ended. Filled by `on_disconnect`, drained in slices; bounded by what those
+    /// had.
+    leaving: VecDeque<Leaving>,
+    /// The push that is being given to sessions.
+    pushed: Push,
+    /// The cores that a message goes to.
+    fan: Vec<CoreId>,
     /// Transactions begun on this core.
     transactions: u64,
     /// `Shard::rehashed` at the beginning of the turn.
@@ -201,7 +223,7 @@ impl Engine {
             hash_seeds: config.hash_seeds,
         });
         let meter = Meter::new(config.stopwatch, config.core.0, config.cores, &config.settings.watch);
-        Engine {
+        let mut engine = Engine {
             core: config.core,
             cpu: config.cpu,
             router,
@@ -211,6 +233,7 @@ impl Engine {
             mesh: Mesh::new(config.core, config.cores),
             gathers: Gathers::default(),
             jobs: VecDeque::new(),
+            trackers: Trackers::new(config.cores, config.hash_seeds),
             settings: config.settings,
             exchange,
             auth_key: config.auth_key,
@@ -224,6 +247,11 @@ impl Engine {
             paused: VecDeque::new(),
             holds: Holds::default(),
             waiting: VecDeque::new(),
+            channels: Channels::new(config.hash_seeds),
+            listeners: Listeners::default(),
+            leaving: VecDeque::new(),
+            pushed: Push::default(),
+            fan: Vec::new(),
             transactions: 0,
             turn_rehashed: 0,
             notices: VecDeque::new(),
@@ -238,7 +266,9 @@ impl Engine {
             sub_us: 0,
             draining: false,
             shard_waits: false,
-        }
+        };
+        engine.bound_tracking();
+        engine
     }
 
     // ---- events ----
@@ -275,6 +305,11 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.progress_ms = self.awake_ms;
         let emptied = session.replies.on_sent(sent);
+        if session.lags_since_ms.is_some()
+            && (session.replies.waiting_bytes() as u64) < self.settings.output_limits.pubsub.soft_bytes
+        {
+            session.lags_since_ms = None;
+        }
         if let Some(buffer) = emptied {
             self.give_back(buffer);
         }
@@ -299,6 +334,8 @@ impl Engine {
         }
         if let Some(mut session) = self.sessions.remove(id) {
             self.forget(&mut session);
+            self.drop_subscriptions(id, &mut session);
+            self.untrack(&mut session);
             let buffer = session.replies.take_buffer();
             self.give_back(buffer);
         }
@@ -322,9 +359,11 @@ impl Engine {
             Payload::Granted { key, clean } => self.on_granted(key, clean, now_ms),
             Payload::Release(hold) => self.on_release(hold, now_ms),
             Payload::Replies { ticket, bytes, count } => self.take_replies(batch.from, ticket, bytes, count, now_ms),
+            Payload::Letter { bytes } => self.on_letter(bytes),
             Payload::Slow(slow) => self.on_slow(*slow),
             Payload::BudgetAsk(holding) => self.on_budget_ask(batch.from, holding),
             Payload::BudgetGift(gift) => self.on_budget_gift(gift),
+            Payload::Stale(bytes) => self.on_stale(batch.from, bytes),
         }
     }
 
@@ -347,11 +386,12 @@ impl Engine {
         let expire_ms = if self.settings.active_expire { now_ms } else { 0 };
         self.shard_waits = self.shard.work(expire_ms, SLICE_STEPS).more;
         self.step_job(now_ms);
+        self.step_leaving();
         if let Some((key, clean)) = self.holds.take_grant() {
             self.on_granted(key, clean, now_ms);
         }
         self.run_inbox(now_ms);
-        if !self.has_grown_enough() && !self.holds.is_held() {
+        if self.may_resume() {
             self.resume_one(now_ms);
         }
     }
@@ -359,6 +399,10 @@ impl Engine {
     /// The turn's events are through: everything for the peers may leave. `turn_ns`: how long it took; 0 if there was
     /// nothing to do, which is not counted.
     pub fn on_turn_end(&mut self, turn_ns: u64) {
+        self.publish_events();
+        if self.shard.has_stale() || self.trackers.waits() {
+            self.end_stale();
+        }
         self.mesh.seal_all();
         self.stats.record_growth(self.shard.rehashed() - self.turn_rehashed);
         self.turn_rehashed = self.shard.rehashed();
@@ -390,6 +434,7 @@ impl Engine {
 
     /// The next session that has something to send (`unsent`) or that is to be closed (`is_finished`).
     pub fn take_ready(&mut self) -> Option<SessionId> {
+        self.publish_events();
         while let Some(id) = self.ready.pop_front() {
             if let Some(session) = self.sessions.get_mut(id) {
                 session.queued = false;
@@ -432,8 +477,8 @@ impl Engine {
     /// Whether sliced work waits.
     pub fn has_backlog(&self) -> bool {
         let paused = !self.paused.is_empty() || !self.inbox.is_empty();
-        let may_resume = !self.has_grown_enough() && !self.holds.is_held();
-        self.shard_waits || !self.jobs.is_empty() || self.holds.has_grants() || (paused && may_resume)
+        let sliced = !self.jobs.is_empty() || !self.leaving.is_empty();
+        self.shard_waits || sliced || self.holds.has_grants() || (paused && self.may_resume())
     }
 
     /// Sessions connected to this core.
@@ -443,7 +488,11 @@ impl Engine {
 
     /// Whether nothing is left to answer: no session, no reply awaited from or owed to a peer.
     pub fn is_idle(&self) -> bool {
-        self.sessions.len() == 0 && self.mesh.is_idle() && self.jobs.is_empty() && self.inbox.is_empty()
+        self.sessions.len() == 0
+            && self.mesh.is_idle()
+            && self.jobs.is_empty()
+            && self.inbox.is_empty()
+            && self.leaving.is_empty()
     }
 
     /// Clients of the whole process that may be connected at once.
@@ -471,11 +520,18 @@ impl Engine {
         self.mesh.tickets_open() + self.gathers.open()
     }
 
+    /// Channels and patterns that this core knows somebody to subscribe to.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn names_subscribed(&self) -> usize {
+        crate::command::pubsub::TOPICS.iter().map(|topic| self.channels.of(*topic).entries().len()).sum()
+    }
+
     /// Asserts every invariant of the engine and its shard.
     #[cfg(any(test, feature = "verify"))]
     pub fn verify(&self) {
         self.shard.verify();
         self.mesh.verify();
+        self.channels.verify();
         for id in self.sessions.ids() {
             if let Some(session) = self.sessions.get(id) {
                 session.replies.verify();
@@ -484,6 +540,11 @@ impl Engine {
     }
 
     // ---- inside ----
+
+    /// Whether commands that were kept waiting may run.
+    fn may_resume(&self) -> bool {
+        !self.has_grown_enough() && !self.holds.is_held() && !self.mesh.is_full()
+    }
 
     /// Queues a session for `take_ready` if there is anything to do for it.
     fn settle(&mut self, id: SessionId) {

@@ -3,13 +3,20 @@
 //! A reply that is there at once goes to `out`. A command that went to another core takes a place in `held`; replies
 //! after it wait in `held_bytes` until it comes back. So replies leave in the order of the requests, whatever the
 //! order in which cores answer. Cost: nothing but `out` while no core is waited for.
-//! Invariant: `held` is empty or begins with a waiting place; `held_bytes` is empty when `held` is.
+//!
+//! What nobody asked for (messages, invalidations) is pushed between replies: behind every reply that is here already,
+//! ahead of those that are not. So a push never overtakes a reply that was made before it, and the confirmation of an
+//! UNSUBSCRIBE comes behind the last message. While a client reads, pushes are copied to `out`; when it lags they are
+//! shared with the other sessions that get them, and wait in `behind`.
+//! Invariant: `held` is empty or begins with a waiting place; `held_bytes` is empty when `held` is; what `out` holds
+//! goes before what is `behind`, and ends with a whole reply.
 
 use std::collections::VecDeque;
 
+use crate::engine::push::Encoded;
 use crate::limits::{
-    BUFFER_KEPT_BYTES_MAX, SESSION_EARLY_SEND_BYTES, SESSION_HELD_BYTES_MAX, SESSION_HELD_FIRST, SESSION_HELD_MAX,
-    SESSION_HELD_MIN, SESSION_OUTPUT_BYTES_MAX,
+    BUFFER_KEPT_BYTES_MAX, PUSH_COPIED_BYTES_MAX, SESSION_EARLY_SEND_BYTES, SESSION_HELD_BYTES_MAX, SESSION_HELD_FIRST,
+    SESSION_HELD_MAX, SESSION_HELD_MIN, SESSION_OUTPUT_BYTES_MAX,
 };
 
 /// A place in the order of replies. Wraps around; only differences count.
@@ -24,11 +31,40 @@ enum Held {
     Ready { start: usize, len: usize },
 }
 
+/// A piece of output that waits until what is before it was sent.
+#[derive(Debug)]
+enum Piece {
+    /// A push, its bytes shared with other sessions.
+    Shared(std::rc::Rc<[u8]>),
+    /// Replies that were made after it.
+    Own(Vec<u8>),
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Piece::Shared(bytes) => bytes,
+            Piece::Own(bytes) => bytes,
+        }
+    }
+}
+
 /// The replies of one session.
 #[derive(Debug)]
 pub(super) struct Replies {
     out: Vec<u8>,
+    /// Of `out`; of the first piece behind it if `out` is empty.
     sent: usize,
+    /// Filled by pushes to a client that lags, and by what comes after them; drained as it reads; bounded by the limit
+    /// of output for pushes, at which the session is cut off, and for replies by `SESSION_OUTPUT_BYTES_MAX`.
+    behind: VecDeque<Piece>,
+    behind_bytes: usize,
+    /// Bytes of replies in `behind`.
+    own_behind_bytes: usize,
+    /// An array is being written whose elements come one after the other (EXEC's): pushes wait for its end.
+    grouped: bool,
+    /// Those pushes.
+    postponed: Vec<u8>,
     /// Filled by commands that go to other cores and by replies behind them; drained from the front as those come
     /// back; bounded by `window`, at which the session runs no further command.
     held: VecDeque<Held>,
@@ -48,6 +84,11 @@ impl Default for Replies {
         Replies {
             out: Vec::new(),
             sent: 0,
+            behind: VecDeque::new(),
+            behind_bytes: 0,
+            own_behind_bytes: 0,
+            grouped: false,
+            postponed: Vec::new(),
             held: VecDeque::new(),
             held_bytes: Vec::new(),
             window: SESSION_HELD_FIRST,
@@ -63,7 +104,7 @@ impl Replies {
     #[inline]
     pub(super) fn append<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         if self.held.is_empty() {
-            return write(&mut self.out);
+            return self.append_ready(write);
         }
         let begin = self.held_bytes.len();
         let result = write(&mut self.held_bytes);
@@ -75,10 +116,76 @@ impl Replies {
         result
     }
 
+    /// Appends at the end of what may be sent.
+    #[inline]
+    fn append_ready<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        if self.behind.is_empty() {
+            return write(&mut self.out);
+        }
+        if !matches!(self.behind.back(), Some(Piece::Own(_))) {
+            self.behind.push_back(Piece::Own(Vec::new()));
+        }
+        let Some(Piece::Own(bytes)) = self.behind.back_mut() else { unreachable!("it was just put there") };
+        let begin = bytes.len();
+        let result = write(bytes);
+        let added = bytes.len() - begin;
+        self.behind_bytes += added;
+        self.own_behind_bytes += added;
+        result
+    }
+
+    /// Says what the client did not ask for: behind every reply that is here, ahead of those that are not.
+    #[inline]
+    pub(super) fn push(&mut self, push: &mut Encoded) {
+        if self.discarded {
+            return;
+        }
+        if self.grouped {
+            self.postponed.extend_from_slice(push.bytes());
+        } else if !self.held_bytes.is_empty() {
+            self.append(|out| out.extend_from_slice(push.bytes()));
+        } else if self.behind.is_empty() && self.out.len() + push.bytes().len() <= PUSH_COPIED_BYTES_MAX {
+            self.out.extend_from_slice(push.bytes());
+        } else {
+            self.behind_bytes += push.bytes().len();
+            self.behind.push_back(Piece::Shared(push.shared()));
+        }
+    }
+
+    /// As `push`, but behind the replies too that are not here yet: one of them may hold what the push calls stale.
+    pub(super) fn push_last(&mut self, push: &mut Encoded) {
+        if self.discarded || self.grouped || self.held.is_empty() {
+            self.push(push);
+        } else {
+            self.append(|out| out.extend_from_slice(push.bytes()));
+        }
+    }
+
+    /// An array begins whose elements are appended one by one.
+    pub(super) fn begin_group(&mut self) {
+        self.grouped = true;
+    }
+
+    /// It is whole.
+    pub(super) fn end_group(&mut self) {
+        self.grouped = false;
+        let postponed = std::mem::take(&mut self.postponed);
+        if !self.discarded {
+            self.append(|out| out.extend_from_slice(&postponed));
+        }
+    }
+
     /// Takes the last so many bytes back; no core is waited for.
     pub(super) fn take_last(&mut self, bytes: usize) -> Vec<u8> {
         assert!(self.held.is_empty(), "only what stands at the end of the order can be taken back");
-        self.out.split_off(self.out.len() - bytes)
+        match self.behind.back_mut() {
+            Some(Piece::Own(last)) => {
+                self.behind_bytes -= bytes;
+                self.own_behind_bytes -= bytes;
+                last.split_off(last.len() - bytes)
+            }
+            _ => self.out.split_off(self.out.len() - bytes),
+        }
     }
 
     /// Takes a place for a reply that another core will give.
@@ -105,10 +212,12 @@ impl Replies {
             self.held[at] = Held::Ready { start, len: reply.len() };
             return;
         }
-        self.out.extend_from_slice(reply);
+        self.append_ready(|out| out.extend_from_slice(reply));
         self.pop();
         while let Some(&Held::Ready { start, len }) = self.held.front() {
-            self.out.extend_from_slice(&self.held_bytes[start..start + len]);
+            let held_bytes = std::mem::take(&mut self.held_bytes);
+            self.append_ready(|out| out.extend_from_slice(&held_bytes[start..start + len]));
+            self.held_bytes = held_bytes;
             self.pop();
         }
         if self.held.is_empty() {
@@ -124,14 +233,46 @@ impl Replies {
         self.first = self.first.wrapping_add(1);
     }
 
-    /// So much of `unsent` left. Returns the buffer when it is empty, for others to use.
+    /// So much of `unsent` left. Returns the buffer when everything has, for others to use.
     pub(super) fn on_sent(&mut self, sent: usize) -> Option<Vec<u8>> {
         self.sent += sent;
-        assert!(self.sent <= self.out.len(), "more was sent than there was");
-        if self.sent < self.out.len() {
+        let unsent = if self.out.is_empty() {
+            self.behind.front().map_or(0, |piece| piece.bytes().len())
+        } else {
+            self.out.len()
+        };
+        assert!(self.sent <= unsent, "more was sent than there was");
+        if self.sent < unsent {
             return None;
         }
-        Some(self.take_buffer())
+        if self.behind.is_empty() {
+            return Some(self.take_buffer());
+        }
+        if self.out.is_empty() {
+            self.pop_behind();
+        }
+        self.out.clear();
+        self.sent = 0;
+        self.refill();
+        None
+    }
+
+    /// Moves what was behind into `out`, which is empty; what is too long for it is sent from where it lies.
+    fn refill(&mut self) {
+        while let Some(piece) = self.behind.front()
+            && self.out.len() + piece.bytes().len() <= PUSH_COPIED_BYTES_MAX
+        {
+            self.out.extend_from_slice(piece.bytes());
+            self.pop_behind();
+        }
+    }
+
+    fn pop_behind(&mut self) {
+        let Some(piece) = self.behind.pop_front() else { return };
+        self.behind_bytes -= piece.bytes().len();
+        if let Piece::Own(bytes) = piece {
+            self.own_behind_bytes -= bytes.len();
+        }
     }
 
     /// Gives up the output buffer, whatever is in it.
@@ -147,6 +288,9 @@ impl Replies {
         self.discarded = true;
         self.out = Vec::new();
         self.sent = 0;
+        self.behind = VecDeque::new();
+        (self.behind_bytes, self.own_behind_bytes) = (0, 0);
+        self.postponed = Vec::new();
         self.held_bytes = Vec::new();
         for held in &mut self.held {
             if let Held::Ready { start, len } = held {
@@ -166,15 +310,25 @@ impl Replies {
     }
 
     /// Bytes to send.
+    #[inline]
     pub(super) fn unsent(&self) -> &[u8] {
-        &self.out[self.sent..]
+        match self.behind.front() {
+            Some(piece) if self.out.is_empty() => &piece.bytes()[self.sent..],
+            _ => &self.out[self.sent..],
+        }
     }
 
     /// Whether to send now: not a part of a round that another core will complete within the turn, so that one send
     /// carries it whole.
     pub(super) fn should_send(&self) -> bool {
-        let unsent = self.out.len() - self.sent;
+        let unsent = self.unsent().len();
         unsent > 0 && (self.held.is_empty() || unsent >= SESSION_EARLY_SEND_BYTES)
+    }
+
+    /// Bytes that wait to be sent, whatever they wait for.
+    #[inline]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.out.len() + self.behind_bytes + self.held_bytes.len() + self.postponed.len() - self.sent
     }
 
     /// Whether another core is waited for.
@@ -186,19 +340,21 @@ impl Replies {
     /// Whether so much waits that no further command may run.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.out.len() - self.sent >= SESSION_OUTPUT_BYTES_MAX
+        self.out.len() >= SESSION_OUTPUT_BYTES_MAX + self.sent
+            || self.own_behind_bytes >= SESSION_OUTPUT_BYTES_MAX
             || self.held.len() >= self.window
             || self.held_bytes.len() >= SESSION_HELD_BYTES_MAX
     }
 
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.discarded || (self.sent == self.out.len() && self.held.is_empty())
+        self.discarded
+            || (self.sent == self.out.len() && self.held.is_empty() && self.behind.is_empty() && !self.grouped)
     }
 
     /// Bytes unsent, and bytes that wait behind other cores.
     pub(super) fn sizes(&self) -> (usize, usize) {
-        (self.out.len() - self.sent, self.held_bytes.len())
+        (self.out.len() + self.behind_bytes - self.sent, self.held_bytes.len())
     }
 
     /// Asserts the invariants.
@@ -206,6 +362,13 @@ impl Replies {
     pub(super) fn verify(&self) {
         assert!(!matches!(self.held.front(), Some(Held::Ready { .. })), "the first held reply is ready");
         assert!(!self.held.is_empty() || self.held_bytes.is_empty(), "held bytes without a place");
-        assert!(self.sent <= self.out.len());
+        assert!(self.sent <= self.out.len() || (self.out.is_empty() && !self.behind.is_empty()));
+        assert_eq!(self.behind_bytes, self.behind.iter().map(|piece| piece.bytes().len()).sum::<usize>());
+        let own = |piece: &Piece| if let Piece::Own(bytes) = piece { bytes.len() } else { 0 };
+        assert_eq!(self.own_behind_bytes, self.behind.iter().map(own).sum::<usize>());
     }
 }
+
+#[cfg(test)]
+#[path = "replies_tests.rs"]
+mod tests;

@@ -6,13 +6,14 @@ use crate::command::client::Client;
 use crate::command::connection::{After, SessionHandler, VerifyKey};
 use crate::command::keyspace::{self, Cursor, ScanOptions};
 use crate::command::several;
-use crate::command::table::{Command, CommandId, Fold, Handler, KeyHandler};
+use crate::command::table::{Command, CommandId, Fold, Handler, KeyHandler, Part};
 use crate::command::{Call, Error, Reply};
 use crate::engine::batch::{Mode, Request, Solo, Waiter};
 use crate::engine::gather::{Asker, GatherId};
 use crate::engine::session::{Flow, Session};
 use crate::engine::slowlog::SlowCall;
-use crate::engine::{Engine, SessionId, debug, every, home};
+use crate::engine::tracking::Tracker;
+use crate::engine::{Engine, SessionId, debug, every, home, tracking};
 use crate::limits::{SLOTS, WARM_KEYS_MAX};
 use crate::resp::{Args, Writer};
 use crate::shard::{Recency, Shard};
@@ -52,6 +53,12 @@ impl Router {
         if self.cores == 1 { self.core } else { Slot::of(key).owner(self.cores) }
     }
 
+    /// The home of a client, whose id says it.
+    #[inline]
+    pub(super) fn home_of(self, client: u64) -> CoreId {
+        CoreId((client.wrapping_sub(1) % u64::from(self.cores)) as u16)
+    }
+
     /// Whether a key lives on this core.
     #[inline]
     pub(super) fn is_here(self, key: &[u8]) -> bool {
@@ -88,11 +95,16 @@ impl Engine {
             Handler::Several(decide) => self.dispatch_several(session, id, decide, args, trip),
             Handler::Transaction(verb) => self.run_verb(session, id, verb, args, trip),
             Handler::Scan => self.dispatch_scan(session, id, args, trip),
-            Handler::Session(handler) => self.run_session(session, handler, args, trip),
+            Handler::Session(handler) => self.run_session(session, id, handler, args, trip),
+            Handler::Publish(topic) => self.dispatch_publish(session, id, topic, args, trip),
+            Handler::EveryCore(Part::Subscribe(_) | Part::Unsubscribe(_)) => {
+                self.dispatch_subscribe(session, args, trip)
+            }
+            Handler::EveryCore(Part::Tracking) => self.dispatch_tracking(session, args, trip),
             Handler::EveryCore(part) => match every::check(part, args, &self.settings, self.router.cores()) {
                 Ok(()) => {
                     let place = session.replies.hold(trip.muted);
-                    let mode = Mode { proto: session.client.proto, no_touch: false, part: true, held: trip.held };
+                    let mode = Mode { part: true, ..Mode::new(session.client.proto, trip.held) };
                     // Every part is told who asks.
                     let caller = session.client.id.to_le_bytes();
                     let words = std::iter::once(caller.as_slice()).chain(args.iter());
@@ -115,6 +127,8 @@ impl Engine {
         trip: Trip,
         run: impl FnOnce(&mut Shard, Call, &mut Writer<'_>),
     ) {
+        let tracker = Tracker::of(&session.client, trip.command.row());
+        self.begin_tracked(tracker);
         let (shard, meter) = (&mut self.shard, &mut self.meter);
         meter.begin();
         let call = call(&session.client, trip.now_ms);
@@ -129,6 +143,7 @@ impl Engine {
             }
             slow
         });
+        self.end_tracked(tracker, trip.command.row(), args);
         if let Some(ns) = slow {
             self.meter.log(SlowCall::new(trip.command, args, ns, trip.now_ms), &session.client);
         }
@@ -169,7 +184,8 @@ impl Engine {
         trip: Trip,
     ) {
         let client = &session.client;
-        let mode = Mode { proto: client.proto, no_touch: client.no_touch, part: false, held: trip.held };
+        let tracker = Tracker::of(client, trip.command.row());
+        let mode = Mode { proto: client.proto, no_touch: client.no_touch, part: false, held: trip.held, tracker };
         let place = session.replies.hold(trip.muted);
         self.stats.forwarded += 1;
         self.meter.pause();
@@ -197,7 +213,8 @@ impl Engine {
         if owners.iter().any(|owner| *owner != first) {
             let place = session.replies.hold(trip.muted);
             let client = &session.client;
-            let mode = Mode { proto: client.proto, no_touch: client.no_touch, part: true, held: trip.held };
+            let tracker = Tracker::of(client, row);
+            let mode = Mode { proto: client.proto, no_touch: client.no_touch, part: true, held: trip.held, tracker };
             let _ = self.split(Asker::Session(id, place), trip.command, mode, args, trip.now_ms, &owners);
             if let Some(ns) = self.meter.end(trip.command, refusal_of(&self.scratch)) {
                 self.meter.log(SlowCall::new(trip.command, args, ns, trip.now_ms), &session.client);
@@ -244,7 +261,13 @@ impl Engine {
                 let recency = if mode.no_touch { Recency::Keep } else { Recency::Touch };
                 let call = Call { now_ms, recency };
                 let mut writer = Writer::new(&mut part, mode.proto);
+                if mode.tracker.quiet {
+                    self.shard.set_writer(mode.tracker.client);
+                }
                 run_each(&mut self.shard, row, (handler, fold), own, call, true, &mut writer);
+                if mode.tracker.is_some() {
+                    tracking::remember(&mut self.shard, mode.tracker, row, own);
+                }
                 complete = self.gathers.part(gather, core, &part);
                 self.scratch = part;
             } else {
@@ -275,7 +298,14 @@ impl Engine {
     }
 
     /// A command of the session itself.
-    fn run_session(&mut self, session: &mut Session, handler: SessionHandler, args: Args<'_>, trip: Trip) -> Flow {
+    fn run_session(
+        &mut self,
+        session: &mut Session,
+        id: SessionId,
+        handler: SessionHandler,
+        args: Args<'_>,
+        trip: Trip,
+    ) -> Flow {
         let key = self.auth_key.as_ref();
         let verify = |guess: &[u8]| key.is_none_or(|key| key.verify(guess));
         let verify: Option<VerifyKey<'_>> = if key.is_some() { Some(&verify) } else { None };
@@ -301,6 +331,8 @@ impl Engine {
             After::Close => Flow::End,
             After::Reset => {
                 self.forget(session);
+                self.reset_subscriptions(id, session);
+                self.untrack(session);
                 Flow::Next
             }
             // A client that may queue AUTH has shown the key before; nobody has to wait for it.
@@ -329,6 +361,7 @@ impl Engine {
         let call = Call { now_ms, recency };
         let mut writer = Writer::new(out, mode.proto);
         self.stats.operations += 1;
+        self.begin_tracked(mode.tracker);
         match row.handler {
             Handler::Key(handler) => handler(&mut self.shard, args, call).write(&mut writer),
             Handler::EachKey(handler, fold) => {
@@ -340,12 +373,14 @@ impl Engine {
                 }
                 Err(error) => writer.error(&error.to_string()),
             },
+            Handler::Publish(topic) => writer.integer(self.publish(topic, args.at(0), args.at(1))),
             Handler::Debug => debug::object(&self.shard, args, now_ms, &mut writer),
             Handler::Several(decide) => several::run(&mut self.shard, row, decide, args, call).write(&mut writer),
             Handler::Session(_) | Handler::EveryCore(_) | Handler::Transaction(_) | Handler::Container => {
                 unreachable!("{} was sent to another core", row.name)
             }
         }
+        self.end_tracked(mode.tracker, row, args);
         let reply = &out[begin..];
         if mode.part { self.meter.end_part(command, reply) } else { self.meter.end(command, reply) }
     }

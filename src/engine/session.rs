@@ -9,6 +9,7 @@ use crate::command::errors::quote;
 use crate::command::table::{CommandId, Handler, flag};
 use crate::command::{Error, connection};
 use crate::engine::batch::Solo;
+use crate::engine::pubsub::Subscribed;
 use crate::engine::replies::Replies;
 use crate::engine::route::{CoreId, Trip};
 use crate::engine::transaction::{Multi, Transaction};
@@ -17,7 +18,7 @@ use crate::limits::{
     AUTH_FAILURES_MAX, BUFFER_KEPT_BYTES_MAX, CLIENT_STALL_MS_MAX, INPUT_RESERVE_BYTES_MAX, TICK_SESSIONS_MAX,
     TURN_REHASHED_MAX,
 };
-use crate::resp::{Args, ParseLimits, Parsed, Parser, ProtocolError, Writer, peek_key};
+use crate::resp::{Args, ParseLimits, Parsed, Parser, Proto, ProtocolError, Writer, peek_key};
 
 /// One client connection.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(super) struct Session {
     closing: bool,
     /// Commands since MULTI.
     pub(super) multi: Option<Box<Multi>>,
+    /// What it subscribes to, if anything.
+    pub(super) subscribed: Option<Box<Subscribed>>,
     /// The cores on which it watches keys.
     pub(super) watching: Vec<CoreId>,
     /// What it has under way on held shards; no other command runs.
@@ -57,6 +60,8 @@ pub(super) struct Session {
     pub(super) queued: bool,
     /// What the runtime was last told: whether the socket may be read.
     pub(super) told_read: bool,
+    /// Since when more waits for it than the soft limit of output allows, as `Engine::awake_ms` has it.
+    pub(super) lags_since_ms: Option<u64>,
     /// When bytes last moved, either way, as `Engine::awake_ms` has it.
     pub(super) progress_ms: u64,
 }
@@ -90,12 +95,14 @@ impl Session {
             eof: false,
             closing: false,
             multi: None,
+            subscribed: None,
             watching: Vec::new(),
             transaction: None,
             gone: false,
             paused: false,
             queued: false,
             told_read: true,
+            lags_since_ms: None,
         }
     }
 
@@ -129,6 +136,13 @@ impl Session {
         let busy = self.exclusive || self.transaction.is_some();
         let done = self.closing || (self.eof && (self.partial || !self.has_input()) && !busy);
         done && self.replies.is_empty() && self.delayed_until_ms.is_none()
+    }
+
+    /// Whether what is pushed to it reaches its client. As Redis has it, CLIENT REPLY OFF also silences what looks like
+    /// a reply.
+    #[inline]
+    pub(super) fn hears_pushes(&self) -> bool {
+        !self.closing && (self.client.proto == Proto::Resp3 || self.client.reply_mode == ReplyMode::On)
     }
 
     /// Nothing more is run.
@@ -258,7 +272,7 @@ impl Engine {
         let mut warmed = 1;
         while session.may_run() && round.consumed < bytes.len() {
             let rest = &bytes[round.consumed..];
-            if self.holds.is_held() {
+            if self.holds.is_held() || self.mesh.is_full() {
                 self.pause(session, id);
                 break;
             }
@@ -267,7 +281,11 @@ impl Engine {
             }
             match parser.next(rest, &ParseLimits::new(session.client.authenticated)) {
                 Ok(Parsed::Command { consumed }) => {
-                    match self.run(session, id, parser.args(rest), now_ms) {
+                    let flow = self.run(session, id, parser.args(rest), now_ms);
+                    if self.shard.has_stale() {
+                        self.spread_stale(Some(session));
+                    }
+                    match flow {
                         Flow::Next => {}
                         Flow::Wait => break,
                         Flow::End => session.close(),
@@ -338,6 +356,7 @@ impl Engine {
             return Flow::Wait;
         }
         let muted = session.begin_reply();
+        let command = found.as_ref().ok().map(|(command, _)| *command);
         let flow = match found {
             Err(error) => {
                 let named = if let Error::Arity(name) = &error { self.lookup.find(name.as_bytes()) } else { None };
@@ -345,6 +364,9 @@ impl Engine {
             }
             Ok((command, _)) if !session.client.authenticated && !command.row().is(flag::NO_AUTH) => {
                 self.refuse_command(session, Some(command), &Error::NoAuth, muted)
+            }
+            Ok((command, _)) if session.client.is_subscriber() && !command.row().is(flag::SUBSCRIBER) => {
+                self.refuse_command(session, Some(command), &Error::Subscriber(command.row().name), muted)
             }
             Ok((command, args)) => {
                 self.stats.commands += 1;
@@ -358,6 +380,9 @@ impl Engine {
         };
         if session.client.reply_mode == ReplyMode::Skip {
             session.client.reply_mode = ReplyMode::On;
+        }
+        if session.client.tracking.is_some() {
+            Engine::end_caching(session, command);
         }
         flow
     }
@@ -496,12 +521,18 @@ impl Engine {
             self.checked_session = (self.checked_session + 1) % places;
             let Some(id) = self.sessions.at(self.checked_session) else { continue };
             let Some(session) = self.sessions.get_mut(id) else { continue };
+            if session.lags_since_ms.is_some() {
+                self.check_output(id);
+                continue;
+            }
             let still_ms = self.awake_ms.saturating_sub(session.progress_ms);
             let stuck = session.partial || !session.replies.unsent().is_empty();
+            // As in Redis, who subscribes may be silent.
+            let silent = session.client.subscriptions.any();
             let idle_ms = self.settings.idle_timeout_s.saturating_mul(1000);
             let why = if stuck && still_ms >= CLIENT_STALL_MS_MAX {
                 "it neither read its replies nor finished its request"
-            } else if idle_ms > 0 && still_ms >= idle_ms && !session.replies.is_holding() {
+            } else if idle_ms > 0 && still_ms >= idle_ms && !silent && !session.replies.is_holding() {
                 "it was idle"
             } else {
                 continue;
@@ -524,6 +555,7 @@ fn upper_name(name: &str) -> &'static str {
         "latency" => "LATENCY",
         "memory" => "MEMORY",
         "object" => "OBJECT",
+        "pubsub" => "PUBSUB",
         "slowlog" => "SLOWLOG",
         _ => "COMMAND",
     }

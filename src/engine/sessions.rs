@@ -1,8 +1,12 @@
-//! Sessions: the table of one core's sessions. Core: theirs. Cost: a box a session, a slot of 24 bytes besides.
+//! Sessions: the table of one core's sessions. Core: theirs. Cost: a box a session, some 60 bytes besides.
 //!
 //! An id holds a generation, so that a reply for a session that has gone does not find its successor.
 
+use std::collections::BTreeMap;
+
+use super::push::Aside;
 use super::session::Session;
+use crate::shard::ClientId;
 
 /// Names a session of this core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +41,11 @@ pub(super) struct Sessions {
     cells: Vec<Cell>,
     free: Vec<u32>,
     len: usize,
+    /// By client, for what names one: an invalidation, or a client that others redirect to.
+    by_client: BTreeMap<ClientId, SessionId>,
+    /// What was pushed to the session that is out. Filled by pushes while its round runs (it publishes to itself),
+    /// drained when it comes back; bounded by what one round says.
+    pub(super) aside: Vec<Aside>,
 }
 
 impl Sessions {
@@ -47,13 +56,16 @@ impl Sessions {
         });
         let cell = &mut self.cells[index as usize];
         debug_assert!(cell.session.is_none());
+        let id = SessionId { index, generation: cell.generation };
+        self.by_client.insert(session.client.id, id);
         cell.session = Some(Box::new(session));
         self.len += 1;
-        SessionId { index, generation: cell.generation }
+        id
     }
 
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Box<Session>> {
         let session = self.check_out(id)?;
+        self.by_client.remove(&session.client.id);
         let cell = &mut self.cells[id.index as usize];
         cell.generation = cell.generation.wrapping_add(1);
         self.free.push(id.index);
@@ -69,7 +81,8 @@ impl Sessions {
     }
 
     #[inline]
-    pub(super) fn check_in(&mut self, id: SessionId, session: Box<Session>) {
+    pub(super) fn check_in(&mut self, id: SessionId, mut session: Box<Session>) {
+        self.push_aside(&mut session);
         let cell = &mut self.cells[id.index as usize];
         debug_assert!(cell.generation == id.generation && cell.session.is_none());
         cell.session = Some(session);
@@ -84,6 +97,24 @@ impl Sessions {
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         let cell = self.cells.get_mut(id.index as usize)?;
         if cell.generation == id.generation { cell.session.as_deref_mut() } else { None }
+    }
+
+    /// Gives the session that is out what was pushed to it.
+    #[inline]
+    pub(super) fn push_aside(&mut self, session: &mut Session) {
+        if !self.aside.is_empty() {
+            std::mem::take(&mut self.aside).into_iter().for_each(|push| push.into_output(session));
+        }
+    }
+
+    /// Whether a session is taken out: it is there, and `get` does not find it.
+    pub(super) fn is_out(&self, id: SessionId) -> bool {
+        self.cells.get(id.index as usize).is_some_and(|cell| cell.generation == id.generation && cell.session.is_none())
+    }
+
+    /// The session of a client.
+    pub(super) fn of_client(&self, client: ClientId) -> Option<SessionId> {
+        self.by_client.get(&client).copied()
     }
 
     pub(super) fn len(&self) -> usize {

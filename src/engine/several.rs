@@ -11,6 +11,7 @@ use crate::engine::gather::Asker;
 use crate::engine::replies::Place;
 use crate::engine::route::{CoreId, Trip};
 use crate::engine::session::{Flow, Session};
+use crate::engine::tracking::Tracker;
 use crate::engine::{Engine, SessionId};
 use crate::resp::{Args, Proto, Value, Words, Writer, reply};
 
@@ -28,7 +29,7 @@ pub(super) struct Step {
 #[derive(Debug)]
 enum Phase {
     Read,
-    Store { reply: Vec<u8>, deletes: Vec<Vec<u8>> },
+    Store { reply: Vec<u8>, deletes: Vec<Vec<u8>>, renames: bool },
     Delete { reply: Vec<u8> },
 }
 
@@ -49,7 +50,7 @@ impl Engine {
             let mut cores = Vec::new();
             self.add_cores(&mut cores, trip.command, args);
             let mut frames = Vec::new();
-            let mode = Mode { proto: session.client.proto, no_touch: false, part: false, held: true };
+            let mode = Mode::new(session.client.proto, true);
             append_frame(&mut frames, trip.command, mode, args.iter());
             session.transaction = Some(self.transaction(trip.command, cores, frames, None, trip.muted));
         } else if let Some(peer) = self.router.peer(first) {
@@ -85,7 +86,7 @@ impl Engine {
         now_ms: u64,
     ) -> Step {
         let keys = command.row().keys_after_name(args);
-        let result = self.each(session, id, CommandId::READ, keys, now_ms);
+        let result = self.each(session, id, (command, CommandId::READ), keys, now_ms);
         Step { place, at, phase: Phase::Read, result }
     }
 
@@ -113,15 +114,21 @@ impl Engine {
             match std::mem::replace(&mut step.phase, Phase::Read) {
                 Phase::Read => {
                     let (reply, changes) = decide(command, args, &result, session.client.proto, now_ms);
-                    let writes: Vec<_> =
-                        changes.stores.iter().map(|(k, v, at)| (k, v, several::encode_expiry(*at))).collect();
+                    let writes: Vec<_> = changes
+                        .stores
+                        .iter()
+                        .map(|(k, v, at)| (k, v, several::encode_store(changes.event, *at)))
+                        .collect();
                     let words = writes.iter().flat_map(|(key, value, at)| [&key[..], &value[..], &at[..]]);
-                    step.result = self.each(session, id, CommandId::WRITE, words, now_ms);
-                    step.phase = Phase::Store { reply, deletes: changes.deletes };
+                    step.result = self.each(session, id, (command, CommandId::WRITE), words, now_ms);
+                    let renames = changes.renames();
+                    step.phase = Phase::Store { reply, deletes: changes.deletes, renames };
                 }
-                Phase::Store { reply, deletes } => {
+                Phase::Store { reply, deletes, renames } => {
+                    let delete = if renames { CommandId::RENAMED } else { self.lookup.del() };
                     let (reply, deletes) = if refused { (result, Vec::new()) } else { (reply, deletes) };
-                    step.result = self.each(session, id, self.lookup.del(), deletes.iter().map(Vec::as_slice), now_ms);
+                    let words = deletes.iter().map(Vec::as_slice);
+                    step.result = self.each(session, id, (command, delete), words, now_ms);
                     step.phase = Phase::Delete { reply };
                 }
                 Phase::Delete { reply } => {
@@ -132,12 +139,12 @@ impl Engine {
         }
     }
 
-    /// Has a command of each key run where the keys are. Returns what it came to if that is known already.
+    /// Has a command of each key, as a part of a whole one, run where the keys are. Returns what it came to if that is known already.
     fn each<'a>(
         &mut self,
         session: &Session,
         id: SessionId,
-        command: CommandId,
+        (whole, command): (CommandId, CommandId),
         words: impl Iterator<Item = &'a [u8]>,
         now_ms: u64,
     ) -> Option<Vec<u8>> {
@@ -148,7 +155,9 @@ impl Engine {
         if owners.is_empty() {
             return Some(Vec::new());
         }
-        let mode = Mode { proto: Proto::Resp2, no_touch: session.client.no_touch, part: true, held: true };
+        let tracker = Tracker::of(&session.client, whole.row());
+        let no_touch = session.client.no_touch;
+        let mode = Mode { proto: Proto::Resp2, no_touch, part: true, held: true, tracker };
         let gather = self.split(Asker::Step(id), command, mode, args, now_ms, &owners)?;
         let mut gather = self.gathers.take(gather);
         let mut out = Vec::new();

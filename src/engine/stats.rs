@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::command::pubsub::TOPICS;
 use crate::engine::Engine;
 use crate::engine::info::Sections;
 use crate::engine::meter::Usage;
@@ -29,6 +30,8 @@ pub(super) struct Stats {
     pub(super) connections_refused: u64,
     /// Clients cut off for idleness or stalling.
     pub(super) cut_offs: u64,
+    /// Clients cut off since they lagged behind what was pushed to them.
+    pub(super) output_cut_offs: u64,
     /// Wrong auth keys.
     pub(super) auth_failures: u64,
     /// Bytes received.
@@ -61,6 +64,7 @@ impl Default for Stats {
             connections: 0,
             connections_refused: 0,
             cut_offs: 0,
+            output_cut_offs: 0,
             auth_failures: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -164,6 +168,11 @@ pub(super) struct Report {
     pub(super) connections: u64,
     pub(super) connections_refused: u64,
     pub(super) cut_offs: u64,
+    pub(super) output_cut_offs: u64,
+    pub(super) tracking_clients: u64,
+    pub(super) tracked_keys: u64,
+    pub(super) tracked_pairs: u64,
+    pub(super) tracked_prefixes: u64,
     pub(super) auth_failures: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
@@ -173,6 +182,8 @@ pub(super) struct Report {
     pub(super) per_s: [u64; 3],
     /// Mean of the deadlines, 0 without any.
     pub(super) deadline_ms_mean: u64,
+    /// Channels, patterns and shard channels that this core counts.
+    pub(super) subscribed: [u64; 3],
     pub(super) outbox_depth: u64,
     pub(super) turns: u64,
     pub(super) turn_ns_p50: u64,
@@ -190,6 +201,7 @@ impl Engine {
     /// This core's report, as far as these sections need it.
     pub(super) fn report(&self, sections: Sections) -> Report {
         let (stats, counters, budget) = (&self.stats, self.shard.counters(), self.shard.budget());
+        let tracked = self.shard.tracked();
         let (first, last) = super::route::Slot::range(self.core, self.router.cores());
         Report {
             core: self.core.0,
@@ -212,6 +224,11 @@ impl Engine {
             connections: stats.connections,
             connections_refused: stats.connections_refused,
             cut_offs: stats.cut_offs,
+            output_cut_offs: stats.output_cut_offs,
+            tracking_clients: self.trackers.count,
+            tracked_keys: tracked.keys,
+            tracked_pairs: tracked.pairs,
+            tracked_prefixes: tracked.prefixes,
             auth_failures: stats.auth_failures,
             bytes_in: stats.bytes_in,
             bytes_out: stats.bytes_out,
@@ -219,6 +236,7 @@ impl Engine {
             bytes_peak: stats.bytes_peak.max(self.shard.bytes()),
             per_s: stats.rate.per_s(),
             deadline_ms_mean: self.shard.mean_deadline_ms().unwrap_or(0),
+            subscribed: TOPICS.map(|topic| self.channels.of(topic).owned() as u64),
             outbox_depth: self.mesh.depth() as u64,
             turns: stats.turn_ns.len(),
             turn_ns_p50: stats.turn_ns.value_at_quantile(0.5),

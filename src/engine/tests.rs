@@ -7,6 +7,7 @@ use crate::command::table::{CommandId, TABLE};
 use crate::engine::batch::{Mode, Request, peek_key, read_frame, reply_frames, write_reply};
 use crate::engine::gather::sum_of;
 use crate::engine::replies::{Place, Replies};
+use crate::engine::tracking::Tracker;
 use crate::resp::Proto;
 
 /// What may happen to one session's replies.
@@ -77,14 +78,16 @@ proptest! {
 
     #[test]
     fn requests_come_out_of_a_batch_as_they_went_in(
-        requests in vec((0..TABLE.len() as u16, any::<[bool; 4]>(), vec(vec(any::<u8>(), 0..40), 0..6)), 0..8),
+        requests in vec((0..TABLE.len() as u16, any::<[bool; 6]>(), vec(vec(any::<u8>(), 0..40), 0..6)), 0..8),
     ) {
         let mut bytes = Vec::new();
         let mut spans = Vec::new();
         let mut alone = Vec::new();
-        for (command, [resp3, no_touch, part, held], args) in &requests {
+        for (command, [resp3, no_touch, part, held, remembers, quiet], args) in &requests {
             let proto = if *resp3 { Proto::Resp3 } else { Proto::Resp2 };
-            let mode = Mode { proto, no_touch: *no_touch, part: *part, held: *held };
+            let client = if *remembers || *quiet { 0x0102_0304_0506 } else { 0 };
+            let tracker = Tracker { client, remembers: *remembers, quiet: *quiet };
+            let mode = Mode { proto, no_touch: *no_touch, part: *part, held: *held, tracker };
             let request = Request::alone(CommandId(*command), mode, args.iter().map(Vec::as_slice));
             alone.push((request, mode));
         }

@@ -82,7 +82,7 @@ impl Multi {
 
     /// Takes a command in; false if there are too many bytes of them.
     pub(super) fn queue(&mut self, command: CommandId, proto: Proto, args: Args<'_>) -> bool {
-        let mode = Mode { proto, no_touch: false, part: false, held: true };
+        let mode = Mode::new(proto, true);
         let len = self.frames.len();
         append_frame(&mut self.frames, command, mode, args.iter());
         self.count += 1;
@@ -152,7 +152,7 @@ impl Engine {
         let client = session.client.id.to_le_bytes();
         for core in std::mem::take(&mut session.watching) {
             if let Some(peer) = self.router.peer(core) {
-                let mode = Mode { proto: session.client.proto, no_touch: false, part: false, held: false };
+                let mode = Mode::new(session.client.proto, false);
                 self.mesh.request(peer, CommandId::UNWATCH, mode, std::iter::once(&client[..]), Waiter::Nobody);
             } else {
                 self.shard.unwatch(session.client.id);
@@ -197,6 +197,8 @@ impl Engine {
         let row = command.row();
         match row.handler {
             Handler::EveryCore(_) | Handler::Scan => cores.extend((0..self.router.cores()).map(CoreId)),
+            // Its channel's core runs what the transaction sends like any command.
+            Handler::Publish(topic) => cores.extend(self.router.peer(self.publisher(topic, args.at(0)))),
             _ => cores.extend(row.keys_after_name(args).map(|key| self.router.owner(key))),
         }
     }
@@ -248,10 +250,17 @@ impl Engine {
             };
             match advance {
                 Advance::Done => {
+                    session.replies.end_group();
+                    if session.client.tracking.is_some() {
+                        Engine::end_caching(&mut session, Some(transaction.command));
+                    }
                     self.release(&session, id, &transaction, now_ms);
                     self.note_end(&session, &transaction, now_ms);
                     let gone = session.gone;
                     self.sessions.check_in(id, session);
+                    if self.shard.has_stale() {
+                        self.spread_stale(None);
+                    }
                     if gone {
                         self.on_disconnect(id);
                         return false;
@@ -294,6 +303,7 @@ impl Engine {
                 return Advance::Done;
             }
             if let Some(count) = tx.array {
+                session.replies.begin_group();
                 say(session, tx.muted, |writer| writer.array(count));
             }
         }

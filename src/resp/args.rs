@@ -86,6 +86,12 @@ impl<'a> Args<'a> {
         Self { bytes: self.bytes, spans: self.spans.get(from..).unwrap_or_default() }
     }
 
+    /// The first `count` arguments; all if there are fewer.
+    #[inline]
+    pub fn head(self, count: usize) -> Self {
+        Self { bytes: self.bytes, spans: self.spans.get(..count).unwrap_or(self.spans) }
+    }
+
     /// The arguments whose index `keep` wants, as spans put into `spans`.
     pub fn select<'b>(self, spans: &'b mut Vec<Span>, keep: impl Fn(usize) -> bool) -> Args<'b>
     where

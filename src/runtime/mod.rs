@@ -38,6 +38,7 @@ use glommio::{ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement}
 use tracing::{error, info};
 
 use crate::cli::config::ServerConfig;
+use crate::command::output_limit::OutputLimits;
 use crate::command::settings::{Settings, Watch};
 use crate::engine::route::{CoreId, Slot};
 use crate::engine::{EngineConfig, ProcessFacts};
@@ -268,7 +269,10 @@ fn settings(config: &ServerConfig, port: u16) -> Settings {
         maxclients: config.maxclients,
         maxclients_max: config.maxclients_max,
         idle_timeout_s: config.idle_timeout_s,
+        notify: Default::default(),
+        output_limits: OutputLimits { pubsub: config.output_limit, ..OutputLimits::default() },
         watch: Watch::default(),
+        tracked_keys_max: config.tracked_keys_max,
         active_expire: true,
         log_level: config.log_level,
         debug: config.debug,

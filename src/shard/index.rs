@@ -325,7 +325,7 @@ fn table_hash(hash: u64) -> u64 {
 }
 
 #[inline]
-fn hash_key(hasher: &RandomState, key: &[u8]) -> u64 {
+pub(super) fn hash_key(hasher: &RandomState, key: &[u8]) -> u64 {
     let mut state = hasher.build_hasher();
     state.write(key);
     state.finish()

@@ -12,21 +12,26 @@
 //!                        │  └────────────────────────────────────┼─ wheel: node {deadline, entry}
 //! ```
 //!
-//! Files: `mod` (the doors), `mutate` (the one function per kind of change), `work` (sliced work), `scan`, `warm`, `watch`
-//! (WATCH), and the structures `index`, `slab` over `entry`, `recency`, `idle`, `wheel`, `account`, with `pages` below two
+//! Files: `mod` (the doors), `mutate` (the one function per kind of change), `observe` (who is told of changes: `watch` for
+//! WATCH, `tracking` over `prefixes` for CLIENT TRACKING), `events` (key events), `work` (sliced work), `scan`, `warm`, and
+//! the structures `index`, `slab` over `entry`, `recency`, `idle`, `wheel`, `account`, with `pages` below two
 //! of them.
 
 mod account;
 mod entry;
+mod events;
 mod idle;
 mod index;
 mod mutate;
+mod observe;
 mod pages;
+mod prefixes;
 mod recency;
 mod scan;
 mod slab;
 #[cfg(test)]
 mod tests;
+mod tracking;
 #[cfg(any(test, feature = "verify"))]
 mod verify;
 mod warm;
@@ -37,16 +42,20 @@ mod work;
 use std::collections::VecDeque;
 
 pub use self::account::{Budget, Counters};
+pub use self::events::{EVENTS, Event, noted};
+pub use self::prefixes::Prefixes;
+pub use self::tracking::{ClientId, Clients, NO_CLIENT, Stale, TrackedCounts};
 pub use self::watch::Watcher;
 pub use self::work::Progress;
 
 use self::account::Account;
 use self::entry::EntryIndex;
+use self::events::Events;
 use self::index::Index;
 use self::mutate::Cause;
+use self::observe::Observers;
 use self::recency::LruList;
 use self::slab::Slab;
-use self::watch::Watches;
 use self::wheel::Wheel;
 use self::work::Garbage;
 use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
@@ -64,7 +73,8 @@ pub struct Shard {
     budget: Budget,
     eviction: Eviction,
     counters: Counters,
-    watches: Watches,
+    events: Events,
+    observers: Observers,
     /// Something was evicted or refused since `take_pressure`.
     pressure: bool,
     /// What `clear` left. Filled by `clear`; drained by `work`, oldest first; bounded by what was stored.
@@ -136,7 +146,8 @@ impl Shard {
             budget: config.budget,
             eviction: config.eviction,
             counters: Counters::default(),
-            watches: Watches::new(config.hash_seeds),
+            events: Events::default(),
+            observers: Observers::new(config.hash_seeds),
             pressure: false,
             garbage: VecDeque::new(),
         }
@@ -145,6 +156,20 @@ impl Shard {
     /// The item of a key. Counts a hit or a miss; removes the item if its time has passed.
     #[inline]
     pub fn get(&mut self, key: &[u8], recency: Recency, now_ms: u64) -> Option<Item<'_>> {
+        let Some(at) = self.look_up(key, recency, now_ms) else {
+            self.events.note(Event::KeyMiss, key);
+            return None;
+        };
+        Some(self.item(at))
+    }
+
+    /// As [`get`](Self::get), for commands that tell nobody of a miss.
+    pub fn get_silently(&mut self, key: &[u8], recency: Recency, now_ms: u64) -> Option<Item<'_>> {
+        self.look_up(key, recency, now_ms).map(|at| self.item(at))
+    }
+
+    #[inline]
+    fn look_up(&mut self, key: &[u8], recency: Recency, now_ms: u64) -> Option<EntryIndex> {
         let hash = self.index.hash(key);
         let Some(at) = self.live(key, hash, now_ms) else {
             self.counters.misses += 1;
@@ -154,13 +179,25 @@ impl Shard {
         if recency == Recency::Touch {
             self.touch_entry(at, now_ms);
         }
-        Some(self.item(at))
+        Some(at)
     }
 
     /// Stores an item, new or over the old one, as the most recent: the one way in. May evict others. With a
     /// deadline that has passed the key is absent afterwards. On `Full` nothing has changed, the old item
     /// included, but that expired items may have been removed.
     pub fn insert(&mut self, key: &[u8], value: &[u8], expiry: Expiry, now_ms: u64) -> Result<(), Full> {
+        self.insert_as(Event::Set, key, value, expiry, now_ms)
+    }
+
+    /// As [`insert`](Self::insert), which is a SET, for what key events call by another name.
+    pub fn insert_as(
+        &mut self,
+        event: Event,
+        key: &[u8],
+        value: &[u8],
+        expiry: Expiry,
+        now_ms: u64,
+    ) -> Result<(), Full> {
         if key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
             return Err(Full);
         }
@@ -172,23 +209,40 @@ impl Shard {
             Expiry::At(deadline_ms) => Some(deadline_ms),
         };
         if deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) {
-            if let Some(at) = found {
-                self.remove_entry(at, hash, Cause::Removed);
+            // As Redis tells it, a SET stores the item, which expires at once; others leave nothing.
+            let overdue = event == Event::Set;
+            if overdue {
+                self.events.note_store(event, key, found.is_some(), true);
+            }
+            match found {
+                Some(at) => drop(self.remove_entry(at, hash, if overdue { Cause::Overdue } else { Cause::Removed })),
+                None if overdue => self.events.note(Event::Expired, key),
+                None => {}
             }
             return Ok(());
         }
-        let plan = self.plan(found, hash, key, value, deadline_ms);
+        let timed_anew = matches!(expiry, Expiry::At(_));
+        let plan = self.plan(found, hash, key, value, deadline_ms, timed_anew);
         self.make_room(plan, now_ms)?;
-        self.store_entry(plan, key, value, now_ms);
+        self.store_entry(event, plan, key, value, now_ms);
         Ok(())
     }
 
     /// Removes a key. True if a live item went.
     pub fn remove(&mut self, key: &[u8], now_ms: u64) -> bool {
+        self.remove_for(key, Cause::Removed, now_ms)
+    }
+
+    /// Removes a key whose value has another now.
+    pub fn remove_renamed(&mut self, key: &[u8], now_ms: u64) -> bool {
+        self.remove_for(key, Cause::Renamed, now_ms)
+    }
+
+    fn remove_for(&mut self, key: &[u8], cause: Cause, now_ms: u64) -> bool {
         let hash = self.index.hash(key);
         let found = self.live(key, hash, now_ms);
         if let Some(at) = found {
-            self.remove_entry(at, hash, Cause::Removed);
+            self.remove_entry(at, hash, cause);
         }
         found.is_some()
     }
@@ -222,6 +276,7 @@ impl Shard {
     pub fn clear(&mut self) -> u64 {
         let items = self.len();
         self.note_clear();
+        self.observers.change(|observers| observers.tracking.clear());
         let slab = std::mem::take(&mut self.slab);
         let garbage = Garbage { slab, segments: self.index.reset(), nodes: self.wheel.reset() };
         if garbage.slab.positions() > 0 {

@@ -8,8 +8,9 @@
 use super::account::{Change, item_bytes};
 use super::entry::{EntryIndex, blob_len};
 use super::slab::free_steps;
+use super::tracking::Source;
 use super::wheel::{Advance, TimerIndex};
-use super::{Eviction, Full, Shard, idle};
+use super::{Event, Eviction, Full, Shard, idle};
 use crate::limits::{EVICTIONS_PER_INSERT_MAX, EXPIRY_STEPS_PER_INSERT_MAX, TIMER_WORD_ITEM_BYTES};
 
 /// Why an item goes.
@@ -17,6 +18,10 @@ use crate::limits::{EVICTIONS_PER_INSERT_MAX, EXPIRY_STEPS_PER_INSERT_MAX, TIMER
 pub(super) enum Cause {
     /// A caller said so.
     Removed,
+    /// Its value goes on under another key.
+    Renamed,
+    /// What a caller stored over it has expired already.
+    Overdue,
     /// Its time has passed.
     Expired,
     /// The budget needs its room.
@@ -30,6 +35,8 @@ pub(super) struct Plan {
     pub(super) found: Option<EntryIndex>,
     pub(super) hash: u64,
     pub(super) deadline_ms: Option<u64>,
+    /// The deadline is not that of the item before.
+    pub(super) timed_anew: bool,
     timer_word: bool,
     change: Change,
 }
@@ -44,6 +51,7 @@ impl Shard {
         key: &[u8],
         value: &[u8],
         deadline_ms: Option<u64>,
+        timed_anew: bool,
     ) -> Plan {
         let timed = deadline_ms.is_some();
         let (key_len, value_len) = (key.len(), value.len());
@@ -58,13 +66,14 @@ impl Shard {
             after_bytes: item_bytes(blob_len(key_len, value_len, timer_word), timed),
             items_new: u64::from(found.is_none()),
         };
-        Plan { found, hash, deadline_ms, timer_word, change }
+        Plan { found, hash, deadline_ms, timed_anew, timer_word, change }
     }
 
     /// Stores an item as the most recent, new or over the old one. Room has been made.
     #[inline]
-    pub(super) fn store_entry(&mut self, plan: Plan, key: &[u8], value: &[u8], now_ms: u64) {
-        self.watches.note(key);
+    pub(super) fn store_entry(&mut self, event: Event, plan: Plan, key: &[u8], value: &[u8], now_ms: u64) {
+        self.observers.note(key, Source::Command);
+        self.events.note_store(event, key, plan.found.is_some(), plan.timed_anew);
         let at = match plan.found {
             Some(at) => {
                 if plan.deadline_ms.is_none() {
@@ -92,15 +101,26 @@ impl Shard {
 
     /// Removes an item. The hash is its key's. Returns the steps this was worth.
     pub(super) fn remove_entry(&mut self, at: EntryIndex, hash: u64, cause: Cause) -> u32 {
+        let event = match cause {
+            Cause::Removed => Event::Del,
+            Cause::Renamed => Event::RenameFrom,
+            Cause::Overdue | Cause::Expired => Event::Expired,
+            Cause::Evicted => Event::Evicted,
+        };
+        self.events.note(event, self.slab.entry(at).key());
         match cause {
-            Cause::Removed => self.counters.removals += 1,
+            Cause::Removed | Cause::Renamed | Cause::Overdue => self.counters.removals += 1,
             Cause::Expired => self.counters.expirations += 1,
             Cause::Evicted => {
                 self.counters.evictions += 1;
                 self.pressure = true;
             }
         }
-        self.watches.note(self.slab.entry(at).key());
+        let source = match cause {
+            Cause::Removed | Cause::Renamed | Cause::Overdue => Source::Command,
+            Cause::Expired | Cause::Evicted => Source::Shard,
+        };
+        self.observers.note(self.slab.entry(at).key(), source);
         let steps = free_steps(self.slab.entry(at).blob_len());
         self.account.remove(self.cost(at));
         let timer = self.slab.entry(at).timer();
@@ -122,7 +142,9 @@ impl Shard {
     /// Gives an item another deadline, or none.
     pub(super) fn retime_entry(&mut self, at: EntryIndex, deadline_ms: Option<u64>, now_ms: u64) {
         if deadline_ms.is_some() || self.deadline_ms(at).is_some() {
-            self.watches.note(self.slab.entry(at).key());
+            self.observers.note(self.slab.entry(at).key(), Source::Command);
+            let event = if deadline_ms.is_some() { Event::Expire } else { Event::Persist };
+            self.events.note(event, self.slab.entry(at).key());
         }
         let before_bytes = self.cost(at);
         self.set_timer(at, deadline_ms, now_ms);

@@ -13,7 +13,7 @@ impl Shard {
         self.index.verify(&self.slab);
         self.recency.verify(&self.slab);
         self.wheel.verify();
-        self.watches.verify();
+        self.observers.verify();
         self.verify_items();
     }
 

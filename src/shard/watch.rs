@@ -1,7 +1,7 @@
 //! Watch: which keys somebody wants to know unchanged (WATCH), and who of them has been disappointed.
 //!
-//! Owner: `Shard`. Core: the shard's own. Cost: nothing while nobody watches but one comparison a change; a watched
-//! key costs a copy of itself twice. Never: decides what a change is; `mutate` calls for each.
+//! Owner: `Shard`. Core: the shard's own. Cost: nothing while nobody watches; a watched key costs a copy of itself twice.
+//! Never: decides what a change is; `observe` calls for each.
 //! Invariant: a key is listed under a watcher exactly when the watcher is listed under the key.
 
 use ahash::RandomState;
@@ -34,16 +34,13 @@ impl Watches {
         Self { keys: HashMap::with_hasher(hasher()), watchers: HashMap::with_hasher(hasher()) }
     }
 
-    /// A key has changed.
-    #[inline]
-    pub(super) fn note(&mut self, key: &[u8]) {
-        if !self.keys.is_empty() {
-            self.note_watched(key);
-        }
+    /// Whether nothing is watched.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
-    #[cold]
-    fn note_watched(&mut self, key: &[u8]) {
+    /// A key has changed.
+    pub(super) fn note(&mut self, key: &[u8]) {
         let Some(watchers) = self.keys.get(key) else { return };
         for watcher in watchers {
             if let Some(watching) = self.watchers.get_mut(watcher) {
@@ -69,53 +66,58 @@ impl Shard {
         // What has expired already is absent from the start, and its removal is no change.
         let hash = self.index.hash(key);
         let _ = self.live(key, hash, now_ms);
-        let Watches { keys, watchers } = &mut self.watches;
-        let watching = watchers.entry(watcher).or_default();
-        let listed = keys.entry(key.into()).or_default();
-        if !listed.contains(&watcher) {
-            listed.push(watcher);
-            watching.keys.push(key.into());
-        }
+        self.observers.change(|observers| {
+            let Watches { keys, watchers } = &mut observers.watches;
+            let watching = watchers.entry(watcher).or_default();
+            let listed = keys.entry(key.into()).or_default();
+            if !listed.contains(&watcher) {
+                listed.push(watcher);
+                watching.keys.push(key.into());
+            }
+        });
     }
 
     /// Whether a key of `watcher` has changed: was stored, removed, evicted, given another deadline, or has expired.
     pub fn has_changed(&mut self, watcher: Watcher, now_ms: u64) -> bool {
-        let Some(watching) = self.watches.watchers.get_mut(&watcher) else { return false };
+        let Some(watching) = self.observers.watches.watchers.get_mut(&watcher) else { return false };
         let keys = std::mem::take(&mut watching.keys);
         for key in &keys {
             // Removes what has expired by now, which is a change.
             let hash = self.index.hash(key);
             let _ = self.live(key, hash, now_ms);
         }
-        let Some(watching) = self.watches.watchers.get_mut(&watcher) else { return false };
+        let Some(watching) = self.observers.watches.watchers.get_mut(&watcher) else { return false };
         watching.keys = keys;
         watching.changed
     }
 
     /// `watcher` does not want to know any more.
     pub fn unwatch(&mut self, watcher: Watcher) {
-        let Some(watching) = self.watches.watchers.remove(&watcher) else { return };
-        for key in watching.keys {
-            let Some(listed) = self.watches.keys.get_mut(&key) else { continue };
-            listed.retain(|other| *other != watcher);
-            if listed.is_empty() {
-                self.watches.keys.remove(&key);
+        self.observers.change(|observers| {
+            let Watches { keys, watchers } = &mut observers.watches;
+            let Some(watching) = watchers.remove(&watcher) else { return };
+            for key in watching.keys {
+                let Some(listed) = keys.get_mut(&key) else { continue };
+                listed.retain(|other| *other != watcher);
+                if listed.is_empty() {
+                    keys.remove(&key);
+                }
             }
-        }
+        });
     }
 
     /// Watchers, for checks that none is left behind.
     #[cfg(any(test, feature = "verify"))]
     pub fn watchers(&self) -> usize {
-        self.watches.watchers.len()
+        self.observers.watches.watchers.len()
     }
 
     /// All items are about to go: those that are watched change.
     pub(super) fn note_clear(&mut self) {
         let stored = |key: &[u8]| self.find(key, self.index.hash(key)).is_some();
-        let gone: Vec<Box<[u8]>> = self.watches.keys.keys().filter(|key| stored(key)).cloned().collect();
+        let gone: Vec<Box<[u8]>> = self.observers.watches.keys.keys().filter(|key| stored(key)).cloned().collect();
         for key in gone {
-            self.watches.note(&key);
+            self.observers.watches.note(&key);
         }
     }
 }

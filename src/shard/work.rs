@@ -53,8 +53,15 @@ impl Shard {
             let removal_steps = self.evict_tail(now_ms);
             steps = steps.saturating_sub(removal_steps);
         }
+        let reserve = if self.observers.tracking.has_work() { steps / 2 } else { 0 };
+        steps -= reserve;
         self.free_garbage(&mut steps);
-        Progress { steps: steps_max - steps, more: expiry_waits || self.in_debt() || !self.garbage.is_empty() }
+        steps += reserve;
+        if self.observers.tracking.has_work() {
+            self.observers.change(|observers| observers.tracking.work(&mut steps));
+        }
+        let more = expiry_waits || self.in_debt() || !self.garbage.is_empty() || self.observers.tracking.has_work();
+        Progress { steps: steps_max - steps, more }
     }
 
     /// A time before which `work` has no expiry to do, so good to sleep until; `None` if no item has a TTL. May

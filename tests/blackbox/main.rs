@@ -10,7 +10,9 @@
 //! | `bounds` | items and bytes a server keeps |
 //! | `operating` | CLIENT, CONFIG and INFO over all cores |
 //! | `introspection` | what commands took: INFO, SLOWLOG, LATENCY, and DEBUG |
+//! | `tracking` | clients that are told of changes of keys they have read |
 //! | `listening` | ports, Unix sockets, CPUs |
+//! | `messages` | subscribers: who gets what, who does not read, who vanishes |
 //! | `ending` | SIGTERM, SIGINT, and the start after them |
 //! | `host_checks` | refusals to start |
 //!
@@ -33,6 +35,8 @@ mod ending;
 mod host_checks;
 mod introspection;
 mod listening;
+mod messages;
 mod operating;
+mod tracking;
 mod under_load;
 mod wire;

@@ -75,7 +75,24 @@ async function transactions(client) {
     assert.equal(await client.get("a"), "changed");
 }
 
-const PARTS = [strings, expiry, pipelines, scan, server, transactions];
+async function messages(client) {
+    const subscriber = client.duplicate();
+    assert.equal(await subscriber.subscribe("news", "other"), 2);
+    assert.equal(await subscriber.psubscribe("new*"), 3);
+    const both = Promise.all([
+        new Promise((resolve) => subscriber.once("message", (channel, text) => resolve([channel, text]))),
+        new Promise((resolve) => subscriber.once("pmessage", (pattern, channel, text) => resolve([pattern, channel, text]))),
+    ]);
+    assert.equal(await client.publish("news", "one"), 2);
+    assert.deepEqual(await both, [["news", "one"], ["new*", "news", "one"]]);
+    assert.deepEqual(await client.pubsub("NUMSUB", "news"), ["news", 1]);
+    assert.equal(await subscriber.unsubscribe(), 1);
+    assert.equal(await subscriber.punsubscribe(), 0);
+    assert.equal(await subscriber.ping(), "PONG");
+    await subscriber.quit();
+}
+
+const PARTS = [strings, expiry, pipelines, scan, server, transactions, messages];
 
 const client = new Redis({ port, password });
 client.on("error", (error) => assert.fail(error));

@@ -20,6 +20,7 @@ mod support;
 
 mod fred;
 mod redis_rs;
+mod redis_rs_tracking;
 mod scripts;
 mod tools;
 

@@ -69,7 +69,24 @@ async function transactions(client) {
     assert.equal(await client.get("a"), "changed");
 }
 
-const PARTS = [strings, expiry, pipelines, scan, server, transactions];
+async function messages(client) {
+    const subscriber = await client.duplicate().connect();
+    const heard = [];
+    let both;
+    const all = new Promise((resolve) => (both = resolve));
+    const hear = (text, channel) => heard.push([channel, text]) === 2 && both();
+    await subscriber.subscribe("news", hear);
+    await subscriber.pSubscribe("new*", hear);
+    assert.equal(await client.publish("news", "one"), 2);
+    await all;
+    assert.deepEqual(heard, [["news", "one"], ["news", "one"]]);
+    await subscriber.unsubscribe("news");
+    await subscriber.pUnsubscribe("new*");
+    assert.equal(await client.publish("news", "two"), 0);
+    await subscriber.close();
+}
+
+const PARTS = [strings, expiry, pipelines, scan, server, transactions, messages];
 
 for (const options of [{}, { RESP: 2 }, { RESP: 3 }]) {
     const client = createClient({ password, socket: { port }, ...options });

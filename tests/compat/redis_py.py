@@ -91,6 +91,27 @@ def transactions(client):
     assert client.get("a") == b"changed"
 
 
+def messages(client):
+    pubsub = client.pubsub()
+    pubsub.subscribe("news", "other")
+    pubsub.psubscribe("new*")
+    kinds = [pubsub.get_message(timeout=5)["type"] for _ in range(3)]
+    assert kinds == ["subscribe", "subscribe", "psubscribe"], kinds
+    assert client.publish("news", "one") == 2
+    got = {(m["type"], m["channel"], m["data"]) for m in (pubsub.get_message(timeout=5) for _ in range(2))}
+    assert got == {("message", b"news", b"one"), ("pmessage", b"news", b"one")}, got
+    assert dict(client.pubsub_numsub("news", "none")) == {b"news": 1, b"none": 0}
+    assert client.pubsub_numpat() == 1 and set(client.pubsub_channels()) == {b"news", b"other"}
+    pubsub.unsubscribe()
+    pubsub.punsubscribe()
+    assert all("unsubscribe" in pubsub.get_message(timeout=5)["type"] for _ in range(3))
+    pubsub.subscribe("__keyevent@0__:set")
+    assert pubsub.get_message(timeout=5)["type"] == "subscribe"
+    client.set("told", 1)
+    assert pubsub.get_message(timeout=5)["data"] == b"told"
+    pubsub.close()
+
+
 def main():
     port, key = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
     for protocol in (None, 2, 3):
@@ -109,6 +130,6 @@ def main():
             raise AssertionError("a wrong key was taken")
 
 
-PARTS = [strings, expiry, pipelines, scan, server, transactions]
+PARTS = [strings, expiry, pipelines, scan, server, transactions, messages]
 
 main()

@@ -57,7 +57,7 @@ fn exercise(mut con: redis::Connection) -> RedisResult<()> {
     let error = redis::cmd("LPUSH").arg("list").arg(1).exec(&mut con).unwrap_err();
     assert!(error.to_string().contains("unknown command"), "{error}");
     let info: String = redis::cmd("INFO").query(&mut con)?;
-    assert!(info.contains("redis_version:7.2"));
+    assert!(info.contains("redis_version:7.4"));
     con.ping::<()>()
 }
 
@@ -143,6 +143,53 @@ fn blocking() {
             transactions(&mut con, &mut other).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     });
+}
+
+#[test]
+fn messages_blocking() {
+    on_every_server(|server, key| {
+        for (name, client) in clients(server, key) {
+            let run = || -> RedisResult<()> {
+                let (mut con, mut publisher) = (client.get_connection()?, client.get_connection()?);
+                let mut pubsub = con.as_pubsub();
+                pubsub.subscribe("news")?;
+                pubsub.psubscribe("new*")?;
+                assert_eq!(publisher.publish::<_, _, i64>("news", "one")?, 2);
+                for pattern in [false, true] {
+                    let message = pubsub.get_message()?;
+                    assert_eq!((message.get_channel_name(), message.from_pattern()), ("news", pattern));
+                    assert_eq!(message.get_payload::<String>()?, "one");
+                }
+                pubsub.unsubscribe("news")?;
+                pubsub.punsubscribe("new*")?;
+                assert_eq!(publisher.publish::<_, _, i64>("news", "two")?, 0);
+                Ok(())
+            };
+            run().unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    });
+}
+
+#[test]
+fn pushes_of_resp3_beside_commands() {
+    let server = Server::start(2, &[]);
+    let run = async {
+        let client = Client::open(format!("redis://{}/?protocol=resp3", server.addr))?;
+        let (sender, mut pushes) = tokio::sync::mpsc::unbounded_channel();
+        let config = redis::AsyncConnectionConfig::new().set_push_sender(sender);
+        let mut con = client.get_multiplexed_async_connection_with_config(&config).await?;
+        con.subscribe("news").await?;
+        con.set::<_, _, ()>("k", "v").await?;
+        assert_eq!(con.publish::<_, _, i64>("news", "one").await?, 1, "the connection runs any command");
+        assert_eq!(con.get::<_, String>("k").await?, "v");
+        let mut kinds = Vec::new();
+        while kinds.last() != Some(&redis::PushKind::Message) {
+            kinds.push(pushes.recv().await.expect("a push").kind);
+        }
+        assert_eq!(kinds, [redis::PushKind::Subscribe, redis::PushKind::Message]);
+        con.unsubscribe("news").await
+    };
+    runtime().block_on(run).unwrap_or_else(|error: redis::RedisError| panic!("{error}"));
 }
 
 #[test]

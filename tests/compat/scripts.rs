@@ -93,3 +93,8 @@ fn ioredis() {
 fn node_redis() {
     run_node("node_redis.mjs");
 }
+
+#[test]
+fn the_cache_of_redis_py() {
+    run_python("redis_py_tracking.py");
+}

@@ -69,6 +69,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
             "latency|help",
             "memory|help",
             "object|help",
+            "pubsub|help",
             "slowlog|help",
         ],
         why: "prose for people",
@@ -128,7 +129,8 @@ pub(crate) fn same(words: &Line, redis: &Reply, aspine: &Reply, slack_ms: i64) -
     }
     if redis.is_error() || aspine.is_error() {
         // What a subcommand's refusal quotes of its name is written in capitals, however it was typed.
-        let quotes_itself = name_of(words).is_some_and(|name| name.starts_with("slowlog|"));
+        let quotes_itself =
+            name_of(words).is_some_and(|name| name.starts_with("slowlog|") || name.starts_with("pubsub|"));
         return quotes_itself && redis.bytes().eq_ignore_ascii_case(&aspine.bytes());
     }
     let exception =

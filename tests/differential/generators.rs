@@ -58,13 +58,30 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
     ("client|no-touch", "redis-server has it from 7.2 on; tests/wire has it"),
     ("client|setinfo", "redis-server has it from 7.2 on; tests/wire has it"),
     ("msetex", "redis-server has it from 8.4 on; tests/wire has it"),
+    ("psubscribe", "subscribers get messages at their own time; tests/wire has it"),
+    ("punsubscribe", "as psubscribe"),
     ("quit", "ends the connection; tests/wire has it"),
+    ("ssubscribe", "as psubscribe"),
+    ("subscribe", "as psubscribe"),
+    ("sunsubscribe", "as psubscribe"),
+    ("unsubscribe", "as psubscribe"),
 ];
 
 /// Beginnings of names whose arguments stay as they were drawn: others could end the connection or change the server,
 /// or be numbers that BITFIELD SET of Redis reckons with past 64 bits (see `bit-value`).
-pub(crate) const HANDS_OFF: &[&str] =
-    &["auth", "bitfield", "client|kill", "client|reply", "config", "debug", "hello", "reset", "select", "wait"];
+pub(crate) const HANDS_OFF: &[&str] = &[
+    "auth",
+    "bitfield",
+    "client|kill",
+    "client|reply",
+    "client|tracking",
+    "config",
+    "debug",
+    "hello",
+    "reset",
+    "select",
+    "wait",
+];
 
 const fn row(name: &'static str, weight: u32, patterns: &'static [&'static str]) -> Generator {
     Generator { name, weight, refused: false, patterns }
@@ -85,7 +102,9 @@ pub(crate) const GENERATORS: &[Generator] = &[
     row("bitop", 3, &["BITOP (AND|OR|XOR) <key> <keys>", "BITOP NOT <key> <key>", "BITOP (NOT|X) <key> <keys>"]),
     row("bitpos", 3, &["BITPOS <key> <bit> [<index> [<index> [BYTE|BIT]]]"]),
     refused("client", &["CLIENT", "CLIENT BOGUS"]),
+    row("client|caching", 1, &["CLIENT CACHING (YES|NO|X)"]),
     row("client|getname", 1, &["CLIENT GETNAME"]),
+    row("client|getredir", 1, &["CLIENT GETREDIR"]),
     row("client|help", 1, &["CLIENT HELP"]),
     row("client|id", 1, &["CLIENT ID"]),
     row("client|info", 1, &["CLIENT INFO"]),
@@ -94,6 +113,9 @@ pub(crate) const GENERATORS: &[Generator] = &[
     row("client|no-evict", 1, &["CLIENT NO-EVICT (ON|OFF|X)"]),
     row("client|reply", 1, &["CLIENT REPLY (ON|X)"]),
     row("client|setname", 1, &["CLIENT SETNAME (me|you)", "CLIENT SETNAME <junk>"]),
+    // Pushes come when they come, so nothing here is switched on.
+    row("client|tracking", 1, &["CLIENT TRACKING (OFF|X)", "CLIENT TRACKING ON (X|PREFIX a|REDIRECT|REDIRECT x|REDIRECT 0|REDIRECT -1 X|BCAST OPTIN|OPTIN OPTOUT)"]),
+    row("client|trackinginfo", 1, &["CLIENT TRACKINGINFO"]),
     row("command", 1, &["COMMAND BOGUS", "COMMAND BOGUS x", "COMMAND BOGUS x y", "COMMAND"]),
     row("command|count", 1, &["COMMAND COUNT"]),
     row("command|docs", 1, &["COMMAND DOCS (GET|SET|BOGUS)"]),
@@ -170,6 +192,13 @@ pub(crate) const GENERATORS: &[Generator] = &[
     row("psetex", 4, &["PSETEX <key> <millis> <value>"]),
     row("pttl", 3, &["PTTL <key>"]),
     row("publish", 1, &["PUBLISH channel <value>"]),
+    refused("pubsub", &["PUBSUB", "PUBSUB BOGUS"]),
+    row("pubsub|channels", 1, &["PUBSUB CHANNELS [<pattern>]", "PUBSUB CHANNELS a b"]),
+    row("pubsub|help", 1, &["PUBSUB HELP"]),
+    row("pubsub|numpat", 1, &["PUBSUB NUMPAT"]),
+    row("pubsub|numsub", 1, &["PUBSUB NUMSUB [channel channel]"]),
+    row("pubsub|shardchannels", 1, &["PUBSUB SHARDCHANNELS [<pattern>]"]),
+    row("pubsub|shardnumsub", 1, &["PUBSUB SHARDNUMSUB [channel channel]"]),
     row("randomkey", 1, &["RANDOMKEY"]),
     row("rename", 4, &["RENAME <key> <key>"]),
     row("renamenx", 4, &["RENAMENX <key> <key>"]),
@@ -187,6 +216,7 @@ pub(crate) const GENERATORS: &[Generator] = &[
     row("slowlog|help", 1, &["SLOWLOG HELP"]),
     row("slowlog|len", 1, &["SLOWLOG LEN"]),
     row("slowlog|reset", 1, &["SLOWLOG RESET"]),
+    row("spublish", 1, &["SPUBLISH channel <value>"]),
     row("strlen", 4, &["STRLEN <key>"]),
     row("substr", 2, &["SUBSTR <key> <index> <index>"]),
     row("swapdb", 1, &["SWAPDB 0 (0|1|x)"]),

@@ -11,7 +11,9 @@
 //! | `bounds` | what random runs are too small to reach |
 //! | `measures` | what is counted and logged of commands |
 //! | `canary` | planted bugs that must be found |
+//! | `messages` | subscribers, publishers and key events |
 //! | `seeds` | the runs |
+//! | `near_cache` | clients that keep what they read, and what they are told is stale |
 //! | `transfers` | transactions over several shards |
 //! | `wire` | the table of wire cases on the pure engine |
 #![allow(unreachable_pub, reason = "a test binary exports nothing; `pub` says what other files use")]
@@ -26,6 +28,8 @@ mod cluster;
 mod linear;
 mod marks;
 mod measures;
+mod messages;
+mod near_cache;
 mod ops;
 mod rng;
 mod seeds;

@@ -322,8 +322,12 @@ pub const CASES: &[Case] = &[
 
 #[path = "introspection.rs"]
 mod introspection;
+#[path = "pubsub.rs"]
+mod pubsub;
+#[path = "tracking.rs"]
+mod tracking;
 
 /// The cases of this file and those beside it.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(introspection::CASES)
+    CASES.iter().chain(introspection::CASES).chain(pubsub::CASES).chain(tracking::CASES)
 }

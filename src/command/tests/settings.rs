@@ -19,17 +19,20 @@ fn rows_are_sorted_unique_and_lower_case() {
         names,
         [
             "active-expire",
+            "client-output-buffer-limit",
             "latency-monitor-threshold",
             "loglevel",
             "max-size",
             "maxclients",
             "maxmemory",
             "maxmemory-policy",
+            "notify-keyspace-events",
             "port",
             "save",
             "slowlog-log-slower-than",
             "slowlog-max-len",
             "timeout",
+            "tracking-table-max-keys",
         ]
     );
 }

@@ -22,9 +22,10 @@ fn fixed() -> Vec<Error> {
         BitfieldType, BitfieldOverflow, BitfieldReadOnly, BusyKey, InvalidTtl, InvalidIdleTime, InvalidFrequency,
         DumpPayload, DumpData, NoFrequency, SlowlogCount, DebugRefused, NoSuchKey, NoConfigFile, DbIndex, NotInt32,
         InvalidCursor, ExpireNxConflict, ExpireGtLtConflict, KeyTooLong, NoSuchClient, InvalidClientId, ClientListId,
-        ClientName, GetKeysUnknown, GetKeysNone, GetKeysArity, NotInMulti, SameKey, LcsLenAndIndex, LcsTooLong,
+        TrackingRedirect, TrackingRedirects, TrackingPrefix, TrackingBroadcastSwitch, TrackingBroadcastOpt,
+        TrackingBothOpt, TrackingOptSwitch, CachingWithoutTracking, CachingYes, CachingNo, ClientName, GetKeysUnknown, GetKeysNone, GetKeysArity, NotInMulti, SameKey, LcsLenAndIndex, LcsTooLong,
         BitopNot, MsetexCount, MsetexPairs, ExecWithoutMulti, DiscardWithoutMulti, MultiNested, WatchInMulti,
-        ExecAborted, ExecArity, HoldTimeout, MultiTooLong,
+        ExecAborted, SubscribeInMulti, TooManySubscriptions, ExecArity, HoldTimeout, MultiTooLong,
     ]
 }
 
@@ -38,6 +39,7 @@ fn with_words() -> Vec<Error> {
         Error::UnknownCommand(word()),
         Error::UnknownSubcommand(word(), "WORD"),
         Error::SubcommandSyntax(word(), "WORD"),
+        Error::Subscriber("word"),
         Error::LatencyEvent(word()),
         Error::UnsupportedOption(word()),
         Error::UnknownClientType(word()),
@@ -49,6 +51,8 @@ fn with_words() -> Vec<Error> {
         Error::ConfigInvalid(word(), "why"),
         Error::ConfigClients(1),
         Error::ConfigDuplicate(word()),
+        Error::PrefixNamed(word(), word()),
+        Error::PrefixGiven(word(), word()),
     ]
 }
 

@@ -5,6 +5,7 @@ mod doors;
 mod model;
 mod parts;
 mod scale;
+mod tracking;
 mod whole;
 
 use super::*;

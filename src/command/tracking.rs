@@ -1,0 +1,254 @@
+//! CLIENT TRACKING and what belongs to it: what one connection wants to be told of keys that it may hold in a cache of its
+//! own. Core: the session's home. Who is told, and when, is the engine's (`engine/tracking.rs`).
+
+use std::collections::BTreeSet;
+
+use crate::command::connection::{After, Home, error};
+use crate::command::errors::quote;
+use crate::command::{Call, Client, Error, Reply};
+use crate::resp::number::parse_i64;
+use crate::resp::{Args, Writer};
+use crate::shard::Shard;
+
+/// What a connection that tracks has asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tracking {
+    /// The client that is told in its place; 0 for none.
+    pub redirect: u64,
+    /// Which reads count.
+    pub scope: Scope,
+    /// Its own changes are no news to it.
+    pub noloop: bool,
+    /// CLIENT CACHING was said for the next command.
+    pub caching: bool,
+    /// The client that was to be told has gone.
+    pub broken: bool,
+    /// Prefixes of the keys it wants to hear of, in `Scope::Broadcast`.
+    pub prefixes: BTreeSet<Vec<u8>>,
+}
+
+/// Of which keys a connection is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Those it has read.
+    #[default]
+    Read,
+    /// Those it has read by commands after CLIENT CACHING YES.
+    OptIn,
+    /// Those it has read, but for commands after CLIENT CACHING NO.
+    OptOut,
+    /// Those with one of its prefixes, read or not.
+    Broadcast,
+}
+
+impl Tracking {
+    /// Whether the keys that it reads now are to be remembered.
+    pub fn remembers(&self) -> bool {
+        match self.scope {
+            Scope::Read => true,
+            Scope::OptIn => self.caching,
+            Scope::OptOut => !self.caching,
+            Scope::Broadcast => false,
+        }
+    }
+}
+
+/// The arguments of CLIENT TRACKING, as far as they could be read.
+#[derive(Debug)]
+pub struct Wish<'a> {
+    /// The first client named by REDIRECT. Whether it exists decides before anything that comes after it.
+    pub redirect: Option<i64>,
+    rest: Result<Options<'a>, Error>,
+}
+
+#[derive(Debug, Default)]
+struct Options<'a> {
+    on: Option<bool>,
+    broadcast: bool,
+    opt_in: bool,
+    opt_out: bool,
+    noloop: bool,
+    prefixes: Vec<&'a [u8]>,
+}
+
+/// What a CLIENT TRACKING comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The connection tracks no more.
+    Off,
+    /// It tracks like this.
+    On(Box<Tracking>),
+}
+
+impl<'a> Wish<'a> {
+    /// Reads `ON | OFF [REDIRECT id] [BCAST] [PREFIX prefix …] [OPTIN] [OPTOUT] [NOLOOP]`.
+    pub fn parse(args: Args<'a>) -> Wish<'a> {
+        let mut redirect = None;
+        let rest = parse(args, &mut redirect);
+        Wish { redirect, rest }
+    }
+
+    /// What it comes to for a connection that tracks like `now`, or not. If it names a client, that exists.
+    pub fn decide(&self, now: Option<&Tracking>) -> Result<Change, Error> {
+        let options = self.rest.as_ref().map_err(Error::clone)?;
+        match options.on {
+            None => return Err(Error::Syntax),
+            Some(false) => return Ok(Change::Off),
+            Some(true) => {}
+        }
+        let Options { broadcast, opt_in, opt_out, .. } = *options;
+        if !broadcast && !options.prefixes.is_empty() {
+            return Err(Error::TrackingPrefix);
+        }
+        if now.is_some_and(|now| (now.scope == Scope::Broadcast) != broadcast) {
+            return Err(Error::TrackingBroadcastSwitch);
+        }
+        if broadcast && (opt_in || opt_out) {
+            return Err(Error::TrackingBroadcastOpt);
+        }
+        if opt_in && opt_out {
+            return Err(Error::TrackingBothOpt);
+        }
+        let was = now.map(|now| now.scope);
+        if (opt_in && was == Some(Scope::OptOut)) || (opt_out && was == Some(Scope::OptIn)) {
+            return Err(Error::TrackingOptSwitch);
+        }
+        let mut prefixes = now.map(|now| now.prefixes.clone()).unwrap_or_default();
+        if broadcast {
+            check_overlaps(&prefixes, &options.prefixes)?;
+            prefixes.extend(options.prefixes.iter().map(|prefix| prefix.to_vec()));
+            if options.prefixes.is_empty() {
+                prefixes.insert(Vec::new());
+            }
+        }
+        Ok(Change::On(Box::new(Tracking {
+            redirect: self.redirect.and_then(|id| u64::try_from(id).ok()).unwrap_or(0),
+            scope: match (broadcast, opt_in, opt_out) {
+                (true, ..) => Scope::Broadcast,
+                (_, true, _) => Scope::OptIn,
+                (_, _, true) => Scope::OptOut,
+                _ => Scope::Read,
+            },
+            noloop: options.noloop,
+            caching: now.is_some_and(|now| now.caching),
+            broken: false,
+            prefixes,
+        })))
+    }
+}
+
+fn parse<'a>(args: Args<'a>, redirect: &mut Option<i64>) -> Result<Options<'a>, Error> {
+    let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+    let mut options = Options::default();
+    let mut rest = args.tail(1);
+    while let Some(option) = rest.get(0) {
+        let value = rest.get(1);
+        let mut words = 1;
+        match value {
+            Some(id) if is(option, "REDIRECT") => {
+                if redirect.is_some() {
+                    return Err(Error::TrackingRedirects);
+                }
+                *redirect = Some(parse_i64(id).ok_or(Error::NotInteger)?);
+                words = 2;
+            }
+            Some(prefix) if is(option, "PREFIX") => {
+                options.prefixes.push(prefix);
+                words = 2;
+            }
+            _ if is(option, "BCAST") => options.broadcast = true,
+            _ if is(option, "OPTIN") => options.opt_in = true,
+            _ if is(option, "OPTOUT") => options.opt_out = true,
+            _ if is(option, "NOLOOP") => options.noloop = true,
+            _ => return Err(Error::Syntax),
+        }
+        rest = rest.tail(words);
+    }
+    let switch = args.at(0);
+    options.on = if is(switch, "ON") { Some(true) } else { is(switch, "OFF").then_some(false) };
+    Ok(options)
+}
+
+/// Refuses prefixes of which one begins like another: a key would be told twice.
+fn check_overlaps(named: &BTreeSet<Vec<u8>>, new: &[&[u8]]) -> Result<(), Error> {
+    let overlap = |one: &[u8], other: &[u8]| one.starts_with(other) || other.starts_with(one);
+    for (at, prefix) in new.iter().enumerate() {
+        if let Some(other) = named.iter().find(|other| overlap(prefix, other)) {
+            return Err(Error::PrefixNamed(quote(prefix), quote(other)));
+        }
+        if let Some(other) = new[at + 1..].iter().find(|other| overlap(prefix, other)) {
+            return Err(Error::PrefixGiven(quote(prefix), quote(other)));
+        }
+    }
+    Ok(())
+}
+
+/// CLIENT CACHING YES | NO.
+pub fn client_caching(client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    match set_caching(client, args.at(0)) {
+        Ok(()) => writer.ok(),
+        Err(refused) => error(writer, &refused),
+    }
+    After::Continue
+}
+
+fn set_caching(client: &mut Client, word: &[u8]) -> Result<(), Error> {
+    let tracking = client.tracking.as_mut().ok_or(Error::CachingWithoutTracking)?;
+    let (scope, refusal) = if word.eq_ignore_ascii_case(b"YES") {
+        (Scope::OptIn, Error::CachingYes)
+    } else if word.eq_ignore_ascii_case(b"NO") {
+        (Scope::OptOut, Error::CachingNo)
+    } else {
+        return Err(Error::Syntax);
+    };
+    if tracking.scope != scope {
+        return Err(refusal);
+    }
+    tracking.caching = true;
+    Ok(())
+}
+
+/// CLIENT GETREDIR.
+pub fn client_getredir(client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    writer.integer(client.redirect());
+    After::Continue
+}
+
+/// CLIENT TRACKINGINFO.
+pub fn client_trackinginfo(client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    let tracking = client.tracking.as_deref();
+    let is = |test: fn(&Tracking) -> bool| tracking.is_some_and(test);
+    let flags = [
+        (tracking.is_none(), "off"),
+        (tracking.is_some(), "on"),
+        (is(|tracking| tracking.scope == Scope::Broadcast), "bcast"),
+        (is(|tracking| tracking.scope == Scope::OptIn), "optin"),
+        (is(|tracking| tracking.scope == Scope::OptIn && tracking.caching), "caching-yes"),
+        (is(|tracking| tracking.scope == Scope::OptOut), "optout"),
+        (is(|tracking| tracking.scope == Scope::OptOut && tracking.caching), "caching-no"),
+        (is(|tracking| tracking.noloop), "noloop"),
+        (is(|tracking| tracking.broken), "broken_redirect"),
+    ];
+    writer.map(3);
+    writer.bulk(b"flags");
+    writer.set(flags.iter().filter(|(is, _)| *is).count());
+    for (_, name) in flags.iter().filter(|(is, _)| *is) {
+        writer.bulk(name.as_bytes());
+    }
+    writer.bulk(b"redirect");
+    writer.integer(client.redirect());
+    writer.bulk(b"prefixes");
+    writer.array(tracking.map_or(0, |tracking| tracking.prefixes.len()));
+    for prefix in tracking.iter().flat_map(|tracking| &tracking.prefixes) {
+        writer.bulk(prefix);
+    }
+    After::Continue
+}
+
+/// End of a prefix that a client named: `prefix home`, the client's home core in 2 bytes.
+pub fn untrack<'s>(shard: &'s mut Shard, args: Args<'_>, _call: Call) -> Reply<'s> {
+    if let Ok(home) = args.at(1).try_into() {
+        shard.remove_prefix(args.at(0), u16::from_le_bytes(home));
+    }
+    Reply::Ok
+}

@@ -1,0 +1,224 @@
+//! Events: the changes of keys that somebody wants to hear of (key events), in the order they happened.
+//!
+//! Owner: `Shard`; its functions in `mutate` note each change, the engine publishes what was noted. Core: the shard's
+//! own. Cost: one comparison a change while nobody wants it; else a copy of the key.
+//! Never: decides who hears of it. Redis has a name for each kind of change, which is more than the shard knows of: the
+//! command that stores a value says which it is.
+
+use super::Shard;
+
+/// What happened to a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum Event {
+    /// A value was stored as a whole.
+    #[default]
+    Set,
+    /// It was not there before.
+    New,
+    /// APPEND.
+    Append,
+    /// SETRANGE.
+    SetRange,
+    /// SETBIT, BITFIELD.
+    SetBit,
+    /// INCR, DECR and their like.
+    IncrBy,
+    /// INCRBYFLOAT.
+    IncrByFloat,
+    /// It was deleted.
+    Del,
+    /// RENAME took its value away.
+    RenameFrom,
+    /// RENAME gave it a value.
+    RenameTo,
+    /// COPY gave it a value.
+    CopyTo,
+    /// RESTORE.
+    Restore,
+    /// It got a deadline.
+    Expire,
+    /// It lost its deadline.
+    Persist,
+    /// Its time has passed.
+    Expired,
+    /// Its room was needed.
+    Evicted,
+    /// A command looked for it in vain.
+    KeyMiss,
+}
+
+/// Every event with Redis's name and the letter of its class in `notify-keyspace-events`, by number.
+pub const EVENTS: [(Event, &str, u8); 17] = [
+    (Event::Set, "set", b'$'),
+    (Event::New, "new", b'n'),
+    (Event::Append, "append", b'$'),
+    (Event::SetRange, "setrange", b'$'),
+    (Event::SetBit, "setbit", b'$'),
+    (Event::IncrBy, "incrby", b'$'),
+    (Event::IncrByFloat, "incrbyfloat", b'$'),
+    (Event::Del, "del", b'g'),
+    (Event::RenameFrom, "rename_from", b'g'),
+    (Event::RenameTo, "rename_to", b'g'),
+    (Event::CopyTo, "copy_to", b'g'),
+    (Event::Restore, "restore", b'g'),
+    (Event::Expire, "expire", b'g'),
+    (Event::Persist, "persist", b'g'),
+    (Event::Expired, "expired", b'x'),
+    (Event::Evicted, "evicted", b'e'),
+    (Event::KeyMiss, "keymiss", b'm'),
+];
+
+impl Event {
+    /// Its place in [`EVENTS`].
+    #[inline]
+    pub const fn number(self) -> usize {
+        self as usize
+    }
+
+    /// The event of a number; `Set` if there is none.
+    pub fn of(number: u8) -> Event {
+        EVENTS.get(usize::from(number)).map_or(Event::Set, |(event, ..)| *event)
+    }
+
+    const fn bit(self) -> u32 {
+        1 << self as u8
+    }
+}
+
+/// The events of one shard.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    /// A bit for each event that somebody wants to hear of.
+    wanted: u32,
+    /// Event, length of the key as u32, key; for each. Filled by changes, drained by the engine before its turn ends;
+    /// bounded by what a turn changes.
+    noted: Vec<u8>,
+    /// Where the last of them begins.
+    last: usize,
+}
+
+impl Events {
+    /// Something happened to a key.
+    #[inline]
+    pub(super) fn note(&mut self, event: Event, key: &[u8]) {
+        if self.wanted & event.bit() != 0 {
+            self.add(event, key);
+        }
+    }
+
+    /// An item was stored.
+    #[inline]
+    pub(super) fn note_store(&mut self, event: Event, key: &[u8], existed: bool, timed: bool) {
+        if self.wanted != 0 {
+            self.note_wanted_store(event, key, existed, timed);
+        }
+    }
+
+    #[cold]
+    fn note_wanted_store(&mut self, event: Event, key: &[u8], existed: bool, timed: bool) {
+        // What these store over is deleted first, as Redis does it.
+        let replaces = matches!(event, Event::RenameTo | Event::CopyTo | Event::Restore);
+        if !existed || replaces {
+            self.note(Event::New, key);
+        }
+        self.note(event, key);
+        if timed && event == Event::Set {
+            self.note(Event::Expire, key);
+        }
+    }
+
+    #[cold]
+    fn add(&mut self, event: Event, key: &[u8]) {
+        let mut at = self.noted.len();
+        self.noted.push(event as u8);
+        self.noted.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        self.noted.extend_from_slice(key);
+        let (target, source) = (&self.noted[self.last.min(at)..at], &self.noted[at..]);
+        if event == Event::RenameFrom && target.first() == Some(&(Event::RenameTo as u8)) && target[1..] != source[1..]
+        {
+            // RENAME stores before it deletes, so that nothing is lost; Redis tells of it the other way round.
+            let moved = at - self.last;
+            self.noted[self.last..].rotate_left(moved);
+            at = self.noted.len() - moved;
+        }
+        self.last = at;
+    }
+}
+
+/// What `Shard::take_events` gave: each event and its key.
+pub fn noted(mut bytes: &[u8]) -> impl Iterator<Item = (Event, &[u8])> {
+    std::iter::from_fn(move || {
+        let (head, rest) = bytes.split_at_checked(5)?;
+        let len = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let (key, rest) = rest.split_at_checked(len)?;
+        bytes = rest;
+        Some((Event::of(head[0]), key))
+    })
+}
+
+impl Shard {
+    /// Which events are to be noted from now on: bit `n` for event number `n`.
+    pub fn set_events_wanted(&mut self, wanted: u32) {
+        self.events.wanted = wanted;
+    }
+
+    /// Whether any were noted.
+    #[inline]
+    pub fn has_events(&self) -> bool {
+        !self.events.noted.is_empty()
+    }
+
+    /// Those that were, for [`noted`]; `spare` is an empty buffer for the next.
+    pub fn take_events(&mut self, spare: Vec<u8>) -> Vec<u8> {
+        debug_assert!(spare.is_empty());
+        std::mem::replace(&mut self.events.noted, spare)
+    }
+
+    /// A command that only looks has not found a key. `get` notes it by itself.
+    #[inline]
+    pub fn note_miss(&mut self, key: &[u8]) {
+        self.events.note(Event::KeyMiss, key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(events: &Events) -> Vec<(Event, Vec<u8>)> {
+        noted(&events.noted).map(|(event, key)| (event, key.to_vec())).collect()
+    }
+
+    #[test]
+    fn events_are_numbered_by_their_place() {
+        for (number, (event, ..)) in EVENTS.iter().enumerate() {
+            assert_eq!(event.number(), number);
+            assert_eq!(Event::of(number as u8), *event);
+        }
+    }
+
+    #[test]
+    fn what_nobody_wants_is_not_noted() {
+        let mut events = Events { wanted: Event::Expired.bit(), ..Events::default() };
+        events.note_store(Event::Set, b"k", false, true);
+        events.note(Event::Del, b"k");
+        assert!(events.noted.is_empty());
+        events.note(Event::Expired, b"");
+        assert_eq!(take(&events), [(Event::Expired, Vec::new())]);
+    }
+
+    #[test]
+    fn a_rename_is_told_from_first() {
+        let mut events = Events { wanted: u32::MAX, ..Events::default() };
+        events.note(Event::Del, b"other");
+        events.note_store(Event::RenameTo, b"target", true, true);
+        events.note(Event::RenameFrom, b"s");
+        events.note(Event::RenameFrom, b"elsewhere");
+        let names: Vec<_> = take(&events).into_iter().map(|(event, _)| event).collect();
+        let expected = [Event::Del, Event::New, Event::RenameFrom, Event::RenameTo, Event::RenameFrom];
+        // The last one's target is on another shard, but stands behind a target: it goes before that.
+        assert_eq!(names[..3], expected[..3]);
+        assert_eq!(names.len(), expected.len());
+    }
+}
