@@ -69,7 +69,8 @@
 //! |---|---|---|
 //! | `src/limits.rs` | every number: unit, reason, what happens at it | |
 //! | `src/resp` | the protocol: requests in, replies out | limits |
-//! | `src/shard` | the keyspace of one core | limits |
+//! | `src/persist` | snapshots as bytes, and what they ask of a disk | limits |
+//! | `src/shard` | the keyspace of one core | limits, persist |
 //! | `src/command` | the command table, and what each command means | resp, shard |
 //! | `src/engine` | the logic of one core | command, resp, shard |
 //! | `src/runtime` | glommio, sockets, signals, host checks, log | engine, and the configuration |
@@ -87,6 +88,8 @@ pub mod command;
 #[cfg(feature = "server")]
 pub mod engine;
 pub mod limits;
+#[cfg(feature = "server")]
+pub mod persist;
 pub mod resp;
 #[cfg(feature = "server")]
 pub mod runtime;

@@ -262,6 +262,21 @@ const _: () =
 const _: () = assert!(MAXCLIENTS_DEFAULT > 0, "a server without clients serves no one");
 const _: () = assert!(IDLE_TIMEOUT_S_MAX < u64::MAX / 1000, "seconds become milliseconds without overflow");
 
+// ---- persist ----
+
+/// Bytes to which everything in a snapshot is aligned: what direct I/O asks for on any disk that is sold.
+pub const SNAPSHOT_ALIGN_BYTES: usize = 4096;
+
+/// Bytes of a full block of a snapshot: large enough that a disk is busy with it, small enough that a core fills it in
+/// some hundred µs and that a few of them are no memory to speak of. At it: the next block.
+pub const SNAPSHOT_BLOCK_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a snapshot's name: half of what file systems take. Past it: refused.
+pub const SNAPSHOT_NAME_BYTES_MAX: usize = 128;
+
+const _: () =
+    assert!(SNAPSHOT_BLOCK_BYTES.is_multiple_of(SNAPSHOT_ALIGN_BYTES), "full blocks have no zeros at their end");
+
 // ---- command ----
 
 /// Entries one SCAN walks when it gives no COUNT: Redis's 10.

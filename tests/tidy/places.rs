@@ -6,15 +6,16 @@ use crate::assert_none;
 use crate::source::{Source, has_word, read, root};
 
 /// The modules, and what each may use besides itself. Arrows go one way.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("limits", &[]),
     ("resp", &["limits"]),
-    ("shard", &["limits"]),
-    ("command", &["limits", "resp", "shard"]),
-    ("engine", &["command", "limits", "resp", "shard"]),
+    ("persist", &["limits"]),
+    ("shard", &["limits", "persist"]),
+    ("command", &["limits", "persist", "resp", "shard"]),
+    ("engine", &["command", "limits", "persist", "resp", "shard"]),
     // Of `cli` only the configuration, which another test holds.
-    ("runtime", &["cli", "command", "engine", "limits", "resp", "shard"]),
-    ("cli", &["command", "engine", "limits", "resp", "runtime", "shard"]),
+    ("runtime", &["cli", "command", "engine", "limits", "persist", "resp", "shard"]),
+    ("cli", &["command", "engine", "limits", "persist", "resp", "runtime", "shard"]),
 ];
 
 /// Files that read a clock.
