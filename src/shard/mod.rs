@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Files: `mod` (the doors), `mutate` (the one function per kind of change), `work` (sliced work), `scan`, `warm`, `watch`
-//! (WATCH), and the structures `index`, `slab` over `entry`, `recency`, `idle`, `wheel`, `account`, with `pages` below two
+//! (WATCH), `preimage` (what a snapshot needs of what changes), and the structures `index`, `slab` over `entry`, `recency`, `idle`, `wheel`, `account`, with `pages` below two
 //! of them.
 
 mod account;
@@ -22,6 +22,7 @@ mod idle;
 mod index;
 mod mutate;
 mod pages;
+mod preimage;
 mod recency;
 mod scan;
 mod slab;
@@ -37,6 +38,7 @@ mod work;
 use std::collections::VecDeque;
 
 pub use self::account::{Budget, Counters};
+pub use self::preimage::CutProgress;
 pub use self::watch::Watcher;
 pub use self::work::Progress;
 
@@ -44,6 +46,7 @@ use self::account::Account;
 use self::entry::EntryIndex;
 use self::index::Index;
 use self::mutate::Cause;
+use self::preimage::Cut;
 use self::recency::LruList;
 use self::slab::Slab;
 use self::watch::Watches;
@@ -53,7 +56,7 @@ use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// The keyspace of one core.
 ///
-/// Doors that change: `get`, `insert`, `remove`, `touch`, `set_expiry`, `set_idle_s`, `clear`. Doors that only look: `peek`,
+/// Doors that change: `get`, `insert`, `remove`, `touch`, `set_expiry`, `set_idle_s`, `clear`, `load`, and those of a cut. Doors that only look: `peek`,
 /// `scan`, `random_key` and the getters. To be called when idle and from time to time when not: `work`.
 pub struct Shard {
     slab: Slab,
@@ -69,6 +72,10 @@ pub struct Shard {
     pressure: bool,
     /// What `clear` left. Filled by `clear`; drained by `work`, oldest first; bounded by what was stored.
     garbage: VecDeque<Garbage>,
+    /// The snapshot that is being taken.
+    cut: Option<Box<Cut>>,
+    /// Items stored, removed or given another deadline.
+    changes: u64,
 }
 
 /// What a shard is made with.
@@ -139,6 +146,8 @@ impl Shard {
             watches: Watches::new(config.hash_seeds),
             pressure: false,
             garbage: VecDeque::new(),
+            cut: None,
+            changes: 0,
         }
     }
 
@@ -225,8 +234,9 @@ impl Shard {
         let slab = std::mem::take(&mut self.slab);
         let garbage = Garbage { slab, segments: self.index.reset(), nodes: self.wheel.reset() };
         if garbage.slab.positions() > 0 {
-            self.garbage.push_back(garbage);
+            self.discard(garbage);
         }
+        self.changes += items;
         self.recency = LruList::default();
         self.account = Account::default();
         items

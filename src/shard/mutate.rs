@@ -65,8 +65,13 @@ impl Shard {
     #[inline]
     pub(super) fn store_entry(&mut self, plan: Plan, key: &[u8], value: &[u8], now_ms: u64) {
         self.watches.note(key);
+        self.changes += 1;
         let at = match plan.found {
             Some(at) => {
+                if self.cut.is_some() {
+                    self.before_change(at, false);
+                    self.before_touch(at);
+                }
                 if plan.deadline_ms.is_none() {
                     self.set_timer(at, None, now_ms);
                 }
@@ -78,6 +83,9 @@ impl Shard {
             None => {
                 let at = self.slab.insert(key, value, plan.timer_word);
                 self.index.insert(plan.hash, at, &self.slab);
+                if self.cut.is_some() {
+                    self.after_fill(at);
+                }
                 self.recency.push(&mut self.slab, at, idle::stamp(now_ms));
                 self.account.add(plan.change.after_bytes);
                 at
@@ -101,6 +109,11 @@ impl Shard {
             }
         }
         self.watches.note(self.slab.entry(at).key());
+        self.changes += 1;
+        if self.cut.is_some() {
+            self.before_change(at, cause == Cause::Evicted);
+            self.before_move(at);
+        }
         let steps = free_steps(self.slab.entry(at).blob_len());
         self.account.remove(self.cost(at));
         let timer = self.slab.entry(at).timer();
@@ -116,13 +129,28 @@ impl Shard {
     /// Makes an item the most recent, accessed now.
     #[inline]
     pub(super) fn touch_entry(&mut self, at: EntryIndex, now_ms: u64) {
+        if self.cut.is_some() {
+            self.before_touch(at);
+        }
         self.recency.touch(&mut self.slab, at, idle::stamp(now_ms));
+    }
+
+    /// An entry is about to become the head of the list, if it is not already.
+    #[cold]
+    fn before_touch(&mut self, at: EntryIndex) {
+        if self.recency.head() != at {
+            self.before_move(at);
+        }
     }
 
     /// Gives an item another deadline, or none.
     pub(super) fn retime_entry(&mut self, at: EntryIndex, deadline_ms: Option<u64>, now_ms: u64) {
         if deadline_ms.is_some() || self.deadline_ms(at).is_some() {
             self.watches.note(self.slab.entry(at).key());
+            self.changes += 1;
+            if self.cut.is_some() {
+                self.before_change(at, false);
+            }
         }
         let before_bytes = self.cost(at);
         self.set_timer(at, deadline_ms, now_ms);
