@@ -37,6 +37,11 @@ impl AuthSources {
     }
 }
 
+/// The key a client is to show: the first line of a file, or what was typed.
+pub(super) fn client_key(file: Option<&Path>, typed: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, ConfigError> {
+    file.map_or(Ok(typed), |path| read_first_line(path).map(|(line, _)| Some(line)))
+}
+
 impl fmt::Debug for AuthSources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthSources")
@@ -57,6 +62,11 @@ fn named(key: &[u8], origin: &str) -> Result<AuthKey, ConfigError> {
 
 /// The first line of the file at `path`, without its line end.
 fn read_key_file(path: &Path) -> Result<(AuthKey, Option<String>), ConfigError> {
+    let (line, warning) = read_first_line(path)?;
+    Ok((named(&line, &path.display().to_string())?, warning))
+}
+
+fn read_first_line(path: &Path) -> Result<(Vec<u8>, Option<String>), ConfigError> {
     let failed = |source| ConfigError::KeyFile { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let warning = readable_by_others(&file).map_err(failed)?.then(|| {
@@ -68,9 +78,7 @@ fn read_key_file(path: &Path) -> Result<(AuthKey, Option<String>), ConfigError> 
     // /dev/zero too.
     file.take(AUTHKEY_BYTES_MAX as u64 + 3).read_to_end(&mut head).map_err(failed)?;
     let line = head.split(|b| *b == b'\n').next().unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let key = named(line, &path.display().to_string())?;
-    Ok((key, warning))
+    Ok((line.strip_suffix(b"\r").unwrap_or(line).to_vec(), warning))
 }
 
 /// Pipes and devices (`--authkey-file <(vault read ..)`) have no mode worth a warning.

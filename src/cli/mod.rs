@@ -1,4 +1,4 @@
-//! The command line: `aspine server`, and later the commands beside it.
+//! The command line: `aspine server`, and the commands on its snapshots.
 //!
 //! Here is what may be typed (clap types and help texts); `config` is what it means; each
 //! subcommand has a file.
@@ -18,8 +18,10 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
 use self::config::{AuthSources, ByteSize, ConfigError, CpuList, DebugAccess, Eviction, LogLevel, ServerArgs};
+use self::snapshot::SnapshotArgs;
 use crate::limits::{
-    IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SPIN_US_DEFAULT, SPIN_US_MAX,
+    IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT,
+    SPIN_US_DEFAULT, SPIN_US_MAX,
 };
 use crate::runtime::preflight::StartError;
 
@@ -27,11 +29,15 @@ mod auth;
 pub mod config;
 mod parse;
 pub mod server;
+pub mod snapshot;
 
 /// Parses the command line of this process and runs it to its end.
 pub fn run() -> Result<(), Error> {
     match parse_command(std::env::args_os())? {
         Command::Server(args) => server::run(args),
+        Command::Save(args) => snapshot::save(&args).map_err(Error::Snapshot),
+        Command::Load(args, merge) => snapshot::load(&args, merge).map_err(Error::Snapshot),
+        Command::Check(path) => snapshot::check(&path).map_err(Error::Snapshot),
     }
 }
 
@@ -44,6 +50,8 @@ pub enum Error {
     Config(ConfigError),
     /// The server could not start, or went down.
     Start(StartError),
+    /// A snapshot could not be taken, loaded or read. One line.
+    Snapshot(String),
 }
 
 impl Error {
@@ -68,6 +76,7 @@ impl fmt::Display for Error {
             Error::Usage(error) => error.fmt(f),
             Error::Config(error) => error.fmt(f),
             Error::Start(error) => error.fmt(f),
+            Error::Snapshot(line) => f.write_str(line),
         }
     }
 }
@@ -78,6 +87,7 @@ impl std::error::Error for Error {
             Error::Usage(error) => Some(error),
             Error::Config(error) => Some(error),
             Error::Start(error) => Some(error),
+            Error::Snapshot(_) => None,
         }
     }
 }
@@ -97,6 +107,9 @@ impl From<StartError> for Error {
 /// What was asked for.
 enum Command {
     Server(ServerArgs),
+    Save(SnapshotArgs),
+    Load(SnapshotArgs, bool),
+    Check(PathBuf),
 }
 
 fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
@@ -109,6 +122,9 @@ fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Er
             let key_source = matches.subcommand().and_then(|(_, matches)| matches.value_source("authkey"));
             Ok(Command::Server(flags.into_args(key_source == Some(ValueSource::EnvVariable))))
         }
+        CliCommand::Save(flags) => Ok(Command::Save(flags.into())),
+        CliCommand::Load { flags, merge } => Ok(Command::Load(flags.into(), merge)),
+        CliCommand::Check { file } => Ok(Command::Check(file)),
     }
 }
 
@@ -124,6 +140,63 @@ struct Cli {
 enum CliCommand {
     /// Run the server: one pinned thread per core, in the foreground, until SIGTERM or SIGINT
     Server(Box<ServerFlags>),
+    /// Have a running server take a snapshot, and wait for it
+    Save(SnapshotFlags),
+    /// Have a running server load a snapshot of its data directory
+    Load {
+        #[command(flatten)]
+        flags: SnapshotFlags,
+
+        /// Keep what there is; a key that is in both gets the snapshot's value
+        #[arg(long)]
+        merge: bool,
+    },
+    /// Read a snapshot through, say what is in it, and whether and where it is damaged
+    Check {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct SnapshotFlags {
+    /// File in the server's data directory [default: dump.aspine]
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+
+    /// Where the server is
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    host: String,
+
+    /// Its port
+    #[arg(long, value_name = "PORT", default_value_t = PORT_DEFAULT)]
+    port: u16,
+
+    /// Its Unix socket, instead of host and port
+    #[arg(long, value_name = "PATH")]
+    unixsocket: Option<PathBuf>,
+
+    /// Its key; other users see it in the process list, so prefer the variable or the file
+    #[arg(long, value_name = "KEY", env = "ASPINE_AUTHKEY", hide_env_values = true)]
+    authkey: Option<OsString>,
+
+    /// File whose first line is its key
+    #[arg(long, value_name = "PATH")]
+    authkey_file: Option<PathBuf>,
+}
+
+impl From<SnapshotFlags> for SnapshotArgs {
+    fn from(flags: SnapshotFlags) -> SnapshotArgs {
+        SnapshotArgs {
+            name: flags.name,
+            host: flags.host,
+            port: flags.port,
+            unix_socket: flags.unixsocket,
+            key: flags.authkey.map(OsString::into_vec),
+            key_file: flags.authkey_file,
+        }
+    }
 }
 
 // The doc comments below are the help texts.
@@ -192,6 +265,25 @@ struct ServerFlags {
     #[arg(long, value_name = "WHO", default_value = "no", value_parser = debug_parser(), help_heading = ACCESS)]
     enable_debug_command: DebugAccess,
 
+    /// Directory of snapshots, made when it is needed [default: aspine-data, where the server is
+    /// started]
+    #[arg(long, value_name = "PATH", help_heading = SNAPSHOTS)]
+    data_dir: Option<PathBuf>,
+
+    /// Begin with the last snapshot, take one every now and then, and one at the end
+    #[arg(long, help_heading = SNAPSHOTS)]
+    persist: bool,
+
+    /// With --persist: seconds between snapshots; none is taken while nothing changes
+    #[arg(long, value_name = "SECONDS", default_value_t = SNAPSHOT_INTERVAL_S_DEFAULT, help_heading = SNAPSHOTS)]
+    #[arg(value_parser = value_parser!(u64).range(1..=IDLE_TIMEOUT_S_MAX))]
+    snapshot_interval: u64,
+
+    /// Bytes a second that a snapshot may write, as 100mb; 0 = unlimited. What changes meanwhile is
+    /// written at once
+    #[arg(long, value_name = "BYTES", default_value = "0", help_heading = SNAPSHOTS)]
+    snapshot_bandwidth: ByteSize,
+
     /// Least severe level to log
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level_parser(), help_heading = LOG)]
     log_level: LogLevel,
@@ -205,6 +297,7 @@ const NETWORK: &str = "Network";
 const CORES: &str = "Cores";
 const BOUNDS: &str = "Bounds";
 const ACCESS: &str = "Access";
+const SNAPSHOTS: &str = "Snapshots";
 const LOG: &str = "Log";
 
 impl ServerFlags {
@@ -225,6 +318,10 @@ impl ServerFlags {
             idle_timeout_s: self.timeout,
             spin_us: self.spin_us,
             debug: self.enable_debug_command,
+            data_dir: self.data_dir,
+            persist: self.persist,
+            snapshot_interval_s: self.snapshot_interval,
+            snapshot_bandwidth: self.snapshot_bandwidth,
             log_level: self.log_level,
             log_file: self.log_file,
         }
@@ -262,7 +359,10 @@ mod tests {
 
     fn parse(flags: &[&str]) -> Result<ServerArgs, Error> {
         let args = ["aspine", "server"].iter().chain(flags).map(OsString::from);
-        parse_command(args).map(|Command::Server(args)| args)
+        parse_command(args).map(|command| match command {
+            Command::Server(args) => args,
+            _ => unreachable!("the word is server"),
+        })
     }
 
     #[test]
@@ -309,6 +409,13 @@ mod tests {
             "100",
             "--enable-debug-command",
             "local",
+            "--data-dir",
+            "/d",
+            "--persist",
+            "--snapshot-interval",
+            "5",
+            "--snapshot-bandwidth",
+            "1mb",
             "--log-level",
             "trace",
             "--log-file",
@@ -323,6 +430,8 @@ mod tests {
         assert!(matches!(args.eviction, Eviction::None));
         assert_eq!((args.maxclients, args.idle_timeout_s, args.spin_us), (9, 30, 100));
         assert_eq!(args.debug, DebugAccess::Local);
+        assert_eq!((args.data_dir, args.persist), (Some("/d".into()), true));
+        assert_eq!((args.snapshot_interval_s, args.snapshot_bandwidth), (5, ByteSize(1 << 20)));
         assert_eq!((args.log_level, args.log_file), (LogLevel::Trace, Some("/l".into())));
     }
 

@@ -20,6 +20,7 @@ use crate::engine::hold::{Hold, HoldKey};
 use crate::engine::replies::Place;
 use crate::engine::route::CoreId;
 use crate::engine::slowlog::SlowCall;
+use crate::engine::snapshot::Note;
 use crate::limits::{BATCH_BYTES_SEAL, BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX};
 use crate::resp::{Args, Proto, Span};
 
@@ -74,6 +75,8 @@ pub enum Payload {
     },
     /// It does not want it any more.
     Release(Hold),
+    /// About snapshots.
+    Snapshot(Note),
 }
 
 /// A slow request, as the core that ran it tells the core that sent it.

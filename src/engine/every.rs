@@ -6,6 +6,7 @@
 //! core sees all of them in one order.
 
 use crate::command::errors::quote;
+use crate::command::snapshot::Order;
 use crate::command::table::{CommandId, Handler, Part};
 use crate::command::{Client, Error, settings::Settings};
 use crate::engine::batch::{
@@ -39,13 +40,19 @@ pub(super) fn check(part: Part, args: Args<'_>, settings: &Settings, cores: u16)
         Part::ClientKill => KillFilter::parse(args).map(|_| ()),
         Part::ClientList => ListFilter::parse(args).map(|_| ()),
         Part::Ask(question) => ask::check(question, args),
+        Part::Snapshot(verb) => Order::parse(verb, args).map(|_| ()),
         Part::Size | Part::Keys | Part::RandomKey | Part::Report | Part::ConfigResetStat => Ok(()),
     }
 }
 
 /// Whether all cores must run the commands of this kind in one order.
 fn is_ordered(command: CommandId) -> bool {
-    matches!(command.row().handler, Handler::EveryCore(Part::ConfigSet))
+    matches!(command.row().handler, Handler::EveryCore(Part::ConfigSet | Part::Snapshot(_)))
+}
+
+/// Whether core 0 runs it alone.
+fn is_order(command: CommandId) -> bool {
+    matches!(command.row().handler, Handler::EveryCore(Part::Snapshot(_)))
 }
 
 fn is(word: &[u8], name: &str) -> bool {
@@ -81,8 +88,24 @@ impl Engine {
             let request = solo.request.clone();
             let gather = self.gathers.open_every(asker, proto, solo.request, self.router.cores(), 1);
             self.mesh.request_alone(sequencer, &request, gather);
+        } else if is_order(solo.request.command()) {
+            let request = solo.request.clone();
+            let gather = self.gathers.open_every(asker, proto, solo.request, self.router.cores(), 1);
+            self.run_order(&request, Origin::Here(gather), now_ms);
         } else {
             self.run_every(asker, proto, solo.request, now_ms);
+        }
+    }
+
+    /// Runs a command that core 0 runs alone; this is core 0.
+    fn run_order(&mut self, request: &Request, origin: Origin, now_ms: u64) {
+        let mut spans = Vec::new();
+        let Some(frame) = request.frame(&mut spans) else { return };
+        let Handler::EveryCore(Part::Snapshot(verb)) = frame.command.row().handler else { return };
+        // Checked on the home core.
+        let Ok(order) = Order::parse(verb, frame.args.tail(1)) else { return };
+        if let Some(reply) = self.order(&order, origin, frame.mode.held, now_ms) {
+            let _ = self.finish_part(origin, &reply, now_ms);
         }
     }
 
@@ -144,7 +167,11 @@ impl Engine {
                 assert_eq!(batch.count, 1, "a request for every core travels alone");
                 let mut out = Vec::new();
                 let origin = Origin::Peer { core: batch.from, ticket: batch.ticket };
-                owed = if is_ordered(frame.command) && self.router.sequencer().is_none() {
+                owed = if is_order(frame.command) {
+                    let request = Request::alone(frame.command, frame.mode, frame.args.iter());
+                    self.run_order(&request, origin, now_ms);
+                    true
+                } else if is_ordered(frame.command) && self.router.sequencer().is_none() {
                     let asker = Asker::Core(batch.from, batch.ticket);
                     let request = Request::alone(frame.command, frame.mode, frame.args.iter());
                     self.run_every(asker, frame.mode.proto, request, now_ms);
@@ -242,6 +269,8 @@ impl Engine {
             }
             Part::Report => ask::encode(&self.report(info::Sections::parse(args)), out),
             Part::Ask(question) => self.answer(question, args, out),
+            // Core 0 runs it by itself.
+            Part::Snapshot(_) => {}
             Part::ClientList => {
                 let filter = ListFilter::parse(args).unwrap_or_default();
                 for id in self.sessions.ids() {
@@ -376,6 +405,7 @@ impl Engine {
                 writer.verbatim(info::render(args, &reports, &self.settings, &self.process, now_ms).as_bytes());
             }
             Part::Ask(question) => ask::fold(question, args, parts, &self.settings, now_ms, &mut writer),
+            Part::Snapshot(_) => writer.raw(&parts.concat()),
             Part::ClientList => writer.verbatim(&parts.concat()),
             Part::ClientKill => match (args.len(), sum()) {
                 (1, 0) => writer.error(&Error::NoSuchClient.to_string()),

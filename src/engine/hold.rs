@@ -32,6 +32,14 @@ pub struct Hold {
     pub(super) watcher: Watcher,
 }
 
+#[cfg(any(test, feature = "verify"))]
+impl Hold {
+    /// Whether it is for a snapshot or a load, for tests that tamper with these alone.
+    pub fn is_of_snapshot(&self) -> bool {
+        self.key.session == super::snapshot::HOLDER
+    }
+}
+
 /// The holder of one shard, and who comes after.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
@@ -100,6 +108,12 @@ impl Engine {
         if let Some(next) = self.holds.queue.pop_front() {
             self.grant(next, now_ms);
         }
+    }
+
+    /// Whether this core's own shard was granted to a snapshot that does not know yet.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn is_granted_to_snapshot(&self) -> bool {
+        self.holds.grants.iter().any(|(key, _)| key.session == super::snapshot::HOLDER)
     }
 
     /// Whether anything is held or waits to be, for checks that nothing is left behind.

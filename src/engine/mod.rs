@@ -5,16 +5,17 @@
 //!
 //! | kind | methods | when |
 //! |---|---|---|
-//! | events | `on_connect`, `on_bytes`, `on_sent`, `on_eof`, `on_disconnect`, `on_batch`, `on_tick`, `on_slice` | as they happen |
+//! | events | `on_connect`, `on_bytes`, `on_sent`, `on_eof`, `on_disconnect`, `on_batch`, `on_file`, `on_tick`, `on_slice` | as they happen |
 //! | end of a turn | `on_turn_end` | after the events of one turn: seals the batches |
-//! | effects | `take_ready` (sessions with something to send or to close), `take_batch`, `take_notice` | after `on_turn_end`, until `None` |
+//! | effects | `take_ready` (sessions with something to send or to close), `take_batch`, `take_file_ask`, `take_notice` | after `on_turn_end`, until `None` |
 //! | getters | `unsent`, `wants_read`, `is_finished`, `has_backlog`, … | any time |
 //!
 //! Files: `session` (one round), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
 //! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores),
 //! `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take), `jobs`
 //! (sliced work), `ahead` (cache misses of a round, together), `budget`, `auth`; `stats`, `meter` (what commands took),
-//! `slowlog`, `latency`, `ask` (what is asked of all cores about these), `debug`, `info`.
+//! `slowlog`, `latency`, `ask` (what is asked of all cores about these), `debug`, `info`; `snapshot` and `load` (`files`: what they ask for;
+//! `keeper`: who does it).
 
 mod ahead;
 mod ask;
@@ -23,11 +24,14 @@ pub mod batch;
 mod budget;
 mod debug;
 mod every;
+pub mod files;
 mod gather;
 pub mod hold;
 mod info;
 mod jobs;
+pub mod keeper;
 mod latency;
+mod load;
 mod meter;
 mod replies;
 pub mod route;
@@ -35,6 +39,7 @@ pub mod session;
 mod sessions;
 mod several;
 mod slowlog;
+pub mod snapshot;
 pub mod stats;
 #[cfg(test)]
 mod tests;
@@ -53,6 +58,7 @@ use crate::shard::{Shard, ShardConfig};
 use self::auth::{AuthKey, Penalty};
 use self::batch::{Batch, Incoming, Mesh, Payload};
 use self::budget::Exchange;
+use self::files::SnapshotConfig;
 use self::gather::Gathers;
 use self::hold::Holds;
 use self::jobs::Job;
@@ -61,6 +67,7 @@ use self::route::{CoreId, Router};
 use self::session::Session;
 pub use self::sessions::SessionId;
 use self::sessions::Sessions;
+use self::snapshot::Snapshots;
 pub use self::stats::Gauges;
 use self::stats::Stats;
 
@@ -81,6 +88,8 @@ pub struct EngineConfig {
     pub hash_seeds: [u64; 4],
     /// Seed of everything else that is random (RANDOMKEY).
     pub random_seed: u64,
+    /// How snapshots are taken.
+    pub snapshots: SnapshotConfig,
     /// What INFO tells of the process.
     pub process: ProcessFacts,
     /// Nanoseconds since some moment, the same for all cores; never goes back. Measures commands, decides nothing.
@@ -126,6 +135,10 @@ pub enum Notice {
     AuthFailed(String),
     /// The log is to be more or less detailed.
     LogLevel(LogLevel),
+    /// A snapshot was taken, or loaded, or is being loaded.
+    Snapshot(String),
+    /// A snapshot could not be taken or loaded.
+    SnapshotFailed(String),
     /// DEBUG PANIC: the process is to end as if something had gone wrong.
     Panic,
 }
@@ -141,6 +154,7 @@ pub struct Engine {
     mesh: Mesh,
     gathers: Gathers,
     jobs: VecDeque<Job>,
+    snapshots: Snapshots,
     settings: Settings,
     exchange: Exchange,
     auth_key: Option<AuthKey>,
@@ -211,6 +225,7 @@ impl Engine {
             mesh: Mesh::new(config.core, config.cores),
             gathers: Gathers::default(),
             jobs: VecDeque::new(),
+            snapshots: Snapshots::new(config.snapshots, config.cores, config.process.started_ms),
             settings: config.settings,
             exchange,
             auth_key: config.auth_key,
@@ -320,6 +335,7 @@ impl Engine {
             }
             Payload::Hold(hold) => self.on_hold(hold, now_ms),
             Payload::Granted { key, clean } => self.on_granted(key, clean, now_ms),
+            Payload::Snapshot(note) => self.on_note(batch.from, note, now_ms),
             Payload::Release(hold) => self.on_release(hold, now_ms),
             Payload::Replies { ticket, bytes, count } => self.take_replies(batch.from, ticket, bytes, count, now_ms),
             Payload::Slow(slow) => self.on_slow(*slow),
@@ -338,6 +354,7 @@ impl Engine {
         self.end_delays(now_ms);
         self.check_sessions();
         self.give_up_waiting(now_ms);
+        self.tick_snapshots(now_ms);
     }
 
     /// A small step of sliced work: at most `SLICE_STEPS`. The runtime repeats it while `has_backlog`, within
@@ -347,6 +364,8 @@ impl Engine {
         let expire_ms = if self.settings.active_expire { now_ms } else { 0 };
         self.shard_waits = self.shard.work(expire_ms, SLICE_STEPS).more;
         self.step_job(now_ms);
+        self.step_snapshot(now_ms);
+        self.step_load(now_ms);
         if let Some((key, clean)) = self.holds.take_grant() {
             self.on_granted(key, clean, now_ms);
         }
@@ -360,6 +379,7 @@ impl Engine {
     /// nothing to do, which is not counted.
     pub fn on_turn_end(&mut self, turn_ns: u64) {
         self.mesh.seal_all();
+        self.snapshots.end_turn();
         self.stats.record_growth(self.shard.rehashed() - self.turn_rehashed);
         self.turn_rehashed = self.shard.rehashed();
         self.stats.record_turn(turn_ns);
@@ -433,7 +453,11 @@ impl Engine {
     pub fn has_backlog(&self) -> bool {
         let paused = !self.paused.is_empty() || !self.inbox.is_empty();
         let may_resume = !self.has_grown_enough() && !self.holds.is_held();
-        self.shard_waits || !self.jobs.is_empty() || self.holds.has_grants() || (paused && may_resume)
+        self.shard_waits
+            || self.snapshots.may_step()
+            || !self.jobs.is_empty()
+            || self.holds.has_grants()
+            || (paused && may_resume)
     }
 
     /// Sessions connected to this core.

@@ -12,6 +12,9 @@ pub trait Disk {
     /// A new file, to be written; an error if there is one of that name.
     fn create(&mut self, name: &str) -> io::Result<Self::File>;
 
+    /// Whether a file of that name may be put there, over one that is there or not; an error if not.
+    fn may_replace(&mut self, name: &str) -> io::Result<()>;
+
     /// A file, to be read.
     fn open(&mut self, name: &str) -> io::Result<Self::File>;
 

@@ -156,6 +156,10 @@ impl Disk for FaultyDisk {
         self.open_any(name)
     }
 
+    fn may_replace(&mut self, _name: &str) -> io::Result<()> {
+        self.call().map(drop)
+    }
+
     fn open(&mut self, name: &str) -> io::Result<FaultyFile> {
         self.call()?;
         self.open_any(name)

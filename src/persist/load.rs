@@ -81,6 +81,17 @@ pub struct Summary {
     pub bytes: u64,
 }
 
+/// An item as it comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Item<'a> {
+    /// What it is.
+    pub record: Record<'a>,
+    /// The record's bytes behind their length, as in the file.
+    pub framed: &'a [u8],
+    /// Bytes of blocks read so far.
+    pub read: u64,
+}
+
 /// One stream of one core, and how far it has been read.
 #[derive(Debug, Default)]
 struct Track {
@@ -180,7 +191,7 @@ impl<F: DiskFile> Source<F> {
     }
 
     /// Gives every item to `visit`, in order, until it says false. Returns whether it was given all.
-    pub fn read(&mut self, mut visit: impl FnMut(Record<'_>, u64) -> bool) -> Result<bool, LoadError> {
+    pub fn read(&mut self, mut visit: impl FnMut(Item<'_>) -> bool) -> Result<bool, LoadError> {
         for stream in 0..=1 {
             let mut tracks: Vec<Track> = Vec::new();
             for track in std::mem::take(&mut self.streams) {
@@ -196,11 +207,7 @@ impl<F: DiskFile> Source<F> {
         Ok(true)
     }
 
-    fn merge(
-        &mut self,
-        tracks: &mut [Track],
-        visit: &mut impl FnMut(Record<'_>, u64) -> bool,
-    ) -> Result<bool, LoadError> {
+    fn merge(&mut self, tracks: &mut [Track], visit: &mut impl FnMut(Item<'_>) -> bool) -> Result<bool, LoadError> {
         for track in tracks.iter_mut() {
             *track = Track { blocks: std::mem::take(&mut track.blocks), total: track.total, ..Track::default() };
             self.peek(track)?;
@@ -208,10 +215,10 @@ impl<F: DiskFile> Source<F> {
         loop {
             let waiting = tracks.iter_mut().filter(|track| track.record > 0);
             let Some(track) = waiting.min_by(|one, other| one.rank().cmp(&other.rank())) else { return Ok(true) };
-            let from = track.at + LEN_BYTES;
-            let record = Record::from_bytes(&track.bytes[from..track.at + track.record]);
+            let framed = &track.bytes[track.at..track.at + track.record];
+            let record = Record::from_bytes(&framed[LEN_BYTES..]);
             let record = record.or_else(|reason| damaged(track.offset(), reason))?;
-            if !visit(record, self.read) {
+            if !visit(Item { record, framed, read: self.read }) {
                 return Ok(false);
             }
             track.at += track.record;

@@ -16,7 +16,7 @@ pub struct Snapshot<F> {
     file: F,
     name: Name,
     temporary: String,
-    id: u64,
+    header: Header,
     offset: u64,
     footer: Footer,
 }
@@ -32,23 +32,22 @@ pub struct Saved {
 
 impl<F: DiskFile> Snapshot<F> {
     /// Begins a file.
-    pub fn begin<D: Disk<File = F>>(disk: &mut D, name: Name, header: &Header) -> io::Result<Snapshot<F>> {
+    pub fn begin<D: Disk<File = F>>(disk: &mut D, name: Name, header: Header) -> io::Result<Snapshot<F>> {
         let temporary = name.temporary(header.id);
+        disk.may_replace(name.as_str())?;
         let file = disk.create(&temporary)?;
         let footer = Footer { id: header.id, blocks: 0, items: 0, bytes: 0, checksum: 0 };
-        let mut snapshot = Snapshot { file, name, temporary, id: header.id, offset: PAGE_BYTES as u64, footer };
-        match write_all(&mut snapshot.file, &header.to_bytes(), 0) {
-            Ok(()) => Ok(snapshot),
-            Err(error) => {
-                snapshot.abandon(disk);
-                Err(error)
-            }
-        }
+        Ok(Snapshot { file, name, temporary, header, offset: PAGE_BYTES as u64, footer })
     }
 
     /// Which it is.
     pub fn id(&self) -> u64 {
-        self.id
+        self.header.id
+    }
+
+    /// The instant that it holds, which need not be known at its beginning.
+    pub fn set_created(&mut self, created_ms: u64) {
+        self.header.created_ms = created_ms;
     }
 
     /// Bytes written so far.
@@ -81,6 +80,7 @@ impl<F: DiskFile> Snapshot<F> {
     }
 
     fn complete<D: Disk<File = F>>(&mut self, disk: &mut D) -> io::Result<()> {
+        write_all(&mut self.file, &self.header.to_bytes(), 0)?;
         write_all(&mut self.file, &self.footer.to_bytes(), self.offset)?;
         self.file.sync()?;
         disk.rename(&self.temporary, self.name.as_str())?;

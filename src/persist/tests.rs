@@ -21,7 +21,7 @@ fn record(item: &Item) -> Record<'_> {
 /// Writes the items of each core, walked and changed.
 fn save(disk: &mut FaultyDisk, to: &str, id: u64, cores: &[(Vec<Item>, Vec<Item>)]) -> std::io::Result<Saved> {
     let header = Header { cores: cores.len() as u16, id, created_ms: 7 };
-    let mut snapshot = Snapshot::begin(disk, name(to), &header)?;
+    let mut snapshot = Snapshot::begin(disk, name(to), header)?;
     for (core, (walked, changed)) in (0..).zip(cores) {
         for (kind, items) in [(Kind::Changed, changed), (Kind::Walk, walked)] {
             let mut stream = Stream::new(kind, core, id);
@@ -42,7 +42,8 @@ fn save(disk: &mut FaultyDisk, to: &str, id: u64, cores: &[(Vec<Item>, Vec<Item>
 fn load(disk: &mut FaultyDisk, from: &str) -> Result<Vec<Item>, LoadError> {
     let mut source = Source::open(disk.open(from)?)?;
     let mut items = Vec::new();
-    source.read(|record, _| {
+    source.read(|item| {
+        let record = item.record;
         items.push((record.key.to_vec(), record.value.to_vec(), record.expires_at_ms, record.accessed_s));
         true
     })?;

@@ -12,6 +12,7 @@
 //! | `measures` | what is counted and logged of commands |
 //! | `canary` | planted bugs that must be found |
 //! | `seeds` | the runs |
+//! | `snapshots` | snapshots under load, on disks that fail, and what loads them |
 //! | `transfers` | transactions over several shards |
 //! | `wire` | the table of wire cases on the pure engine |
 #![allow(unreachable_pub, reason = "a test binary exports nothing; `pub` says what other files use")]
@@ -29,6 +30,7 @@ mod measures;
 mod ops;
 mod rng;
 mod seeds;
+mod snapshots;
 mod transfers;
 mod wire;
 mod workload;

@@ -24,7 +24,7 @@ fn fixed() -> Vec<Error> {
         InvalidCursor, ExpireNxConflict, ExpireGtLtConflict, KeyTooLong, NoSuchClient, InvalidClientId, ClientListId,
         ClientName, GetKeysUnknown, GetKeysNone, GetKeysArity, NotInMulti, SameKey, LcsLenAndIndex, LcsTooLong,
         BitopNot, MsetexCount, MsetexPairs, ExecWithoutMulti, DiscardWithoutMulti, MultiNested, WatchInMulti,
-        ExecAborted, ExecArity, HoldTimeout, MultiTooLong,
+        ExecAborted, ExecArity, HoldTimeout, MultiTooLong, SnapshotBusy, SnapshotLoading, SnapshotName, Loading,
     ]
 }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::persist::faulty::FaultyDisk;
+use crate::persist::load::Item;
 use crate::persist::{Disk, Header, Name, Record, Snapshot, Source};
 
 type Items = BTreeMap<Vec<u8>, (Vec<u8>, Option<u64>)>;
@@ -75,7 +76,7 @@ fn step(shard: &mut Shard, op: Op, (a, b): (u16, u16), now_ms: &mut u64) {
 fn written(shard: &mut Shard, id: u64) -> Vec<(Vec<u8>, (Vec<u8>, Option<u64>))> {
     let mut disk = FaultyDisk::default();
     let name = Name::parse(b"f").unwrap();
-    let mut file = Snapshot::begin(&mut disk, name, &Header { cores: 1, id, created_ms: 1 }).unwrap();
+    let mut file = Snapshot::begin(&mut disk, name, Header { cores: 1, id, created_ms: 1 }).unwrap();
     while let Some(mut block) = shard.take_block() {
         file.block(&mut block).unwrap();
     }
@@ -83,7 +84,7 @@ fn written(shard: &mut Shard, id: u64) -> Vec<(Vec<u8>, (Vec<u8>, Option<u64>))>
     let mut items = Vec::new();
     let mut source = Source::open(disk.open("f").unwrap()).unwrap();
     source
-        .read(|record, _| {
+        .read(|Item { record, .. }| {
             items.push((record.key.to_vec(), (record.value.to_vec(), record.expires_at_ms)));
             true
         })
