@@ -31,8 +31,13 @@ pub(super) const HOLDER: SessionId = SessionId { index: u32::MAX, generation: u3
 /// What cores tell each other about snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// This is the instant; all shards are held. From core 0.
-    Cut(u64),
+    /// All shards are held: this is the instant. From core 0.
+    Cut {
+        /// Of which snapshot.
+        id: u64,
+        /// Unix milliseconds: by the one clock that says what has expired.
+        at_ms: u64,
+    },
     /// The snapshot is complete. From core 0.
     Saved(u64),
     /// The snapshot is given up. From core 0.
@@ -417,7 +422,7 @@ impl Engine {
             self.snapshots.asks.push_back(FileAsk::Read { id });
         } else {
             self.snapshots.asks.push_back(FileAsk::Cut { id, created_ms: now_ms });
-            self.tell_all(Note::Cut(id), now_ms);
+            self.tell_all(Note::Cut { id, at_ms: now_ms }, now_ms);
         }
         self.release_all(self.router.cores(), now_ms);
         if let Some(job) = &mut self.snapshots.job
@@ -461,8 +466,8 @@ impl Engine {
 
     pub(super) fn on_note(&mut self, from: CoreId, note: Note, now_ms: u64) {
         match note {
-            Note::Cut(id) => {
-                self.shard.begin_cut(self.core.0, id, now_ms);
+            Note::Cut { id, at_ms } => {
+                self.shard.begin_cut(self.core.0, id, at_ms);
                 let changes = self.shard.changes();
                 let (under_way, bytes, began_ms) = (0, 0, now_ms);
                 let part = Part { id, under_way, bytes, began_ms, changes, ended: false, paced: false, stepped: false };

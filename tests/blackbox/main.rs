@@ -10,6 +10,7 @@
 //! | `bounds` | items and bytes a server keeps |
 //! | `operating` | CLIENT, CONFIG and INFO over all cores |
 //! | `introspection` | what commands took: INFO, SLOWLOG, LATENCY, and DEBUG |
+//! | `snapshots` | saves, loads, kills, full disks, names that are none |
 //! | `listening` | ports, Unix sockets, CPUs |
 //! | `ending` | SIGTERM, SIGINT, and the start after them |
 //! | `host_checks` | refusals to start |
@@ -34,5 +35,6 @@ mod host_checks;
 mod introspection;
 mod listening;
 mod operating;
+mod snapshots;
 mod under_load;
 mod wire;

@@ -9,7 +9,10 @@ use crate::persist::faulty::FaultyDisk;
 use crate::persist::load::Item;
 use crate::persist::{Disk, Header, Name, Record, Snapshot, Source};
 
-type Items = BTreeMap<Vec<u8>, (Vec<u8>, Option<u64>)>;
+/// A value and its deadline.
+type Stored = (Vec<u8>, Option<u64>);
+
+type Items = BTreeMap<Vec<u8>, Stored>;
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -73,7 +76,7 @@ fn step(shard: &mut Shard, op: Op, (a, b): (u16, u16), now_ms: &mut u64) {
 }
 
 /// Everything that the cut has to say, as a file and back: items in the order of the file.
-fn written(shard: &mut Shard, id: u64) -> Vec<(Vec<u8>, (Vec<u8>, Option<u64>))> {
+fn written(shard: &mut Shard, id: u64) -> Vec<(Vec<u8>, Stored)> {
     let mut disk = FaultyDisk::default();
     let name = Name::parse(b"f").unwrap();
     let mut file = Snapshot::begin(&mut disk, name, Header { cores: 1, id, created_ms: 1 }).unwrap();
