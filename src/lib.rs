@@ -15,7 +15,7 @@
 //! | mesh | the channels that join every core to every other |
 //! | ticket | the number by which the replies to a batch find the sessions that wait for them |
 //! | entry | one item in a shard's slab |
-//! | hold | the pause of a shard that a transaction takes |
+//! | hold | the pause of a shard that a transaction takes, or a snapshot for one instant |
 //! | turn | one pass of a core's loop: everything that is ready, then everything that leaves |
 //! | round | one read of one connection: every complete command in it |
 //!
@@ -45,7 +45,7 @@
 //! 4. In the steady state nothing is allocated but stored values. `tests/allocations.rs` counts.
 //! 5. Nothing waits for a peer while holding up its own inbox; what does not fit a channel waits in an outbox; what a
 //!    session may have outstanding is bounded ([`limits`]), and past that its socket is not read.
-//! 6. No turn does unbounded work: KEYS, FLUSHALL, expiry and eviction go in slices.
+//! 6. No turn does unbounded work: KEYS, FLUSHALL, expiry, eviction and snapshots go in slices.
 //! 7. A transaction, or a command of several keys on several cores, holds their shards in core order, runs, releases. A
 //!    held shard runs nothing else; what comes meanwhile waits.
 //! 8. One clock reading a turn. Expiry is exact to it: an expired key is never returned.

@@ -436,6 +436,19 @@ mod tests {
     }
 
     #[test]
+    fn the_commands_on_snapshots_arrive() {
+        let parse =
+            |words: &[&str]| parse_command(std::iter::once("aspine").chain(words.iter().copied()).map(OsString::from));
+        let Ok(Command::Save(args)) = parse(&["save", "f", "--port", "7", "--authkey", "k"]) else { panic!("save") };
+        assert_eq!((args.name.as_deref(), args.port, args.key), (Some("f"), 7, Some(b"k".to_vec())));
+        let Ok(Command::Load(args, true)) = parse(&["load", "--merge", "--unixsocket", "/s"]) else { panic!("load") };
+        assert_eq!((args.name, args.host.as_str(), args.unix_socket), (None, "127.0.0.1", Some("/s".into())));
+        assert!(matches!(parse(&["load", "f"]), Ok(Command::Load(_, false))));
+        assert!(matches!(parse(&["check", "/f"]), Ok(Command::Check(path)) if path == std::path::Path::new("/f")));
+        assert!(matches!(parse(&["check"]), Err(Error::Usage(_))));
+    }
+
+    #[test]
     fn a_bad_value_names_flag_text_and_example() {
         for (flag, value, words) in [
             ("--max-memory", "5x", &["for example 512mb"][..]),

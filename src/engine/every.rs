@@ -252,6 +252,8 @@ impl Engine {
         let (caller, args) = (sum_of(args.at(0)).cast_unsigned(), args.tail(1));
         match part {
             Part::Size => out.extend_from_slice(&self.shard.len().to_le_bytes()),
+            // It was under way when the load began, so what is loaded came after it.
+            Part::Clear if self.is_loading() => {}
             Part::Clear => {
                 self.shard.clear();
                 self.shard_waits = true;

@@ -1,4 +1,4 @@
-//! Hold: the pause of a shard that a transaction takes. Core: the shard's, which grants; the home core asks.
+//! Hold: the pause of a shard that a transaction takes, or a snapshot or load for one instant. Core: the shard's, which grants; the home core asks.
 //!
 //! While a shard is held it runs what its holder sends and nothing else: sessions of its core pause, batches wait in
 //! the inbox. Who needs several shards asks for them one after the other in core order, so that no two transactions
