@@ -207,6 +207,8 @@ impl Core {
                 break;
             }
         }
+        // A chunk of records is done: the next may be here, and who sends it waits until there is room.
+        busy |= self.hear_files(now_ms);
         busy |= self.engine.has_backlog() || self.engine.is_walking();
         while let Some(id) = self.engine.take_ready() {
             self.flush(id, now_ms)?;

@@ -28,6 +28,9 @@ use crate::engine::route::CoreId;
 use crate::limits::{LOAD_CHUNKS_AHEAD, SNAPSHOT_ALIGN_BYTES, SNAPSHOT_BLOCK_BYTES};
 use crate::persist::{Disk, DiskFile, Name};
 
+/// The lowest priority, of this thread alone: on Linux they have one each.
+const NICE: i32 = 19;
+
 /// One core's ends.
 pub(super) struct CoreFiles {
     core: CoreId,
@@ -78,6 +81,8 @@ pub(super) fn start(
     };
     #[expect(clippy::disallowed_methods, reason = "disks block; see the head of this file")]
     std::thread::spawn(move || {
+        // Where it has to share a CPU, whoever serves goes first. That it can't be so only makes it less polite.
+        let _ = rustix::process::nice(NICE);
         if let Some(name) = load {
             keeper.load_at_start(&name, &mut tell);
         }
