@@ -180,12 +180,13 @@ fn mutations_are_refused_or_harmless() {
     let runs = std::env::var("ASPINE_FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(20_000);
     let mut kept: Vec<_> =
         fs::read_dir(corpus()).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
+    // Whatever the order of the directory, the runs are the same.
     kept.sort();
+    let whole: Vec<Items> = seeds().iter().map(|(_, bytes)| load(bytes).unwrap()).collect();
     let mut rng = Rng(5);
     let (mut loaded, mut refused) = (0, 0);
     for run in 0..runs {
-        let original = &kept[rng.below(kept.len())];
-        let mut bytes = original.clone();
+        let mut bytes = kept[rng.below(kept.len())].clone();
         mutate(&mut bytes, &mut rng);
         let mended = run % 2 == 1;
         if mended {
@@ -195,7 +196,8 @@ fn mutations_are_refused_or_harmless() {
         let right = match &result {
             Ok(Ok(items)) => {
                 loaded += 1;
-                mended || load(original).is_ok_and(|before| before == *items)
+                // A damage may undo another: then it is one of the whole ones again.
+                mended || whole.contains(items)
             }
             Ok(Err(_)) => {
                 refused += 1;
