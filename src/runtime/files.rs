@@ -19,9 +19,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock};
+use rustix::thread::CpuSet;
 use tracing::warn;
 
 use super::Shared;
+use super::preflight::cpus_allowed;
 use crate::engine::files::{FileAsk, FileEvent};
 use crate::engine::keeper::Keeper;
 use crate::engine::route::CoreId;
@@ -55,11 +57,13 @@ struct ToCore {
 /// Starts the thread. `load`: the snapshot with which the cores begin, if there is one.
 pub(super) fn start(
     path: &Path,
-    cores: u16,
+    cpus: &[usize],
     shared: &Arc<Shared>,
     directory: Option<Directory>,
     load: Option<Name>,
 ) -> Vec<CoreFiles> {
+    let cores = cpus.len() as u16;
+    let free = free_cpus(cpus);
     let (asks, from_cores) = channel::<(CoreId, FileAsk)>();
     let (mut ends, mut to_cores) = (Vec::new(), Vec::new());
     for core in (0..cores).map(CoreId) {
@@ -81,6 +85,11 @@ pub(super) fn start(
     };
     #[expect(clippy::disallowed_methods, reason = "disks block; see the head of this file")]
     std::thread::spawn(move || {
+        if let Some(free) = free {
+            // Else it is woken where the core is that asked, which then waits for a tick of the scheduler: p99 during saves
+            // at 20k requests a second was 1.5 ms so, and 0.3 ms with it kept away.
+            let _ = rustix::thread::sched_setaffinity(None, &free);
+        }
         // Where it has to share a CPU, whoever serves goes first. That it can't be so only makes it less polite.
         let _ = rustix::process::nice(NICE);
         if let Some(name) = load {
@@ -91,6 +100,14 @@ pub(super) fn start(
         }
     });
     ends
+}
+
+/// The CPUs that this process may use and no core has, if there are any.
+fn free_cpus(cpus: &[usize]) -> Option<CpuSet> {
+    let allowed = cpus_allowed().unwrap_or_default();
+    let mut free = CpuSet::new();
+    allowed.into_iter().filter(|cpu| !cpus.contains(cpu) && *cpu < CpuSet::MAX_CPU).for_each(|cpu| free.set(cpu));
+    (free.count() > 0).then_some(free)
 }
 
 /// The data directory, held by one server at a time.

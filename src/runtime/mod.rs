@@ -115,7 +115,7 @@ fn start_files(config: &ServerConfig, shared: &Arc<Shared>) -> Result<Vec<CoreFi
     let failed = |source| StartError::DataDir { path: config.data_dir.clone(), source };
     let directory = config.persist.then(|| Directory::open(&config.data_dir)).transpose().map_err(failed)?;
     let load = config.persist.then(|| SnapshotConfig::default().name);
-    Ok(files::start(&config.data_dir, config.cpus.len() as u16, shared, directory, load))
+    Ok(files::start(&config.data_dir, &config.cpus, shared, directory, load))
 }
 
 /// Says which core is where, which bound is in force, and that clients may come.
