@@ -15,7 +15,7 @@
 //! | mesh | the channels that join every core to every other |
 //! | ticket | the number by which the replies to a batch find the sessions that wait for them |
 //! | entry | one item in a shard's slab |
-//! | hold | the pause of a shard that a transaction takes |
+//! | hold | the pause of a shard that a transaction takes, or a snapshot for one instant |
 //! | turn | one pass of a core's loop: everything that is ready, then everything that leaves |
 //! | round | one read of one connection: every complete command in it |
 //!
@@ -45,7 +45,7 @@
 //! 4. In the steady state nothing is allocated but stored values. `tests/allocations.rs` counts.
 //! 5. Nothing waits for a peer while holding up its own inbox; what does not fit a channel waits in an outbox; what a
 //!    session may have outstanding is bounded ([`limits`]), and past that its socket is not read.
-//! 6. No turn does unbounded work: KEYS, FLUSHALL, expiry and eviction go in slices.
+//! 6. No turn does unbounded work: KEYS, FLUSHALL, expiry, eviction and snapshots go in slices.
 //! 7. A transaction, or a command of several keys on several cores, holds their shards in core order, runs, releases. A
 //!    held shard runs nothing else; what comes meanwhile waits.
 //! 8. One clock reading a turn. Expiry is exact to it: an expired key is never returned.
@@ -70,7 +70,8 @@
 //! | `src/limits.rs` | every number: unit, reason, what happens at it | |
 //! | `src/resp` | the protocol: requests in, replies out | limits |
 //! | `src/slot.rs` | slots of keys, and the cores that own them | limits |
-//! | `src/shard` | the keyspace of one core | limits |
+//! | `src/persist` | snapshots as bytes, and what they ask of a disk | limits |
+//! | `src/shard` | the keyspace of one core | limits, persist |
 //! | `src/command` | the command table, and what each command means | resp, shard |
 //! | `src/engine` | the logic of one core | command, resp, shard, slot |
 //! | `src/runtime` | glommio, sockets, signals, host checks, log | engine, and the configuration |
@@ -91,6 +92,8 @@ pub mod engine;
 pub mod limits;
 #[cfg(feature = "server")]
 pub mod loadgen;
+#[cfg(feature = "server")]
+pub mod persist;
 pub mod resp;
 #[cfg(feature = "server")]
 pub mod runtime;

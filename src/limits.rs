@@ -282,6 +282,53 @@ const _: () =
 const _: () = assert!(MAXCLIENTS_DEFAULT > 0, "a server without clients serves no one");
 const _: () = assert!(IDLE_TIMEOUT_S_MAX < u64::MAX / 1000, "seconds become milliseconds without overflow");
 
+// ---- persist ----
+
+/// Bytes to which everything in a snapshot is aligned: what direct I/O asks for on any disk that is sold.
+pub const SNAPSHOT_ALIGN_BYTES: usize = 4096;
+
+/// Bytes of a full block of a snapshot: large enough that a disk is busy with it, small enough that a core fills it in
+/// some hundred µs and that a few of them are no memory to speak of. At it: the next block.
+pub const SNAPSHOT_BLOCK_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a snapshot's name: half of what file systems take. Past it: refused.
+pub const SNAPSHOT_NAME_BYTES_MAX: usize = 128;
+
+/// The file of a snapshot that nobody names.
+pub const SNAPSHOT_NAME_DEFAULT: &str = "dump.aspine";
+
+/// Blocks of its walk that a core has under way, and that it fills meanwhile: enough that the disk never waits. At it: the
+/// walk waits.
+pub const SNAPSHOT_BLOCKS_AHEAD: usize = 4;
+
+/// Blocks under way of a core, those included that had to be filled since their items changed: twice the longest value.
+/// Past it the disk is too slow for what changes, and the snapshot is given up, rather than the memory.
+pub const SNAPSHOT_BLOCKS_PENDING_MAX: usize = 2 * VALUE_BYTES_MAX / SNAPSHOT_BLOCK_BYTES;
+
+/// Items that a walk looks at in one turn: some 40 µs with cold caches, which is what a command may wait for it.
+pub const SNAPSHOT_STEP_ITEMS: usize = 128;
+
+/// Bytes that a walk copies in one turn: some 20 µs.
+pub const SNAPSHOT_STEP_BYTES: usize = 64 * 1024;
+
+/// Bytes of records that a core is sent at once while a snapshot is loaded. One record may pass it alone.
+pub const LOAD_CHUNK_BYTES: usize = 256 * 1024;
+
+/// Chunks of records that wait for a core. At it: reading waits.
+pub const LOAD_CHUNKS_AHEAD: usize = 4;
+
+/// Seconds between snapshots that nobody asks for, unless told otherwise: a crash loses no more than that.
+pub const SNAPSHOT_INTERVAL_S_DEFAULT: u64 = 60;
+
+/// Where snapshots are unless told otherwise, in the directory in which the server is started.
+pub const DATA_DIR_DEFAULT: &str = "aspine-data";
+
+/// Milliseconds between two looks at the progress of a snapshot that somebody waits for at a terminal.
+pub const PROGRESS_MS: u64 = 200;
+
+const _: () =
+    assert!(SNAPSHOT_BLOCK_BYTES.is_multiple_of(SNAPSHOT_ALIGN_BYTES), "full blocks have no zeros at their end");
+
 // ---- command ----
 
 /// Entries one SCAN walks when it gives no COUNT: Redis's 10.

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use aspine::command::settings::{DebugAccess, LogLevel, Settings, Watch};
+use aspine::engine::files::SnapshotConfig;
 use aspine::engine::route::{CoreId, Slot};
 use aspine::engine::{Engine, EngineConfig, Peer, ProcessFacts, SessionId};
 use aspine::shard::Eviction;
@@ -113,6 +114,7 @@ fn config(core: u16, cores: u16, stopwatch: fn() -> u64) -> EngineConfig {
         auth_key: None,
         hash_seeds: [1, 2, 3, 4],
         random_seed: 5,
+        snapshots: SnapshotConfig::default(),
         process: ProcessFacts::default(),
         stopwatch,
     }

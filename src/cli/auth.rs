@@ -3,9 +3,11 @@
 //! Owner: `ServerConfig`. Never: printed, logged or shown by `Debug`. A key in a file or in the environment does not
 //! stand in the process list; one given by flag does.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +27,13 @@ pub struct AuthSources {
 }
 
 impl AuthSources {
+    /// What was typed, or found where clap looks for a flag's variable.
+    pub(super) fn new(key: Option<OsString>, is_env: bool, file: Option<PathBuf>) -> AuthSources {
+        let key = key.map(OsString::into_vec);
+        let (flag, env) = if is_env { (None, key) } else { (key, None) };
+        AuthSources { flag, env, file }
+    }
+
     /// The key in force, and a warning for the log where its file is open to others.
     pub(super) fn resolve(&self) -> Result<(Option<AuthKey>, Option<String>), ConfigError> {
         let Some(Secret { bytes, origin, warning }) = self.secret()? else { return Ok((None, None)) };

@@ -17,8 +17,8 @@ pub use crate::command::output_limit::OutputLimit;
 pub use crate::command::settings::{DebugAccess, LogLevel};
 pub use crate::engine::auth::AuthKey;
 use crate::limits::{
-    IDLE_TIMEOUT_S_DEFAULT, ITEMS_MAX_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SPIN_US_DEFAULT,
-    TRACKED_KEYS_MAX_DEFAULT, UNIX_PATH_BYTES_MAX,
+    DATA_DIR_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, ITEMS_MAX_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT,
+    SNAPSHOT_INTERVAL_S_DEFAULT, SPIN_US_DEFAULT, TRACKED_KEYS_MAX_DEFAULT, UNIX_PATH_BYTES_MAX,
 };
 pub use crate::shard::Eviction;
 
@@ -57,6 +57,14 @@ pub struct ServerArgs {
     pub spin_us: u64,
     /// `--enable-debug-command`.
     pub debug: DebugAccess,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+    /// `--persist`.
+    pub persist: bool,
+    /// `--snapshot-interval` in seconds.
+    pub snapshot_interval_s: u64,
+    /// `--snapshot-bandwidth` in bytes a second, 0 for no limit.
+    pub snapshot_bandwidth: ByteSize,
     /// `--log-level`.
     pub log_level: LogLevel,
     /// `--log-file`.
@@ -84,6 +92,10 @@ impl Default for ServerArgs {
             tracked_keys_max: TRACKED_KEYS_MAX_DEFAULT,
             spin_us: SPIN_US_DEFAULT,
             debug: DebugAccess::No,
+            data_dir: None,
+            persist: false,
+            snapshot_interval_s: SNAPSHOT_INTERVAL_S_DEFAULT,
+            snapshot_bandwidth: ByteSize(0),
             log_level: LogLevel::Info,
             log_file: None,
             parent: None,
@@ -129,6 +141,14 @@ pub struct ServerConfig {
     pub spin_us: u64,
     /// From where DEBUG is taken.
     pub debug: DebugAccess,
+    /// Where snapshots are, absolute.
+    pub data_dir: PathBuf,
+    /// Whether the server begins with the last snapshot, takes some by itself, and one at the end.
+    pub persist: bool,
+    /// Seconds between those.
+    pub snapshot_interval_s: u64,
+    /// Bytes a second a snapshot may write; 0 is no limit.
+    pub snapshot_bandwidth: u64,
     /// Least severe level that is logged.
     pub log_level: LogLevel,
     /// File the log is appended to; `None` is stderr.
@@ -156,6 +176,10 @@ impl Default for ServerConfig {
             tracked_keys_max: if args.tracked_keys_max == 0 { u64::MAX } else { args.tracked_keys_max },
             spin_us: args.spin_us,
             debug: args.debug,
+            data_dir: absolute(DATA_DIR_DEFAULT.into()).unwrap_or_default(),
+            persist: args.persist,
+            snapshot_interval_s: args.snapshot_interval_s,
+            snapshot_bandwidth: args.snapshot_bandwidth.0,
             log_level: args.log_level,
             log_file: None,
         }
@@ -169,6 +193,7 @@ impl ServerConfig {
     pub fn from_args(args: ServerArgs, cpus_allowed: &[usize]) -> Result<(ServerConfig, Vec<String>), ConfigError> {
         let cpus = choose_cpus(args.cores, args.cpus, cpus_allowed)?;
         let unix_socket = args.unix_socket.map(check_unix_path).transpose()?;
+        let data_dir = absolute(args.data_dir.unwrap_or_else(|| DATA_DIR_DEFAULT.into()))?;
         let (auth_key, key_warning) = args.auth.resolve()?;
         let host = resolve_host(&args.host)?;
         if auth_key.is_none() && !host.to_canonical().is_loopback() {
@@ -198,6 +223,10 @@ impl ServerConfig {
             tracked_keys_max: if args.tracked_keys_max == 0 { u64::MAX } else { args.tracked_keys_max },
             spin_us: args.spin_us,
             debug: args.debug,
+            data_dir,
+            persist: args.persist,
+            snapshot_interval_s: args.snapshot_interval_s,
+            snapshot_bandwidth: args.snapshot_bandwidth.0,
             log_level: args.log_level,
             log_file: args.log_file,
         };
@@ -274,6 +303,10 @@ fn check_unix_path(path: PathBuf) -> Result<PathBuf, ConfigError> {
         1..=UNIX_PATH_BYTES_MAX => Ok(path),
         _ => Err(ConfigError::UnixPath { path }),
     }
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(&path).map_err(|source| ConfigError::DataDir { path, source })
 }
 
 /// The address of `host`. Where a name has several, the first the resolver gives: its order is the
@@ -418,6 +451,7 @@ mod tests {
             ConfigError::KeyTooLong { origin: origin() },
             ConfigError::KeyFile { path: "/key".into(), source: io() },
             ConfigError::UnixPath { path: "".into() },
+            ConfigError::DataDir { path: "".into(), source: io() },
         ] {
             let line = error.to_string();
             assert!(line.contains("; ") && !line.contains('\n'), "{line}");

@@ -1,4 +1,4 @@
-//! The command line: `aspine server`, `aspine bench`.
+//! The command line: `aspine server`, `aspine bench`, and the commands on snapshots.
 //!
 //! Here is what may be typed (clap types and help texts); `config` is what it means; each
 //! subcommand has a file.
@@ -9,7 +9,6 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,9 +19,10 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parse
 use self::config::{
     AuthSources, ByteSize, ConfigError, CpuList, DebugAccess, Eviction, LogLevel, OutputLimit, ServerArgs,
 };
+use self::snapshot::SnapshotArgs;
 use crate::limits::{
-    IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SPIN_US_DEFAULT, SPIN_US_MAX,
-    TRACKED_KEYS_MAX_DEFAULT,
+    IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT,
+    SPIN_US_DEFAULT, SPIN_US_MAX, TRACKED_KEYS_MAX_DEFAULT,
 };
 use crate::loadgen::BenchError;
 use crate::runtime::preflight::StartError;
@@ -32,12 +32,16 @@ mod bench;
 pub mod config;
 mod parse;
 pub mod server;
+pub mod snapshot;
 
 /// Parses the command line of this process and runs it to its end.
 pub fn run() -> Result<(), Error> {
     match parse_command(std::env::args_os())? {
         Command::Server(args) => server::run(*args),
         Command::Bench(args) => bench::run(&args),
+        Command::Save(args) => snapshot::save(&args).map_err(Error::Snapshot),
+        Command::Load(args, merge) => snapshot::load(&args, merge).map_err(Error::Snapshot),
+        Command::Check(path) => snapshot::check(&path).map_err(Error::Snapshot),
     }
 }
 
@@ -52,6 +56,8 @@ pub enum Error {
     Start(StartError),
     /// A measurement could not be made, or is not to be trusted.
     Bench(BenchError),
+    /// A snapshot could not be taken, loaded or read. One line.
+    Snapshot(String),
 }
 
 impl Error {
@@ -77,6 +83,7 @@ impl fmt::Display for Error {
             Error::Config(error) => error.fmt(f),
             Error::Start(error) => error.fmt(f),
             Error::Bench(error) => error.fmt(f),
+            Error::Snapshot(line) => f.write_str(line),
         }
     }
 }
@@ -88,6 +95,7 @@ impl std::error::Error for Error {
             Error::Config(error) => Some(error),
             Error::Start(error) => Some(error),
             Error::Bench(error) => Some(error),
+            Error::Snapshot(_) => None,
         }
     }
 }
@@ -114,17 +122,24 @@ impl From<BenchError> for Error {
 enum Command {
     Server(Box<ServerArgs>),
     Bench(Box<bench::BenchArgs>),
+    Save(SnapshotArgs),
+    Load(SnapshotArgs, bool),
+    Check(PathBuf),
 }
 
 fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
     let matches = Cli::command().try_get_matches_from(args).map_err(Error::Usage)?;
     let cli = Cli::from_arg_matches(&matches).map_err(Error::Usage)?;
     // clap gives a variable and a flag the same place; which it was decides what overrides what.
-    let key_source = matches.subcommand().and_then(|(_, matches)| matches.value_source("authkey"));
+    let asked = matches.subcommand().filter(|(name, _)| *name != "check");
+    let key_source = asked.and_then(|(_, matches)| matches.value_source("authkey"));
     let authkey_is_env = key_source == Some(ValueSource::EnvVariable);
     Ok(match cli.command {
         CliCommand::Server(flags) => Command::Server(Box::new(flags.into_args(authkey_is_env))),
         CliCommand::Bench(flags) => Command::Bench(Box::new(flags.into_args(authkey_is_env))),
+        CliCommand::Save(flags) => Command::Save(flags.into_args(authkey_is_env)),
+        CliCommand::Load { flags, merge } => Command::Load(flags.into_args(authkey_is_env), merge),
+        CliCommand::Check { file } => Command::Check(file),
     })
 }
 
@@ -142,6 +157,62 @@ enum CliCommand {
     Server(Box<ServerFlags>),
     /// Measure a server: this one, or any that speaks the Redis protocol or memcached's
     Bench(Box<bench::flags::BenchFlags>),
+    /// Have a running server take a snapshot, and wait for it
+    Save(SnapshotFlags),
+    /// Have a running server load a snapshot of its data directory
+    Load {
+        #[command(flatten)]
+        flags: SnapshotFlags,
+
+        /// Keep what there is; a key that is in both gets the snapshot's value
+        #[arg(long)]
+        merge: bool,
+    },
+    /// Read a snapshot through, say what is in it, and whether and where it is damaged
+    Check {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct SnapshotFlags {
+    /// File in the server's data directory [default: dump.aspine]
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+
+    /// Where the server is
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    host: String,
+
+    /// Its port
+    #[arg(long, value_name = "PORT", default_value_t = PORT_DEFAULT)]
+    port: u16,
+
+    /// Its Unix socket, instead of host and port
+    #[arg(long, value_name = "PATH")]
+    unixsocket: Option<PathBuf>,
+
+    /// Its key; other users see it in the process list, so prefer the variable or the file
+    #[arg(long, value_name = "KEY", env = "ASPINE_AUTHKEY", hide_env_values = true)]
+    authkey: Option<OsString>,
+
+    /// File whose first line is its key
+    #[arg(long, value_name = "PATH")]
+    authkey_file: Option<PathBuf>,
+}
+
+impl SnapshotFlags {
+    fn into_args(self, authkey_is_env: bool) -> SnapshotArgs {
+        SnapshotArgs {
+            name: self.name,
+            host: self.host,
+            port: self.port,
+            unix_socket: self.unixsocket,
+            auth: AuthSources::new(self.authkey, authkey_is_env, self.authkey_file),
+        }
+    }
 }
 
 // The doc comments below are the help texts.
@@ -220,6 +291,25 @@ struct ServerFlags {
     #[arg(long, value_name = "WHO", default_value = "no", value_parser = debug_parser(), help_heading = ACCESS)]
     enable_debug_command: DebugAccess,
 
+    /// Directory of snapshots, made when it is needed [default: aspine-data, where the server is
+    /// started]
+    #[arg(long, value_name = "PATH", help_heading = SNAPSHOTS)]
+    data_dir: Option<PathBuf>,
+
+    /// Begin with the last snapshot, take one every now and then, and one at the end
+    #[arg(long, help_heading = SNAPSHOTS)]
+    persist: bool,
+
+    /// With --persist: seconds between snapshots; none is taken while nothing changes
+    #[arg(long, value_name = "SECONDS", default_value_t = SNAPSHOT_INTERVAL_S_DEFAULT, help_heading = SNAPSHOTS)]
+    #[arg(value_parser = value_parser!(u64).range(1..=IDLE_TIMEOUT_S_MAX))]
+    snapshot_interval: u64,
+
+    /// Bytes a second that a snapshot may write, as 100mb; 0 = unlimited. What changes meanwhile is
+    /// written at once
+    #[arg(long, value_name = "BYTES", default_value = "0", help_heading = SNAPSHOTS)]
+    snapshot_bandwidth: ByteSize,
+
     /// Least severe level to log
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level_parser(), help_heading = LOG)]
     log_level: LogLevel,
@@ -237,19 +327,18 @@ const NETWORK: &str = "Network";
 const CORES: &str = "Cores";
 const BOUNDS: &str = "Bounds";
 const ACCESS: &str = "Access";
+const SNAPSHOTS: &str = "Snapshots";
 const LOG: &str = "Log";
 
 impl ServerFlags {
     fn into_args(self, authkey_is_env: bool) -> ServerArgs {
-        let key = self.authkey.map(OsString::into_vec);
-        let (flag, env) = if authkey_is_env { (None, key) } else { (key, None) };
         ServerArgs {
             host: self.host,
             port: self.port,
             cores: self.cores.map(|cores| cores as usize),
             cpus: self.cpus,
             unix_socket: self.unixsocket,
-            auth: AuthSources { flag, env, file: self.authkey_file },
+            auth: AuthSources::new(self.authkey, authkey_is_env, self.authkey_file),
             items_max: self.max_size,
             bytes_max: self.max_memory,
             eviction: self.eviction,
@@ -259,6 +348,10 @@ impl ServerFlags {
             tracked_keys_max: self.tracking_table_max_keys,
             spin_us: self.spin_us,
             debug: self.enable_debug_command,
+            data_dir: self.data_dir,
+            persist: self.persist,
+            snapshot_interval_s: self.snapshot_interval,
+            snapshot_bandwidth: self.snapshot_bandwidth,
             log_level: self.log_level,
             log_file: self.log_file,
             parent: self.end_with_parent,
@@ -299,7 +392,7 @@ mod tests {
         let args = ["aspine", "server"].iter().chain(flags).map(OsString::from);
         parse_command(args).map(|command| match command {
             Command::Server(args) => *args,
-            Command::Bench(_) => panic!("no server"),
+            _ => panic!("the word is server"),
         })
     }
 
@@ -349,6 +442,13 @@ mod tests {
             "100",
             "--enable-debug-command",
             "local",
+            "--data-dir",
+            "/d",
+            "--persist",
+            "--snapshot-interval",
+            "5",
+            "--snapshot-bandwidth",
+            "1mb",
             "--log-level",
             "trace",
             "--log-file",
@@ -364,7 +464,22 @@ mod tests {
         assert_eq!((args.maxclients, args.idle_timeout_s, args.spin_us), (9, 30, 100));
         assert_eq!(args.output_limit, OutputLimit { hard_bytes: 1 << 20, soft_bytes: 2, soft_s: 3 });
         assert_eq!(args.debug, DebugAccess::Local);
+        assert_eq!((args.data_dir, args.persist), (Some("/d".into()), true));
+        assert_eq!((args.snapshot_interval_s, args.snapshot_bandwidth), (5, ByteSize(1 << 20)));
         assert_eq!((args.log_level, args.log_file), (LogLevel::Trace, Some("/l".into())));
+    }
+
+    #[test]
+    fn the_commands_on_snapshots_arrive() {
+        let parse =
+            |words: &[&str]| parse_command(std::iter::once("aspine").chain(words.iter().copied()).map(OsString::from));
+        let Ok(Command::Save(args)) = parse(&["save", "f", "--port", "7", "--authkey", "k"]) else { panic!("save") };
+        assert_eq!((args.name.as_deref(), args.port, args.auth.flag), (Some("f"), 7, Some(b"k".to_vec())));
+        let Ok(Command::Load(args, true)) = parse(&["load", "--merge", "--unixsocket", "/s"]) else { panic!("load") };
+        assert_eq!((args.name, args.host.as_str(), args.unix_socket), (None, "127.0.0.1", Some("/s".into())));
+        assert!(matches!(parse(&["load", "f"]), Ok(Command::Load(_, false))));
+        assert!(matches!(parse(&["check", "/f"]), Ok(Command::Check(path)) if path == std::path::Path::new("/f")));
+        assert!(matches!(parse(&["check"]), Err(Error::Usage(_))));
     }
 
     #[test]

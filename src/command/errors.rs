@@ -133,6 +133,14 @@ pub enum Error {
     MultiTooLong,
     /// A transaction whose shards were not to be had in time (this text is ours).
     HoldTimeout,
+    /// A snapshot is being taken.
+    SnapshotBusy,
+    /// A snapshot is being loaded, or about to be (this text is ours).
+    SnapshotLoading,
+    /// What is no name of a snapshot (this text is ours).
+    SnapshotName,
+    /// A command while items are being loaded.
+    Loading,
     /// A command that can't be queued since it makes its session wait.
     NotInMulti,
     /// A key longer than a slab entry can hold (this text is ours).
@@ -374,6 +382,13 @@ impl Error {
             Error::DumpPayload => "ERR DUMP payload version or checksum are wrong",
             Error::DumpData => "ERR Bad data format",
             Error::BitfieldReadOnly => "ERR BITFIELD_RO only supports the GET subcommand",
+            Error::SnapshotBusy => "ERR Background save already in progress",
+            Error::SnapshotLoading => "ERR a snapshot is being loaded; try again when that is done",
+            Error::SnapshotName => {
+                "ERR invalid snapshot name: it is a file name in the data directory, of at most 128 letters, digits, '.', \
+                 '_' and '-', and begins with none of '.' and '-'"
+            }
+            Error::Loading => "LOADING Redis is loading the dataset in memory",
             _ => "",
         }
     }

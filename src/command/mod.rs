@@ -27,6 +27,7 @@ pub mod range;
 pub mod reply;
 pub mod settings;
 pub mod several;
+pub mod snapshot;
 pub mod string;
 pub mod table;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use crate::command::connection::{self as conn, SessionHandler};
 use crate::command::pubsub::{SUBSCRIPTION, Topic};
 use crate::command::several::{self, Decide};
+use crate::command::snapshot;
 use crate::command::{
     Call, Reply, admin, bitfield, bits, counter, docs, dump, expiry, keyspace, object, range, string, tracking,
 };
@@ -58,9 +59,11 @@ pub mod flag {
     pub const SUBSCRIBER: u16 = 1 << 9;
     /// Of publishing and subscribing.
     pub const PUBSUB: u16 = 1 << 10;
+    /// Can't be queued after MULTI.
+    pub const NO_MULTI: u16 = 1 << 11;
 
     /// Bit and Redis's name of each that Redis has.
-    pub const NAMES: [(u16, &str); 7] = [
+    pub const NAMES: [(u16, &str); 8] = [
         (PUBSUB, "pubsub"),
         (READONLY, "readonly"),
         (WRITE, "write"),
@@ -68,10 +71,11 @@ pub mod flag {
         (ADMIN, "admin"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
+        (NO_MULTI, "no_multi"),
     ];
 }
 
-use flag::{ADMIN, BARRIER, DENYOOM, FAST, NO_AUTH, PUBSUB, READONLY, READS, SUBSCRIBER, UNQUEUED, WRITE};
+use flag::{ADMIN, BARRIER, DENYOOM, FAST, NO_AUTH, NO_MULTI, PUBSUB, READONLY, READS, SUBSCRIBER, UNQUEUED, WRITE};
 
 /// The positions of a command's keys. All zero: it has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,6 +213,8 @@ pub enum Part {
     ConfigSet,
     /// CONFIG RESETSTAT.
     ConfigResetStat,
+    /// SAVE, BGSAVE, ASPINE.LOAD: core 0 alone. `engine/snapshot.rs` has them.
+    Snapshot(snapshot::Verb),
     /// What else is asked of all cores.
     Ask(Question),
 }
@@ -216,6 +222,8 @@ pub enum Part {
 /// What SLOWLOG, LATENCY, MEMORY and PUBSUB ask of each core. `engine/ask.rs` answers and folds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
+    /// LASTSAVE.
+    LastSave,
     /// LATENCY DOCTOR.
     LatencyDoctor,
     /// LATENCY GRAPH.
@@ -261,7 +269,9 @@ macro_rules! row {
 #[rustfmt::skip]
 pub static TABLE: &[Command] = &[
     row!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(range::append), "key value", "Appends to the value, which may be absent, and returns its length."),
+    row!("aspine.load", -1, ADMIN | BARRIER | NO_MULTI, NO_KEYS, Server, EveryCore(Part::Snapshot(snapshot::Verb::Load)), "[name] [REPLACE | MERGE]", "Loads a snapshot in place of what there is, or over it."),
     row!("auth", -2, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::auth), "[username] key", "Shows the auth key."),
+    row!("bgsave", -1, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Part::Snapshot(snapshot::Verb::Bgsave)), "[SCHEDULE] [name]", "Begins a snapshot."),
     row!("bitcount", -2, READONLY, ONE_KEY, Bitmap, Key(bits::count), "key [start end [BYTE | BIT]]", "Counts the ones."),
     row!("bitfield", -2, WRITE | DENYOOM, ONE_KEY, Bitmap, Key(bitfield::run), "key [GET type offset | [OVERFLOW WRAP | SAT | FAIL] SET type offset value | [OVERFLOW WRAP | SAT | FAIL] INCRBY type offset increment ...]", "Reads and writes integers of any number of bits."),
     row!("bitfield_ro", -2, READONLY | FAST, ONE_KEY, Bitmap, Key(bitfield::run_read_only), "key [GET type offset [GET type offset ...]]", "Reads integers of any number of bits."),
@@ -324,6 +334,7 @@ pub static TABLE: &[Command] = &[
     row!("incrbyfloat", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::increment_by_float), "key increment", "Adds to a float of 64 bits of mantissa."),
     row!("info", -1, BARRIER, NO_KEYS, Server, EveryCore(Part::Report), "[section [section ...]]", "Returns what the server knows of itself."),
     row!("keys", 2, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::Keys), "pattern", "Returns all keys that match a pattern."),
+    row!("lastsave", 1, FAST | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::LastSave)), "", "Returns the unix time of the last snapshot."),
     row!("latency", -2, 0, NO_KEYS, Server, Container, "", "Commands on the times that commands took."),
     row!("latency|doctor", 2, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::LatencyDoctor)), "", "Says what the latency events tell."),
     row!("latency|graph", 3, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::LatencyGraph)), "event", "Draws the samples of a latency event."),
@@ -374,6 +385,7 @@ pub static TABLE: &[Command] = &[
     row!("renamenx", 3, WRITE | FAST, TWO_KEYS, Generic, Several(several::rename_if_absent), "key newkey", "Gives a value another key if that does not exist."),
     row!("reset", 1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER, NO_KEYS, Connection, Session(conn::reset), "", "Sets the connection back to how it began."),
     row!("restore", -4, WRITE | DENYOOM, ONE_KEY, Generic, Key(dump::restore), "key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", "Stores a value that DUMP returned, with a time to live in milliseconds or 0."),
+    row!("save", -1, ADMIN | BARRIER | NO_MULTI, NO_KEYS, Server, EveryCore(Part::Snapshot(snapshot::Verb::Save)), "[name]", "Takes a snapshot and waits for it."),
     row!("scan", -2, READONLY, NO_KEYS, Generic, Scan, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
     row!("select", 2, FAST, NO_KEYS, Connection, Session(conn::select), "index", "Chooses the database; there is one, 0."),
     row!("set", -3, WRITE | DENYOOM, ONE_KEY, String, Key(string::set), "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),

@@ -75,6 +75,7 @@ impl Engine {
             Question::LatencyLatest | Question::LatencyHistory | Question::LatencyGraph | Question::LatencyDoctor => {
                 encode(self.meter.latency.events(), out);
             }
+            Question::LastSave => encode(&(self.snapshots.status.saved_ms / 1000), out),
             Question::LatencyReset => {
                 let named = |name: &str| args.iter().any(|arg| arg.eq_ignore_ascii_case(name.as_bytes()));
                 encode(&self.meter.latency.reset(|name| args.is_empty() || named(name)), out);
@@ -122,6 +123,10 @@ pub(super) fn fold(
             writer.integer(len.min(settings.watch.slowlog_len).cast_signed());
         }
         Question::SlowlogReset => writer.ok(),
+        Question::LastSave => {
+            // Core 0 takes the snapshots; the others know of the start.
+            writer.integer(decode_all::<u64>(parts).into_iter().max().unwrap_or(0).cast_signed());
+        }
         Question::LatencyReset => {
             let reset = decode_all::<u64>(parts).into_iter().fold(0, |all, part| all | part);
             writer.integer(reset.count_ones().into());

@@ -21,6 +21,7 @@ use crate::engine::hold::{Hold, HoldKey};
 use crate::engine::replies::Place;
 use crate::engine::route::CoreId;
 use crate::engine::slowlog::SlowCall;
+use crate::engine::snapshot::Note;
 use crate::engine::tracking::Tracker;
 use crate::limits::{BATCH_BYTES_SEAL, BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, FANOUT_BYTES_MAX};
 use crate::resp::{Args, Proto, Span};
@@ -84,6 +85,8 @@ pub enum Payload {
     Release(Hold),
     /// Keys have changed that clients of the receiver may hold, and what else `stale` has to say.
     Stale(Vec<u8>),
+    /// About snapshots.
+    Snapshot(Note),
 }
 
 /// A slow request, as the core that ran it tells the core that sent it.

@@ -6,18 +6,19 @@
 //! core sees all of them in one order.
 
 use crate::command::errors::quote;
+use crate::command::snapshot::Order;
 use crate::command::table::{CommandId, Handler, Part};
-use crate::command::{Client, Error, settings::Settings};
+use crate::command::{Error, settings::Settings};
 use crate::engine::batch::{
     Incoming, Payload, Request, SlowRequest, Solo, Ticket, peek_key, read_frame, reply_frames, write_reply,
 };
+use crate::engine::clients::{KillFilter, ListFilter, is};
 use crate::engine::gather::{Asker, Gather, GatherId, Kind, sum_of};
 use crate::engine::jobs::{Job, Origin};
 use crate::engine::route::CoreId;
 use crate::engine::slowlog::SlowCall;
 use crate::engine::stats::Report;
 use crate::engine::{Engine, Notice, SessionId, ahead, ask, batch::Waiter, info};
-use crate::resp::number::parse_i64;
 use crate::resp::{Args, Proto, Writer};
 
 /// Refuses what no core could run, before any does.
@@ -40,17 +41,19 @@ pub(super) fn check(part: Part, args: Args<'_>, settings: &Settings, cores: u16)
         Part::ClientList => ListFilter::parse(args).map(|_| ()),
         Part::Ask(question) => ask::check(question, args),
         Part::Subscribe(_) | Part::Unsubscribe(_) | Part::Tracking => Ok(()),
+        Part::Snapshot(verb) => Order::parse(verb, args).map(|_| ()),
         Part::Size | Part::Keys | Part::RandomKey | Part::Report | Part::ConfigResetStat => Ok(()),
     }
 }
 
 /// Whether all cores must run the commands of this kind in one order.
 fn is_ordered(command: CommandId) -> bool {
-    matches!(command.row().handler, Handler::EveryCore(Part::ConfigSet))
+    matches!(command.row().handler, Handler::EveryCore(Part::ConfigSet | Part::Snapshot(_)))
 }
 
-fn is(word: &[u8], name: &str) -> bool {
-    word.eq_ignore_ascii_case(name.as_bytes())
+/// Whether core 0 runs it alone.
+fn is_order(command: CommandId) -> bool {
+    matches!(command.row().handler, Handler::EveryCore(Part::Snapshot(_)))
 }
 
 fn set_all(settings: &mut Settings, args: Args<'_>) -> Result<(), Error> {
@@ -82,11 +85,27 @@ impl Engine {
             let request = solo.request.clone();
             let gather = self.gathers.open_every(asker, proto, solo.request, self.router.cores(), 1);
             self.mesh.request_alone(sequencer, &request, gather);
+        } else if is_order(solo.request.command()) {
+            let request = solo.request.clone();
+            let gather = self.gathers.open_every(asker, proto, solo.request, self.router.cores(), 1);
+            self.run_order(&request, Origin::Here(gather), now_ms);
         } else {
             self.run_every(asker, proto, solo.request, now_ms);
         }
         if self.shard.has_stale() {
             self.spread_stale(None);
+        }
+    }
+
+    /// Runs a command that core 0 runs alone; this is core 0.
+    fn run_order(&mut self, request: &Request, origin: Origin, now_ms: u64) {
+        let mut spans = Vec::new();
+        let Some(frame) = request.frame(&mut spans) else { return };
+        let Handler::EveryCore(Part::Snapshot(verb)) = frame.command.row().handler else { return };
+        // Checked on the home core.
+        let Ok(order) = Order::parse(verb, frame.args.tail(1)) else { return };
+        if let Some(reply) = self.order(&order, origin, frame.mode.held, now_ms) {
+            let _ = self.finish_part(origin, &reply, now_ms);
         }
     }
 
@@ -149,7 +168,11 @@ impl Engine {
                 assert_eq!(batch.count, 1, "a request for every core travels alone");
                 let mut out = Vec::new();
                 let origin = Origin::Peer { core: batch.from, ticket: batch.ticket };
-                owed = if is_ordered(frame.command) && self.router.sequencer().is_none() {
+                owed = if is_order(frame.command) {
+                    let request = Request::alone(frame.command, frame.mode, frame.args.iter());
+                    self.run_order(&request, origin, now_ms);
+                    true
+                } else if is_ordered(frame.command) && self.router.sequencer().is_none() {
                     let asker = Asker::Core(batch.from, batch.ticket);
                     let request = Request::alone(frame.command, frame.mode, frame.args.iter());
                     self.run_every(asker, frame.mode.proto, request, now_ms);
@@ -233,6 +256,8 @@ impl Engine {
             Part::Subscribe(topic) => self.on_subscriptions(topic, true, origin, all),
             Part::Unsubscribe(topic) => self.on_subscriptions(topic, false, origin, all),
             Part::Size => out.extend_from_slice(&self.shard.len().to_le_bytes()),
+            // It was under way when the load began, so what is loaded came after it.
+            Part::Clear if self.is_loading() => {}
             Part::Clear => {
                 self.shard.clear();
                 self.shard_waits = true;
@@ -250,35 +275,12 @@ impl Engine {
             }
             Part::Report => ask::encode(&self.report(info::Sections::parse(args)), out),
             Part::Ask(question) => self.answer(question, args, out),
-            Part::ClientList => {
-                let filter = ListFilter::parse(args).unwrap_or_default();
-                for id in self.sessions.ids() {
-                    if let Some(session) = self.sessions.get(id)
-                        && !session.gone
-                        && filter.takes(&session.client)
-                    {
-                        out.extend_from_slice(session.client.describe(session.sizes(), now_ms).as_bytes());
-                    }
-                }
-            }
+            // Core 0 runs it by itself.
+            Part::Snapshot(_) => {}
+            Part::ClientList => self.list(args, now_ms, out),
             Part::ClientKill => out.extend_from_slice(&self.kill(caller, args, now_ms).to_le_bytes()),
             Part::Tracking => self.learn_tracking(caller, args, out),
-            Part::ConfigSet => {
-                // Checked on the home core; whether a value is right does not depend on the others.
-                self.publish_events();
-                let log_level = self.settings.log_level;
-                let checked = set_all(&mut self.settings, args);
-                debug_assert!(checked.is_ok());
-                self.enter_epoch();
-                self.shard.set_eviction(self.settings.eviction);
-                self.meter.configure(&self.settings.watch);
-                self.want_events();
-                self.bound_tracking();
-                if log_level != self.settings.log_level {
-                    self.notice(Notice::LogLevel(self.settings.log_level));
-                }
-                self.shard_waits = true;
-            }
+            Part::ConfigSet => self.configure(args),
             Part::ConfigResetStat => {
                 self.stats.reset();
                 self.meter.reset();
@@ -288,25 +290,21 @@ impl Engine {
         true
     }
 
-    /// Ends the sessions a CLIENT KILL names; the caller's own once it has its reply.
-    fn kill(&mut self, caller: u64, args: Args<'_>, now_ms: u64) -> i64 {
-        let Ok(filter) = KillFilter::parse(args) else { return 0 };
-        let mut killed = 0;
-        for id in self.sessions.ids() {
-            let Some(session) = self.sessions.get_mut(id) else { continue };
-            let own = session.client.id == caller;
-            if (own && filter.skip_me) || !filter.takes(&session.client, now_ms) {
-                continue;
-            }
-            if own {
-                session.close();
-            } else {
-                session.cut();
-            }
-            killed += 1;
-            self.settle(id);
+    /// Takes over settings. They were checked on the home core; whether a value is right does not depend on the others.
+    fn configure(&mut self, args: Args<'_>) {
+        self.publish_events();
+        let log_level = self.settings.log_level;
+        let checked = set_all(&mut self.settings, args);
+        debug_assert!(checked.is_ok());
+        self.enter_epoch();
+        self.shard.set_eviction(self.settings.eviction);
+        self.meter.configure(&self.settings.watch);
+        self.want_events();
+        self.bound_tracking();
+        if log_level != self.settings.log_level {
+            self.notice(Notice::LogLevel(self.settings.log_level));
         }
-        killed
+        self.shard_waits = true;
     }
 
     /// A part is done: to the gather, or to the core that asked. Returns the session that may run on, if any.
@@ -392,6 +390,7 @@ impl Engine {
             }
             Part::Tracking => self.fold_tracking(gather, args, &mut writer),
             Part::Ask(question) => ask::fold(question, args, parts, &self.settings, now_ms, &mut writer),
+            Part::Snapshot(_) => writer.raw(&parts.concat()),
             Part::ClientList => writer.verbatim(&parts.concat()),
             Part::ClientKill => match (args.len(), sum()) {
                 (1, 0) => writer.error(&Error::NoSuchClient.to_string()),
@@ -413,119 +412,5 @@ impl Engine {
             at -= weight(part);
         }
         None
-    }
-}
-
-/// Which sessions CLIENT LIST names.
-#[derive(Debug, Default)]
-struct ListFilter {
-    ids: Option<Vec<u64>>,
-    kind: Option<ClientKind>,
-}
-
-impl ListFilter {
-    fn parse(args: Args<'_>) -> Result<ListFilter, Error> {
-        let mut filter = ListFilter::default();
-        match args.get(0) {
-            None => {}
-            Some(option) if is(option, "TYPE") && args.len() == 2 => filter.kind = Some(client_kind(args.at(1))?),
-            Some(option) if is(option, "ID") && args.len() > 1 => {
-                // Nobody has the id 0, nor one below.
-                let id = |text| parse_i64(text).map(|id| u64::try_from(id).unwrap_or(0)).ok_or(Error::ClientListId);
-                filter.ids = Some(args.tail(1).iter().map(id).collect::<Result<_, _>>()?);
-            }
-            Some(_) => return Err(Error::Syntax),
-        }
-        Ok(filter)
-    }
-
-    fn takes(&self, client: &Client) -> bool {
-        self.kind.is_none_or(|kind| kind.takes(client)) && self.ids.as_ref().is_none_or(|ids| ids.contains(&client.id))
-    }
-}
-
-/// Redis's types of clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ClientKind {
-    /// Ordinary ones.
-    Normal,
-    /// Those that subscribe.
-    Pubsub,
-    /// Replicas and the like, of which there are none here.
-    Other,
-}
-
-impl ClientKind {
-    fn takes(self, client: &Client) -> bool {
-        match self {
-            ClientKind::Normal => !client.subscriptions.any(),
-            ClientKind::Pubsub => client.subscriptions.any(),
-            ClientKind::Other => false,
-        }
-    }
-}
-
-fn client_kind(name: &[u8]) -> Result<ClientKind, Error> {
-    match name.to_ascii_lowercase().as_slice() {
-        b"normal" => Ok(ClientKind::Normal),
-        b"pubsub" => Ok(ClientKind::Pubsub),
-        b"master" | b"slave" | b"replica" => Ok(ClientKind::Other),
-        _ => Err(Error::UnknownClientType(quote(name))),
-    }
-}
-
-/// Which sessions CLIENT KILL ends.
-#[derive(Debug, Default)]
-struct KillFilter<'a> {
-    id: Option<u64>,
-    addr: Option<&'a [u8]>,
-    local_addr: Option<&'a [u8]>,
-    age_s_min: Option<u64>,
-    kind: Option<ClientKind>,
-    skip_me: bool,
-}
-
-impl<'a> KillFilter<'a> {
-    fn parse(args: Args<'a>) -> Result<KillFilter<'a>, Error> {
-        if args.len() == 1 {
-            return Ok(KillFilter { addr: args.get(0), ..KillFilter::default() });
-        }
-        let mut filter = KillFilter { skip_me: true, ..KillFilter::default() };
-        let mut rest = args;
-        while let Some(option) = rest.get(0) {
-            let value = rest.get(1).ok_or(Error::Syntax)?;
-            if is(option, "ID") {
-                let id = parse_i64(value).and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
-                filter.id = Some(id.ok_or(Error::InvalidClientId)?);
-            } else if is(option, "ADDR") {
-                filter.addr = Some(value);
-            } else if is(option, "LADDR") {
-                filter.local_addr = Some(value);
-            } else if is(option, "TYPE") {
-                filter.kind = Some(client_kind(value)?);
-            } else if is(option, "USER") {
-                if value != b"default" {
-                    return Err(Error::NoSuchUser(quote(value)));
-                }
-            } else if is(option, "MAXAGE") {
-                let age = parse_i64(value).ok_or(Error::NotInteger)?;
-                filter.age_s_min = Some(u64::try_from(age).ok().filter(|age| *age > 0).ok_or(Error::Syntax)?);
-            } else if is(option, "SKIPME") && (is(value, "yes") || is(value, "no")) {
-                filter.skip_me = is(value, "yes");
-            } else {
-                return Err(Error::Syntax);
-            }
-            rest = rest.tail(2);
-        }
-        Ok(filter)
-    }
-
-    fn takes(&self, client: &Client, now_ms: u64) -> bool {
-        let age_s = now_ms.saturating_sub(client.created_ms) / 1000;
-        self.kind.is_none_or(|kind| kind.takes(client))
-            && self.id.is_none_or(|id| id == client.id)
-            && self.addr.is_none_or(|addr| addr == client.addr.as_bytes())
-            && self.local_addr.is_none_or(|addr| addr == client.local_addr.as_bytes())
-            && self.age_s_min.is_none_or(|min| age_s >= min)
     }
 }

@@ -1,4 +1,4 @@
-//! Hold: the pause of a shard that a transaction takes. Core: the shard's, which grants; the home core asks.
+//! Hold: the pause of a shard that a transaction takes, or a snapshot or load for one instant. Core: the shard's, which grants; the home core asks.
 //!
 //! While a shard is held it runs what its holder sends and nothing else: sessions of its core pause, batches wait in
 //! the inbox. Who needs several shards asks for them one after the other in core order, so that no two transactions
@@ -30,6 +30,14 @@ pub struct Hold {
     pub key: HoldKey,
     /// Who watches, on behalf of this transaction; 0 if it is a single command, which does not care.
     pub(super) watcher: Watcher,
+}
+
+#[cfg(any(test, feature = "verify"))]
+impl Hold {
+    /// Whether it is for a snapshot or a load, for tests that tamper with these alone.
+    pub fn is_of_snapshot(&self) -> bool {
+        self.key.session == super::snapshot::HOLDER
+    }
 }
 
 /// The holder of one shard, and who comes after.
@@ -100,6 +108,12 @@ impl Engine {
         if let Some(next) = self.holds.queue.pop_front() {
             self.grant(next, now_ms);
         }
+    }
+
+    /// Whether this core's own shard was granted to a snapshot that does not know yet.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn is_granted_to_snapshot(&self) -> bool {
+        self.holds.grants.iter().any(|(key, _)| key.session == super::snapshot::HOLDER)
     }
 
     /// Whether anything is held or waits to be, for checks that nothing is left behind.

@@ -1,9 +1,10 @@
 //! INFO: the reports of all cores as text, in Redis's sections and field names where the meaning is the same.
 //!
 //! A field of Redis that would mean something else here is left out. Files: here the sections and which of them are
-//! wanted; `usage` what commands took; `memory` what MEMORY says of the same reports.
+//! wanted; `usage` what commands took; `persistence` snapshots; `memory` what MEMORY says of the same reports.
 
 mod memory;
+mod persistence;
 mod usage;
 
 use std::fmt::Write;
@@ -30,7 +31,7 @@ const SECTIONS: [Section; 14] = [
     ("Server", server),
     ("Clients", clients),
     ("Memory", memory),
-    ("Persistence", persistence),
+    ("Persistence", persistence::section),
     ("Stats", stats),
     ("Replication", replication),
     ("CPU", cpu),
@@ -175,10 +176,6 @@ fn memory(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "mem_fragmentation_ratio:{:.2}", if used == 0 { 0.0 } else { rss as f64 / used as f64 })?;
     writeln!(text, "mem_fragmentation_bytes:{}", rss.cast_signed().saturating_sub(used.cast_signed()))?;
     writeln!(text, "mem_allocator:mimalloc")
-}
-
-fn persistence(_page: &Page<'_>, text: &mut String) -> std::fmt::Result {
-    writeln!(text, "loading:0\nasync_loading:0")
 }
 
 fn stats(page: &Page<'_>, text: &mut String) -> std::fmt::Result {

@@ -5,17 +5,18 @@
 //!
 //! | kind | methods | when |
 //! |---|---|---|
-//! | events | `on_connect`, `on_bytes`, `on_sent`, `on_eof`, `on_disconnect`, `on_batch`, `on_tick`, `on_slice` | as they happen |
+//! | events | `on_connect`, `on_bytes`, `on_sent`, `on_eof`, `on_disconnect`, `on_batch`, `on_file`, `on_tick`, `on_slice` | as they happen |
 //! | end of a turn | `on_turn_end` | after the events of one turn: seals the batches |
-//! | effects | `take_ready` (sessions with something to send or to close), `take_batch`, `take_notice` | after `on_turn_end`, until `None` |
+//! | effects | `take_ready` (sessions with something to send or to close), `take_batch`, `take_file_ask`, `take_notice` | after `on_turn_end`, until `None` |
 //! | getters | `unsent`, `wants_read`, `is_finished`, `has_backlog`, … | any time |
 //!
 //! Files: `session` (one round), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
-//! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores),
-//! `push` (what is said unasked), `pubsub` over `channels` (subscriptions and messages), `listeners`
-//! (key events), `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take), `jobs`
-//! (sliced work), `tracking` (CLIENT TRACKING) and `stale` (who is told of changes), `ahead` (cache misses of a round, together), `budget`, `auth`; `stats`, `meter` (what commands took),
-//! `slowlog`, `latency`, `ask` (what is asked of all cores about these), `debug`, `info`.
+//! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores), `clients` (CLIENT LIST, KILL),
+//! `push` (what is said unasked), `pubsub` over `channels` (subscriptions and messages), `listeners` (key events),
+//! `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take),
+//! `jobs` (sliced work), `tracking` (CLIENT TRACKING) and `stale` (who is told of changes), `ahead` (cache misses of a
+//! round, together), `budget`, `auth`; `stats`, `meter` (what commands took), `slowlog`, `latency`, `ask` (what is asked
+//! of all cores about these), `debug`, `info`; `snapshot` and `load` (`files`: what they ask for; `keeper`: who does it).
 
 mod ahead;
 mod ask;
@@ -23,14 +24,18 @@ pub mod auth;
 pub mod batch;
 mod budget;
 mod channels;
+mod clients;
 mod debug;
 mod every;
+pub mod files;
 mod gather;
 pub mod hold;
 mod info;
 mod jobs;
+pub mod keeper;
 mod latency;
 mod listeners;
+mod load;
 mod meter;
 mod pubsub;
 mod push;
@@ -40,6 +45,7 @@ pub mod session;
 mod sessions;
 mod several;
 mod slowlog;
+pub mod snapshot;
 mod stale;
 pub mod stats;
 #[cfg(test)]
@@ -61,6 +67,7 @@ use self::auth::{AuthKey, Penalty};
 use self::batch::{Batch, Incoming, Mesh, Payload};
 use self::budget::Exchange;
 use self::channels::Channels;
+use self::files::SnapshotConfig;
 use self::gather::Gathers;
 use self::hold::Holds;
 use self::jobs::Job;
@@ -72,6 +79,7 @@ use self::route::{CoreId, Router};
 use self::session::Session;
 pub use self::sessions::SessionId;
 use self::sessions::Sessions;
+use self::snapshot::Snapshots;
 use self::stale::Trackers;
 pub use self::stats::Gauges;
 use self::stats::Stats;
@@ -93,6 +101,8 @@ pub struct EngineConfig {
     pub hash_seeds: [u64; 4],
     /// Seed of everything else that is random (RANDOMKEY).
     pub random_seed: u64,
+    /// How snapshots are taken.
+    pub snapshots: SnapshotConfig,
     /// What INFO tells of the process.
     pub process: ProcessFacts,
     /// Nanoseconds since some moment, the same for all cores; never goes back. Measures commands, decides nothing.
@@ -138,6 +148,10 @@ pub enum Notice {
     AuthFailed(String),
     /// The log is to be more or less detailed.
     LogLevel(LogLevel),
+    /// A snapshot was taken, or loaded, or is being loaded.
+    Snapshot(String),
+    /// A snapshot could not be taken or loaded.
+    SnapshotFailed(String),
     /// DEBUG PANIC: the process is to end as if something had gone wrong.
     Panic,
 }
@@ -154,6 +168,7 @@ pub struct Engine {
     gathers: Gathers,
     jobs: VecDeque<Job>,
     trackers: Trackers,
+    snapshots: Snapshots,
     settings: Settings,
     exchange: Exchange,
     auth_key: Option<AuthKey>,
@@ -234,6 +249,7 @@ impl Engine {
             gathers: Gathers::default(),
             jobs: VecDeque::new(),
             trackers: Trackers::new(config.cores, config.hash_seeds),
+            snapshots: Snapshots::new(config.snapshots, config.cores, config.process.started_ms),
             settings: config.settings,
             exchange,
             auth_key: config.auth_key,
@@ -357,6 +373,7 @@ impl Engine {
             }
             Payload::Hold(hold) => self.on_hold(hold, now_ms),
             Payload::Granted { key, clean } => self.on_granted(key, clean, now_ms),
+            Payload::Snapshot(note) => self.on_note(batch.from, note, now_ms),
             Payload::Release(hold) => self.on_release(hold, now_ms),
             Payload::Replies { ticket, bytes, count } => self.take_replies(batch.from, ticket, bytes, count, now_ms),
             Payload::Letter { bytes } => self.on_letter(bytes),
@@ -377,6 +394,7 @@ impl Engine {
         self.end_delays(now_ms);
         self.check_sessions();
         self.give_up_waiting(now_ms);
+        self.tick_snapshots(now_ms);
     }
 
     /// A small step of sliced work: at most `SLICE_STEPS`. The runtime repeats it while `has_backlog`, within
@@ -387,6 +405,8 @@ impl Engine {
         self.shard_waits = self.shard.work(expire_ms, SLICE_STEPS).more;
         self.step_job(now_ms);
         self.step_leaving();
+        self.step_snapshot(now_ms);
+        self.step_load(now_ms);
         if let Some((key, clean)) = self.holds.take_grant() {
             self.on_granted(key, clean, now_ms);
         }
@@ -404,6 +424,7 @@ impl Engine {
             self.end_stale();
         }
         self.mesh.seal_all();
+        self.snapshots.end_turn();
         self.stats.record_growth(self.shard.rehashed() - self.turn_rehashed);
         self.turn_rehashed = self.shard.rehashed();
         self.stats.record_turn(turn_ns);
@@ -477,7 +498,7 @@ impl Engine {
     /// Whether sliced work waits.
     pub fn has_backlog(&self) -> bool {
         let paused = !self.paused.is_empty() || !self.inbox.is_empty();
-        let sliced = !self.jobs.is_empty() || !self.leaving.is_empty();
+        let sliced = !self.jobs.is_empty() || !self.leaving.is_empty() || self.snapshots.may_step();
         self.shard_waits || sliced || self.holds.has_grants() || (paused && self.may_resume())
     }
 

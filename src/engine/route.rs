@@ -363,6 +363,8 @@ impl Engine {
         self.stats.operations += 1;
         self.begin_tracked(mode.tracker);
         match row.handler {
+            // It was under way when the load began.
+            _ if self.is_loading() => writer.error(&Error::Loading.to_string()),
             Handler::Key(handler) => handler(&mut self.shard, args, call).write(&mut writer),
             Handler::EachKey(handler, fold) => {
                 run_each(&mut self.shard, row, (handler, fold), args, call, mode.part, &mut writer);

@@ -13,7 +13,7 @@ use crate::engine::pubsub::Subscribed;
 use crate::engine::replies::Replies;
 use crate::engine::route::{CoreId, Trip};
 use crate::engine::transaction::{Multi, Transaction};
-use crate::engine::{Engine, Notice, SessionId, ahead, debug};
+use crate::engine::{Engine, Notice, SessionId, ahead, debug, load};
 use crate::limits::{
     AUTH_FAILURES_MAX, BUFFER_KEPT_BYTES_MAX, CLIENT_STALL_MS_MAX, INPUT_RESERVE_BYTES_MAX, TICK_SESSIONS_MAX,
     TURN_REHASHED_MAX,
@@ -368,6 +368,9 @@ impl Engine {
             Ok((command, _)) if session.client.is_subscriber() && !command.row().is(flag::SUBSCRIBER) => {
                 self.refuse_command(session, Some(command), &Error::Subscriber(command.row().name), muted)
             }
+            Ok((command, _)) if self.is_loading() && !load::runs_while_loading(command.row()) => {
+                self.refuse_command(session, Some(command), &Error::Loading, muted)
+            }
             Ok((command, args)) => {
                 self.stats.commands += 1;
                 session.client.last_command = command.row().name;
@@ -441,6 +444,9 @@ impl Engine {
     /// Takes a command after MULTI, to be run by EXEC.
     fn queue(&mut self, session: &mut Session, command: CommandId, args: Args<'_>, muted: bool) -> Flow {
         let Some(multi) = &mut session.multi else { return Flow::Next };
+        if command.row().is(flag::NO_MULTI) {
+            return self.refuse_command(session, Some(command), &Error::NotInMulti, muted);
+        }
         if matches!(command.row().handler, Handler::Debug) {
             let allowed = debug::is_allowed(self.settings.debug, &session.client);
             let error = if allowed { Error::NotInMulti } else { Error::DebugRefused };

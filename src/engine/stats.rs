@@ -180,6 +180,7 @@ pub(super) struct Report {
     pub(super) bytes_peak: u64,
     /// Commands, bytes received and bytes sent a second.
     pub(super) per_s: [u64; 3],
+    pub(super) snapshot: SnapshotReport,
     /// Mean of the deadlines, 0 without any.
     pub(super) deadline_ms_mean: u64,
     /// Channels, patterns and shard channels that this core counts.
@@ -197,7 +198,43 @@ pub(super) struct Report {
     pub(super) usage: Vec<Usage>,
 }
 
+/// What one core tells INFO of snapshots. The second half is core 0's alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SnapshotReport {
+    pub(super) changes: u64,
+    /// Items of the snapshot that is being taken: done, of all; and bytes of blocks.
+    pub(super) walk: (u64, u64, u64),
+    pub(super) loading: bool,
+    /// Bytes of the file read so far, of all; and since when, unix time in milliseconds.
+    pub(super) load: (u64, u64, u64),
+    /// When the save under way was begun.
+    pub(super) saving_since_ms: Option<u64>,
+    pub(super) saved_ms: u64,
+    pub(super) saves: u64,
+    pub(super) failed: bool,
+    pub(super) took_ms: Option<u64>,
+    pub(super) loaded: u64,
+    pub(super) expired: u64,
+}
+
 impl Engine {
+    fn snapshot_report(&self) -> SnapshotReport {
+        let (snapshots, status) = (&self.snapshots, &self.snapshots.status);
+        SnapshotReport {
+            changes: self.changes_since_snapshot(),
+            walk: self.part_progress(),
+            loading: self.is_loading(),
+            load: self.load_progress(),
+            saving_since_ms: snapshots.job.as_ref().filter(|job| !job.is_load()).map(|job| job.began_ms),
+            saved_ms: status.saved_ms,
+            saves: status.saves,
+            failed: status.failed,
+            took_ms: status.took_ms,
+            loaded: status.loaded.loaded,
+            expired: status.loaded.expired,
+        }
+    }
+
     /// This core's report, as far as these sections need it.
     pub(super) fn report(&self, sections: Sections) -> Report {
         let (stats, counters, budget) = (&self.stats, self.shard.counters(), self.shard.budget());
@@ -235,6 +272,7 @@ impl Engine {
             gauges: stats.gauges,
             bytes_peak: stats.bytes_peak.max(self.shard.bytes()),
             per_s: stats.rate.per_s(),
+            snapshot: self.snapshot_report(),
             deadline_ms_mean: self.shard.mean_deadline_ms().unwrap_or(0),
             subscribed: TOPICS.map(|topic| self.channels.of(topic).owned() as u64),
             outbox_depth: self.mesh.depth() as u64,

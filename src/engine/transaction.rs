@@ -16,6 +16,7 @@ use crate::engine::route::{CoreId, Trip};
 use crate::engine::session::{Flow, Session};
 use crate::engine::several::Step;
 use crate::engine::slowlog::SlowCall;
+use crate::engine::snapshot::HOLDER;
 use crate::engine::{Engine, SessionId};
 use crate::limits::{HOLD_WAIT_MS_MAX, MULTI_BYTES_MAX};
 use crate::resp::{Args, Proto, Words, Writer};
@@ -298,6 +299,10 @@ impl Engine {
         if !tx.begun {
             tx.begun = true;
             session.replies.lend(&mut self.buffers);
+            if self.is_loading() {
+                let _ = self.reject(session, Some(tx.command), &Error::Loading, tx.muted);
+                return Advance::Done;
+            }
             if !tx.clean {
                 say(session, tx.muted, |writer| writer.null_array());
                 return Advance::Done;
@@ -348,6 +353,9 @@ impl Engine {
 
     /// A shard is held for a transaction of this core, unless that has given up.
     pub(super) fn on_granted(&mut self, key: HoldKey, clean: bool, now_ms: u64) {
+        if key.session == HOLDER {
+            return self.on_job_granted(key.number, now_ms);
+        }
         let session = self.sessions.get_mut(key.session);
         if let Some(tx) = session.and_then(|session| session.transaction.as_mut())
             && tx.number == key.number

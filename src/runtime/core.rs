@@ -21,6 +21,7 @@ use tracing::{debug, info, warn};
 
 use super::clock::Clock;
 use super::connection::{Connection, Outcome};
+use super::files::CoreFiles;
 use super::give_way::GiveWay;
 use super::listener::CoreListener;
 use super::mesh::{Bell, Mesh, Ports};
@@ -39,6 +40,7 @@ pub(super) struct CoreSetup {
     pub(super) engine: EngineConfig,
     pub(super) listener: CoreListener,
     pub(super) ports: Ports,
+    pub(super) files: CoreFiles,
     /// How long to poll before parking.
     pub(super) spin: Duration,
     pub(super) shared: Arc<Shared>,
@@ -61,6 +63,9 @@ struct Core {
     ready: Vec<Ready>,
     handled: usize,
     mesh: Mesh,
+    files: CoreFiles,
+    /// They may have something to say.
+    files_rang: bool,
     clock: Clock,
     shared: Arc<Shared>,
     buffer: Box<[u8]>,
@@ -73,6 +78,8 @@ struct Core {
     last_rss_ms: u64,
     drain_until_ms: Option<u64>,
     counted_drained: bool,
+    /// The snapshot at the end has been asked for.
+    saving_at_end: bool,
 }
 
 /// What a turn found to do.
@@ -93,11 +100,19 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
     let bell = Rc::new(Bell::default());
     let (progress, spin) = (setup.progress, setup.spin);
     let mesh = Mesh::connect(setup.ports, &bell).await;
-    let mut core = Core::new(setup.engine, setup.listener, mesh, setup.shared).map_err(failed("socket setup"))?;
+    let mut core =
+        Core::new(setup.engine, setup.listener, mesh, setup.files, setup.shared).map_err(failed("socket setup"))?;
     start_ticker(Rc::clone(&bell));
-    progress.up();
+    let mut is_up = false;
     let mut idle_since = None;
     loop {
+        if let Some(why) = core.engine.take_load_failure() {
+            return Err(StartError::Load { why });
+        }
+        if !is_up && !core.engine.is_loading() {
+            is_up = true;
+            progress.up();
+        }
         match core.turn().map_err(failed("wait for sockets"))? {
             Turn::Over => return Ok(()),
             Turn::Busy => {
@@ -138,7 +153,13 @@ fn start_ticker(bell: Rc<Bell>) {
 }
 
 impl Core {
-    fn new(config: EngineConfig, listener: CoreListener, mesh: Mesh, shared: Arc<Shared>) -> io::Result<Core> {
+    fn new(
+        config: EngineConfig,
+        listener: CoreListener,
+        mesh: Mesh,
+        files: CoreFiles,
+        shared: Arc<Shared>,
+    ) -> io::Result<Core> {
         let poller = Poller::new()?;
         poller.add(&listener.tcp, TOKEN_TCP, Interest::READ)?;
         if let Some(unix) = &listener.unix {
@@ -153,6 +174,8 @@ impl Core {
             ready: Vec::new(),
             handled: 0,
             mesh,
+            files,
+            files_rang: true,
             clock: Clock::new(),
             shared,
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
@@ -163,6 +186,7 @@ impl Core {
             last_rss_ms: 0,
             drain_until_ms: None,
             counted_drained: false,
+            saving_at_end: false,
         })
     }
 
@@ -177,6 +201,7 @@ impl Core {
             busy = true;
         }
         busy |= self.handle_ready(began, now_ms)?;
+        busy |= self.hear_files(now_ms);
         if now_ms.abs_diff(self.last_tick_ms) >= TICK_MS {
             self.tick(now_ms)?;
         }
@@ -186,13 +211,18 @@ impl Core {
                 break;
             }
         }
-        busy |= self.engine.has_backlog();
+        // A chunk of records is done: the next may be here, and who sends it waits until there is room.
+        busy |= self.hear_files(now_ms);
+        busy |= self.engine.has_backlog() || self.engine.is_walking();
         while let Some(id) = self.engine.take_ready() {
             self.flush(id, now_ms)?;
             busy = true;
         }
         self.engine.on_turn_end(if busy { (self.clock.elapsed() - began).as_nanos() as u64 } else { 0 });
         busy |= self.mesh.send_all(&mut self.engine, &self.shared.doorbells);
+        while let Some(ask) = self.engine.take_file_ask() {
+            self.files.ask(ask);
+        }
         while let Some(notice) = self.engine.take_notice() {
             write_notice(&notice);
         }
@@ -200,6 +230,26 @@ impl Core {
             return Ok(Turn::Over);
         }
         Ok(if busy { Turn::Busy } else { Turn::Idle })
+    }
+
+    /// Passes on what the files have to say, as far as the engine wants to hear it. True if there was anything.
+    fn hear_files(&mut self, now_ms: u64) -> bool {
+        if !self.files_rang && !self.engine.is_loading() {
+            return false;
+        }
+        self.files_rang = false;
+        let mut heard = false;
+        while let Ok(event) = self.files.events.try_recv() {
+            self.engine.on_file(event, now_ms);
+            heard = true;
+        }
+        while self.engine.wants_records()
+            && let Ok(event) = self.files.records.try_recv()
+        {
+            self.engine.on_file(event, now_ms);
+            heard = true;
+        }
+        heard
     }
 
     /// Waits for a socket or a batch until the next tick. True if there was neither: the core is idle.
@@ -376,8 +426,9 @@ impl Core {
         Ok(())
     }
 
-    /// SIGTERM: no new connections; what was read is finished.
+    /// A bell rang. SIGTERM: no new connections; what was read is finished.
     fn on_doorbell(&mut self, now_ms: u64) -> io::Result<()> {
+        self.files_rang = true;
         if self.drain_until_ms.is_some() || !self.shared.shutdown.is_asked() {
             return Ok(());
         }
@@ -389,23 +440,36 @@ impl Core {
         Ok(())
     }
 
-    /// Whether every core has answered everything, or time is up.
+    /// Whether every core has answered everything, or time is up; and then, whether the last snapshot is complete.
     fn is_over(&mut self, now_ms: u64) -> bool {
         let Some(until_ms) = self.drain_until_ms else { return false };
-        let cores = self.engine.cores();
-        if !self.counted_drained && self.engine.is_idle() {
+        let late = now_ms >= until_ms;
+        if !self.counted_drained && (late || self.engine.is_idle()) {
             self.counted_drained = true;
             self.shared.cores_drained.fetch_add(1, Ordering::SeqCst);
+            if late {
+                let (core, left) = (self.engine.core().0, self.engine.session_count());
+                info!("core {core}: {left} connections cut off after {DRAIN_MS_MAX} ms");
+            }
         }
-        if now_ms >= until_ms {
-            info!(
-                "core {}: {} connections cut off after {DRAIN_MS_MAX} ms",
-                self.engine.core().0,
-                self.engine.session_count()
-            );
-            return true;
+        if self.shared.cores_drained.load(Ordering::SeqCst) < u32::from(self.engine.cores()) {
+            return false;
         }
-        self.shared.cores_drained.load(Ordering::SeqCst) >= u32::from(cores)
+        if self.engine.coordinates() {
+            if !self.saving_at_end {
+                self.saving_at_end = true;
+                self.engine.save_at_end(now_ms);
+                while let Some(ask) = self.engine.take_file_ask() {
+                    self.files.ask(ask);
+                }
+            }
+            if self.engine.is_saved_at_end() {
+                self.shared.save_failed.store(self.engine.has_failed_to_save(), Ordering::SeqCst);
+                self.shared.is_over.store(true, Ordering::SeqCst);
+                self.shared.doorbells.ring_all();
+            }
+        }
+        self.shared.is_over.load(Ordering::SeqCst)
     }
 }
 
@@ -424,6 +488,8 @@ fn write_notice(notice: &Notice) {
         Notice::CutOff(text) => warn!("{text}"),
         Notice::AuthFailed(addr) => debug!("wrong auth key from {addr}"),
         Notice::LogLevel(level) => super::logging::set_level(*level),
+        Notice::Snapshot(text) => info!("{text}"),
+        Notice::SnapshotFailed(text) => warn!("{text}"),
         Notice::Panic => panic!("DEBUG PANIC"),
     }
 }

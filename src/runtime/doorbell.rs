@@ -51,6 +51,11 @@ impl Doorbells {
         }
     }
 
+    /// Rings a bell, napping or not.
+    pub(super) fn ring(&self, core: CoreId) {
+        ring(&self.bells[usize::from(core.0)].bell);
+    }
+
     /// Rings every bell, napping or not.
     pub(super) fn ring_all(&self) {
         for doorbell in &self.bells {

@@ -10,6 +10,7 @@
 //! | `mesh` | the channels between cores |
 //! | `clock` | the only clock |
 //! | `doorbell` | what wakes a core that naps |
+//! | `files` | the thread that reads and writes snapshots |
 //! | `give_way` | whether a core lets others have its CPU before it naps |
 //! | `shutdown` | SIGTERM and SIGINT |
 //! | `process` | memory and CPU time of a process |
@@ -19,6 +20,7 @@ pub mod clock;
 mod connection;
 mod core;
 mod doorbell;
+pub mod files;
 mod give_way;
 mod listener;
 pub mod logging;
@@ -30,7 +32,7 @@ mod shutdown;
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -40,13 +42,15 @@ use tracing::{error, info};
 use crate::cli::config::ServerConfig;
 use crate::command::output_limit::OutputLimits;
 use crate::command::settings::{Settings, Watch};
+use crate::engine::files::SnapshotConfig;
 use crate::engine::route::{CoreId, Slot};
 use crate::engine::{EngineConfig, ProcessFacts};
-use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH};
+use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH, SNAPSHOT_NAME_DEFAULT};
 
 use self::clock::Clock;
 use self::core::CoreSetup;
 use self::doorbell::Doorbells;
+use self::files::{CoreFiles, Directory};
 use self::listener::Listeners;
 use self::preflight::StartError;
 use self::shutdown::Shutdown;
@@ -57,6 +61,9 @@ struct Shared {
     clients: AtomicU32,
     /// Cores that have answered everything after SIGTERM.
     cores_drained: AtomicU32,
+    /// The last snapshot, if there was to be one, has been taken, or has failed: all cores end.
+    is_over: AtomicBool,
+    save_failed: AtomicBool,
     shutdown: Shutdown,
     doorbells: Doorbells,
 }
@@ -79,19 +86,39 @@ pub fn start(config: &ServerConfig) -> Result<(), StartError> {
     let shared = Arc::new(Shared {
         clients: AtomicU32::new(0),
         cores_drained: AtomicU32::new(0),
+        is_over: AtomicBool::new(false),
+        save_failed: AtomicBool::new(false),
         shutdown: Shutdown::default(),
         doorbells,
     });
     Shutdown::listen(Arc::clone(&shared)).map_err(|source| StartError::Setup { what: "signal handling", source })?;
     let (progress, steps) = mpsc::channel();
-    let handles = spawn_cores(config, listeners, port, &shared, &progress)?;
+    let files = start_files(config, &shared)?;
+    if config.persist {
+        info!("listening on {addresses}; loading {SNAPSHOT_NAME_DEFAULT}, if it is there");
+    }
+    let handles = spawn_cores(config, listeners, files, port, &shared, &progress)?;
     let result = follow(handles, &steps, || announce(config, &addresses));
     if let Some(path) = &config.unix_socket {
         // Gone already is as good as removed.
         let _ = std::fs::remove_file(path);
     }
     info!("stopped");
-    result
+    result?;
+    if shared.save_failed.load(Ordering::SeqCst) { Err(StartError::LastSnapshot) } else { Ok(()) }
+}
+
+/// Unix time in milliseconds, for commands that are no server.
+pub fn unix_ms() -> u64 {
+    Clock::new().now_ms()
+}
+
+/// Starts the thread of the files. With `--persist` the directory has to be there from the start.
+fn start_files(config: &ServerConfig, shared: &Arc<Shared>) -> Result<Vec<CoreFiles>, StartError> {
+    let failed = |source| StartError::DataDir { path: config.data_dir.clone(), source };
+    let directory = config.persist.then(|| Directory::open(&config.data_dir)).transpose().map_err(failed)?;
+    let load = config.persist.then(|| SnapshotConfig::default().name);
+    Ok(files::start(&config.data_dir, &config.cpus, shared, directory, load))
 }
 
 /// Says which core is where, which bound is in force, and that clients may come.
@@ -110,6 +137,7 @@ fn announce(config: &ServerConfig, addresses: &str) {
 fn spawn_cores(
     config: &ServerConfig,
     listeners: Listeners,
+    files: Vec<CoreFiles>,
     port: u16,
     shared: &Arc<Shared>,
     steps: &mpsc::Sender<Step>,
@@ -121,7 +149,7 @@ fn spawn_cores(
     let hash_seeds = [seeds.next_u64(), seeds.next_u64(), seeds.next_u64(), seeds.next_u64()];
     let mut handles = Vec::new();
     let ports = mesh::ports(cores);
-    for ((number, listener), ports) in listeners.into_iter().enumerate().zip(ports) {
+    for (((number, listener), ports), files) in listeners.into_iter().enumerate().zip(ports).zip(files) {
         let core = CoreId(number as u16);
         let cpu = config.cpus[number];
         let setup = CoreSetup {
@@ -133,11 +161,18 @@ fn spawn_cores(
                 auth_key: config.auth_key.clone(),
                 hash_seeds,
                 random_seed: seeds.next_u64(),
+                snapshots: SnapshotConfig {
+                    interval_ms: config.persist.then_some(config.snapshot_interval_s.saturating_mul(1000)),
+                    bandwidth: config.snapshot_bandwidth,
+                    loading: config.persist,
+                    ..SnapshotConfig::default()
+                },
                 process: process.clone(),
                 stopwatch: clock::stopwatch_ns,
             },
             listener,
             ports,
+            files,
             spin: Duration::from_micros(config.spin_us),
             shared: Arc::clone(shared),
             progress: Progress { core: number, steps: steps.clone() },
@@ -255,10 +290,13 @@ fn settings(config: &ServerConfig, port: u16) -> Settings {
         ("bind", config.host.to_string()),
         ("cores", config.cpus.len().to_string()),
         ("databases", "1".to_owned()),
+        ("dbfilename", SNAPSHOT_NAME_DEFAULT.to_owned()),
+        ("dir", config.data_dir.display().to_string()),
         ("enable-debug-command", config.debug.name().to_owned()),
         ("port", port.to_string()),
         ("proto-max-bulk-len", crate::limits::BULK_BYTES_MAX.to_string()),
-        ("save", String::new()),
+        // Redis's form of "every so many seconds, if anything has changed".
+        ("save", if config.persist { format!("{} 1", config.snapshot_interval_s) } else { String::new() }),
         ("spin-us", config.spin_us.to_string()),
         ("unixsocket", path),
     ];

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use tracing::info;
 
@@ -21,6 +21,8 @@ pub(super) struct Shutdown {
 impl Shutdown {
     /// Begins to listen.
     pub(super) fn listen(shared: Arc<Shared>) -> io::Result<()> {
+        // A file beyond RLIMIT_FSIZE is an error of the write, as on a full disk, and no reason to end.
+        signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         #[expect(clippy::disallowed_methods, reason = "it sleeps in a signal's read and holds no core")]
         std::thread::spawn(move || {

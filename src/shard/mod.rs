@@ -13,8 +13,9 @@
 //! ```
 //!
 //! Files: `mod` (the doors), `mutate` (the one function per kind of change), `observe` (who is told of changes: `watch` for
-//! WATCH, `tracking` over `prefixes` for CLIENT TRACKING), `events` (key events), `work` (sliced work), `scan`, `warm`, and
-//! the structures `index`, `slab` over `entry`, `recency`, `idle`, `wheel`, `account`, with `pages` below two
+//! WATCH, `tracking` over `prefixes` for CLIENT TRACKING), `events` (key events), `preimage` (what a snapshot needs of what
+//! changes), `work` (sliced work), `scan`, `warm`, and the structures `index`, `slab` over `entry`, `recency`, `idle`,
+//! `wheel`, `account`, with `pages` below two
 //! of them.
 
 mod account;
@@ -26,6 +27,7 @@ mod mutate;
 mod observe;
 mod pages;
 mod prefixes;
+mod preimage;
 mod recency;
 mod scan;
 mod slab;
@@ -44,6 +46,7 @@ use std::collections::VecDeque;
 pub use self::account::{Budget, Counters};
 pub use self::events::{EVENTS, Event, noted};
 pub use self::prefixes::Prefixes;
+pub use self::preimage::CutProgress;
 pub use self::tracking::{ClientId, Clients, NO_CLIENT, Stale, TrackedCounts};
 pub use self::watch::Watcher;
 pub use self::work::Progress;
@@ -54,6 +57,7 @@ use self::events::Events;
 use self::index::Index;
 use self::mutate::Cause;
 use self::observe::Observers;
+use self::preimage::Cut;
 use self::recency::LruList;
 use self::slab::Slab;
 use self::wheel::Wheel;
@@ -62,7 +66,7 @@ use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// The keyspace of one core.
 ///
-/// Doors that change: `get`, `insert`, `remove`, `touch`, `set_expiry`, `set_idle_s`, `clear`. Doors that only look: `peek`,
+/// Doors that change: `get`, `insert`, `remove`, `touch`, `set_expiry`, `set_idle_s`, `clear`, `load`, and those of a cut. Doors that only look: `peek`,
 /// `scan`, `random_key` and the getters. To be called when idle and from time to time when not: `work`.
 pub struct Shard {
     slab: Slab,
@@ -79,6 +83,10 @@ pub struct Shard {
     pressure: bool,
     /// What `clear` left. Filled by `clear`; drained by `work`, oldest first; bounded by what was stored.
     garbage: VecDeque<Garbage>,
+    /// The snapshot that is being taken.
+    cut: Option<Box<Cut>>,
+    /// Items stored, removed or given another deadline.
+    changes: u64,
 }
 
 /// What a shard is made with.
@@ -150,6 +158,8 @@ impl Shard {
             observers: Observers::new(config.hash_seeds),
             pressure: false,
             garbage: VecDeque::new(),
+            cut: None,
+            changes: 0,
         }
     }
 
@@ -280,8 +290,9 @@ impl Shard {
         let slab = std::mem::take(&mut self.slab);
         let garbage = Garbage { slab, segments: self.index.reset(), nodes: self.wheel.reset() };
         if garbage.slab.positions() > 0 {
-            self.garbage.push_back(garbage);
+            self.discard(garbage);
         }
+        self.changes += items;
         self.recency = LruList::default();
         self.account = Account::default();
         items

@@ -74,8 +74,13 @@ impl Shard {
     pub(super) fn store_entry(&mut self, event: Event, plan: Plan, key: &[u8], value: &[u8], now_ms: u64) {
         self.observers.note(key, Source::Command);
         self.events.note_store(event, key, plan.found.is_some(), plan.timed_anew);
+        self.changes += 1;
         let at = match plan.found {
             Some(at) => {
+                if self.cut.is_some() {
+                    self.before_change(at, false);
+                    self.before_touch(at);
+                }
                 if plan.deadline_ms.is_none() {
                     self.set_timer(at, None, now_ms);
                 }
@@ -87,6 +92,9 @@ impl Shard {
             None => {
                 let at = self.slab.insert(key, value, plan.timer_word);
                 self.index.insert(plan.hash, at, &self.slab);
+                if self.cut.is_some() {
+                    self.after_fill(at);
+                }
                 self.recency.push(&mut self.slab, at, idle::stamp(now_ms));
                 self.account.add(plan.change.after_bytes);
                 at
@@ -121,6 +129,11 @@ impl Shard {
             Cause::Expired | Cause::Evicted => Source::Shard,
         };
         self.observers.note(self.slab.entry(at).key(), source);
+        self.changes += 1;
+        if self.cut.is_some() {
+            self.before_change(at, cause == Cause::Evicted);
+            self.before_move(at);
+        }
         let steps = free_steps(self.slab.entry(at).blob_len());
         self.account.remove(self.cost(at));
         let timer = self.slab.entry(at).timer();
@@ -136,7 +149,18 @@ impl Shard {
     /// Makes an item the most recent, accessed now.
     #[inline]
     pub(super) fn touch_entry(&mut self, at: EntryIndex, now_ms: u64) {
+        if self.cut.is_some() {
+            self.before_touch(at);
+        }
         self.recency.touch(&mut self.slab, at, idle::stamp(now_ms));
+    }
+
+    /// An entry is about to become the head of the list, if it is not already.
+    #[cold]
+    fn before_touch(&mut self, at: EntryIndex) {
+        if self.recency.head() != at {
+            self.before_move(at);
+        }
     }
 
     /// Gives an item another deadline, or none.
@@ -145,6 +169,10 @@ impl Shard {
             self.observers.note(self.slab.entry(at).key(), Source::Command);
             let event = if deadline_ms.is_some() { Event::Expire } else { Event::Persist };
             self.events.note(event, self.slab.entry(at).key());
+            self.changes += 1;
+            if self.cut.is_some() {
+                self.before_change(at, false);
+            }
         }
         let before_bytes = self.cost(at);
         self.set_timer(at, deadline_ms, now_ms);

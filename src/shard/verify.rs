@@ -14,6 +14,7 @@ impl Shard {
         self.recency.verify(&self.slab);
         self.wheel.verify();
         self.observers.verify();
+        self.verify_cut();
         self.verify_items();
     }
 

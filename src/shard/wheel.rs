@@ -56,6 +56,11 @@ struct Place {
 /// The nodes of a wheel: what is left of it to be freed after `reset`.
 pub(super) type NodePages = Pages<Node, WHEEL_PAGE_NODES>;
 
+/// The deadline of a node of a wheel, or of what is left of one.
+pub(super) fn deadline_in(nodes: &NodePages, at: TimerIndex) -> u64 {
+    nodes.at(at.0).deadline_ms
+}
+
 /// What `advance` came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Advance {
@@ -170,6 +175,11 @@ impl Wheel {
     /// Forgets everything, at once; the nodes are handed over, to be freed in slices.
     pub(super) fn reset(&mut self) -> NodePages {
         std::mem::take(self).nodes
+    }
+
+    /// The nodes, to look deadlines up in.
+    pub(super) fn nodes(&self) -> &NodePages {
+        &self.nodes
     }
 
     /// The deadline of a node.

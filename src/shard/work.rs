@@ -28,6 +28,11 @@ pub(super) struct Garbage {
 }
 
 impl Garbage {
+    /// Its items, and their deadlines.
+    pub(super) fn parts(&self) -> (&Slab, &NodePages) {
+        (&self.slab, &self.nodes)
+    }
+
     /// Frees one thing. Returns the steps this was worth; `None` when nothing is left.
     fn free_one(&mut self) -> Option<u32> {
         if let Some(steps) = self.slab.dismantle() {

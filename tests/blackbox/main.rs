@@ -10,6 +10,7 @@
 //! | `bounds` | items and bytes a server keeps |
 //! | `operating` | CLIENT, CONFIG and INFO over all cores |
 //! | `introspection` | what commands took: INFO, SLOWLOG, LATENCY, and DEBUG |
+//! | `snapshots` | saves, loads, kills, full disks, names that are none |
 //! | `tracking` | clients that are told of changes of keys they have read |
 //! | `listening` | ports, Unix sockets, CPUs |
 //! | `messages` | subscribers: who gets what, who does not read, who vanishes |
@@ -37,6 +38,7 @@ mod introspection;
 mod listening;
 mod messages;
 mod operating;
+mod snapshots;
 mod tracking;
 mod under_load;
 mod wire;

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use aspine::command::settings::{DebugAccess, LogLevel, Settings, Watch};
 use aspine::engine::auth::AuthKey;
 use aspine::engine::batch::Batch;
+use aspine::engine::files::SnapshotConfig;
 use aspine::engine::route::CoreId;
 use aspine::engine::{Engine, EngineConfig, Peer, ProcessFacts, SessionId};
 use aspine::shard::Eviction;
@@ -65,6 +66,11 @@ pub struct Cluster {
 impl Cluster {
     /// A server without clients.
     pub fn new(config: &ClusterConfig) -> Cluster {
+        Cluster::with(config, &SnapshotConfig::default())
+    }
+
+    /// The same, with snapshots of its own.
+    pub fn with(config: &ClusterConfig, snapshots: &SnapshotConfig) -> Cluster {
         let settings = Settings {
             items_max: config.items_max,
             bytes_max: config.bytes_max,
@@ -90,6 +96,7 @@ impl Cluster {
                 auth_key: config.auth_key.clone(),
                 hash_seeds: [config.seed, config.seed ^ 1, 2, u64::from(core)],
                 random_seed: config.seed.wrapping_add(u64::from(core)),
+                snapshots: snapshots.clone(),
                 process: ProcessFacts::default(),
                 stopwatch,
             })

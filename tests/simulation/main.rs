@@ -14,6 +14,7 @@
 //! | `messages` | subscribers, publishers and key events |
 //! | `seeds` | the runs |
 //! | `near_cache` | clients that keep what they read, and what they are told is stale |
+//! | `snapshots` | snapshots under load, on disks that fail, and what loads them |
 //! | `transfers` | transactions over several shards |
 //! | `wire` | the table of wire cases on the pure engine |
 #![allow(unreachable_pub, reason = "a test binary exports nothing; `pub` says what other files use")]
@@ -33,6 +34,7 @@ mod near_cache;
 mod ops;
 mod rng;
 mod seeds;
+mod snapshots;
 mod transfers;
 mod wire;
 mod workload;

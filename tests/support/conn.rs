@@ -62,6 +62,20 @@ impl Conn {
         self.reply()
     }
 
+    /// Sends a command and returns its reply, unless the server goes meanwhile.
+    pub(crate) fn try_call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Option<String> {
+        self.try_send(&command(args)).ok()?;
+        loop {
+            let rest = &self.input[self.at..];
+            if let Some(len) = Some(rest).filter(|rest| !rest.is_empty()).and_then(|rest| reply_len(rest).ok()) {
+                return Some(String::from_utf8_lossy(&self.take(len)).into_owned());
+            }
+            if !self.read().ok()? {
+                return None;
+            }
+        }
+    }
+
     /// Sends a command whose reply is a text, and returns the text.
     #[track_caller]
     pub(crate) fn text<A: AsRef<[u8]>>(&mut self, args: &[A]) -> String {

@@ -19,6 +19,11 @@ pub(crate) fn limit_nofile(cmd: &mut Command, n: u64) {
     limit(cmd, libc::RLIMIT_NOFILE, n);
 }
 
+/// Limits the size of files that are written.
+pub(crate) fn limit_file_size(cmd: &mut Command, bytes: u64) {
+    limit(cmd, libc::RLIMIT_FSIZE, bytes);
+}
+
 /// Limits the file descriptors of a process that runs already, as an operator does with `prlimit`.
 pub(crate) fn limit_nofile_of(pid: u32, n: u64) {
     let limit = libc::rlimit { rlim_cur: n, rlim_max: n };

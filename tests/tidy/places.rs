@@ -6,18 +6,19 @@ use crate::assert_none;
 use crate::source::{Source, has_word, read, root};
 
 /// The modules, and what each may use besides itself. Arrows go one way.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("limits", &[]),
     ("resp", &["limits"]),
     ("slot", &["limits"]),
-    ("shard", &["limits"]),
-    ("command", &["limits", "resp", "shard"]),
-    ("engine", &["command", "limits", "resp", "shard", "slot"]),
+    ("persist", &["limits"]),
+    ("shard", &["limits", "persist"]),
+    ("command", &["limits", "persist", "resp", "shard"]),
+    ("engine", &["command", "limits", "persist", "resp", "shard", "slot"]),
     // Of `cli` only the configuration, which another test holds.
-    ("runtime", &["cli", "command", "engine", "limits", "resp", "shard", "slot"]),
+    ("runtime", &["cli", "command", "engine", "limits", "persist", "resp", "shard", "slot"]),
     // A client of servers: it shares the protocol with ours, and nothing else.
     ("loadgen", &["limits", "resp", "slot"]),
-    ("cli", &["command", "engine", "limits", "loadgen", "resp", "runtime", "shard"]),
+    ("cli", &["command", "engine", "limits", "loadgen", "persist", "resp", "runtime", "shard"]),
 ];
 
 /// Files that read a clock.

@@ -1,7 +1,6 @@
 //! What may be typed after `aspine bench`. The doc comments of the fields are the help texts.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use clap::{Args, value_parser};
@@ -178,14 +177,12 @@ fn verify(text: &str) -> Result<Verify, String> {
 
 impl BenchFlags {
     pub(in crate::cli) fn into_args(self, authkey_is_env: bool) -> BenchArgs {
-        let key = self.authkey.map(OsString::into_vec);
-        let (flag, env) = if authkey_is_env { (None, key) } else { (key, None) };
         BenchArgs {
             target: self.target,
             unix_socket: self.unixsocket,
             core_ports: self.core_ports,
             protocol: self.protocol,
-            auth: AuthSources { flag, env, file: self.authkey_file },
+            auth: AuthSources::new(self.authkey, authkey_is_env, self.authkey_file),
             server_pid: self.server_pid,
             server_args: self.server_args,
             connections: self.connections,

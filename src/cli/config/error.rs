@@ -77,6 +77,13 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
+    /// `--data-dir` is no path.
+    DataDir {
+        /// What was typed.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The path of the Unix socket is empty or longer than the kernel takes.
     UnixPath {
         /// The path.
@@ -141,6 +148,9 @@ impl fmt::Display for ConfigError {
                 "cannot read the auth key file {}: {source}; --authkey-file needs a file this user may read",
                 path.display()
             ),
+            ConfigError::DataDir { path, source } => {
+                write!(f, "cannot use --data-dir {path:?}: {source}; give a directory, for example /var/lib/aspine")
+            }
             ConfigError::UnixPath { path } => write!(
                 f,
                 "cannot use --unixsocket {path:?}: a socket's path has 1 to {UNIX_PATH_BYTES_MAX} bytes, this one {}; \
@@ -154,7 +164,9 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            ConfigError::HostUnknown { source: Some(source), .. } | ConfigError::KeyFile { source, .. } => Some(source),
+            ConfigError::HostUnknown { source: Some(source), .. }
+            | ConfigError::KeyFile { source, .. }
+            | ConfigError::DataDir { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -13,7 +13,7 @@ fn names_are_sorted_unique_and_lower_case() {
     let keys: Vec<_> = TABLE.iter().map(|row| row.name.replace('|', " ")).collect();
     assert!(keys.is_sorted_by(|one, next| one < next), "sort the rows by name, a container before its subcommands");
     for row in TABLE {
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_|".contains(&byte);
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_|.".contains(&byte);
         assert!(row.name.bytes().all(allowed), "{}: write names in lower case", row.name);
     }
 }

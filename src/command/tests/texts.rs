@@ -25,7 +25,8 @@ fn fixed() -> Vec<Error> {
         TrackingRedirect, TrackingRedirects, TrackingPrefix, TrackingBroadcastSwitch, TrackingBroadcastOpt,
         TrackingBothOpt, TrackingOptSwitch, CachingWithoutTracking, CachingYes, CachingNo, ClientName, GetKeysUnknown, GetKeysNone, GetKeysArity, NotInMulti, SameKey, LcsLenAndIndex, LcsTooLong,
         BitopNot, MsetexCount, MsetexPairs, ExecWithoutMulti, DiscardWithoutMulti, MultiNested, WatchInMulti,
-        ExecAborted, SubscribeInMulti, TooManySubscriptions, ExecArity, HoldTimeout, MultiTooLong,
+        ExecAborted, SubscribeInMulti, TooManySubscriptions, ExecArity, HoldTimeout, MultiTooLong, SnapshotBusy,
+        SnapshotLoading, SnapshotName, Loading,
     ]
 }
 

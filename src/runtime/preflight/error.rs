@@ -107,6 +107,20 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The directory of snapshots can't be used.
+    DataDir {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The last snapshot can't be loaded.
+    Load {
+        /// What failed and why.
+        why: String,
+    },
+    /// The server has ended, but without the snapshot it should have left.
+    LastSnapshot,
 }
 
 impl StartError {
@@ -205,6 +219,19 @@ impl fmt::Display for StartError {
                     "cannot open the log file {path:?}: {source}; --log-file needs a path this user may append to"
                 )
             }
+            StartError::DataDir { path, source } => write!(
+                f,
+                "cannot use the data directory {path:?}: {source}; --data-dir needs one that this user may write, and that \
+                 no other server uses"
+            ),
+            StartError::Load { why } => write!(
+                f,
+                "{why}; look at the file with `aspine check`, and move it away or put another in its place to begin without \
+                 its items"
+            ),
+            StartError::LastSnapshot => f.write_str(
+                "cannot save the last snapshot: the log says why; the one before it is still there, without what changed since",
+            ),
             StartError::Setup { what, source } => {
                 write!(f, "cannot set up {what}: {source}; check the limits and the sandbox of this process")
             }
@@ -215,7 +242,7 @@ impl fmt::Display for StartError {
 impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            StartError::FdLimit { .. } => None,
+            StartError::FdLimit { .. } | StartError::Load { .. } | StartError::LastSnapshot => None,
             StartError::IoUring { source, .. }
             | StartError::Memlock { source, .. }
             | StartError::PortInUse { source, .. } => source.as_ref().map(|source| source as &(dyn Error + 'static)),
@@ -224,6 +251,7 @@ impl Error for StartError {
             | StartError::Bind { source, .. }
             | StartError::UnixSocket { source, .. }
             | StartError::LogFile { source, .. }
+            | StartError::DataDir { source, .. }
             | StartError::Setup { source, .. } => Some(source),
             StartError::Pin { source, .. } | StartError::Core { source, .. } => Some(&**source),
         }
@@ -353,6 +381,9 @@ mod tests {
             (unix(libc::EINVAL), "another path"),
             (StartError::LogFile { path: "/x".into(), source: io() }, "--log-file"),
             (StartError::Setup { what: "signal handling", source: io() }, "signal handling"),
+            (StartError::DataDir { path: "/data".into(), source: io() }, "--data-dir"),
+            (StartError::Load { why: "cannot load f: damaged".to_owned() }, "aspine check"),
+            (StartError::LastSnapshot, "snapshot"),
         ] {
             let line = error.to_string();
             assert!(line.contains(word), "{word} in {line}");

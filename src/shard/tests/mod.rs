@@ -1,6 +1,7 @@
 //! Tests of the shard: each structure against a naive model, then the whole against one, with `verify` after
 //! every step. Which kinds of operation occur at all is drawn per run (swarm testing).
 
+mod cut;
 mod doors;
 mod model;
 mod parts;

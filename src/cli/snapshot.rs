@@ -1,0 +1,227 @@
+//! `aspine save`, `aspine load`: a running server is asked, and its progress shown. `aspine check`: a file is read through.
+//!
+//! Never: touches a snapshot of a running server by itself. Errors are one line: what failed: why; what to do.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::config::AuthSources;
+use crate::limits::PROGRESS_MS;
+use crate::persist::{LoadError, Source};
+use crate::resp::{Value, reply};
+use crate::runtime::files::PlainFile;
+use crate::runtime::unix_ms;
+
+/// What was typed after `aspine save` or `aspine load`.
+#[derive(Clone, Debug)]
+pub struct SnapshotArgs {
+    /// The file, if it is not the usual one.
+    pub name: Option<String>,
+    /// Where the server is.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Its Unix socket.
+    pub unix_socket: Option<PathBuf>,
+    /// Its key.
+    pub auth: AuthSources,
+}
+
+/// Has a server take a snapshot.
+pub fn save(args: &SnapshotArgs) -> Result<(), String> {
+    let mut words = vec!["SAVE".to_owned()];
+    words.extend(args.name.clone());
+    run(args, "save", &words)
+}
+
+/// Has a server load one.
+pub fn load(args: &SnapshotArgs, merge: bool) -> Result<(), String> {
+    let mut words = vec!["ASPINE.LOAD".to_owned()];
+    words.extend(args.name.clone());
+    words.push(if merge { "MERGE" } else { "REPLACE" }.to_owned());
+    run(args, "load", &words)
+}
+
+fn run(args: &SnapshotArgs, what: &str, words: &[String]) -> Result<(), String> {
+    let place = match &args.unix_socket {
+        Some(path) => path.display().to_string(),
+        None => format!("{}:{}", args.host, args.port),
+    };
+    let failed = |error: io::Error| {
+        format!(
+            "cannot reach the server at {place}: {error}; give --host and --port, or --unixsocket, of one that runs"
+        )
+    };
+    let key = args.auth.resolve_secret().map_err(|error| error.to_string())?;
+    let mut conn = Conn::open(args, key.as_deref()).map_err(failed)??;
+    let mut watcher = Conn::open(args, key.as_deref()).map_err(failed)??;
+    conn.send(words).map_err(failed)?;
+    let mut shown = false;
+    let answer = loop {
+        if let Some(answer) = conn.answer().map_err(failed)? {
+            break answer;
+        }
+        if io::stderr().is_terminal() {
+            watcher.send(&["INFO".to_owned(), "persistence".to_owned()]).map_err(failed)?;
+            let info = loop {
+                if let Some(info) = watcher.answer().map_err(failed)? {
+                    break info;
+                }
+            };
+            shown = true;
+            // Nobody is hurt by a progress that is not shown.
+            let _ = write!(io::stderr(), "\r{what}: {}   ", progress(&info));
+        }
+    };
+    if shown {
+        let _ = writeln!(io::stderr());
+    }
+    match answer {
+        Value::Error(text) => {
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let why = text.strip_prefix("ERR ").unwrap_or(&text);
+            let why = why.strip_prefix(&format!("cannot {what} ")).unwrap_or(why);
+            Err(format!("cannot {what} {why}; the server's log may say more"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What INFO says of how far it is.
+fn progress(info: &Value) -> String {
+    let Value::Bulk(Some(text)) = info else { return String::new() };
+    let text = String::from_utf8_lossy(text);
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("0");
+    if field("loading") == "1" {
+        return format!("{} %", field("loading_loaded_perc"));
+    }
+    let (done, total) = (field("current_save_keys_processed"), field("current_save_keys_total"));
+    format!("{done} of {total} items")
+}
+
+/// A connection that waits for an answer only so long at a time.
+struct Conn {
+    socket: Box<dyn Stream>,
+    input: Vec<u8>,
+}
+
+trait Stream: Read + Write {}
+impl Stream for TcpStream {}
+impl Stream for UnixStream {}
+
+impl Conn {
+    fn open(args: &SnapshotArgs, key: Option<&[u8]>) -> io::Result<Result<Conn, String>> {
+        let wait = Some(Duration::from_millis(PROGRESS_MS));
+        let socket: Box<dyn Stream> = if let Some(path) = &args.unix_socket {
+            let socket = UnixStream::connect(path)?;
+            socket.set_read_timeout(wait)?;
+            Box::new(socket)
+        } else {
+            let socket = TcpStream::connect((args.host.as_str(), args.port))?;
+            socket.set_read_timeout(wait)?;
+            Box::new(socket)
+        };
+        let mut conn = Conn { socket, input: Vec::new() };
+        if let Some(key) = key {
+            conn.send(&[b"AUTH", key])?;
+            let answer = loop {
+                if let Some(answer) = conn.answer()? {
+                    break answer;
+                }
+            };
+            if let Value::Error(text) = answer {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                return Ok(Err(format!("cannot log in: {text}; give --authkey-file with the server's key")));
+            }
+        }
+        Ok(Ok(conn))
+    }
+
+    fn send(&mut self, words: &[impl AsRef<[u8]>]) -> io::Result<()> {
+        let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words.iter().map(AsRef::as_ref) {
+            bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+            bytes.extend_from_slice(word);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        self.socket.write_all(&bytes)
+    }
+
+    /// The answer, if it comes soon.
+    fn answer(&mut self) -> io::Result<Option<Value>> {
+        let mut buffer = [0; 4096];
+        loop {
+            let decoded = reply::decode(&self.input).map_err(|error| io::Error::other(error.to_string()))?;
+            if let Some((value, len)) = decoded {
+                self.input.drain(..len);
+                return Ok(Some(value));
+            }
+            match self.socket.read(&mut buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(len) => self.input.extend_from_slice(&buffer[..len]),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    return Ok(None);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// What a snapshot holds, counted.
+#[derive(Default)]
+struct Counts {
+    items: u64,
+    key_bytes: u64,
+    value_bytes: u64,
+    value_bytes_max: usize,
+    timed: u64,
+    expired: u64,
+    oldest_s: Option<u64>,
+    newest_s: Option<u64>,
+}
+
+/// Reads a snapshot through and prints what is in it.
+pub fn check(path: &Path) -> Result<(), String> {
+    let failed = |error: LoadError| match error {
+        LoadError::Io(error) => format!("cannot read {}: {error}; give a snapshot this user may read", path.display()),
+        LoadError::Damage { .. } => format!("{} is {error}; take one that is whole", path.display()),
+    };
+    let now_ms = unix_ms();
+    let mut source = PlainFile::open(path, 0).map_err(LoadError::Io).and_then(Source::open).map_err(failed)?;
+    let mut counts = Counts::default();
+    source
+        .read(|item| {
+            let record = item.record;
+            counts.items += 1;
+            counts.key_bytes += record.key.len() as u64;
+            counts.value_bytes += record.value.len() as u64;
+            counts.value_bytes_max = counts.value_bytes_max.max(record.value.len());
+            counts.timed += u64::from(record.expires_at_ms.is_some());
+            counts.expired += u64::from(record.expires_at_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms));
+            let accessed_s = record.accessed_s;
+            counts.oldest_s = Some(counts.oldest_s.map_or(accessed_s, |oldest| oldest.min(accessed_s)));
+            counts.newest_s = Some(counts.newest_s.map_or(accessed_s, |newest| newest.max(accessed_s)));
+            true
+        })
+        .map_err(failed)?;
+    let summary = source.summary();
+    let age_s = |then_s: u64| (now_ms / 1000).saturating_sub(then_s);
+    let Counts { items, key_bytes, value_bytes, value_bytes_max, timed, expired, oldest_s, newest_s } = counts;
+    let mut out = io::stdout().lock();
+    let mut say = |line: String| writeln!(out, "{line}").map_err(|error| format!("cannot print: {error}; "));
+    say(format!("{}: whole", path.display()))?;
+    say(format!("taken      {} s ago, by {} cores", age_s(summary.header.created_ms / 1000), summary.header.cores))?;
+    say(format!("file       {} bytes, {} blocks", summary.bytes, summary.blocks))?;
+    say(format!("items      {items}, of these {timed} with a time to live, {expired} expired by now"))?;
+    say(format!("keys       {key_bytes} bytes"))?;
+    say(format!("values     {value_bytes} bytes, {value_bytes_max} the longest"))?;
+    if let (Some(oldest_s), Some(newest_s)) = (oldest_s, newest_s) {
+        say(format!("last used  {} to {} s ago", age_s(newest_s), age_s(oldest_s)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Files: what an engine asks of those who read and write snapshots, and what it hears from them. Plain values.
+//!
+//! Asks of one core are answered in their order. A core has at most `SNAPSHOT_BLOCKS_AHEAD` blocks of its walk, and one
+//! chunk of a load, under way; so nobody waits with much in hand.
+
+use crate::persist::{Block, Name, Saved, Summary};
+
+/// How an engine takes snapshots.
+#[derive(Clone, Debug)]
+pub struct SnapshotConfig {
+    /// What a snapshot is called that nobody names.
+    pub name: Name,
+    /// Milliseconds between snapshots that nobody asks for; `None` for no such snapshots, nor one at the end.
+    pub interval_ms: Option<u64>,
+    /// Bytes a second that the walks of all cores may write; 0 for as many as they can.
+    pub bandwidth: u64,
+    /// A load is under way when the engine begins: core by core `FileEvent::Records` and `FileEvent::End` of id 0.
+    pub loading: bool,
+}
+
+impl Default for SnapshotConfig {
+    /// No snapshots unless they are asked for.
+    fn default() -> Self {
+        let name = Name::parse(crate::limits::SNAPSHOT_NAME_DEFAULT.as_bytes()).expect("a name that fits");
+        SnapshotConfig { name, interval_ms: None, bandwidth: 0, loading: false }
+    }
+}
+
+/// What an engine asks for.
+#[derive(Debug)]
+pub enum FileAsk {
+    /// A new snapshot. Answered by `Begun` or `Failed`.
+    Save {
+        /// Names it in all that follows.
+        id: u64,
+        /// The file.
+        name: Name,
+        /// Cores that will write.
+        cores: u16,
+    },
+    /// It holds this instant.
+    Cut {
+        /// Which.
+        id: u64,
+        /// Unix milliseconds.
+        created_ms: u64,
+    },
+    /// A block of it. Answered by `Written`.
+    Block {
+        /// Of which.
+        id: u64,
+        /// The block.
+        block: Block,
+    },
+    /// This core has no more of it. When all have said so: answered by `Saved` or `Failed`, to core 0.
+    Walked {
+        /// Of which.
+        id: u64,
+    },
+    /// It is not wanted any more.
+    Abandon {
+        /// Which.
+        id: u64,
+    },
+    /// A snapshot is to be checked. Answered by `Checked` or `Failed`.
+    Load {
+        /// Names it in all that follows.
+        id: u64,
+        /// The file.
+        name: Name,
+    },
+    /// The one that was checked is to be read: `Records` and `End` to all cores, or `Failed` to core 0.
+    Read {
+        /// Which.
+        id: u64,
+    },
+}
+
+/// What an engine hears.
+#[derive(Debug)]
+pub enum FileEvent {
+    /// A snapshot has its file.
+    Begun {
+        /// Which.
+        id: u64,
+    },
+    /// A block was written, or is not wanted; here is its memory.
+    Written {
+        /// Of which.
+        id: u64,
+        /// An empty buffer.
+        buffer: Vec<u8>,
+    },
+    /// A snapshot is complete.
+    Saved {
+        /// Which.
+        id: u64,
+        /// What it came to.
+        saved: Saved,
+    },
+    /// A snapshot can't be written or read.
+    Failed {
+        /// Which.
+        id: u64,
+        /// Why, in one line.
+        why: String,
+    },
+    /// A snapshot is whole.
+    Checked {
+        /// Which.
+        id: u64,
+        /// What it holds.
+        summary: Summary,
+    },
+    /// Items for this core.
+    Records {
+        /// Of which.
+        id: u64,
+        /// Records as in a file.
+        bytes: Vec<u8>,
+        /// Of how many bytes of the file they are the last.
+        progress: (u64, u64),
+    },
+    /// There are no more.
+    End {
+        /// Of which.
+        id: u64,
+    },
+}

@@ -1,0 +1,209 @@
+//! Format: header, block heads and footer, to bytes and back. The drawing is in the head of `persist`.
+//!
+//! Never: trusts a byte. What does not fit is a `Damage` with its reason; the caller knows the offset.
+
+use crate::limits::{SNAPSHOT_ALIGN_BYTES, SNAPSHOT_BLOCK_BYTES};
+
+/// Bytes of header and footer.
+pub const PAGE_BYTES: usize = SNAPSHOT_ALIGN_BYTES;
+
+/// Bytes of a block's head.
+pub const HEAD_BYTES: usize = 64;
+
+/// The version of all that is not a record.
+pub const FORMAT: u16 = 1;
+
+/// The version of the records.
+pub const CODEC: u8 = 1;
+
+const MAGIC: [u8; 8] = *b"ASPINE\x1a\n";
+const MAGIC_BLOCK: [u8; 4] = *b"ABLK";
+const MAGIC_FOOTER: [u8; 8] = *b"ASPINEND";
+const CRC_AT: usize = HEAD_BYTES - 4;
+const PAGE_CRC_AT: usize = PAGE_BYTES - 4;
+
+/// Why bytes are not what they should be.
+pub type Damage = &'static str;
+
+/// What a file says of itself at its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Cores that wrote it.
+    pub cores: u16,
+    /// Repeated by every block.
+    pub id: u64,
+    /// Unix milliseconds of the instant that it holds.
+    pub created_ms: u64,
+}
+
+/// What a file says of itself at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footer {
+    /// The header's.
+    pub id: u64,
+    /// Blocks between header and footer.
+    pub blocks: u64,
+    /// Records in them.
+    pub items: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+    /// Over their checksums.
+    pub checksum: u32,
+}
+
+/// The head of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Which of the core's two streams, as a byte.
+    pub stream: u8,
+    /// Whose.
+    pub core: u16,
+    /// Where in its stream.
+    pub sequence: u64,
+    /// Bytes of payload.
+    pub payload: u32,
+    /// Records that begin in it.
+    pub records: u32,
+    /// Where in the file.
+    pub offset: u64,
+    /// The header's.
+    pub id: u64,
+    /// Of the whole block.
+    pub checksum: u32,
+}
+
+impl Header {
+    /// As bytes.
+    pub fn to_bytes(self) -> [u8; PAGE_BYTES] {
+        let mut page = [0; PAGE_BYTES];
+        page[..8].copy_from_slice(&MAGIC);
+        page[8..10].copy_from_slice(&FORMAT.to_le_bytes());
+        page[10] = CODEC;
+        page[12..14].copy_from_slice(&self.cores.to_le_bytes());
+        page[16..24].copy_from_slice(&self.id.to_le_bytes());
+        page[24..32].copy_from_slice(&self.created_ms.to_le_bytes());
+        seal_page(&mut page);
+        page
+    }
+
+    /// From bytes.
+    pub fn from_bytes(page: &[u8; PAGE_BYTES]) -> Result<Header, Damage> {
+        if page[..8] != MAGIC {
+            return Err("this is no snapshot of Aspine");
+        }
+        check_page(page).map_err(|_| "the header's checksum is wrong")?;
+        if u16_at(page, 8) != FORMAT {
+            return Err("the format version is another one than 1");
+        }
+        if page[10] != CODEC {
+            return Err("the codec version is another one than 1");
+        }
+        Ok(Header { cores: u16_at(page, 12), id: u64_at(page, 16), created_ms: u64_at(page, 24) })
+    }
+}
+
+impl Footer {
+    /// As bytes.
+    pub fn to_bytes(self) -> [u8; PAGE_BYTES] {
+        let mut page = [0; PAGE_BYTES];
+        page[..8].copy_from_slice(&MAGIC_FOOTER);
+        for (at, number) in [(8, self.id), (16, self.blocks), (24, self.items), (32, self.bytes)] {
+            page[at..at + 8].copy_from_slice(&number.to_le_bytes());
+        }
+        page[40..44].copy_from_slice(&self.checksum.to_le_bytes());
+        seal_page(&mut page);
+        page
+    }
+
+    /// From bytes.
+    pub fn from_bytes(page: &[u8; PAGE_BYTES]) -> Result<Footer, Damage> {
+        if page[..8] != MAGIC_FOOTER {
+            return Err("there is no footer: the file was cut off, or something was appended");
+        }
+        check_page(page).map_err(|_| "the footer's checksum is wrong")?;
+        let [id, blocks, items, bytes] = [8, 16, 24, 32].map(|at| u64_at(page, at));
+        Ok(Footer { id, blocks, items, bytes, checksum: u32_at(page, 40) })
+    }
+}
+
+impl Head {
+    /// Writes it, but for offset and checksum, which [`place_block`] knows.
+    pub fn write(&self, block: &mut [u8]) {
+        block[..HEAD_BYTES].fill(0);
+        block[..4].copy_from_slice(&MAGIC_BLOCK);
+        block[4] = self.stream;
+        block[5] = CODEC;
+        block[6..8].copy_from_slice(&self.core.to_le_bytes());
+        block[8..16].copy_from_slice(&self.sequence.to_le_bytes());
+        block[16..20].copy_from_slice(&self.payload.to_le_bytes());
+        block[20..24].copy_from_slice(&self.records.to_le_bytes());
+        block[32..40].copy_from_slice(&self.id.to_le_bytes());
+    }
+
+    /// From the first bytes of a block, as far as it can be right without the rest.
+    pub fn from_bytes(bytes: &[u8; HEAD_BYTES]) -> Result<Head, Damage> {
+        if bytes[..4] != MAGIC_BLOCK {
+            return Err("a block should begin here");
+        }
+        if bytes[5] != CODEC {
+            return Err("the block's codec version is another one than 1");
+        }
+        if bytes[4] > 1 {
+            return Err("the block is of no stream there is");
+        }
+        let head = Head {
+            stream: bytes[4],
+            core: u16_at(bytes, 6),
+            sequence: u64_at(bytes, 8),
+            payload: u32_at(bytes, 16),
+            records: u32_at(bytes, 20),
+            offset: u64_at(bytes, 24),
+            id: u64_at(bytes, 32),
+            checksum: u32_at(bytes, CRC_AT),
+        };
+        if head.payload as usize > SNAPSHOT_BLOCK_BYTES - HEAD_BYTES {
+            return Err("the block says that it is longer than blocks are");
+        }
+        Ok(head)
+    }
+
+    /// Bytes of the block in the file.
+    pub fn block_bytes(&self) -> usize {
+        (HEAD_BYTES + self.payload as usize).next_multiple_of(SNAPSHOT_ALIGN_BYTES)
+    }
+}
+
+/// Gives a whole block, zeros at its end included, its place and its checksum. Returns that.
+pub fn place_block(block: &mut [u8], offset: u64) -> u32 {
+    block[24..32].copy_from_slice(&offset.to_le_bytes());
+    let checksum = checksum_of(block);
+    block[CRC_AT..HEAD_BYTES].copy_from_slice(&checksum.to_le_bytes());
+    checksum
+}
+
+/// The checksum that a block should have.
+pub fn checksum_of(block: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&block[..CRC_AT]), &block[HEAD_BYTES..])
+}
+
+fn seal_page(page: &mut [u8; PAGE_BYTES]) {
+    let checksum = crc32c::crc32c(&page[..PAGE_CRC_AT]);
+    page[PAGE_CRC_AT..].copy_from_slice(&checksum.to_le_bytes());
+}
+
+fn check_page(page: &[u8; PAGE_BYTES]) -> Result<(), ()> {
+    if u32_at(page, PAGE_CRC_AT) == crc32c::crc32c(&page[..PAGE_CRC_AT]) { Ok(()) } else { Err(()) }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+/// The number at `at`.
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}

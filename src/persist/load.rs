@@ -1,0 +1,283 @@
+//! Load: a file back into items, in the order of their use, the least recent first.
+//!
+//! Opening reads header, footer and every block's head, and finds out whether anything is missing. Then the streams of
+//! all cores are merged: by the second of the last access, and within one by how far along its stream an item is. Cost:
+//! a block of memory for each stream, and one copy of each byte.
+//! Never: trusts a byte, allocates what a damaged file asks for, goes on behind damage.
+
+use std::fmt;
+use std::io;
+
+use super::disk::{DiskFile, read_all};
+use super::format::{self, Damage, Footer, HEAD_BYTES, Head, Header, PAGE_BYTES};
+use super::record::{self, LEN_BYTES, Record};
+use crate::limits::SNAPSHOT_BLOCK_BYTES;
+
+/// Why a file can't be loaded.
+#[derive(Debug)]
+pub enum LoadError {
+    /// It can't be read.
+    Io(io::Error),
+    /// It is not what was written.
+    Damage {
+        /// Where in the file the first damage is.
+        offset: u64,
+        /// What is wrong there.
+        reason: Damage,
+    },
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Io(error) => error.fmt(f),
+            LoadError::Damage { offset, reason } => write!(f, "damaged at byte {offset}: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            LoadError::Io(error) => Some(error),
+            LoadError::Damage { .. } => None,
+        }
+    }
+}
+
+impl From<io::Error> for LoadError {
+    fn from(error: io::Error) -> LoadError {
+        LoadError::Io(error)
+    }
+}
+
+fn damaged<T>(offset: u64, reason: Damage) -> Result<T, LoadError> {
+    Err(LoadError::Damage { offset, reason })
+}
+
+/// A snapshot that nothing is missing from, as far as its outline goes.
+#[derive(Debug)]
+pub struct Source<F> {
+    file: F,
+    header: Header,
+    footer: Footer,
+    size: u64,
+    streams: Vec<Track>,
+    /// Bytes of blocks read so far.
+    read: u64,
+    block: Vec<u8>,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// What it says at its beginning.
+    pub header: Header,
+    /// Blocks.
+    pub blocks: u64,
+    /// Items.
+    pub items: u64,
+    /// Bytes of the whole file.
+    pub bytes: u64,
+}
+
+/// An item as it comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Item<'a> {
+    /// What it is.
+    pub record: Record<'a>,
+    /// The record's bytes behind their length, as in the file.
+    pub framed: &'a [u8],
+    /// Bytes of blocks read so far.
+    pub read: u64,
+}
+
+/// One stream of one core, and how far it has been read.
+#[derive(Debug, Default)]
+struct Track {
+    blocks: Vec<Head>,
+    /// The next block to read.
+    next: usize,
+    /// Payload read and not used yet begins at `at`.
+    bytes: Vec<u8>,
+    at: usize,
+    /// Length of the record there, with its length; 0 if it is not known yet.
+    record: usize,
+    accessed_s: u64,
+    used: u64,
+    total: u64,
+}
+
+impl<F: DiskFile> Source<F> {
+    /// Reads a file's outline.
+    pub fn open(mut file: F) -> Result<Source<F>, LoadError> {
+        let size = file.size()?;
+        let mut page = [0; PAGE_BYTES];
+        if !read_all(&mut file, &mut page, 0)? {
+            return damaged(0, "the file is shorter than a header");
+        }
+        let header = Header::from_bytes(&page).or_else(|reason| damaged(0, reason))?;
+        let end = size.saturating_sub(PAGE_BYTES as u64);
+        if end < PAGE_BYTES as u64 || !read_all(&mut file, &mut page, end)? {
+            return damaged(size, "the file ends before its footer");
+        }
+        let footer = Footer::from_bytes(&page).or_else(|reason| damaged(end, reason))?;
+        if footer.id != header.id {
+            return damaged(end, "the footer is that of another snapshot");
+        }
+        let mut source =
+            Source { file, header, footer, size, streams: Vec::new(), read: 0, block: vec![0; SNAPSHOT_BLOCK_BYTES] };
+        let heads = source.outline(end)?;
+        source.sort(heads)?;
+        Ok(source)
+    }
+
+    /// What the file holds.
+    pub fn summary(&self) -> Summary {
+        let Footer { blocks, items, .. } = self.footer;
+        Summary { header: self.header, blocks, items, bytes: self.size }
+    }
+
+    /// Bytes read so far, of `summary().bytes`.
+    pub fn bytes_read(&self) -> u64 {
+        self.read
+    }
+
+    /// The heads of all blocks, which lie one after the other up to the footer.
+    fn outline(&mut self, end: u64) -> Result<Vec<Head>, LoadError> {
+        let mut heads = Vec::new();
+        let mut offset = PAGE_BYTES as u64;
+        let (mut items, mut bytes, mut checksum) = (0, 0, 0);
+        while offset < end {
+            let mut head = [0; HEAD_BYTES];
+            if !read_all(&mut self.file, &mut head, offset)? {
+                return damaged(offset, "the file became shorter");
+            }
+            let head = Head::from_bytes(&head).or_else(|reason| damaged(offset, reason))?;
+            if head.offset != offset || head.id != self.header.id {
+                return damaged(offset, "a block of another place or snapshot lies here");
+            }
+            offset += head.block_bytes() as u64;
+            items += u64::from(head.records);
+            bytes += u64::from(head.payload);
+            checksum = crc32c::crc32c_append(checksum, &head.checksum.to_le_bytes());
+            heads.push(head);
+        }
+        let Footer { blocks, items: all_items, bytes: all_bytes, checksum: all, .. } = self.footer;
+        if offset != end || (heads.len() as u64, items, bytes, checksum) != (blocks, all_items, all_bytes, all) {
+            return damaged(self.size - PAGE_BYTES as u64, "the footer counts other blocks than there are");
+        }
+        Ok(heads)
+    }
+
+    /// Sorts the blocks into their streams: those of the walks first.
+    fn sort(&mut self, mut heads: Vec<Head>) -> Result<(), LoadError> {
+        heads.sort_unstable_by_key(|head| (head.stream, head.core, head.sequence));
+        for head in heads {
+            let same = |track: &&mut Track| {
+                track.blocks.last().is_some_and(|last| (last.stream, last.core) == (head.stream, head.core))
+            };
+            if self.streams.last_mut().filter(same).is_none() {
+                self.streams.push(Track::default());
+            }
+            let Some(track) = self.streams.last_mut() else { continue };
+            if head.sequence != track.blocks.len() as u64 {
+                return damaged(head.offset, "a block of its stream is missing before this one");
+            }
+            track.total += u64::from(head.records);
+            track.blocks.push(head);
+        }
+        Ok(())
+    }
+
+    /// Gives every item to `visit`, in order, until it says false. Returns whether it was given all.
+    pub fn read(&mut self, mut visit: impl FnMut(Item<'_>) -> bool) -> Result<bool, LoadError> {
+        for stream in 0..=1 {
+            let mut tracks: Vec<Track> = Vec::new();
+            for track in std::mem::take(&mut self.streams) {
+                let of_this = track.blocks.first().is_some_and(|head| head.stream == stream);
+                if of_this { &mut tracks } else { &mut self.streams }.push(track);
+            }
+            let going = self.merge(&mut tracks, &mut visit);
+            self.streams.extend(tracks);
+            if !going? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn merge(&mut self, tracks: &mut [Track], visit: &mut impl FnMut(Item<'_>) -> bool) -> Result<bool, LoadError> {
+        for track in tracks.iter_mut() {
+            *track = Track { blocks: std::mem::take(&mut track.blocks), total: track.total, ..Track::default() };
+            self.peek(track)?;
+        }
+        loop {
+            let waiting = tracks.iter_mut().filter(|track| track.record > 0);
+            let Some(track) = waiting.min_by(|one, other| one.rank().cmp(&other.rank())) else { return Ok(true) };
+            let framed = &track.bytes[track.at..track.at + track.record];
+            let record = Record::from_bytes(&framed[LEN_BYTES..]);
+            let record = record.or_else(|reason| damaged(track.offset(), reason))?;
+            if !visit(Item { record, framed, read: self.read }) {
+                return Ok(false);
+            }
+            track.at += track.record;
+            track.used += 1;
+            self.peek(track)?;
+        }
+    }
+
+    /// Makes sure that a track's next record is there whole, if it has one.
+    fn peek(&mut self, track: &mut Track) -> Result<(), LoadError> {
+        track.record = 0;
+        loop {
+            let rest = &track.bytes[track.at..];
+            let len = record::framed_len(rest).or_else(|reason| damaged(track.offset(), reason))?;
+            if let Some(len) = len
+                && rest.len() >= len
+            {
+                let record = Record::from_bytes(&rest[LEN_BYTES..len]);
+                track.accessed_s = record.or_else(|reason| damaged(track.offset(), reason))?.accessed_s;
+                track.record = len;
+                return Ok(());
+            }
+            let Some(head) = track.blocks.get(track.next).copied() else {
+                if rest.is_empty() && track.used == track.total {
+                    return Ok(());
+                }
+                return damaged(track.offset(), "a stream ends inside a record");
+            };
+            track.next += 1;
+            track.bytes.drain(..track.at);
+            track.at = 0;
+            self.fetch(&head, &mut track.bytes)?;
+        }
+    }
+
+    /// Reads a block and appends its payload.
+    fn fetch(&mut self, head: &Head, payload: &mut Vec<u8>) -> Result<(), LoadError> {
+        let block = &mut self.block[..head.block_bytes()];
+        if !read_all(&mut self.file, block, head.offset)? {
+            return damaged(head.offset, "the file became shorter");
+        }
+        if format::checksum_of(block) != head.checksum || format::u32_at(block, HEAD_BYTES - 4) != head.checksum {
+            return damaged(head.offset, "the block's checksum is wrong");
+        }
+        self.read += block.len() as u64;
+        payload.extend_from_slice(&block[HEAD_BYTES..HEAD_BYTES + head.payload as usize]);
+        Ok(())
+    }
+}
+
+impl Track {
+    /// What is smaller goes first.
+    fn rank(&self) -> (u64, u128) {
+        // The part of the stream that lies before the record, as a fraction of 2^64.
+        (self.accessed_s, (u128::from(self.used) << u64::BITS) / u128::from(self.total.max(1)))
+    }
+
+    /// The block that was read last: where damage inside a record is told to be.
+    fn offset(&self) -> u64 {
+        self.blocks.get(self.next.saturating_sub(1)).map_or(0, |head| head.offset)
+    }
+}

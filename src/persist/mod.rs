@@ -1,0 +1,78 @@
+//! Persist: snapshots as bytes, written and read through a small [`Disk`]. Pure: no I/O of its own, no clock, no threads.
+//!
+//! Files: `format` (header, block heads, footer), `record` (one item), `stream` (items into blocks, on the core that owns
+//! them), `snapshot` (blocks into a file), `load` (a file back into items), `name` (what clients may call a file), `disk`
+//! (what all this asks of a file system), `faulty` (one that fails, for tests).
+//!
+//! # A snapshot, byte by byte
+//!
+//! Numbers are little-endian. Everything lies at multiples of 4096 bytes, so that it can be written past the page cache.
+//!
+//! ```text
+//! header 4096 | block | block | … | footer 4096
+//!
+//! header   0  8  "ASPINE\x1a\n"
+//!          8  2  format version, 1          10  1  codec version, 1          11  1  0
+//!         12  2  cores that wrote it        14  2  0
+//!         16  8  id, drawn at random, which every block and the footer repeat
+//!         24  8  unix milliseconds of the instant that it holds
+//!         32     zeros
+//!       4092  4  CRC32C of the 4092 bytes before
+//!
+//! block    0  4  "ABLK"
+//!          4  1  stream: 0 walk, 1 changed   5  1  codec version              6  2  core
+//!          8  8  sequence in its stream, from 0
+//!         16  4  bytes of payload           20  4  records that begin here
+//!         24  8  offset of this block in the file
+//!         32  8  id
+//!         40 20  zeros
+//!         60  4  CRC32C of the block, these four bytes left out and the zeros behind its payload included
+//!         64     payload, then zeros up to a multiple of 4096. All but the last block of a stream are 1 MiB long.
+//!
+//! footer   0  8  "ASPINEND"
+//!          8  8  id
+//!         16  8  blocks                     24  8  items
+//!         32  8  bytes of payload           40  4  CRC32C of the blocks' CRC32Cs, in the order of the file
+//!         44     zeros
+//!       4092  4  CRC32C of the 4092 bytes before
+//! ```
+//!
+//! Each core writes two streams. What its walk found is in the order of use, the least recent first. What had to be written
+//! before the walk got there, since it was about to change, is in the other; it counts as more recent than all of the first.
+//! The payloads of one stream, joined in sequence, are records; one may begin in a block and end in another.
+//!
+//! ```text
+//! record   length u32 of what follows, which is, by codec 1 (`bincode` 2, standard configuration):
+//!          deadline, unix milliseconds, 0 for none   varint
+//!          last access, unix seconds                 varint
+//!          length of the key                         varint, then the key
+//!          length of the value                       varint, then the value
+//! varint   0-250 one byte; 251, then u16; 252, then u32; 253, then u64
+//! ```
+//! So an item `k` = `v` without a deadline, last used in second 5, is `06 00 00 00 | 00 | 05 | 01 6b | 01 76`. A test holds
+//! this drawing.
+//!
+//! # Durability
+//!
+//! A snapshot is written under a temporary name, synced, renamed, and the directory is synced. A file without a valid footer
+//! at its very end is no snapshot. Whatever fails, the temporary file goes and the one before stays.
+
+pub mod disk;
+#[cfg(any(test, feature = "verify"))]
+pub mod faulty;
+pub mod format;
+pub mod load;
+pub mod name;
+pub mod record;
+pub mod snapshot;
+pub mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use self::disk::{Disk, DiskFile};
+pub use self::format::Header;
+pub use self::load::{LoadError, Source, Summary};
+pub use self::name::{Name, NameError};
+pub use self::record::Record;
+pub use self::snapshot::{Saved, Snapshot};
+pub use self::stream::{Block, Kind, Stream};

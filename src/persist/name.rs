@@ -1,0 +1,61 @@
+//! Names: what clients may call a snapshot. A name is one file of one directory, never a way out of it.
+
+use std::fmt;
+
+use crate::limits::SNAPSHOT_NAME_BYTES_MAX;
+
+/// What the names of files that are being written begin with; so no client can name one.
+const TEMPORARY: &str = ".aspine-";
+
+/// A name that was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name(String);
+
+/// Why a name is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameError;
+
+impl Name {
+    /// Checks a name: 1 to 128 bytes of ASCII letters, digits, `.`, `_`, `-`, the first of them no `.` nor `-`.
+    pub fn parse(name: &[u8]) -> Result<Name, NameError> {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+        let fits = (1..=SNAPSHOT_NAME_BYTES_MAX).contains(&name.len());
+        if !fits || !name.iter().all(plain) || b".-".contains(&name[0]) {
+            return Err(NameError);
+        }
+        Ok(Name(name.iter().map(|byte| char::from(*byte)).collect()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What it is called while it is being written.
+    pub fn temporary(&self, id: u64) -> String {
+        format!("{TEMPORARY}{id:016x}.tmp")
+    }
+
+    /// Whether a file is one that was being written.
+    pub fn is_temporary(name: &str) -> bool {
+        name.starts_with(TEMPORARY) && name.ends_with(".tmp")
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a snapshot's name is a file name of 1 to {SNAPSHOT_NAME_BYTES_MAX} letters, digits, '.', '_' and '-' that \
+             begins with none of '.' and '-'"
+        )
+    }
+}
+
+impl std::error::Error for NameError {}

@@ -1,0 +1,277 @@
+//! Files: the one thread that reads and writes snapshots, on behalf of all cores, and the directory it does it in.
+//!
+//! ```text
+//! core ─ asks ─▶ files thread ─▶ disk            save: blocks, four of each core's walk at most under way
+//! core ◀ events, records, and a ring of the bell ┘    load: four chunks of records at most waiting for each core
+//! ```
+//! Why a thread and not the ring of each core: a busy core naps in `epoll_wait` and passes through its ring only when it
+//! parks, which costs ten system calls; completions would come late under load, or the passes would cost every turn. The
+//! thread sleeps in its channel or in the kernel, is on no core's CPU where there is another, and computes the checksums, so
+//! that a core's share in a snapshot is one copy of its items. It writes past the page cache (O_DIRECT) where the file system
+//! takes that, which saves memory and does not have the kernel write out a gigabyte at once in the end.
+//! Never: follows a symbolic link, leaves a temporary file, writes over a file before the new one is complete.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+
+use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock};
+use rustix::thread::CpuSet;
+use tracing::warn;
+
+use super::Shared;
+use super::preflight::cpus_allowed;
+use crate::engine::files::{FileAsk, FileEvent};
+use crate::engine::keeper::Keeper;
+use crate::engine::route::CoreId;
+use crate::limits::{LOAD_CHUNKS_AHEAD, SNAPSHOT_ALIGN_BYTES, SNAPSHOT_BLOCK_BYTES};
+use crate::persist::{Disk, DiskFile, Name};
+
+/// The lowest priority, of this thread alone: on Linux they have one each.
+const NICE: i32 = 19;
+
+/// One core's ends.
+pub(super) struct CoreFiles {
+    core: CoreId,
+    asks: Sender<(CoreId, FileAsk)>,
+    pub(super) events: Receiver<FileEvent>,
+    pub(super) records: Receiver<FileEvent>,
+}
+
+impl CoreFiles {
+    pub(super) fn ask(&self, ask: FileAsk) {
+        // The thread is there as long as there are cores.
+        let _ = self.asks.send((self.core, ask));
+    }
+}
+
+/// The thread's end of one core.
+struct ToCore {
+    events: Sender<FileEvent>,
+    records: SyncSender<FileEvent>,
+}
+
+/// Starts the thread. `load`: the snapshot with which the cores begin, if there is one.
+pub(super) fn start(
+    path: &Path,
+    cpus: &[usize],
+    shared: &Arc<Shared>,
+    directory: Option<Directory>,
+    load: Option<Name>,
+) -> Vec<CoreFiles> {
+    let cores = cpus.len() as u16;
+    let free = free_cpus(cpus);
+    let (asks, from_cores) = channel::<(CoreId, FileAsk)>();
+    let (mut ends, mut to_cores) = (Vec::new(), Vec::new());
+    for core in (0..cores).map(CoreId) {
+        let (events, events_end) = channel();
+        let (records, records_end) = sync_channel(LOAD_CHUNKS_AHEAD);
+        to_cores.push(ToCore { events, records });
+        ends.push(CoreFiles { core, asks: asks.clone(), events: events_end, records: records_end });
+    }
+    let (path, shared) = (path.to_owned(), Arc::clone(shared));
+    let mut keeper = Keeper::new(cores, directory, move || Directory::open(&path));
+    let mut tell = move |core: CoreId, event| {
+        let to_core = &to_cores[usize::from(core.0)];
+        let told = match event {
+            FileEvent::Records { .. } | FileEvent::End { .. } => to_core.records.send(event).is_ok(),
+            _ => to_core.events.send(event).is_ok(),
+        };
+        shared.doorbells.ring(core);
+        told
+    };
+    #[expect(clippy::disallowed_methods, reason = "disks block; see the head of this file")]
+    std::thread::spawn(move || {
+        if let Some(free) = free {
+            // Else it is woken where the core is that asked, which then waits for a tick of the scheduler: p99 during saves
+            // at 20k requests a second was 1.5 ms so, and 0.3 ms with it kept away.
+            let _ = rustix::thread::sched_setaffinity(None, &free);
+        }
+        // Where it has to share a CPU, whoever serves goes first. That it can't be so only makes it less polite.
+        let _ = rustix::process::nice(NICE);
+        if let Some(name) = load {
+            keeper.load_at_start(&name, &mut tell);
+        }
+        while let Ok((core, ask)) = from_cores.recv() {
+            keeper.answer(core, ask, &mut tell);
+        }
+    });
+    ends
+}
+
+/// The CPUs that this process may use and no core has, if there are any.
+fn free_cpus(cpus: &[usize]) -> Option<CpuSet> {
+    let allowed = cpus_allowed().unwrap_or_default();
+    let mut free = CpuSet::new();
+    allowed.into_iter().filter(|cpu| !cpus.contains(cpu) && *cpu < CpuSet::MAX_CPU).for_each(|cpu| free.set(cpu));
+    (free.count() > 0).then_some(free)
+}
+
+/// The data directory, held by one server at a time.
+pub(super) struct Directory {
+    path: PathBuf,
+    /// Locked.
+    handle: File,
+}
+
+impl Directory {
+    /// Opens it, and makes it if need be. Removes what a server that was killed had not finished.
+    pub(super) fn open(path: &Path) -> io::Result<Directory> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let handle = File::open(path)?;
+        if let Err(error) = flock(&handle, FlockOperation::NonBlockingLockExclusive) {
+            let error = io::Error::from(error);
+            let used = error.kind() == io::ErrorKind::WouldBlock;
+            return Err(if used { io::Error::other("another server uses this directory") } else { error });
+        }
+        for entry in std::fs::read_dir(path)? {
+            let name = entry?.file_name();
+            if name.to_str().is_some_and(Name::is_temporary) {
+                warn!("removing {}, which a server that was killed left", name.display());
+                std::fs::remove_file(path.join(name))?;
+            }
+        }
+        Ok(Directory { path: path.to_owned(), handle })
+    }
+}
+
+impl Disk for Directory {
+    type File = AlignedFile;
+
+    fn create(&mut self, name: &str) -> io::Result<AlignedFile> {
+        let path = self.path.join(name);
+        let open = |flags: i32| {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create_new(true).mode(0o600);
+            options.custom_flags(flags | libc::O_NOFOLLOW).open(&path)
+        };
+        match open(libc::O_DIRECT) {
+            Ok(file) => Ok(AlignedFile::new(file, true)),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                // Some file systems make the file before they find that they can't.
+                let _ = std::fs::remove_file(&path);
+                Ok(AlignedFile::new(open(0)?, false))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn may_replace(&mut self, name: &str) -> io::Result<()> {
+        match std::fs::symlink_metadata(self.path.join(name)) {
+            Ok(meta) if !meta.is_file() => Err(io::Error::other("there is something of that name that is no file")),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&mut self, name: &str) -> io::Result<AlignedFile> {
+        let file = PlainFile::open(&self.path.join(name), libc::O_NOFOLLOW)?;
+        Ok(AlignedFile::new(file.0, false))
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_names(&mut self) -> io::Result<()> {
+        self.handle.sync_all()
+    }
+}
+
+/// A file that is read.
+#[derive(Debug)]
+pub struct PlainFile(File);
+
+impl PlainFile {
+    /// Opens a regular file to be read.
+    pub fn open(path: &Path, flags: i32) -> io::Result<PlainFile> {
+        // A pipe in its place would keep us waiting.
+        let file = OpenOptions::new().read(true).custom_flags(flags | libc::O_NONBLOCK).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("this is no file"));
+        }
+        Ok(PlainFile(file))
+    }
+}
+
+impl DiskFile for PlainFile {
+    fn write_at(&mut self, _bytes: &[u8], _offset: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn read_at(&mut self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn size(&mut self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+/// A file that is written, past the page cache if it can be.
+#[derive(Debug)]
+pub(super) struct AlignedFile {
+    file: File,
+    direct: bool,
+    /// Room for a block at an aligned address.
+    room: Vec<u8>,
+}
+
+impl AlignedFile {
+    fn new(file: File, direct: bool) -> AlignedFile {
+        let room = if direct { vec![0; SNAPSHOT_BLOCK_BYTES + SNAPSHOT_ALIGN_BYTES] } else { Vec::new() };
+        AlignedFile { file, direct, room }
+    }
+
+    /// From here on through the page cache.
+    fn give_up_direct(&mut self) -> io::Result<()> {
+        self.direct = false;
+        let flags = fcntl_getfl(&self.file)?;
+        Ok(fcntl_setfl(&self.file, flags & !OFlags::DIRECT)?)
+    }
+}
+
+impl DiskFile for AlignedFile {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let aligned = bytes.len().is_multiple_of(SNAPSHOT_ALIGN_BYTES)
+            && bytes.len() <= SNAPSHOT_BLOCK_BYTES
+            && offset.is_multiple_of(SNAPSHOT_ALIGN_BYTES as u64);
+        if self.direct && aligned {
+            let from = self.room.as_ptr().align_offset(SNAPSHOT_ALIGN_BYTES);
+            let room = &mut self.room[from..from + bytes.len()];
+            room.copy_from_slice(bytes);
+            match self.file.write_at(room, offset) {
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+                result => return result,
+            }
+        }
+        if self.direct {
+            // Not so aligned as this disk wants it, or what a write left that was cut short.
+            self.give_up_direct()?;
+        }
+        self.file.write_at(bytes, offset)
+    }
+
+    fn read_at(&mut self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn size(&mut self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}

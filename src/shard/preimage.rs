@@ -1,0 +1,287 @@
+//! Preimage: the items of one instant, the cut, written out while the shard goes on to change.
+//!
+//! Owner: `Shard`. Core: the shard's own. Cost: one bit an entry while a cut is under way; one comparison a change while
+//! none is. Never: copies what does not change, waits, takes more than it is told in one go but for what changes.
+//!
+//! A walk follows the order of recency from the least recent item on, in slices, and writes what is `due`: what was there at
+//! the cut and is not done yet. An item that is about to change while it is due is written first (`before_change`); so is,
+//! with the rest of its value, one whose value has been written in part. What is touched moves to the head of the list,
+//! where the walk still comes by; what is new is done from the start. A cleared shard's remains are walked before they are
+//! freed. The walk is over when nothing is due.
+//!
+//! Invariant: what is due lies between the cursor and the head of the list, and `left` counts it. Checked by `verify`.
+
+use std::hint::black_box;
+
+use super::entry::EntryIndex;
+use super::slab::Slab;
+use super::wheel::{self, NodePages};
+use super::work::Garbage;
+use super::{Expiry, Full, Shard, idle};
+use crate::limits::WARM_KEYS_MAX;
+use crate::persist::{Block, Kind, Record, Stream};
+
+/// A cut under way.
+pub(super) struct Cut {
+    /// What `clear` left of the shard as it was; `None` while it is the shard itself that is walked.
+    cleared: Option<Garbage>,
+    walk: Walk,
+}
+
+/// How far a cut is.
+struct Walk {
+    cut_ms: u64,
+    /// One bit an entry: it is not due. Entries beyond the end are not.
+    done: Vec<u64>,
+    /// Entries that are due.
+    left: u64,
+    total: u64,
+    /// The next entry of the list to look at.
+    cursor: EntryIndex,
+    /// The entry whose value has been written in part, and how much of it.
+    partial: Option<(EntryIndex, usize)>,
+    walked: Stream,
+    changed: Stream,
+}
+
+/// How far a cut is, for those who watch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CutProgress {
+    /// Items that were there at the cut.
+    pub total: u64,
+    /// Of these, items that are written, or need not be.
+    pub done: u64,
+    /// Blocks that are full and wait to be taken.
+    pub blocks: usize,
+}
+
+impl Shard {
+    /// From here on the shard's items as they are now are written, beginning with those that change.
+    pub fn begin_cut(&mut self, core: u16, id: u64, now_ms: u64) {
+        assert!(self.cut.is_none(), "one cut at a time");
+        let positions = self.slab.positions() as usize;
+        let walk = Walk {
+            cut_ms: now_ms,
+            done: vec![0; positions.div_ceil(u64::BITS as usize)],
+            left: self.len(),
+            total: self.len(),
+            cursor: self.recency.tail(),
+            partial: None,
+            walked: Stream::new(Kind::Walk, core, id),
+            changed: Stream::new(Kind::Changed, core, id),
+        };
+        self.cut = Some(Box::new(Cut { cleared: None, walk }));
+    }
+
+    /// Walks on: at most so many items, and about so many bytes. True when everything has been written; then the last
+    /// blocks are full too.
+    pub fn walk_cut(&mut self, items_max: usize, bytes_max: usize) -> bool {
+        let Some(Cut { cleared, walk }) = self.cut.as_deref_mut() else { return true };
+        let (slab, nodes) = cleared.as_ref().map_or((&self.slab, self.wheel.nodes()), Garbage::parts);
+        walk.slice(slab, nodes, items_max, bytes_max);
+        if walk.left > 0 || walk.partial.is_some() {
+            return false;
+        }
+        walk.walked.finish();
+        walk.changed.finish();
+        walk.cursor = EntryIndex::NONE;
+        self.garbage.extend(cleared.take());
+        true
+    }
+
+    /// The next block to be written.
+    pub fn take_block(&mut self) -> Option<Block> {
+        let walk = &mut self.cut.as_mut()?.walk;
+        walk.changed.take().or_else(|| walk.walked.take())
+    }
+
+    /// Takes the memory of a block that was written.
+    pub fn recycle_block(&mut self, buffer: Vec<u8>) {
+        if let Some(cut) = &mut self.cut {
+            cut.walk.walked.recycle(buffer);
+        }
+    }
+
+    /// How far the cut is, if there is one.
+    pub fn cut_progress(&self) -> Option<CutProgress> {
+        let walk = &self.cut.as_ref()?.walk;
+        let blocks = walk.walked.waiting() + walk.changed.waiting();
+        Some(CutProgress { total: walk.total, done: walk.total - walk.left, blocks })
+    }
+
+    /// The cut is over, or not wanted any more.
+    pub fn end_cut(&mut self) {
+        if let Some(cut) = self.cut.take() {
+            self.garbage.extend(cut.cleared);
+        }
+    }
+
+    /// Stores an item of a snapshot as the most recent, last accessed when it was. One that has expired is not stored, and
+    /// false is returned.
+    pub fn load(&mut self, record: &Record<'_>, now_ms: u64) -> Result<bool, Full> {
+        if record.expires_at_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) {
+            return Ok(false);
+        }
+        let expiry = record.expires_at_ms.map_or(Expiry::Never, Expiry::At);
+        self.insert(record.key, record.value, expiry, now_ms)?;
+        let idle_s = (now_ms / 1000).saturating_sub(record.accessed_s);
+        if let Some(at) = Some(self.recency.head()).filter(|at| at.is_some()) {
+            self.slab.entry_mut(at).set_accessed(idle::stamp_before(now_ms, idle_s));
+        }
+        Ok(true)
+    }
+
+    /// Changes of the shard so far: items stored and removed, deadlines given and taken.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// An entry is about to change: writes it first if it is due. `victim`: it is being evicted, and so is the least recent.
+    #[cold]
+    pub(super) fn before_change(&mut self, at: EntryIndex, victim: bool) {
+        let Some(Cut { cleared: None, walk }) = self.cut.as_deref_mut() else { return };
+        let nodes = self.wheel.nodes();
+        if walk.partial.is_some_and(|(partial, _)| partial == at) {
+            walk.go_on(&self.slab, usize::MAX);
+        } else if walk.is_due(at) {
+            walk.mark(at);
+            let walked = victim && walk.partial.is_none();
+            if let Some(record) = walk.record(&self.slab, nodes, at) {
+                if walked { &mut walk.walked } else { &mut walk.changed }.put(&record);
+            }
+        }
+    }
+
+    /// An entry is about to leave its place in the list.
+    #[cold]
+    pub(super) fn before_move(&mut self, at: EntryIndex) {
+        if let Some(Cut { cleared: None, walk }) = self.cut.as_deref_mut()
+            && walk.cursor == at
+        {
+            walk.cursor = self.slab.entry(at).prev;
+        }
+    }
+
+    /// An entry has been filled with a new item, which is none of the cut's.
+    #[cold]
+    pub(super) fn after_fill(&mut self, at: EntryIndex) {
+        if let Some(Cut { cleared: None, walk }) = self.cut.as_deref_mut()
+            && let Some(word) = walk.done.get_mut(at.0 as usize / u64::BITS as usize)
+        {
+            *word |= 1 << (at.0 % u64::BITS);
+        }
+    }
+
+    /// What `clear` leaves: kept as long as the cut needs it.
+    pub(super) fn discard(&mut self, garbage: Garbage) {
+        match self.cut.as_deref_mut() {
+            Some(cut) if cut.cleared.is_none() && (cut.walk.left > 0 || cut.walk.partial.is_some()) => {
+                cut.cleared = Some(garbage);
+            }
+            cut => {
+                if let Some(Cut { cleared: None, walk }) = cut {
+                    walk.cursor = EntryIndex::NONE;
+                }
+                self.garbage.push_back(garbage);
+            }
+        }
+    }
+
+    /// What is due is live, lies before the cursor, and is counted.
+    #[cfg(any(test, feature = "verify"))]
+    pub(super) fn verify_cut(&self) {
+        let Some(Cut { cleared, walk }) = self.cut.as_deref() else { return };
+        let slab = cleared.as_ref().map_or(&self.slab, |garbage| garbage.parts().0);
+        let due = (0..slab.positions()).map(EntryIndex).filter(|at| slab.entry(*at).is_live() && walk.is_due(*at));
+        assert_eq!(due.count() as u64, walk.left, "what is due is counted");
+        let mut ahead = 0;
+        let mut at = walk.cursor;
+        while at.is_some() {
+            ahead += u64::from(walk.is_due(at));
+            at = slab.entry(at).prev;
+        }
+        assert_eq!(ahead, walk.left, "the walk comes by everything that is due");
+    }
+}
+
+impl Walk {
+    fn is_due(&self, at: EntryIndex) -> bool {
+        let word = self.done.get(at.0 as usize / u64::BITS as usize);
+        self.left > 0 && word.is_some_and(|word| word >> (at.0 % u64::BITS) & 1 == 0)
+    }
+
+    fn mark(&mut self, at: EntryIndex) {
+        self.done[at.0 as usize / u64::BITS as usize] |= 1 << (at.0 % u64::BITS);
+        self.left -= 1;
+    }
+
+    /// What is to be written of an entry; nothing if its time had passed at the cut.
+    fn record<'a>(&self, slab: &'a Slab, nodes: &NodePages, at: EntryIndex) -> Option<Record<'a>> {
+        let entry = slab.entry(at);
+        let timer = entry.timer();
+        let expires_at_ms = timer.is_some().then(|| wheel::deadline_in(nodes, timer));
+        if expires_at_ms.is_some_and(|deadline_ms| deadline_ms <= self.cut_ms) {
+            return None;
+        }
+        let accessed_s = (self.cut_ms / 1000).saturating_sub(idle::idle_s(entry.accessed(), self.cut_ms));
+        Some(Record { key: entry.key(), value: entry.value(), expires_at_ms, accessed_s })
+    }
+
+    fn slice(&mut self, slab: &Slab, nodes: &NodePages, mut items: usize, mut bytes: usize) {
+        while items > 0 && bytes > 0 && (self.left > 0 || self.partial.is_some()) {
+            if self.partial.is_some() {
+                bytes -= self.go_on(slab, bytes).min(bytes);
+                continue;
+            }
+            // Their memory is asked for together: one item would wait for it after the other.
+            let mut next = [EntryIndex::NONE; WARM_KEYS_MAX];
+            let mut edges = 0;
+            for place in next.iter_mut().take(items) {
+                if !self.cursor.is_some() {
+                    break;
+                }
+                *place = self.cursor;
+                let entry = slab.entry(self.cursor);
+                edges ^= entry.edges();
+                self.cursor = entry.prev;
+            }
+            black_box(edges);
+            for at in next.into_iter().filter(|at| at.is_some()) {
+                if bytes == 0 || self.partial.is_some() {
+                    // The first that there was no time for is where the walk goes on.
+                    self.cursor = at;
+                    break;
+                }
+                items -= 1;
+                bytes -= self.write(slab, nodes, at, bytes).min(bytes);
+            }
+        }
+    }
+
+    /// Writes an entry if it is due; of a long value only so many bytes. Returns how many bytes that were.
+    fn write(&mut self, slab: &Slab, nodes: &NodePages, at: EntryIndex, bytes_max: usize) -> usize {
+        if !self.is_due(at) {
+            return 0;
+        }
+        self.mark(at);
+        let Some(record) = self.record(slab, nodes, at) else { return 0 };
+        let len = record.key.len() + record.value.len();
+        if len <= bytes_max {
+            self.walked.put(&record);
+            return len;
+        }
+        self.walked.begin(&record);
+        self.partial = Some((at, 0));
+        record.key.len()
+    }
+
+    /// Writes more of the value that has been written in part. Returns how many bytes.
+    fn go_on(&mut self, slab: &Slab, bytes_max: usize) -> usize {
+        let Some((at, from)) = self.partial else { return 0 };
+        let rest = &slab.entry(at).value()[from..];
+        let some = &rest[..rest.len().min(bytes_max)];
+        self.walked.append(some);
+        self.partial = (some.len() < rest.len()).then_some((at, from + some.len()));
+        some.len().max(1)
+    }
+}
