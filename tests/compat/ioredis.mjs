@@ -86,8 +86,8 @@ async function messages(client) {
     assert.equal(await client.publish("news", "one"), 2);
     assert.deepEqual(await both, [["news", "one"], ["new*", "news", "one"]]);
     assert.deepEqual(await client.pubsub("NUMSUB", "news"), ["news", 1]);
-    assert.equal(await subscriber.unsubscribe(), 1);
-    assert.equal(await subscriber.punsubscribe(), 0);
+    assert.equal(await subscriber.unsubscribe("news", "other"), 1);
+    assert.equal(await subscriber.punsubscribe("new*"), 0);
     assert.equal(await subscriber.ping(), "PONG");
     await subscriber.quit();
 }
