@@ -107,6 +107,13 @@ impl Events {
         }
     }
 
+    /// Of what was wanted, wants only what the shard removes by itself. Returns what was.
+    pub(super) fn want_losses_alone(&mut self) -> u32 {
+        let wanted = self.wanted;
+        self.wanted &= Event::Expired.bit() | Event::Evicted.bit();
+        wanted
+    }
+
     /// An item was stored.
     #[inline]
     pub(super) fn note_store(&mut self, event: Event, key: &[u8], existed: bool, timed: bool) {

@@ -123,7 +123,11 @@ impl Shard {
             return Ok(false);
         }
         let expiry = record.expires_at_ms.map_or(Expiry::Never, Expiry::At);
-        self.insert(record.key, record.value, expiry, now_ms)?;
+        // As in Redis, nobody is told that a key was loaded; what makes room for it is told of.
+        let wanted = self.events.want_losses_alone();
+        let stored = self.insert(record.key, record.value, expiry, now_ms);
+        self.set_events_wanted(wanted);
+        stored?;
         let idle_s = (now_ms / 1000).saturating_sub(record.accessed_s);
         if let Some(at) = Some(self.recency.head()).filter(|at| at.is_some()) {
             self.slab.entry_mut(at).set_accessed(idle::stamp_before(now_ms, idle_s));

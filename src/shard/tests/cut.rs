@@ -196,3 +196,17 @@ fn what_is_loaded_is_as_old_as_it_was() {
     assert_eq!(shard.len(), 2);
     assert!(shard.changes() >= 2);
 }
+
+#[test]
+fn a_load_tells_of_nothing_but_what_makes_room_for_it() {
+    let mut shard = shard(Budget { items_max: 1, ..BIG }, Eviction::Lru);
+    shard.set_events_wanted(u32::MAX);
+    let record = |key| Record { key, value: b"v", expires_at_ms: Some(2_000_000), accessed_s: 900 };
+    assert_eq!(shard.load(&record(b"a"), 1_000_000), Ok(true));
+    assert!(!shard.has_events());
+    assert_eq!(shard.load(&record(b"b"), 1_000_000), Ok(true));
+    let told = shard.take_events(Vec::new());
+    assert_eq!(noted(&told).collect::<Vec<_>>(), [(Event::Evicted, &b"a"[..])]);
+    shard.insert(b"b", b"w", Expiry::Keep, 1_000_000).unwrap();
+    assert!(shard.has_events(), "afterwards everything is told of again");
+}
