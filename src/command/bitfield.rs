@@ -43,9 +43,16 @@ fn write<'s>(shard: &'s mut Shard, key: &[u8], operations: &[Operation], call: C
         return Error::StringTooLong.into();
     }
     let mut value = grown(old, len);
-    let replies = operations.iter().map(|operation| operation.run(&mut value)).collect();
-    if value == old {
-        // Nothing has changed, and nobody is told that something has.
+    let mut changed = value.len() > old.len();
+    let run = |operation: &Operation| {
+        let before = operation.field.read(&value);
+        let reply = operation.run(&mut value);
+        changed |= operation.field.read(&value) != before;
+        reply
+    };
+    let replies = operations.iter().map(run).collect();
+    if !changed {
+        // Nobody is told of a change. As in Redis there and back again are two.
         shard.touch(key, call.now_ms);
         return Reply::Integers(replies);
     }

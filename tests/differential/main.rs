@@ -7,6 +7,7 @@
 //! | `pattern` | the notation of those rows, and the words that are drawn: keys, values, numbers, deadlines |
 //! | `episode` | a stream: which commands, in which pipelines, and some of them spoilt |
 //! | `run` | sends a stream to two servers and finds the first reply that differs |
+//! | `events` | what listeners hear of changes of keys |
 //! | `exceptions` | what may differ, why, and how much |
 //! | `shrink` | a failing stream made short, by running parts of it again |
 //! | `servers` | redis-server as a child process, and a connection to either server |
@@ -19,6 +20,7 @@
 #![expect(clippy::disallowed_methods, reason = "measures how far apart two servers answered, and polls processes")]
 
 mod episode;
+mod events;
 mod exceptions;
 mod generators;
 mod pattern;
