@@ -103,8 +103,13 @@ impl Sessions {
     #[inline]
     pub(super) fn push_aside(&mut self, session: &mut Session) {
         if !self.aside.is_empty() {
-            std::mem::take(&mut self.aside).into_iter().for_each(|push| push.into_output(session));
+            self.push_all_aside(session);
         }
+    }
+
+    #[cold]
+    fn push_all_aside(&mut self, session: &mut Session) {
+        std::mem::take(&mut self.aside).into_iter().for_each(|push| push.into_output(session));
     }
 
     /// Whether a session is taken out: it is there, and `get` does not find it.

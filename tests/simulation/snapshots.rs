@@ -470,3 +470,47 @@ fn a_cut_without_holds_is_found() {
 fn a_cut_after_the_release_is_found() {
     must_be_found(Fault::LateCut);
 }
+
+#[test]
+fn a_snapshot_takes_no_more_of_the_disk_than_it_may() {
+    const BANDWIDTH: u64 = 4 << 20;
+    let snapshots = SnapshotConfig { bandwidth: BANDWIDTH, ..SnapshotConfig::default() };
+    let mut cluster = Cluster::with(&config(1, 1, 1_700_000_000_000), &snapshots);
+    let conn = cluster.connect(0);
+    let value = "v".repeat(100_000);
+    for at in 0..120 {
+        cluster.bytes(conn, format!("*3\r\n$3\r\nSET\r\n$3\r\n{at:03}\r\n$100000\r\n{value}\r\n").as_bytes());
+        cluster.send(conn, usize::MAX);
+    }
+    let disk = FaultyDisk::default();
+    let mut keeper = keeper(&disk, 1);
+    cluster.bytes(conn, b"SAVE\r\n");
+    let (mut passed_ms, mut bytes, mut said) = (0, 0, Vec::new());
+    while said.is_empty() {
+        for _ in 0..200 {
+            cluster.engines[0].on_slice(cluster.now_ms);
+            let mut events = Vec::new();
+            while let Some(ask) = cluster.engines[0].take_file_ask() {
+                if let FileAsk::Block { block, .. } = &ask {
+                    bytes += block.bytes.len() as u64;
+                }
+                keeper.answer(CoreId(0), ask, &mut |_, event| {
+                    events.push(event);
+                    true
+                });
+            }
+            events.into_iter().for_each(|event| cluster.engines[0].on_file(event, cluster.now_ms));
+            cluster.end_turn(0);
+        }
+        // A block more than the time allows, and one that a step begun before filled.
+        let allowed = BANDWIDTH * passed_ms / 1000 + 3 * (1 << 20);
+        assert!(bytes <= allowed, "{bytes} bytes in {passed_ms} ms");
+        said = cluster.send(conn, usize::MAX);
+        cluster.tick(50);
+        passed_ms += 50;
+        assert!(passed_ms < 60_000, "it ends");
+    }
+    assert_eq!(said, b"+OK\r\n");
+    assert!(bytes >= 12_000_000 && passed_ms >= 2000, "{bytes} bytes in {passed_ms} ms");
+    assert_eq!(in_file(&mut disk.clone()).map(|items| items.len()), Ok(120));
+}
