@@ -75,7 +75,7 @@ def builtin_kinds(binary, folder):
         Kind("memcached", f"memcached {user}-l 127.0.0.1 -p {{port}} -U 0 -t {{cores}} -m {{memory_mb}} -c 2048",
              protocol="memcached", large_values="-I 2m"),
         Kind("aspine", f"{shlex.quote(str(binary))} server --port {{port}} --cores {{cores}} --cpus {{cpus}} "
-             "--max-memory {memory}"),
+             f"--max-memory {{memory}} --data-dir {shlex.quote(str(folder))}"),
     ]
 
 

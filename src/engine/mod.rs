@@ -5,12 +5,12 @@
 //!
 //! | kind | methods | when |
 //! |---|---|---|
-//! | events | `on_connect`, `on_bytes`, `on_sent`, `on_eof`, `on_disconnect`, `on_batch`, `on_file`, `on_tick`, `on_slice` | as they happen |
+//! | events | `on_connect`, `on_bytes` (or `on_input`), `on_sent`, `on_eof`, `on_disconnect`, `on_batch`, `on_file`, `on_tick`, `on_slice` | as they happen |
 //! | end of a turn | `on_turn_end` | after the events of one turn: seals the batches |
 //! | effects | `take_ready` (sessions with something to send or to close), `take_batch`, `take_file_ask`, `take_notice` | after `on_turn_end`, until `None` |
 //! | getters | `unsent`, `wants_read`, `is_finished`, `has_backlog`, … | any time |
 //!
-//! Files: `session` (one round), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
+//! Files: `session` (one round), `intake` (long arguments), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
 //! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores), `clients` (CLIENT LIST, KILL),
 //! `push` (what is said unasked), `pubsub` over `channels` (subscriptions and messages), `listeners` (key events),
 //! `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take),
@@ -31,6 +31,7 @@ pub mod files;
 mod gather;
 pub mod hold;
 mod info;
+mod intake;
 mod jobs;
 pub mod keeper;
 mod latency;

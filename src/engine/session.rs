@@ -28,10 +28,12 @@ pub(super) struct Session {
     parser: Parser,
     /// Bytes received and not run. Filled by reads while nothing may run and with the beginning of a command;
     /// drained by rounds; bounded, since the socket is not read while it waits, and by the limits of one command.
-    input: Vec<u8>,
+    pub(super) input: Vec<u8>,
     input_at: usize,
     /// The beginning of a command is there and its end is not: only more bytes help.
-    partial: bool,
+    pub(super) partial: bool,
+    /// So many at least, if it is `partial`.
+    pub(super) need: usize,
     /// A command of all cores is under way; no other runs.
     pub(super) exclusive: bool,
     /// When it began, as the stopwatch has it.
@@ -88,6 +90,7 @@ impl Session {
             input: Vec::new(),
             input_at: 0,
             partial: false,
+            need: 0,
             exclusive: false,
             exclusive_since_ns: 0,
             delayed_until_ms: None,
@@ -302,6 +305,7 @@ impl Engine {
                 Ok(Parsed::Empty { consumed }) => round.consumed += consumed,
                 Ok(Parsed::Incomplete { need }) => {
                     session.partial = true;
+                    session.need = need;
                     round.need = need;
                     break;
                 }

@@ -1,11 +1,12 @@
 //! Connection: one client's socket: a read is one round, what the round said is sent at once. Core: its home.
 //!
 //! Never: blocks, buffers anything itself (the engine does, within its limits), reads while the engine does not want
-//! to. Cost: one recv and one send a round.
+//! to. Cost: one recv and one send a round; the rest of a long argument is received into its session's own buffer.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::poller::{Interest, Poller};
@@ -41,6 +42,9 @@ impl Connection {
     /// One read, one round.
     #[inline]
     pub(super) fn on_readable(&mut self, engine: &mut Engine, buffer: &mut [u8], now_ms: u64) -> Outcome {
+        if let Some(input) = engine.lend_input(self.id) {
+            return self.read_long(engine, input, now_ms);
+        }
         match recv(&self.socket, &mut *buffer, RecvFlags::DONTWAIT) {
             Ok((0, _)) => {
                 engine.on_eof(self.id);
@@ -53,6 +57,19 @@ impl Connection {
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Outcome::Open,
             Err(_gone) => Outcome::Over,
         }
+    }
+
+    /// One read of a long argument.
+    #[cold]
+    fn read_long(&self, engine: &mut Engine, mut input: Vec<u8>, now_ms: u64) -> Outcome {
+        let received = recv(&self.socket, spare_capacity(&mut input), RecvFlags::DONTWAIT);
+        engine.on_input(self.id, input, received.map_or(0, |(len, _)| len), now_ms);
+        match received {
+            Ok((0, _)) => engine.on_eof(self.id),
+            Ok(_) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+            Err(_gone) => return Outcome::Over,
+        }
+        Outcome::Open
     }
 
     /// The kernel takes more again.

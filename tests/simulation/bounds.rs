@@ -96,3 +96,31 @@ fn only_time_at_work_makes_a_client_idle() {
     cluster.tick(1_000);
     assert!(cluster.engines[0].is_finished(conn.id), "idle for five seconds");
 }
+
+#[test]
+fn long_arguments_arrive_whole_however_they_are_cut() {
+    let value: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
+    let set = [format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n", value.len()).as_bytes(), &value, b"\r\n"].concat();
+    // A command behind it comes with its end, or is cut itself; a second long one begins where the first ends.
+    let all = [&set[..], b"STRLEN k\r\n", &set, &set, b"GETRANGE k 1 3\r\nPING\r\n"].concat();
+    for piece in [5_000, 16_384, 70_001, 1_000_000, 4_000_000, all.len()] {
+        for cores in [1, 2] {
+            let mut cluster = cluster(cores);
+            let conn = cluster.connect(0);
+            let mut lent = false;
+            let mut said = Vec::new();
+            for bytes in all.chunks(piece) {
+                cluster.bytes(conn, bytes);
+                said.extend(drain(&mut cluster, conn));
+                let engine = &mut cluster.engines[0];
+                if let Some(input) = engine.lend_input(conn.id) {
+                    lent = true;
+                    assert!(input.capacity() <= 2 * set.len() + (2 << 20), "{} for {}", input.capacity(), set.len());
+                    engine.on_input(conn.id, input, 0, cluster.now_ms);
+                }
+            }
+            assert_eq!(said, b"+OK\r\n:3000000\r\n+OK\r\n+OK\r\n$3\r\n\x01\x02\x03\r\n+PONG\r\n", "{piece}, {cores}");
+            assert!(lent || piece == all.len(), "pieces of {piece} are received where they stay");
+        }
+    }
+}

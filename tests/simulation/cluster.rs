@@ -117,9 +117,22 @@ impl Cluster {
         Conn { core, id: self.engines[core].on_connect(peer, self.now_ms) }
     }
 
-    /// Bytes of a client arrive.
+    /// Bytes of a client arrive; in the middle of a long argument as many as its buffer takes at a time.
     pub fn bytes(&mut self, conn: Conn, bytes: &[u8]) {
-        self.engines[conn.core].on_bytes(conn.id, bytes, self.now_ms);
+        let engine = &mut self.engines[conn.core];
+        let mut rest = bytes;
+        while !rest.is_empty()
+            && let Some(mut input) = engine.lend_input(conn.id)
+        {
+            let received = rest.len().min(input.capacity() - input.len());
+            assert!(received > 0, "a buffer that takes nothing");
+            input.extend_from_slice(&rest[..received]);
+            engine.on_input(conn.id, input, received, self.now_ms);
+            rest = &rest[received..];
+        }
+        if !rest.is_empty() {
+            engine.on_bytes(conn.id, rest, self.now_ms);
+        }
     }
 
     /// Sends what a core has to say to a client, at most `max` bytes of it.
