@@ -171,7 +171,7 @@ def main():
             show(f"1 stuck of {count} (left: none stuck): p99", "p99_us", free, stuck, "us", 0)
         if "cores" in only:
             one.stop()
-            one = aspine(args.binary, 7302, "0,1")
+            one = aspine(args.binary, 7303, "0,1")
             base, ours = [], []
             for _ in range(args.repeats):
                 for server, runs in [(reference, base), (one, ours)]:
