@@ -8,7 +8,7 @@
 
 use std::io;
 
-pub use self::error::{IoUringCause, StartError};
+pub use self::error::{IoUringCause, ProcessError, StartError};
 pub use self::facts::ProcessFacts;
 pub use self::io_uring::probe_io_uring;
 use self::sys::{Resource, Rlimit};
@@ -19,6 +19,7 @@ use crate::limits::{
 mod error;
 mod facts;
 mod io_uring;
+mod process_error;
 mod sys;
 
 /// Runs every check for a server of `cores` cores that wants room for `maxclients`. Done when this
