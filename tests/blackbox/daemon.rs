@@ -7,6 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
 use crate::support::conn::Conn;
 use crate::support::server::{Dir, Server, Setup, run, wait_until};
 use crate::support::signal;
@@ -71,10 +74,12 @@ impl Daemon {
         run(aspine_in(self.dir.path(), &[&["stop", "--pid-file", "pid"], flags].concat()))
     }
 
-    /// Whether it runs. One that has ended may wait for whoever adopted it.
+    /// Whether it runs, or still goes down: its pidfd says when its last thread has gone. One that has ended may wait for
+    /// whoever adopted it.
     fn is_alive(&self) -> bool {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+        let pid = Pid::from_raw(self.pid.cast_signed()).unwrap();
+        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+        poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&Timespec::default())).unwrap() == 0
     }
 
     fn kill(&self) {

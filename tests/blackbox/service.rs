@@ -118,10 +118,11 @@ fn a_core_that_hangs_is_no_sign_of_life() {
     for core in 0..cores(2) {
         let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().map(|task| task.unwrap().path());
         let name = format!("core-{core}");
-        let is_it = |task: &PathBuf| fs::read_to_string(task.join("comm")).unwrap().starts_with(&name);
-        let thread = tasks.into_iter().find(is_it).unwrap();
-        let tid = thread.file_name().unwrap().to_str().unwrap().parse().unwrap();
-        let stopped = StoppedThread::new(tid);
+        // Its executor, and a helper that has its name.
+        let threads = tasks.filter(|task| fs::read_to_string(task.join("comm")).unwrap().starts_with(&name));
+        let tid = |task: PathBuf| task.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let stopped: Vec<_> = threads.map(|task| StoppedThread::new(tid(task))).collect();
+        assert!(!stopped.is_empty());
         let before = silences();
         wait_until("a silence", || silences() > before);
         let _earlier = manager.hear_now();

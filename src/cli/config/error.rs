@@ -158,9 +158,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "cannot use {flag} {path:?}: {source}; give an absolute path")
             }
             ConfigError::File(error) => error.fmt(f),
-            ConfigError::NoPidFile => {
-                f.write_str("no place for the pid file: XDG_RUNTIME_DIR is not set; give --pid-file PATH")
-            }
+            ConfigError::NoPidFile => f.write_str("no pid file: XDG_RUNTIME_DIR is not set; give --pid-file PATH"),
             ConfigError::UnixPath { path } => write!(
                 f,
                 "cannot use --unixsocket {path:?}: a socket's path has 1 to {UNIX_PATH_BYTES_MAX} bytes, this one {}; \

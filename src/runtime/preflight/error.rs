@@ -195,19 +195,15 @@ impl fmt::Display for StartError {
                 "cannot pin core {core} to CPU {cpu}: {source}; choose online CPUs of this process's cpuset with --cpus"
             ),
             StartError::Core { core, what, source } => {
-                let source = source.to_string().replace('\n', " ");
-                write!(
-                    f,
-                    "cannot run core {core}: its {what} failed: {source}; free memory, threads and file descriptors, or run \
-                     fewer --cores"
-                )
+                let why = source.to_string().replace('\n', " ");
+                write!(f, "cannot run core {core}: its {what} failed: {why}; free memory, threads or descriptors, or lower --cores")
             }
             StartError::PortInUse { address, .. } => {
-                let port = address.port();
                 write!(
                     f,
-                    "cannot listen on {address}: the port is in use; stop the other server (ss -ltnp sport = :{port} \
-                     shows it), or choose another --port"
+                    "cannot listen on {address}: the port is in use; stop the other server (ss -ltnp sport = :{} shows \
+                     it), or choose another --port",
+                    address.port()
                 )
             }
             StartError::Bind { address, source } => {
