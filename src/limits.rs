@@ -711,3 +711,34 @@ pub const BENCH_MEMCACHED_TTL_S_MAX: u64 = 30 * 86_400;
 pub const BENCH_CORE_PORTS_MAX: usize = 1024;
 
 const _: () = assert!(BENCH_CORE_PORTS_MAX <= SLOTS as usize);
+
+// ---- client ----
+
+/// Milliseconds a client waits for a reply unless told otherwise: 5 s, as Aspine 2.0's did. Past it: `Error::Timeout`.
+pub const CLIENT_TIMEOUT_MS_DEFAULT: u64 = 5_000;
+
+/// Milliseconds a client waits for a connection and its greeting unless told otherwise: 5 s, more than two lost SYNs
+/// cost. Past it: `Error::Connection`.
+pub const CLIENT_CONNECT_TIMEOUT_MS_DEFAULT: u64 = 5_000;
+
+/// Connections a client keeps to each core unless told otherwise: one, since all tasks that share it share its writes.
+pub const CLIENT_CONNECTIONS_PER_CORE_DEFAULT: usize = 1;
+
+/// Bytes a client makes room for before it reads: 16 KiB, some 200 replies of 64 bytes. Less comes as it is; for more
+/// the buffer doubles.
+pub const CLIENT_READ_BYTES: usize = 16 * 1024;
+
+/// Bytes of a value from which it is handed on in the buffer it was received in: 16 KiB. Smaller ones are copied, so that
+/// whoever keeps one does not keep the others that came with it.
+pub const CLIENT_SHARED_VALUE_BYTES_MIN: usize = 16 * 1024;
+
+/// Bytes of buffers a client keeps once they are empty: 256 KiB. Larger ones are given back.
+pub const CLIENT_BUFFER_BYTES_KEPT_MAX: usize = 256 * 1024;
+
+/// Times a client sends a read again whose connection broke: twice. A server that restarts breaks one, a bad network
+/// more. After them: `Error::Connection`.
+pub const CLIENT_REPEATS_MAX: u32 = 2;
+
+/// Keys a client asks for in one step of a listing (SCAN's COUNT): 1000, some 100 µs of one core. It takes as many steps
+/// as there are thousands of keys.
+pub const CLIENT_SCAN_KEYS: i64 = 1000;
