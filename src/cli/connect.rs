@@ -102,6 +102,15 @@ impl ConnectFlags {
 }
 
 impl ConnectArgs {
+    /// The place, as the client takes it.
+    pub(super) fn address(&self) -> String {
+        match &self.unix_socket {
+            Some(path) => format!("unix:{}", path.display()),
+            None if self.host.contains(':') => format!("[{}]:{}", self.host, self.port),
+            None => format!("{}:{}", self.host, self.port),
+        }
+    }
+
     /// The process that listens there, if it is one of this machine, and a server that says the same of itself.
     pub(super) fn process(&self) -> Result<Pid, Error> {
         let target = match &self.unix_socket {

@@ -1,9 +1,9 @@
 //! `aspine info`: what a running server says of itself, for people and for programs, once or again and again.
 
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use clap::{Args, value_parser};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Map, Value};
 
 use super::Error;
@@ -70,9 +70,8 @@ pub(super) fn run(args: &InfoArgs) -> Result<(), Error> {
         if !args.json && !is_screen {
             let _ = writeln!(&stdout);
         }
-        // The server says nothing unasked: if there is something, it is its end.
-        let pause = Timespec { tv_sec: seconds.cast_signed(), tv_nsec: 0 };
-        if poll(&mut [PollFd::new(&conn, PollFlags::IN)], Some(&pause)) != Ok(0) {
+        // Nothing was asked meanwhile, so there is no answer; but its end is heard of at once.
+        if conn.answer_within(Duration::from_secs(seconds)).is_err() {
             let line = format!("the server at {} has ended the connection; see its log", args.ask.server);
             return Err(Error::Command { code: EXIT_NO_SERVER, line });
         }

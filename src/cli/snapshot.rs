@@ -13,7 +13,6 @@ use super::conn::Conn;
 use super::connect::{ConnectArgs, ConnectFlags};
 use crate::limits::{COMMAND_TIMEOUT_S_DEFAULT, PROGRESS_MS};
 use crate::persist::{LoadError, Source};
-use crate::resp::Value;
 use crate::runtime::files::PlainFile;
 use crate::runtime::unix_ms;
 
@@ -79,13 +78,12 @@ fn run(args: &SnapshotArgs, what: &str, words: &[String]) -> Result<(), Error> {
         let _ = writeln!(io::stderr());
     }
     match answer {
-        Value::Error(text) => {
-            let text = String::from_utf8_lossy(&text).into_owned();
+        Err(text) => {
             let why = text.strip_prefix("ERR ").unwrap_or(&text);
             let why = why.strip_prefix(&format!("cannot {what} ")).unwrap_or(why);
             Err(Error::Snapshot(format!("cannot {what} {why}; the server's log may say more")))
         }
-        _ => Ok(()),
+        Ok(_) => Ok(()),
     }
 }
 
