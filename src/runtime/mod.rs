@@ -13,9 +13,11 @@
 //! | `files` | the thread that reads and writes snapshots |
 //! | `give_way` | whether a core lets others have its CPU before it naps |
 //! | `shutdown` | SIGTERM and SIGINT |
+//! | `allocator` | when unused pages go back to the kernel |
 //! | `process` | memory and CPU time of a process |
 //! | `preflight`, `logging` | host checks, log |
 
+mod allocator;
 pub mod clock;
 mod connection;
 mod core;
