@@ -16,6 +16,7 @@
 //! | `messages` | subscribers: who gets what, who does not read, who vanishes |
 //! | `ending` | SIGTERM, SIGINT, and the start after them |
 //! | `host_checks` | refusals to start |
+//! | `watching` | the admin endpoint: metrics, health, readiness |
 //!
 //! No test asserts a time: there are only deadlines, long enough that passing one is a hang.
 #![cfg(feature = "server")]
@@ -41,4 +42,5 @@ mod operating;
 mod snapshots;
 mod tracking;
 mod under_load;
+mod watching;
 mod wire;
