@@ -275,6 +275,13 @@ pub const FDS_RESERVED: u64 = 32;
 /// port), epoll, and as many again to spare.
 pub const FDS_PER_CORE: u64 = 16;
 
+/// Percent of `--max-memory` that resident memory may be above it, in the reckoning of `aspine doctor`: freed items whose pages
+/// the allocator keeps for the next. An estimate on the safe side, which only chooses between a warning and none.
+pub const MEMORY_OVERHEAD_PERCENT: u64 = 15;
+
+/// Bytes of resident memory besides items: histograms, buffers of some thousand clients, the program. Likewise.
+pub const MEMORY_BESIDES_BYTES: u64 = 64 * 1024 * 1024;
+
 const _: () = assert!(FDS_PER_CORE >= 2 * (RINGS_PER_CORE + 5), "rings, two eventfds, three listeners, twice over");
 const _: () = assert!(IO_MEMORY_BYTES >= 64 * 1024, "glommio raises less to 64 KiB");
 const _: () =

@@ -338,7 +338,7 @@ fn resolve_host(host: &str) -> Result<IpAddr, ConfigError> {
 
 /// The address of the admin endpoint; as `resolve_host`.
 fn resolve_admin(address: &HostPort) -> Result<SocketAddr, ConfigError> {
-    let (flag, example, host) = ("--admin-addr", "127.0.0.1:5117", address.to_string());
+    let (flag, example, host) = ("--admin-addr", "127.0.0.1:9116", address.to_string());
     let unknown = |source| ConfigError::HostUnknown { flag, example, host, source };
     match (address.host.as_str(), address.port).to_socket_addrs() {
         Ok(mut found) => found.next().ok_or_else(|| unknown(None)),

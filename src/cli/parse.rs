@@ -109,7 +109,7 @@ pub struct HostPortError;
 
 impl fmt::Display for HostPortError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not host and port; give for example 127.0.0.1:5117 or [::1]:5117")
+        f.write_str("not host and port; give for example 127.0.0.1:9116 or [::1]:9116")
     }
 }
 
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn hosts_and_ports_are_read() {
         for (text, expected) in [
-            ("127.0.0.1:5117", Some(("127.0.0.1", 5117))),
+            ("127.0.0.1:9116", Some(("127.0.0.1", 9116))),
             ("localhost:0", Some(("localhost", 0))),
             ("[::1]:80", Some(("::1", 80))),
             ("0.0.0.0:65535", Some(("0.0.0.0", 65535))),
@@ -234,8 +234,8 @@ mod tests {
             ("[::1:80", None),
             ("[localhost]:80", None),
             ("localhost", None),
-            ("5117", None),
-            (":5117", None),
+            ("9116", None),
+            (":9116", None),
             ("localhost:", None),
             ("localhost:65536", None),
             ("localhost:-1", None),

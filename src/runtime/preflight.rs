@@ -16,6 +16,7 @@ use crate::limits::{
     ADMIN_FDS, CPUS_MAX, FDS_PER_CORE, FDS_RESERVED, IO_MEMORY_BYTES, MEMLOCK_BYTES_MIN, RING_DEPTH, RINGS_PER_CORE,
 };
 
+pub mod doctor;
 mod error;
 mod facts;
 mod io_uring;

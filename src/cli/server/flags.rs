@@ -252,7 +252,7 @@ mod tests {
             "--snapshot-bandwidth",
             "1mb",
             "--admin-addr",
-            "localhost:5117",
+            "localhost:9116",
             "--log-level",
             "trace",
             "--log-file",
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(args.debug, DebugAccess::Local);
         assert_eq!((args.data_dir, args.persist), (Some("/d".into()), true));
         assert_eq!((args.snapshot_interval_s, args.snapshot_bandwidth), (5, ByteSize(1 << 20)));
-        assert_eq!(args.admin_addr, Some(HostPort { host: "localhost".to_owned(), port: 5117 }));
+        assert_eq!(args.admin_addr, Some(HostPort { host: "localhost".to_owned(), port: 9116 }));
         assert_eq!((args.log_level, args.log_file), (LogLevel::Trace, Some("/l".into())));
     }
 
@@ -291,7 +291,7 @@ mod tests {
             ("--eviction", "random", &["lru", "none"]),
             ("--enable-debug-command", "maybe", &["local"]),
             ("--log-level", "loud", &["warn"]),
-            ("--admin-addr", "localhost", &["for example 127.0.0.1:5117"]),
+            ("--admin-addr", "localhost", &["for example 127.0.0.1:9116"]),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             let text = error.to_string();
