@@ -84,6 +84,7 @@ type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
 /// Runs the server until SIGTERM or SIGINT.
 pub fn start(config: &ServerConfig) -> Result<(), StartError> {
     end_process_on_panic();
+    process::without_huge_pages();
     let doorbells =
         Doorbells::new(config.cpus.len()).map_err(|source| StartError::Setup { what: "the doorbells", source })?;
     let listeners = Listeners::bind(config)?;
