@@ -3,7 +3,7 @@
 //! `host` reads the facts, of which any may be unknown; each check in `start`, `cpus` and `memory` is a function of them and
 //! of what the server is to be, so that every verdict is tested on facts that were written down. What makes a start fail is
 //! told by the start's own errors.
-//! Never: changes the host, beyond raising the soft limits of its own process as a start does.
+//! Never: changes the host, only its own process, as a start does: soft limits, huge pages.
 
 mod cgroup;
 mod cpus;

@@ -50,27 +50,29 @@ pub(super) fn cpus(host: &Host, plan: &Plan) -> Outcome {
 }
 
 pub(super) fn isolation(host: &Host, plan: &Plan) -> Outcome {
-    let spare = spare(host, plan);
     let used = list(&plan.cpus);
-    let boot = if host.online.is_ok() && spare.is_empty() {
-        format!("first leave a CPU to everything else: {}", leave_one(plan))
-    } else {
-        format!(
-            "add isolcpus={used} nohz_full={used} rcu_nocbs={used} to GRUB_CMDLINE_LINUX in /etc/default/grub, run \
-             update-grub && reboot, and start by taskset -c {used} aspine server --cpus {used}"
-        )
+    let crowded = host.online.is_ok() && spare(host, plan).is_empty();
+    let either = |fix: String| {
+        if crowded { format!("first leave a CPU to everything else: {}", leave_one(plan)) } else { fix }
     };
+    let boot = format!(
+        "add isolcpus={used} nohz_full={used} rcu_nocbs={used} to GRUB_CMDLINE_LINUX in /etc/default/grub, run update-grub && \
+         reboot, and start by taskset -c {used} aspine server --cpus {used}"
+    );
+    let slices = format!("/usr/share/aspine/cpus.sh --apply {used}");
     let isolated = match &host.isolated {
         Ok(isolated) => isolated,
-        Err(why) => return unknown(why, boot),
+        Err(why) => return unknown(why, either(slices)),
     };
     let without = |set: &[usize]| plan.cpus.iter().copied().filter(|cpu| !set.contains(cpu)).collect::<Vec<_>>();
-    let (shared, ticking) = (without(isolated), without(&host.tickless));
+    let (shared, ticking) = (without(&[isolated.as_slice(), &host.kept].concat()), without(&host.tickless));
     if !shared.is_empty() {
-        return warning(format!("the scheduler may run anything on {} too", these(&shared)), boot);
+        let found = format!("the scheduler may run anything on {} too", these(&shared));
+        return warning(found, either(format!("{slices}, or for good: {boot}")));
     }
     if !ticking.is_empty() {
-        return warning(format!("the scheduler's tick interrupts {}", these(&ticking)), boot);
+        let found = format!("nothing else runs on {}, but the scheduler's tick", these(&ticking));
+        return warning(found, either(boot));
     }
     ok(format!("{} are isolated and without tick", these(&plan.cpus)))
 }

@@ -12,6 +12,7 @@ use super::interrupts::Interrupts;
 use super::{Plan, parse_list};
 use crate::runtime::preflight::facts::ProcessFacts;
 use crate::runtime::preflight::{FdPlan, StartError, probe_io_uring, raise_memlock, raise_nofile, rings_are_charged};
+use crate::runtime::process::without_huge_pages;
 
 /// Why something is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +91,8 @@ pub struct Host {
     pub online: Fact<Vec<usize>>,
     /// CPUs that the scheduler leaves alone.
     pub isolated: Fact<Vec<usize>>,
+    /// CPUs that systemd's slices for everything else leave alone, as `tuning/cpus.sh` has it.
+    pub kept: Vec<usize>,
     /// CPUs without the scheduler's tick.
     pub tickless: Vec<usize>,
     /// Who interrupts which CPU.
@@ -100,7 +103,7 @@ pub struct Host {
     pub clock: Fact<(String, String)>,
     /// When transparent huge pages are used: `always`, `madvise` or `never`.
     pub huge_pages: Fact<String>,
-    /// Whether this process may get them; the server is this program.
+    /// Whether this process may get them, after it has asked for none as the server does.
     pub huge_pages_of_process: Option<bool>,
     /// Memory of the machine.
     pub memory: Fact<Memory>,
@@ -116,6 +119,7 @@ impl Host {
         let files = Files::below(root);
         let process = ProcessFacts::read();
         // As a start does: limits first, since the probe needs some of them.
+        without_huge_pages();
         let descriptors = raise_nofile(plan.needs);
         let memlock = raise_memlock();
         let io_uring = probe_io_uring(&process).and_then(|()| rings_are_charged(&process));
@@ -132,6 +136,7 @@ impl Host {
             descriptors,
             somaxconn: files.parsed("/proc/sys/net/core/somaxconn", |text| text.parse().ok()),
             online: files.parsed("/sys/devices/system/cpu/online", parse_list),
+            kept: kept(&files),
             isolated: files.parsed("/sys/devices/system/cpu/isolated", parse_list),
             // Absent where the kernel can't do without the tick.
             tickless: files.parsed("/sys/devices/system/cpu/nohz_full", parse_list).unwrap_or_default(),
@@ -145,6 +150,16 @@ impl Host {
             cgroup: Cgroup::read(&files),
         }
     }
+}
+
+/// CPUs that are online and none of the slices may use where everything else runs.
+fn kept(files: &Files) -> Vec<usize> {
+    let cpus_of = |slice| files.parsed(&format!("/sys/fs/cgroup/{slice}/cpuset.cpus.effective"), parse_list);
+    let online = files.parsed("/sys/devices/system/cpu/online", parse_list);
+    let (Ok(online), Ok(system)) = (online, cpus_of("system.slice")) else { return Vec::new() };
+    let others = ["user.slice", "init.scope"].into_iter().flat_map(|slice| cpus_of(slice).unwrap_or_default());
+    let used: Vec<_> = system.into_iter().chain(others).collect();
+    online.into_iter().filter(|cpu| !used.contains(cpu)).collect()
 }
 
 fn clock(files: &Files) -> Fact<(String, String)> {

@@ -28,6 +28,7 @@ fn tuned() -> Host {
         somaxconn: Ok(4096),
         online: Ok(vec![0, 1, 2, 3]),
         isolated: Ok(vec![2, 3]),
+        kept: vec![],
         tickless: vec![2, 3],
         interrupts: Ok(Interrupts { of_network: vec![interrupt(38, "eth0-rx-0")], balanced: false }),
         governors: [2, 3].map(|cpu| (cpu, Ok("performance".to_owned()))).to_vec(),
@@ -189,8 +190,10 @@ fn cpus_and_isolation() {
         &["CPUs 2-3 too", "isolcpus=2-3 nohz_full=2-3", "taskset -c 2-3"],
     );
     check("isolation", |host, _| host.isolated = Ok(vec![3]), Warning, &["CPU 2 too"]);
-    check("isolation", |host, _| host.tickless = vec![], Warning, &["tick interrupts CPUs 2-3", "nohz_full=2-3"]);
-    check("isolation", |host, _| host.isolated = missing(), Warning, &["unknown", "isolcpus=2-3"]);
+    check("isolation", |host, _| host.tickless = vec![], Warning, &["2-3, but the scheduler's tick", "nohz_full=2-3"]);
+    check("isolation", |host, _| host.isolated = missing(), Warning, &["unknown", "cpus.sh --apply 2-3"]);
+    let by_slices = |host: &mut Host, _: &mut Plan| (host.isolated, host.kept) = (Ok(vec![3]), vec![2]);
+    check("isolation", by_slices, Well, &["isolated and without tick"]);
     let crowded = |host: &mut Host, _: &mut Plan| {
         host.online = Ok(vec![2, 3]);
         host.isolated = Ok(vec![]);
@@ -357,6 +360,18 @@ fn limits_of_version_2_are_the_least_on_the_way_up() {
         cpuset: Some(vec![0, 1, 3]),
     };
     assert_eq!(tree.cgroup(), Ok(expected));
+}
+
+#[test]
+fn cpus_that_slices_leave_alone_are_kept() {
+    let tree = Tree::new(&[
+        ("/sys/devices/system/cpu/online", "0-5\n"),
+        ("/sys/fs/cgroup/system.slice/cpuset.cpus.effective", "0\n"),
+        ("/sys/fs/cgroup/user.slice/cpuset.cpus.effective", "0-1\n"),
+    ]);
+    assert_eq!(Host::read(&tree.0, &plan()).kept, [2, 3, 4, 5]);
+    fs::remove_file(tree.0.join("sys/fs/cgroup/system.slice/cpuset.cpus.effective")).unwrap();
+    assert!(Host::read(&tree.0, &plan()).kept.is_empty(), "who knows");
 }
 
 #[test]
