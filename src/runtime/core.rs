@@ -116,6 +116,8 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
         }
         if !is_up && !core.engine.is_loading() {
             is_up = true;
+            // Before anybody is told that clients may come.
+            core.shared.pulse.beat(core.engine.core(), false);
             progress.up();
         }
         match core.turn().map_err(failed("wait for sockets"))? {

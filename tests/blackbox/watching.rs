@@ -177,20 +177,30 @@ fn a_server_that_loads_is_alive_and_not_ready() {
     drop(conn);
     assert_eq!(server.stop().code(), Some(0));
     let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
-    let starting = thread::spawn(move || Setup::new(1, &flags.iter().map(String::as_str).collect::<Vec<_>>()).start());
-    wait_until("the admin endpoint", || TcpStream::connect(admin).is_ok());
-    let mut loading = 0;
-    loop {
-        let ready = get(admin, "/readyz");
-        assert_eq!(get(admin, "/healthz").status, 200, "loading is no illness");
-        if ready.status == 200 {
-            break;
+    // A load may be over before anybody looks; a later one is seen.
+    let server = (0..20).find_map(|_| {
+        let flags = flags.clone();
+        let starting =
+            thread::spawn(move || Setup::new(1, &flags.iter().map(String::as_str).collect::<Vec<_>>()).start());
+        wait_until("the admin endpoint", || TcpStream::connect(admin).is_ok());
+        let mut loading = 0;
+        loop {
+            let ready = get(admin, "/readyz");
+            assert_eq!(get(admin, "/healthz").status, 200, "loading is no illness");
+            if ready.status == 200 {
+                break;
+            }
+            assert_eq!((ready.status, ready.body.as_str()), (503, "loading\n"));
+            loading += 1;
         }
-        assert_eq!((ready.status, ready.body.as_str()), (503, "loading\n"));
-        loading += 1;
-    }
-    assert!(loading > 0, "it was never seen loading");
-    let server = starting.join().unwrap();
+        let mut server = starting.join().unwrap();
+        if loading > 0 {
+            return Some(server);
+        }
+        server.stop();
+        None
+    });
+    let server = server.expect("a server that is seen loading");
     let samples = metrics(admin);
     assert_eq!((samples.one("aspine_loading"), samples.one("aspine_ready")), (0.0, 1.0));
     assert_eq!(samples.sum("aspine_keys", ""), 200_000.0);
@@ -222,7 +232,10 @@ fn a_core_that_hangs_is_named() {
         return;
     }
     {
-        let _frozen = Frozen::stop(server.pid(), "core-1");
+        let Some(_frozen) = Frozen::stop(server.pid(), "core-1") else {
+            eprintln!("left out: no process may stop another's thread here");
+            return;
+        };
         let samples = metrics(admin);
         assert_eq!(samples.one("aspine_core_up{core=\"0\"}"), 1.0);
         assert_eq!(samples.one("aspine_core_up{core=\"1\"}"), 0.0);
