@@ -113,7 +113,7 @@ pub(super) fn start(
 }
 
 /// The CPUs that this process may use and no core has, if there are any.
-fn free_cpus(cpus: &[usize]) -> Option<CpuSet> {
+pub(super) fn free_cpus(cpus: &[usize]) -> Option<CpuSet> {
     let allowed = cpus_allowed().unwrap_or_default();
     let mut free = CpuSet::new();
     allowed.into_iter().filter(|cpu| !cpus.contains(cpu) && *cpu < CpuSet::MAX_CPU).for_each(|cpu| free.set(cpu));
