@@ -78,6 +78,13 @@ pub enum StartError {
         /// What the kernel said; `None` if we found out ourselves.
         source: Option<io::Error>,
     },
+    /// Someone listens on the port of a core already, or it can't be listened on.
+    CorePort {
+        /// Address and port.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// The address can't be listened on.
     Bind {
         /// Address and port.
@@ -129,6 +136,15 @@ impl StartError {
         match source.kind() {
             io::ErrorKind::AddrInUse => StartError::PortInUse { address, source: Some(source) },
             _ => StartError::Bind { address, source },
+        }
+    }
+
+    /// Why listening on the port of a core failed.
+    pub fn listen_for_core(address: SocketAddr, source: io::Error) -> StartError {
+        match source.kind() {
+            // Whatever is wrong with the address is wrong with it on every port.
+            io::ErrorKind::AddrNotAvailable => StartError::Bind { address, source },
+            _ => StartError::CorePort { address, source },
         }
     }
 }
@@ -199,13 +215,13 @@ impl fmt::Display for StartError {
                      fewer --cores"
                 )
             }
-            StartError::PortInUse { address, .. } => {
-                let port = address.port();
-                write!(
-                    f,
-                    "cannot listen on {address}: the port is in use; stop the other server (ss -ltnp sport = :{port} \
-                     shows it), or choose another --port"
-                )
+            StartError::PortInUse { address, .. } => fmt_port(f, *address, "", "the port is in use", "--port"),
+            StartError::CorePort { address, source } => {
+                let why = match source.kind() {
+                    io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
+                    _ => source.to_string(),
+                };
+                fmt_port(f, *address, " for one core", &why, "--core-ports")
             }
             StartError::Bind { address, source } => {
                 write!(f, "cannot listen on {address}: {source}; {}", bind_fix(source))
@@ -249,6 +265,7 @@ impl Error for StartError {
             StartError::Rlimit { source, .. }
             | StartError::Affinity { source }
             | StartError::Bind { source, .. }
+            | StartError::CorePort { source, .. }
             | StartError::UnixSocket { source, .. }
             | StartError::LogFile { source, .. }
             | StartError::DataDir { source, .. }
@@ -320,6 +337,15 @@ fn fmt_memlock(
     )
 }
 
+fn fmt_port(f: &mut fmt::Formatter<'_>, address: SocketAddr, whose: &str, why: &str, flag: &str) -> fmt::Result {
+    let port = address.port();
+    write!(
+        f,
+        "cannot listen on {address}{whose}: {why}; stop the other server (ss -ltnp sport = :{port} shows it), or choose \
+         another {flag}"
+    )
+}
+
 fn bind_fix(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::PermissionDenied => "choose a --port above 1023, or grant CAP_NET_BIND_SERVICE",
@@ -350,6 +376,7 @@ mod tests {
         let kernel = || "4.19.0".to_owned();
         let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
         let listen = |errno| StartError::listen(address, io::Error::from_raw_os_error(errno));
+        let listen_for_core = |errno| StartError::listen_for_core(address, io::Error::from_raw_os_error(errno));
         let unix =
             |errno| StartError::UnixSocket { path: "/run/a\nb".into(), source: io::Error::from_raw_os_error(errno) };
         for (error, word) in [
@@ -375,6 +402,8 @@ mod tests {
             (listen(libc::EACCES), "CAP_NET_BIND_SERVICE"),
             (listen(libc::EADDRNOTAVAIL), "ip address"),
             (listen(libc::EINVAL), "check --host and --port"),
+            (listen_for_core(libc::EADDRINUSE), "another --core-ports"),
+            (listen_for_core(libc::EADDRNOTAVAIL), "ip address"),
             (unix(libc::EADDRINUSE), "stop the server"),
             (unix(libc::EACCES), "may write to"),
             (unix(libc::ENOENT), "create its folder"),
