@@ -19,7 +19,7 @@ fn on_every_cluster(test: impl Fn(&Server, Option<&str>)) {
 fn builder(server: &Server, key: Option<&str>) -> ClusterClientBuilder {
     let builder = ClusterClientBuilder::new([format!("redis://127.0.0.1:{}/", server.addr.port())]);
     match key {
-        Some(key) => builder.password(key.to_owned()),
+        Some(key) => builder.password(key),
         None => builder,
     }
 }
