@@ -11,6 +11,7 @@
 //! | `bounds` | what random runs are too small to reach |
 //! | `measures` | what is counted and logged of commands |
 //! | `canary` | planted bugs that must be found |
+//! | `fanout` | publishers that say more than the cores take from one another |
 //! | `messages` | subscribers, publishers and key events |
 //! | `seeds` | the runs |
 //! | `near_cache` | clients that keep what they read, and what they are told is stale |
@@ -26,6 +27,7 @@ mod cases;
 mod checks;
 mod client;
 mod cluster;
+mod fanout;
 mod linear;
 mod marks;
 mod measures;
