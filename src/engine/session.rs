@@ -541,7 +541,8 @@ impl Engine {
                 continue;
             }
             let still_ms = self.awake_ms.saturating_sub(session.progress_ms);
-            let stuck = session.partial || !session.replies.unsent().is_empty();
+            // What nobody has tried to send yet, since it came in this turn, or waits for another core, is not its fault.
+            let stuck = session.partial || (session.should_send() && !session.queued);
             // As in Redis, who subscribes may be silent.
             let silent = session.client.subscriptions.any();
             let idle_ms = self.settings.idle_timeout_s.saturating_mul(1000);
