@@ -11,6 +11,7 @@
 //! | `operating` | CLIENT, CONFIG and INFO over all cores |
 //! | `introspection` | what commands took: INFO, SLOWLOG, LATENCY, and DEBUG |
 //! | `snapshots` | saves, loads, kills, full disks, names that are none |
+//! | `disk` | file systems that are full, files left by a crash, files that are damaged |
 //! | `tracking` | clients that are told of changes of keys they have read |
 //! | `listening` | ports, Unix sockets, CPUs |
 //! | `messages` | subscribers: who gets what, who does not read, who vanishes |
@@ -32,6 +33,7 @@ mod access;
 mod bad_clients;
 mod bad_protocol;
 mod bounds;
+mod disk;
 mod ending;
 mod host_checks;
 mod introspection;
