@@ -161,3 +161,29 @@ fn a_clock_that_is_set_back_does_not_stop_a_snapshot() {
     }
     assert_eq!(kept.saves(), "1");
 }
+
+#[test]
+fn a_flushall_in_the_way_of_a_load_is_told_of_by_every_core() {
+    let mut kept = Kept::new(&SnapshotConfig::default());
+    let tracker = kept.cluster.connect(0);
+    assert!(kept.say_by(tracker, "HELLO 3\r\nCLIENT TRACKING ON").ends_with("+OK\r\n"));
+    assert_eq!(kept.say(&format!("MSET a 1 {} 2", far())), "+OK\r\n");
+    assert_eq!(kept.say("SAVE"), "");
+    kept.work(|_| false);
+    assert_eq!(kept.say("ASPINE.LOAD"), "+OK\r\n");
+    kept.work(|event| matches!(event, FileEvent::Checked { .. }));
+    // The first core is held for the load; the second is not yet, and clears its shard. When that comes to the first, it
+    // is loading, and has nothing to clear.
+    let (core, checked) = kept.said.pop_front().expect("the file is whole");
+    kept.cluster.engines[usize::from(core.0)].on_file(checked, kept.cluster.now_ms);
+    kept.cluster.bytes(kept.watcher, b"FLUSHALL\r\n");
+    kept.work(|_| false);
+    assert_eq!(kept.say_by(kept.watcher, "DBSIZE"), "+OK\r\n:2\r\n", "it came before what is loaded");
+    assert!(kept.say_by(tracker, "PING").contains("invalidate\r\n_\r\n"));
+    // From here on, as ever: a client is told when all cores have cleared their shards, not when one has.
+    kept.cluster.bytes(kept.conn, b"FLUSHALL\r\n");
+    kept.cluster.end_turn(0);
+    let early = kept.cluster.send(tracker, usize::MAX);
+    assert_eq!(String::from_utf8_lossy(&early), "", "the second core still has its keys");
+    assert!(kept.say_by(tracker, "PING").contains("invalidate\r\n_\r\n"));
+}
