@@ -418,6 +418,11 @@ pub const SESSION_HELD_MIN: usize = 4;
 /// Bytes of replies that may wait behind commands at other cores. At it: as `SESSION_HELD_MAX`.
 pub const SESSION_HELD_BYTES_MAX: usize = SESSION_OUTPUT_BYTES_MAX;
 
+/// Bytes of requests of one session that may go to other cores before it waits until all have come back: a core that runs
+/// none, since it publishes more than its peers take (`FANOUT_BYTES_MAX`), keeps no more than this for each of its peers'
+/// clients. One request may pass it alone.
+pub const SESSION_ASKED_BYTES_MAX: usize = SESSION_OUTPUT_BYTES_MAX;
+
 /// Bytes of finished replies that are sent although later ones of the round still wait for another core. Below it one
 /// send carries the whole round.
 pub const SESSION_EARLY_SEND_BYTES: usize = 16 * 1024;
@@ -433,7 +438,8 @@ pub const UNSUBSCRIBE_STEP_NAMES: usize = 256;
 
 /// Bytes of messages that may wait on one core for another to take them: many turns' worth, and little beside a
 /// channel of batches. At it: the core that publishes runs no command of its clients, nor of other cores, until the
-/// other has taken some; publishers then are not read. One turn's key events and one transaction may pass it.
+/// other has taken some, nor does it look for what has expired; publishers then are not read. One slice's key events and
+/// one transaction may pass it.
 pub const FANOUT_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes of output that may wait for a client that messages are pushed to, as in Redis. At it the client is cut off.
@@ -461,6 +467,9 @@ pub const BUFFER_KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// Buffers a core keeps for reuse. Beyond it they are freed.
 pub const BUFFERS_KEPT_MAX: usize = 256;
+
+/// Buffers of letters that a core keeps for reuse: as many as it may fill in a few turns. Further ones are freed.
+pub const LETTERS_KEPT_MAX: usize = 16;
 
 /// Bytes of commands in one batch from which it is sealed before the turn ends, so that a flood of large values does
 /// not wait as one.

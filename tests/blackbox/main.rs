@@ -12,6 +12,7 @@
 //! | `operating` | CLIENT, CONFIG and INFO over all cores |
 //! | `introspection` | what commands took: INFO, SLOWLOG, LATENCY, and DEBUG |
 //! | `snapshots` | saves, loads, kills, full disks, names that are none |
+//! | `disk` | file systems that are full, files left by a crash, files that are damaged |
 //! | `tracking` | clients that are told of changes of keys they have read |
 //! | `listening` | ports, Unix sockets, CPUs |
 //! | `messages` | subscribers: who gets what, who does not read, who vanishes |
@@ -36,6 +37,7 @@ mod bad_clients;
 mod bad_protocol;
 mod bounds;
 mod core_ports;
+mod disk;
 mod doctor;
 mod ending;
 mod host_checks;
