@@ -2,13 +2,15 @@
 """Measures Aspine's snapshots beside redis-server's: latency and memory during a save, time of saving and loading.
 
 Needs redis-server (Debian: apt-get install redis-server), two CPUs, and an open-loop generator: a build of Aspine that
-has `aspine bench --rate`. The servers run on CPU 0, the generator on CPU 1, one after the other.
+has `aspine bench --rate`. The servers run on CPU 0, the generator on CPU 1. Both servers are up throughout and are measured
+in turn, quiet and saving; every figure is a median of --repeats stretches, with its range.
 
-    cargo build --release && python3 scripts/snapshot_numbers.py                       # some minutes
+    cargo build --release && python3 scripts/snapshot_numbers.py                       # some ten minutes
     python3 scripts/snapshot_numbers.py --only latency --items 2000000 --rate 20000
 
-Latency counts from when a request should have been sent. Redis forks: of its memory the private parts of parent and child
-count, of ours what is resident. Saves repeat for as long as the generator runs.
+Latency counts from when a request should have been sent. Of memory counts what is resident, what Redis and its fork share
+counts once; it is watched in stretches of its own, since to read it of a large process takes milliseconds of a CPU. Saves
+repeat for as long as the generator runs.
 """
 
 import argparse
@@ -141,24 +143,23 @@ def load(server, args, ratio):
 
 
 class Saves:
-    """Saves over and over, and watches memory, until it is told to stop."""
+    """Saves over and over, and watches memory if it is to, until it is told to stop."""
 
-    def __init__(self, server):
-        self.server, self.on, self.count, self.peak, self.busy_s = server, True, 0, 0, 0.0
-        self.threads = [threading.Thread(target=self.save), threading.Thread(target=self.watch)]
+    def __init__(self, server, watched=False):
+        self.server, self.on, self.count, self.peak = server, True, 0, 0
+        self.threads = [threading.Thread(target=self.save)]
+        if watched:
+            self.threads.append(threading.Thread(target=self.watch))
         for thread in self.threads:
             thread.start()
 
     def save(self):
         conn = Conn(self.server.port)
         while self.on:
-            began = time.monotonic()
             assert conn.call("BGSAVE").startswith("+"), "a save was under way"
             while conn.info("rdb_bgsave_in_progress") == "1":
                 time.sleep(0.1)
-            self.busy_s += time.monotonic() - began
             self.count += 1
-            time.sleep(0.05)
 
     def watch(self):
         while self.on:
@@ -171,82 +172,83 @@ class Saves:
             thread.join()
 
 
-def table(results):
-    for name, result in results.items():
-        if "get_set_quiet" in result:
-            quiet, saving = result["get_set_quiet"], result["get_set_saving"]
-            print(f"{name}: p99 {quiet['p99_us']:.0f} us, saving {saving['p99_us']:.0f} us ({saving['p99_us'] / quiet['p99_us']:.2f} x);"
-                  f" max {quiet['max_us']:.0f} us, saving {saving['max_us']:.0f} us; {result['get_set_saves']} saves")
-        if "memory" in result:
-            memory = result["memory"]
-            print(f"{name}: memory {memory['before'] >> 20} MiB, at its peak {memory['growth'] * 100:+.1f} %, {memory['saves']} saves")
-        if "save_s" in result:
-            print(f"{name}: save {result['save_s']:.2f} s, load {result['load_s']:.2f} s, file {result['file_bytes'] >> 20} MiB")
+def latency(server, args, result):
+    """One stretch of each kind."""
+    for kind in ("quiet", "saving"):
+        saves = Saves(server) if kind == "saving" else None
+        measured = load(server, args, "1:1")["all"]
+        for percentile in ("p50", "p99", "p999", "max"):
+            result.setdefault(f"{kind}_{percentile}_us", []).append(measured[f"{percentile}_us"])
+        if saves:
+            saves.stop()
+            result.setdefault("saves", []).append(saves.count)
+
+
+def memory(server, args, result):
+    load(server, args, "0:1")
+    before = server.memory()
+    saves = Saves(server, watched=True)
+    load(server, args, "0:1")
+    saves.stop()
+    result.setdefault("memory_mib", []).append(before / 2**20)
+    result.setdefault("growth_percent", []).append((saves.peak / before - 1) * 100)
 
 
 def times(server, args, result):
     conn = server.ready()
-    saves, loads = [], []
-    for _ in range(args.repeats):
-        began = time.monotonic()
-        assert conn.call("SAVE") == "+OK"
-        saves.append(time.monotonic() - began)
+    began = time.monotonic()
+    assert conn.call("SAVE") == "+OK"
+    result.setdefault("save_s", []).append(time.monotonic() - began)
     name = "dump.rdb" if server.name == "redis" else "dump.aspine"
-    result["file_bytes"] = os.path.getsize(os.path.join(server.directory, name))
-    for _ in range(args.repeats):
-        server.stop(signal.SIGKILL)
-        server.start(*(["--persist"] if server.name == "aspine" else []))
-        conn = server.ready()
-        loads.append(time.monotonic() - server.began)
-        assert conn.call("DBSIZE") == f":{args.items}"
-    result["save_s"], result["load_s"] = sorted(saves)[len(saves) // 2], sorted(loads)[len(loads) // 2]
-    result["save_all_s"], result["load_all_s"] = saves, loads
+    result.setdefault("file_mib", []).append(os.path.getsize(os.path.join(server.directory, name)) / 2**20)
+    server.stop(signal.SIGKILL)
+    server.start(*(["--persist"] if server.name == "aspine" else []))
+    conn = server.ready()
+    result.setdefault("load_s", []).append(time.monotonic() - server.began)
+    assert conn.call("DBSIZE") == f":{args.items}"
 
 
-def measure(server, args, wanted):
-    result = {}
-    fill(server, args)
-    if "latency" in wanted:
-        for name, ratio in [("get_set", "1:1")]:
-            result[f"{name}_quiet"] = load(server, args, ratio)["all"]
-            saves = Saves(server)
-            result[f"{name}_saving"] = load(server, args, ratio)["all"]
-            saves.stop()
-            result[f"{name}_saves"] = saves.count
-    if "memory" in wanted:
-        load(server, args, "0:1")
-        before = server.memory()
-        saves = Saves(server)
-        load(server, args, "0:1")
-        saves.stop()
-        result["memory"] = {"before": before, "peak": saves.peak, "growth": saves.peak / before - 1, "saves": saves.count}
-    if "times" in wanted:
-        times(server, args, result)
-    return result
+def table(results):
+    """A line per figure: each server's median and range."""
+    names = list(results)
+    print(f"{'':18}" + "".join(f"{name:>34}" for name in names))
+    for figure in results[names[0]]:
+        cells = [sorted(results[name][figure]) for name in names]
+        print(f"{figure:18}" + "".join(f"{cell[len(cell) // 2]:12.2f} ({cell[0]:.2f} - {cell[-1]:.2f})".rjust(34) for cell in cells))
+    for name in names:
+        ratios = sorted(s / q for s, q in zip(results[name].get("saving_p99_us", []), results[name].get("quiet_p99_us", [])))
+        if ratios:
+            print(f"{name}: p99 saving over quiet, pair by pair: median {ratios[len(ratios) // 2]:.2f} ({ratios[0]:.2f} - {ratios[-1]:.2f})")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", default="target/release/aspine", help="the server")
-    parser.add_argument("--bench", default=None, help="a build that has `bench --rate` [default: the server]")
+    parser.add_argument("--bench", default=None, help="the generator [default: the server's binary]")
     parser.add_argument("--items", type=int, default=2_000_000)
     parser.add_argument("--rate", type=int, default=20_000)
-    parser.add_argument("--seconds", type=int, default=15)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default="latency,memory,times")
     parser.add_argument("--servers", default="redis,aspine")
     args = parser.parse_args()
     args.bench = args.bench or args.binary
-    results = {}
-    for name in args.servers.split(","):
-        directory = tempfile.mkdtemp(prefix=f"snapshot-{name}-", dir=os.environ.get("TMPDIR", "/var/tmp"))
-        server = Server(name, directory, args)
-        try:
-            server.ready()
-            results[name] = measure(server, args, args.only.split(","))
-        finally:
+    wanted, servers = args.only.split(","), []
+    try:
+        for name in args.servers.split(","):
+            directory = tempfile.mkdtemp(prefix=f"snapshot-{name}-", dir=os.environ.get("TMPDIR", "/var/tmp"))
+            servers.append(Server(name, directory, args))
+            servers[-1].ready()
+            fill(servers[-1], args)
+        results = {server.name: {} for server in servers}
+        for what, stretch in (("latency", latency), ("memory", memory), ("times", times)):
+            for _ in range(args.repeats if what in wanted else 0):
+                for server in servers:
+                    stretch(server, args, results[server.name])
+    finally:
+        for server in servers:
             server.process.kill()
-            shutil.rmtree(directory, ignore_errors=True)
+            shutil.rmtree(server.directory, ignore_errors=True)
     print(json.dumps(results))
     table(results)
 

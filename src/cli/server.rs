@@ -11,6 +11,8 @@ use super::config::{ServerArgs, ServerConfig};
 use crate::runtime::preflight::StartError;
 use crate::runtime::{self, logging, preflight};
 
+pub(super) mod flags;
+
 /// Runs the server until it is told to stop.
 pub fn run(args: ServerArgs) -> Result<(), Error> {
     if let Some(parent) = args.parent {

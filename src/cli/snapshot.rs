@@ -5,15 +5,34 @@
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use super::config::AuthSources;
+use clap::Args;
+
+use super::connect::{ConnectArgs, ConnectFlags};
 use crate::limits::PROGRESS_MS;
 use crate::persist::{LoadError, Source};
 use crate::resp::{Value, reply};
 use crate::runtime::files::PlainFile;
 use crate::runtime::unix_ms;
+
+/// What may be typed after `aspine save` or `aspine load`.
+#[derive(Args)]
+pub(super) struct SnapshotFlags {
+    /// File in the server's data directory [default: dump.aspine]
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+
+    #[command(flatten)]
+    server: ConnectFlags,
+}
+
+impl SnapshotFlags {
+    pub(super) fn into_args(self, authkey_is_env: bool) -> SnapshotArgs {
+        SnapshotArgs { name: self.name, server: self.server.into_args(authkey_is_env) }
+    }
+}
 
 /// What was typed after `aspine save` or `aspine load`.
 #[derive(Clone, Debug)]
@@ -21,13 +40,7 @@ pub struct SnapshotArgs {
     /// The file, if it is not the usual one.
     pub name: Option<String>,
     /// Where the server is.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Its Unix socket.
-    pub unix_socket: Option<PathBuf>,
-    /// Its key.
-    pub auth: AuthSources,
+    pub server: ConnectArgs,
 }
 
 /// Has a server take a snapshot.
@@ -46,18 +59,15 @@ pub fn load(args: &SnapshotArgs, merge: bool) -> Result<(), String> {
 }
 
 fn run(args: &SnapshotArgs, what: &str, words: &[String]) -> Result<(), String> {
-    let place = match &args.unix_socket {
-        Some(path) => path.display().to_string(),
-        None => format!("{}:{}", args.host, args.port),
-    };
+    let place = &args.server;
     let failed = |error: io::Error| {
         format!(
             "cannot reach the server at {place}: {error}; give --host and --port, or --unixsocket, of one that runs"
         )
     };
-    let key = args.auth.resolve_secret().map_err(|error| error.to_string())?;
-    let mut conn = Conn::open(args, key.as_deref()).map_err(failed)??;
-    let mut watcher = Conn::open(args, key.as_deref()).map_err(failed)??;
+    let key = place.auth.resolve_secret().map_err(|error| error.to_string())?;
+    let mut conn = Conn::open(place, key.as_deref()).map_err(failed)??;
+    let mut watcher = Conn::open(place, key.as_deref()).map_err(failed)??;
     conn.send(words).map_err(failed)?;
     let mut shown = false;
     let answer = loop {
@@ -113,7 +123,7 @@ impl Stream for TcpStream {}
 impl Stream for UnixStream {}
 
 impl Conn {
-    fn open(args: &SnapshotArgs, key: Option<&[u8]>) -> io::Result<Result<Conn, String>> {
+    fn open(args: &ConnectArgs, key: Option<&[u8]>) -> io::Result<Result<Conn, String>> {
         let wait = Some(Duration::from_millis(PROGRESS_MS));
         let socket: Box<dyn Stream> = if let Some(path) = &args.unix_socket {
             let socket = UnixStream::connect(path)?;
