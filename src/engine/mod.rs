@@ -16,7 +16,7 @@
 //! `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take),
 //! `jobs` (sliced work), `tracking` (CLIENT TRACKING) and `stale` (who is told of changes), `ahead` (cache misses of a
 //! round, together), `budget`, `auth`; `stats`, `meter` (what commands took), `slowlog`, `latency`, `ask` (what is asked
-//! of all cores about these), `debug`, `info`; `snapshot` and `load` (`files`: what they ask for; `keeper`: who does it).
+//! of all cores about these), `debug`, `info`, `metrics`; `snapshot` and `load` (`files`: what they ask for; `keeper`: who does it).
 
 mod ahead;
 mod ask;
@@ -38,6 +38,7 @@ mod latency;
 mod listeners;
 mod load;
 mod meter;
+pub mod metrics;
 mod pubsub;
 mod push;
 mod replies;

@@ -71,7 +71,8 @@ impl Listeners {
     }
 }
 
-fn tcp(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+/// A TCP socket at `address`. One that shares its port listens, and does not block.
+pub(super) fn tcp(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;

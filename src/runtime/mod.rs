@@ -13,9 +13,13 @@
 //! | `files` | the thread that reads and writes snapshots |
 //! | `give_way` | whether a core lets others have its CPU before it naps |
 //! | `shutdown` | SIGTERM and SIGINT |
+//! | `allocator` | when unused pages go back to the kernel |
 //! | `process` | memory and CPU time of a process |
+//! | `pulse`, `admin` | whether the cores are alive; the endpoint that tells whoever watches |
 //! | `preflight`, `logging` | host checks, log |
 
+mod admin;
+mod allocator;
 pub mod clock;
 mod connection;
 mod core;
@@ -28,6 +32,7 @@ mod mesh;
 mod poller;
 pub mod preflight;
 pub mod process;
+mod pulse;
 mod shutdown;
 
 use std::io::Write;
@@ -47,12 +52,14 @@ use crate::engine::route::{CoreId, Slot};
 use crate::engine::{EngineConfig, ProcessFacts};
 use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH, SNAPSHOT_NAME_DEFAULT};
 
+use self::admin::{Admin, Reporter};
 use self::clock::Clock;
 use self::core::CoreSetup;
 use self::doorbell::Doorbells;
 use self::files::{CoreFiles, Directory};
 use self::listener::Listeners;
 use self::preflight::StartError;
+use self::pulse::Pulse;
 use self::shutdown::Shutdown;
 
 /// What all cores share. Touched by naps and batches, when a client comes or goes, and at the end; never by a command.
@@ -66,6 +73,7 @@ struct Shared {
     save_failed: AtomicBool,
     shutdown: Shutdown,
     doorbells: Doorbells,
+    pulse: Pulse,
 }
 
 /// glommio's preempt timer. Not the 1 ms one would think: in 0.9.0 an executor whose timer fires between its I/O poll
@@ -82,6 +90,7 @@ pub fn start(config: &ServerConfig) -> Result<(), StartError> {
     let doorbells =
         Doorbells::new(config.cpus.len()).map_err(|source| StartError::Setup { what: "the doorbells", source })?;
     let listeners = Listeners::bind(config)?;
+    let admin = config.admin_addr.map(Admin::bind).transpose()?;
     let port = listeners.port();
     let addresses = listeners.describe();
     let shared = Arc::new(Shared {
@@ -91,14 +100,18 @@ pub fn start(config: &ServerConfig) -> Result<(), StartError> {
         save_failed: AtomicBool::new(false),
         shutdown: Shutdown::default(),
         doorbells,
+        pulse: Pulse::new(config.cpus.len()),
     });
     Shutdown::listen(Arc::clone(&shared)).map_err(|source| StartError::Setup { what: "signal handling", source })?;
     let (progress, steps) = mpsc::channel();
+    let started_ms = Clock::new().now_ms();
     let files = start_files(config, &shared)?;
+    let reporters = start_admin(admin, config, started_ms, &shared)?;
     if config.persist {
         info!("listening on {addresses}; loading {SNAPSHOT_NAME_DEFAULT}, if it is there");
     }
-    let handles = spawn_cores(config, listeners, files, port, &shared, &progress)?;
+    let helpers = files.into_iter().zip(reporters).collect();
+    let handles = spawn_cores(config, listeners, helpers, process_facts(port, started_ms), &shared, &progress)?;
     let result = follow(handles, &steps, || announce(config, &addresses));
     if let Some(path) = &config.unix_socket {
         // Gone already is as good as removed.
@@ -122,6 +135,19 @@ fn start_files(config: &ServerConfig, shared: &Arc<Shared>) -> Result<Vec<CoreFi
     Ok(files::start(&config.data_dir, &config.cpus, shared, directory, load))
 }
 
+/// Starts the admin endpoint, if there is to be one. The answer has a place for each core.
+fn start_admin(
+    admin: Option<Admin>,
+    config: &ServerConfig,
+    started_ms: u64,
+    shared: &Arc<Shared>,
+) -> Result<Vec<Option<Reporter>>, StartError> {
+    let Some(admin) = admin else { return Ok(config.cpus.iter().map(|_| None).collect()) };
+    let reporters = admin.start(&config.cpus, started_ms, shared);
+    let reporters = reporters.map_err(|source| StartError::Setup { what: "the admin endpoint", source })?;
+    Ok(reporters.into_iter().map(Some).collect())
+}
+
 /// Says which core is where, which bound is in force, and that clients may come.
 fn announce(config: &ServerConfig, addresses: &str) {
     info!("{}", config.bounds_line());
@@ -138,19 +164,20 @@ fn announce(config: &ServerConfig, addresses: &str) {
 fn spawn_cores(
     config: &ServerConfig,
     listeners: Listeners,
-    files: Vec<CoreFiles>,
-    port: u16,
+    helpers: Vec<(CoreFiles, Option<Reporter>)>,
+    mut process: ProcessFacts,
     shared: &Arc<Shared>,
     steps: &mpsc::Sender<Step>,
 ) -> Result<Vec<CoreHandle>, StartError> {
     let cores = config.cpus.len() as u16;
     let mut seeds = clock::random_seeds();
-    let process = process_facts(port, seeds.next_u64());
-    let settings = settings(config, port);
+    process.run_id = run_id(&process, seeds.next_u64());
+    let settings = settings(config, process.port);
     let hash_seeds = [seeds.next_u64(), seeds.next_u64(), seeds.next_u64(), seeds.next_u64()];
     let mut handles = Vec::new();
     let ports = mesh::ports(cores);
-    for (((number, listener), ports), files) in listeners.into_iter().enumerate().zip(ports).zip(files) {
+    let helpers = listeners.into_iter().zip(ports).zip(helpers).enumerate();
+    for (number, ((listener, ports), (files, reporter))) in helpers {
         let core = CoreId(number as u16);
         let cpu = config.cpus[number];
         let setup = CoreSetup {
@@ -174,6 +201,7 @@ fn spawn_cores(
             listener,
             ports,
             files,
+            reporter,
             spin: Duration::from_micros(config.spin_us),
             shared: Arc::clone(shared),
             progress: Progress { core: number, steps: steps.clone() },
@@ -269,13 +297,17 @@ fn end_process_on_panic() {
     }));
 }
 
-fn process_facts(port: u16, random: u64) -> ProcessFacts {
-    let started_ms = Clock::new().now_ms();
+/// 40 hexadecimal digits, new at every start.
+fn run_id(process: &ProcessFacts, random: u64) -> String {
+    format!("{random:016x}{:016x}{:08x}", process.started_ms, process.pid)
+}
+
+fn process_facts(port: u16, started_ms: u64) -> ProcessFacts {
     let uname = rustix::system::uname();
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     ProcessFacts {
         pid: std::process::id(),
-        run_id: format!("{random:016x}{started_ms:016x}{:08x}", std::process::id()),
+        run_id: String::new(),
         port,
         started_ms,
         memory_bytes: process::memory_bytes(),

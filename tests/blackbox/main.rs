@@ -16,6 +16,8 @@
 //! | `messages` | subscribers: who gets what, who does not read, who vanishes |
 //! | `ending` | SIGTERM, SIGINT, and the start after them |
 //! | `host_checks` | refusals to start |
+//! | `doctor` | what `aspine doctor` says of this host, and of hostile ones |
+//! | `watching` | the admin endpoint: metrics, health, readiness |
 //!
 //! No test asserts a time: there are only deadlines, long enough that passing one is a hang.
 #![cfg(feature = "server")]
@@ -32,6 +34,7 @@ mod access;
 mod bad_clients;
 mod bad_protocol;
 mod bounds;
+mod doctor;
 mod ending;
 mod host_checks;
 mod introspection;
@@ -41,4 +44,5 @@ mod operating;
 mod snapshots;
 mod tracking;
 mod under_load;
+mod watching;
 mod wire;

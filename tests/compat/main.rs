@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `redis_rs` | redis-rs: blocking, multiplexed on tokio, and its connection manager |
 //! | `fred` | fred, on tokio |
-//! | `scripts` | redis-py (`redis_py.py`, `redis_py_asyncio.py`), ioredis (`ioredis.mjs`), node-redis (`node_redis.mjs`) |
+//! | `scripts` | redis-py (`redis_py.py`, `redis_py_asyncio.py`), ioredis (`ioredis.mjs`), node-redis (`node_redis.mjs`); and Prometheus's parser (`prometheus.py`) |
 //! | `tools` | redis-cli, redis-benchmark |
 //!
 //! The last two need what is not a crate: without it their tests say what to install and pass, unless

@@ -10,6 +10,7 @@
 //! | `marks` | the rare paths, counted |
 //! | `bounds` | what random runs are too small to reach |
 //! | `measures` | what is counted and logged of commands |
+//! | `metrics` | the page of metrics |
 //! | `canary` | planted bugs that must be found |
 //! | `messages` | subscribers, publishers and key events |
 //! | `seeds` | the runs |
@@ -30,6 +31,7 @@ mod linear;
 mod marks;
 mod measures;
 mod messages;
+mod metrics;
 mod near_cache;
 mod ops;
 mod rng;
