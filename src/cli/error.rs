@@ -67,6 +67,8 @@ pub enum Error {
         /// What failed: why; what to do.
         line: String,
     },
+    /// The host is not fit to serve from. Everything has been said already.
+    Unfit,
 }
 
 impl Error {
@@ -76,7 +78,7 @@ impl Error {
         match self {
             // Help goes to stdout and counts as success. Nobody is left to tell if printing fails.
             Error::Usage(error) => drop(error.print()),
-            Error::Told { .. } => {}
+            Error::Told { .. } | Error::Unfit => {}
             _ => {
                 let mut stderr = io::stderr();
                 let name = if wants_colour(&stderr) { "\x1b[1;31maspine:\x1b[0m" } else { "aspine:" };
@@ -92,9 +94,12 @@ impl Error {
         match self {
             Error::Usage(error) => u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE),
             Error::Refused { code, .. } | Error::Told { code } | Error::Command { code, .. } => *code,
-            Error::Config(_) | Error::Start(_) | Error::Bench(_) | Error::Snapshot(_) | Error::Died { .. } => {
-                EXIT_FAILED
-            }
+            Error::Config(_)
+            | Error::Start(_)
+            | Error::Bench(_)
+            | Error::Snapshot(_)
+            | Error::Unfit
+            | Error::Died { .. } => EXIT_FAILED,
         }
     }
 
@@ -119,6 +124,7 @@ impl fmt::Display for Error {
                 f,
                 "the server ended before it was ready: {how}; run it without --daemon, or give --log-file, to see why"
             ),
+            Error::Unfit => f.write_str("this host is not fit to serve from"),
             Error::Told { .. } => Ok(()),
         }
     }

@@ -25,6 +25,7 @@ mod bench;
 pub mod config;
 mod conn;
 mod connect;
+mod doctor;
 mod documents;
 mod error;
 mod info;
@@ -48,6 +49,7 @@ pub fn run() -> Result<(), Error> {
         Command::Save(args) => snapshot::save(&args),
         Command::Load(args, merge) => snapshot::load(&args, merge),
         Command::Check(path) => snapshot::check(&path).map_err(Error::Snapshot),
+        Command::Doctor(flags) => doctor::run(flags),
     }
 }
 
@@ -64,6 +66,7 @@ enum Command {
     Save(SnapshotArgs),
     Load(SnapshotArgs, bool),
     Check(PathBuf),
+    Doctor(doctor::DoctorFlags),
 }
 
 fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
@@ -87,7 +90,10 @@ fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Er
     let key_source = asked.and_then(|matches| matches.value_source("authkey"));
     let authkey_is_env = key_source == Some(ValueSource::EnvVariable);
     Ok(match cli.command {
-        CliCommand::Server(flags) => Command::Server(Box::new(ServerArgs { notes, ..flags.into_args(authkey_is_env) })),
+        CliCommand::Server(flags) => {
+            let settings = if flags.check { server::file::given(&command(), &matches) } else { Vec::new() };
+            Command::Server(Box::new(ServerArgs { settings, notes, ..flags.into_args(authkey_is_env) }))
+        }
         CliCommand::Bench(flags) => Command::Bench(Box::new(flags.into_args(authkey_is_env))),
         CliCommand::Stop(flags) => {
             let is_typed = |name: &&'static str| {
@@ -104,6 +110,7 @@ fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Er
         CliCommand::Save(flags) => Command::Save(flags.into_args(authkey_is_env)),
         CliCommand::Load { flags, merge } => Command::Load(flags.into_args(authkey_is_env), merge),
         CliCommand::Check { file } => Command::Check(file),
+        CliCommand::Doctor(flags) => Command::Doctor(flags),
     })
 }
 
@@ -158,6 +165,9 @@ enum CliCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Say whether this host is fit to serve from, and what to change; ends with 1 if the server
+    /// would not start or would be killed, else with 0
+    Doctor(doctor::DoctorFlags),
     /// Print what a shell needs to complete these words, as source <(aspine completions bash)
     Completions {
         /// The shell

@@ -12,7 +12,7 @@ use super::Error;
 use super::config::{ServerArgs, ServerConfig};
 use crate::runtime::daemon::{self, Caller, Detached, Outcome};
 use crate::runtime::pid_file::PidFile;
-use crate::runtime::preflight::{ProcessError, StartError};
+use crate::runtime::preflight::{Needs, ProcessError, StartError};
 use crate::runtime::{self, logging, preflight};
 
 mod check;
@@ -29,10 +29,10 @@ pub fn run(args: ServerArgs) -> Result<(), Error> {
         }
     }
     let cpus_allowed = preflight::cpus_allowed()?;
-    let only_check = args.check;
+    let (only_check, settings) = (args.check, args.settings.clone());
     let (config, warnings) = ServerConfig::from_args(args, &cpus_allowed)?;
     if only_check {
-        return check::run(&config, &warnings);
+        return check::run(&config, &settings, &warnings);
     }
     if !config.daemon {
         return serve(config, warnings, |line| {
@@ -97,8 +97,13 @@ fn serve(
     })
 }
 
+/// What the machine has to grant.
+fn needs(config: &ServerConfig) -> Needs {
+    Needs { cores: config.cpus.len(), maxclients: config.maxclients, admin: config.admin_addr.is_some() }
+}
+
 fn start(mut config: ServerConfig, ready: impl FnOnce(&str) -> Result<(), StartError>) -> Result<(), StartError> {
-    let fds = preflight::check(config.cpus.len(), config.maxclients)?;
+    let fds = preflight::check(needs(&config))?;
     if let Some(warning) = fds.warning(config.maxclients) {
         warn!("{warning}");
     }

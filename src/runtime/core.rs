@@ -20,6 +20,7 @@ use rustix::net::SendFlags;
 use tracing::{debug, info, warn};
 
 use super::Shared;
+use super::admin::Reporter;
 use super::clock::Clock;
 use super::connection::{Connection, Outcome};
 use super::drain::Drain;
@@ -43,6 +44,8 @@ pub(super) struct CoreSetup {
     pub(super) listener: CoreListener,
     pub(super) ports: Ports,
     pub(super) files: CoreFiles,
+    /// To answer whoever watches, if anyone may.
+    pub(super) reporter: Option<Reporter>,
     /// How long to poll before parking.
     pub(super) spin: Duration,
     pub(super) shared: Arc<Shared>,
@@ -53,6 +56,7 @@ pub(super) struct CoreSetup {
 const TOKEN_TCP: u64 = u64::MAX;
 const TOKEN_UNIX: u64 = u64::MAX - 1;
 const TOKEN_DOORBELL: u64 = u64::MAX - 2;
+const TOKEN_OWN: u64 = u64::MAX - 3;
 
 /// One core.
 struct Core {
@@ -69,6 +73,7 @@ struct Core {
     files: CoreFiles,
     /// They may have something to say.
     files_rang: bool,
+    reporter: Option<Reporter>,
     clock: Clock,
     shared: Arc<Shared>,
     buffer: Box<[u8]>,
@@ -105,6 +110,7 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
     let mesh = Mesh::connect(setup.ports, &bell).await;
     let mut core = Core::new(setup.engine, setup.listener, mesh, setup.files, setup.shared, setup.progress)
         .map_err(failed("socket setup"))?;
+    core.reporter = setup.reporter;
     start_ticker(Rc::clone(&bell));
     let mut is_up = false;
     let mut idle_since = None;
@@ -114,6 +120,8 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
         }
         if !is_up && !core.engine.is_loading() {
             is_up = true;
+            // Before anybody is told that clients may come.
+            core.shared.pulse.beat(core.engine.core(), false);
             core.progress.tell(Step::Up);
         }
         match core.turn().map_err(failed("wait for sockets"))? {
@@ -180,6 +188,7 @@ impl Core {
             mesh,
             files,
             files_rang: true,
+            reporter: None,
             clock: Clock::new(),
             shared,
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
@@ -192,7 +201,7 @@ impl Core {
             beat: 0,
             progress,
         };
-        core.start_accepting()?;
+        start_accepting(core.listener.as_ref(), &core.poller)?;
         Ok(core)
     }
 
@@ -304,7 +313,7 @@ impl Core {
 
     fn on_event(&mut self, event: Ready, now_ms: u64) -> io::Result<()> {
         match event.token {
-            TOKEN_TCP | TOKEN_UNIX => self.accept(event.token, now_ms),
+            TOKEN_TCP | TOKEN_OWN | TOKEN_UNIX => self.accept(event.token, now_ms),
             TOKEN_DOORBELL => self.on_doorbell(now_ms),
             bits => self.on_socket(event, SessionId::from_bits(bits), now_ms),
         }
@@ -390,8 +399,8 @@ impl Core {
 
     fn accept_one(&self, token: u64) -> io::Result<Option<(OwnedFd, Peer)>> {
         match &self.listener {
-            Some(listener) if token == TOKEN_TCP => listener.accept_tcp(),
-            Some(listener) => listener.accept_unix(),
+            Some(listener) if token == TOKEN_UNIX => listener.accept_unix(),
+            Some(listener) => listener.accept_tcp(token == TOKEN_OWN),
             None => Ok(None),
         }
     }
@@ -416,24 +425,22 @@ impl Core {
         Ok(())
     }
 
-    fn start_accepting(&self) -> io::Result<()> {
-        let Some(listener) = &self.listener else { return Ok(()) };
-        self.poller.add(&listener.tcp, TOKEN_TCP, Interest::READ)?;
-        listener.unix.as_ref().map_or(Ok(()), |unix| self.poller.add_exclusive(unix, TOKEN_UNIX))
-    }
-
     fn stop_accepting(&self) -> io::Result<()> {
         let Some(listener) = &self.listener else { return Ok(()) };
         self.poller.remove(&listener.tcp)?;
+        if let Some(own) = &listener.own {
+            self.poller.remove(own)?;
+        }
         listener.unix.as_ref().map_or(Ok(()), |unix| self.poller.remove(unix))
     }
 
     fn tick(&mut self, now_ms: u64) -> io::Result<()> {
         self.last_tick_ms = now_ms;
         self.engine.on_tick(now_ms);
+        self.shared.pulse.beat(self.engine.core(), self.engine.is_loading());
         if self.accept_after_ms.is_some_and(|after_ms| now_ms >= after_ms) {
             self.accept_after_ms = None;
-            self.start_accepting()?;
+            start_accepting(self.listener.as_ref(), &self.poller)?;
         }
         if now_ms.abs_diff(self.last_rss_ms) >= RSS_INTERVAL_MS {
             self.last_rss_ms = now_ms;
@@ -446,6 +453,9 @@ impl Core {
     /// connections, and what was read is finished.
     fn on_doorbell(&mut self, now_ms: u64) -> io::Result<()> {
         self.files_rang = true;
+        if let Some(reporter) = &self.reporter {
+            reporter.answer(&self.engine);
+        }
         let beat = self.shared.beat.load(Ordering::SeqCst);
         if std::mem::replace(&mut self.beat, beat) != beat {
             self.progress.tell(Step::Alive(beat));
@@ -464,6 +474,15 @@ impl Core {
         }
         Ok(())
     }
+}
+
+fn start_accepting(listener: Option<&CoreListener>, poller: &Poller) -> io::Result<()> {
+    let Some(listener) = listener else { return Ok(()) };
+    poller.add(&listener.tcp, TOKEN_TCP, Interest::READ)?;
+    if let Some(own) = &listener.own {
+        poller.add(own, TOKEN_OWN, Interest::READ)?;
+    }
+    listener.unix.as_ref().map_or(Ok(()), |unix| poller.add_exclusive(unix, TOKEN_UNIX))
 }
 
 /// Tells a client that it can't come in, and closes. It may not read; it is not waited for.

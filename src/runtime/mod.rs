@@ -17,9 +17,13 @@
 //! | `supervise`, `notify` | the main thread while the server runs, and what the service manager is told |
 //! | `daemon`, `pid_file` | leaving the terminal, and saying which process is the server |
 //! | `sys` | system calls that are `unsafe` elsewhere |
+//! | `allocator` | when unused pages go back to the kernel |
 //! | `process` | memory and CPU time of a process |
+//! | `pulse`, `admin` | whether the cores are alive; the endpoint that tells whoever watches |
 //! | `preflight`, `logging` | host checks, log |
 
+mod admin;
+mod allocator;
 pub mod clock;
 mod connection;
 mod core;
@@ -36,11 +40,13 @@ pub mod pid_file;
 mod poller;
 pub mod preflight;
 pub mod process;
+mod pulse;
 mod signals;
 mod supervise;
 mod sys;
 
 use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -57,6 +63,7 @@ use crate::engine::route::{CoreId, Slot};
 use crate::engine::{EngineConfig, ProcessFacts};
 use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH, SNAPSHOT_NAME_DEFAULT};
 
+use self::admin::{Admin, Reporter};
 use self::clock::Clock;
 use self::core::CoreSetup;
 use self::doorbell::Doorbells;
@@ -64,6 +71,7 @@ use self::files::{CoreFiles, Directory};
 use self::listener::Listeners;
 use self::notify::Notify;
 use self::preflight::StartError;
+use self::pulse::Pulse;
 use self::signals::Shutdown;
 use self::supervise::{CoreHandle, Progress, Step, Supervisor};
 
@@ -84,6 +92,7 @@ struct Shared {
     drain_timeout_ms: u64,
     shutdown: Shutdown,
     doorbells: Doorbells,
+    pulse: Pulse,
 }
 
 /// glommio's preempt timer. Not the 1 ms one would think: in 0.9.0 an executor whose timer fires between its I/O poll
@@ -94,10 +103,12 @@ const PREEMPT_TIMER: Duration = Duration::from_secs(3600);
 /// Runs the server until SIGTERM or SIGINT. `ready` is told, with the line that says where, when clients may come.
 pub fn start(config: &ServerConfig, ready: impl FnOnce(&str) -> Result<(), StartError>) -> Result<(), StartError> {
     end_process_on_panic();
+    process::without_huge_pages();
     let doorbells =
         Doorbells::new(config.cpus.len()).map_err(|source| StartError::Setup { what: "the doorbells", source })?;
     let listeners = Listeners::bind(config)?;
-    let port = listeners.port();
+    let admin = config.admin_addr.map(Admin::bind).transpose()?;
+    let ports = PortFacts { all: listeners.port(), own: listeners.core_ports().to_vec() };
     let addresses = listeners.describe();
     let shared = Arc::new(Shared {
         clients: AtomicU32::new(0),
@@ -109,20 +120,25 @@ pub fn start(config: &ServerConfig, ready: impl FnOnce(&str) -> Result<(), Start
         drain_timeout_ms: config.drain_timeout_s.saturating_mul(1000),
         shutdown: Shutdown::default(),
         doorbells,
+        pulse: Pulse::new(config.cpus.len()),
     });
     let (progress, steps) = mpsc::channel();
     Shutdown::listen(Arc::clone(&shared), progress.clone())
         .map_err(|source| StartError::Setup { what: "signal handling", source })?;
     let notify = Notify::from_env();
+    let started_ms = Clock::new().now_ms();
     let files = start_files(config, &shared)?;
+    let reporters = start_admin(admin, config, started_ms, &shared)?;
     if config.persist {
         info!("listening on {addresses}; loading {SNAPSHOT_NAME_DEFAULT}, if it is there");
         notify.send(&format!("STATUS=Loading {SNAPSHOT_NAME_DEFAULT}"));
     }
-    let handles = spawn_cores(config, listeners, files, port, &shared, &progress)?;
+    let helpers = files.into_iter().zip(reporters).collect();
+    let process = process_facts(config, &ports, started_ms);
+    let handles = spawn_cores(config, listeners, helpers, process, &shared, &progress)?;
     let supervisor = Supervisor::new(handles, Arc::clone(&shared), notify, config.drain_timeout_s);
     let result = supervisor.follow(&steps, || {
-        let line = announce(config, &addresses);
+        let line = announce(config, &addresses, &ports);
         ready(&line)?;
         Ok(format!("Serving on {addresses}"))
     });
@@ -148,13 +164,27 @@ fn start_files(config: &ServerConfig, shared: &Arc<Shared>) -> Result<Vec<CoreFi
     Ok(files::start(&config.data_dir, &config.cpus, shared, directory, load))
 }
 
+/// Starts the admin endpoint, if there is to be one. The answer has a place for each core.
+fn start_admin(
+    admin: Option<Admin>,
+    config: &ServerConfig,
+    started_ms: u64,
+    shared: &Arc<Shared>,
+) -> Result<Vec<Option<Reporter>>, StartError> {
+    let Some(admin) = admin else { return Ok(config.cpus.iter().map(|_| None).collect()) };
+    let reporters = admin.start(&config.cpus, started_ms, shared);
+    let reporters = reporters.map_err(|source| StartError::Setup { what: "the admin endpoint", source })?;
+    Ok(reporters.into_iter().map(Some).collect())
+}
+
 /// Says in the log which core is where, which bound is in force, and that clients may come; that last line is the result.
-fn announce(config: &ServerConfig, addresses: &str) -> String {
+fn announce(config: &ServerConfig, addresses: &str, ports: &PortFacts) -> String {
     info!("{}", config.bounds_line());
     let cores = config.cpus.len() as u16;
     for (core, cpu) in config.cpus.iter().enumerate() {
         let (first, last) = Slot::range(CoreId(core as u16), cores);
-        info!("core {core}: cpu {cpu}, slots {}-{}", first.0, last.0);
+        let port = ports.own.get(core).map(|port| format!(", port {port}")).unwrap_or_default();
+        info!("core {core}: cpu {cpu}, slots {}-{}{port}", first.0, last.0);
     }
     let line = format!("ready: listening on {addresses}");
     info!("{line}");
@@ -164,19 +194,20 @@ fn announce(config: &ServerConfig, addresses: &str) -> String {
 fn spawn_cores(
     config: &ServerConfig,
     listeners: Listeners,
-    files: Vec<CoreFiles>,
-    port: u16,
+    helpers: Vec<(CoreFiles, Option<Reporter>)>,
+    mut process: ProcessFacts,
     shared: &Arc<Shared>,
     steps: &mpsc::Sender<Step>,
 ) -> Result<Vec<CoreHandle>, StartError> {
     let cores = config.cpus.len() as u16;
     let mut seeds = clock::random_seeds();
-    let process = process_facts(port, seeds.next_u64());
-    let settings = settings(config, port);
+    process.run_id = run_id(&process, seeds.next_u64());
+    let settings = settings(config, &process);
     let hash_seeds = [seeds.next_u64(), seeds.next_u64(), seeds.next_u64(), seeds.next_u64()];
     let mut handles = Vec::new();
     let ports = mesh::ports(cores);
-    for (((number, listener), ports), files) in listeners.into_iter().enumerate().zip(ports).zip(files) {
+    let helpers = listeners.into_iter().zip(ports).zip(helpers).enumerate();
+    for (number, ((listener, ports), (files, reporter))) in helpers {
         let core = CoreId(number as u16);
         let cpu = config.cpus[number];
         let setup = CoreSetup {
@@ -200,6 +231,7 @@ fn spawn_cores(
             listener,
             ports,
             files,
+            reporter,
             spin: Duration::from_micros(config.spin_us),
             shared: Arc::clone(shared),
             progress: Progress { core: number, steps: steps.clone() },
@@ -238,14 +270,29 @@ fn end_process_on_panic() {
     }));
 }
 
-fn process_facts(port: u16, random: u64) -> ProcessFacts {
-    let started_ms = Clock::new().now_ms();
+/// 40 hexadecimal digits, new at every start.
+fn run_id(process: &ProcessFacts, random: u64) -> String {
+    format!("{random:016x}{:016x}{:08x}", process.started_ms, process.pid)
+}
+
+/// Which ports are listened on.
+struct PortFacts {
+    /// By every core.
+    all: u16,
+    /// By each core, if they have one of their own.
+    own: Vec<u16>,
+}
+
+fn process_facts(config: &ServerConfig, ports: &PortFacts, started_ms: u64) -> ProcessFacts {
     let uname = rustix::system::uname();
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     ProcessFacts {
         pid: std::process::id(),
-        run_id: format!("{random:016x}{started_ms:016x}{:08x}", std::process::id()),
-        port,
+        run_id: String::new(),
+        port: ports.all,
+        core_ports: ports.own.clone(),
+        announced_host: config.announce_host.clone(),
+        host: reachable(config.host).to_string(),
         started_ms,
         memory_bytes: process::memory_bytes(),
         os: format!("{} {} {}", text(uname.sysname()), text(uname.release()), text(uname.machine())),
@@ -253,17 +300,30 @@ fn process_facts(port: u16, random: u64) -> ProcessFacts {
     }
 }
 
-fn settings(config: &ServerConfig, port: u16) -> Settings {
+/// Where a server is reached from its own machine.
+fn reachable(host: IpAddr) -> IpAddr {
+    match host.to_canonical() {
+        IpAddr::V4(host) if host.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(host) if host.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        host => host,
+    }
+}
+
+fn settings(config: &ServerConfig, process: &ProcessFacts) -> Settings {
+    let own_ports: Vec<_> = process.core_ports.iter().map(u16::to_string).collect();
     let path = config.unix_socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let fixed = [
+        ("announce-host", config.announce_host.clone().unwrap_or_default()),
         ("appendonly", "no".to_owned()),
         ("bind", config.host.to_string()),
+        ("cluster-enabled", if process.core_ports.is_empty() { "no" } else { "yes" }.to_owned()),
+        ("core-ports", own_ports.join(",")),
         ("cores", config.cpus.len().to_string()),
         ("databases", "1".to_owned()),
         ("dbfilename", SNAPSHOT_NAME_DEFAULT.to_owned()),
         ("dir", config.data_dir.display().to_string()),
         ("enable-debug-command", config.debug.name().to_owned()),
-        ("port", port.to_string()),
+        ("port", process.port.to_string()),
         ("proto-max-bulk-len", crate::limits::BULK_BYTES_MAX.to_string()),
         // Redis's form of "every so many seconds, if anything has changed".
         ("save", if config.persist { format!("{} 1", config.snapshot_interval_s) } else { String::new() }),

@@ -1,7 +1,7 @@
 //! What the service manager is told: sd_notify's datagrams, to the socket that `$NOTIFY_SOCKET` names.
 //!
 //! Owner: the supervisor, on the main thread. Written here rather than taken from a crate: it is one datagram a message,
-//! and std knows abstract addresses. Never: waits for the manager, or fails; without the variable nothing is sent.
+//! and std knows abstract addresses. Never: fails, or waits longer than `NOTIFY_WAIT_S` for a manager that is busy; without the variable nothing is sent.
 
 use std::ffi::OsStr;
 use std::io;
@@ -11,6 +11,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use tracing::warn;
+
+use crate::limits::NOTIFY_WAIT_S;
 
 /// The way to the service manager.
 #[derive(Debug)]
@@ -65,7 +67,8 @@ fn open(path: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
         _ => return Err(io::Error::other("neither an absolute path nor an abstract address")),
     };
     let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
+    // A manager that is busy is waited for: what it does not hear of, as READY, it would kill us for.
+    socket.set_write_timeout(Some(Duration::from_secs(NOTIFY_WAIT_S)))?;
     Ok((socket, address))
 }
 

@@ -33,7 +33,7 @@ impl Shutdown {
         std::thread::spawn(move || {
             for signal in signals.forever() {
                 if signal == SIGHUP {
-                    reopen_log();
+                    reopen_log_apart();
                 } else {
                     shared.shutdown.ask(signal);
                     // Who follows is there until every core has ended.
@@ -62,6 +62,19 @@ impl Shutdown {
     pub(super) fn is_hurried(&self) -> bool {
         self.asked.load(Ordering::SeqCst) > 1
     }
+}
+
+/// Opening may hang, as on a dead file server or a pipe that nobody reads, and SIGTERM is not to wait for that.
+fn reopen_log_apart() {
+    static UNDER_WAY: AtomicBool = AtomicBool::new(false);
+    if UNDER_WAY.swap(true, Ordering::SeqCst) {
+        return;
+    }
+    #[expect(clippy::disallowed_methods, reason = "it opens a file, which may block, and ends")]
+    std::thread::spawn(|| {
+        reopen_log();
+        UNDER_WAY.store(false, Ordering::SeqCst);
+    });
 }
 
 fn reopen_log() {

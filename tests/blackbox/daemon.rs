@@ -362,3 +362,29 @@ fn sighup_ends_no_server_and_changes_nothing() {
     assert_eq!(server.connect().call(&["PING"]), "+PONG\r\n");
     assert_eq!(server.stop().code(), Some(0));
 }
+
+/// Opening the log again may hang; ending the server does not wait for it.
+#[test]
+fn a_log_that_cannot_be_opened_again_does_not_keep_the_server() {
+    let daemon = Daemon::start(&[]);
+    fs::rename(daemon.path("log"), daemon.path("log.1")).unwrap();
+    assert!(Command::new("mkfifo").arg(daemon.path("log")).status().unwrap().success());
+    signal::send_to(daemon.pid, libc::SIGHUP);
+    check(&daemon.stop(&[]), 0, &["has ended"]);
+}
+
+#[test]
+fn in_the_foreground_there_is_a_pid_file_if_it_is_asked_for() {
+    let dir = Dir::new();
+    let path = dir.path().join("run/pid");
+    let log = dir.path().join("log");
+    let flags = ["--pid-file", path.to_str().unwrap(), "--log-file", log.to_str().unwrap()];
+    let mut server = Server::start(1, &flags);
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", server.pid()));
+    fs::remove_file(&log).unwrap();
+    server.signal(libc::SIGHUP);
+    wait_until("the new log", || fs::read_to_string(&log).is_ok_and(|said| said.contains("SIGHUP")));
+    assert!(fs::read_link(format!("/proc/{}/fd/1", server.pid())).unwrap() != log, "its stdout stays its own");
+    assert_eq!(server.stop().code(), Some(0));
+    assert!(!path.exists());
+}

@@ -5,6 +5,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use crate::support::server::{DEADLINE, Dir, Server, Setup, cores, wait_until};
@@ -131,4 +132,42 @@ fn a_core_that_hangs_is_no_sign_of_life() {
         drop(stopped);
         manager.hear_until("WATCHDOG=1");
     }
+}
+
+/// While a snapshot is loaded and written, the manager is asked for more time; else it would kill what gets on.
+#[test]
+fn a_long_load_and_a_long_save_ask_for_more_time() {
+    let dir = Dir::new();
+    let data = dir.path().join("data");
+    let flags = ["--persist", "--data-dir", data.to_str().unwrap(), "--max-memory", "1gb"];
+    let mut server = Setup::new(2, &flags).start();
+    let mut conn = server.connect();
+    for from in (0..200_000).step_by(2000) {
+        let mut mset = vec!["MSET".to_owned()];
+        mset.extend(
+            (from..from + 2000).flat_map(|key| [format!("key:{key}"), format!("a value of some size {key:0>80}")]),
+        );
+        assert_eq!(conn.call(&mset), "+OK\r\n");
+    }
+    assert_eq!(server.stop().code(), Some(0));
+    let path = dir.path().join("notify");
+    let manager = Manager::new(&SocketAddr::from_pathname(&path).unwrap());
+    let listener = thread::spawn(move || (manager.hear_until("READY=1"), manager));
+    let mut server = start(path.to_str().unwrap(), &flags, Some(Duration::from_millis(2)));
+    let (heard, manager) = listener.join().unwrap();
+    let asks = |heard: &[String]| heard.iter().filter(|line| *line == "EXTEND_TIMEOUT_USEC=30000000").count();
+    assert!(asks(&heard) > 0, "{heard:?}");
+    let listener = thread::spawn(move || {
+        let mut heard = manager.hear_until("STATUS=Writing the last snapshot");
+        heard.clear();
+        // To the end of the process, which closes its socket; the deadline is for what hangs.
+        while !heard.iter().any(|line: &String| line == "EXTEND_TIMEOUT_USEC=30000000") {
+            heard.extend(manager.hear());
+        }
+        (heard, manager)
+    });
+    server.signal(libc::SIGTERM);
+    let (heard, _manager) = listener.join().unwrap();
+    assert!(asks(&heard) > 0, "{heard:?}");
+    assert_eq!(server.wait().code(), Some(0), "{}", server.log());
 }

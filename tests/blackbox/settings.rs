@@ -63,10 +63,27 @@ fn a_check_starts_nothing_and_says_what_would_run() {
         cmd.args(["server", "--check", "--cores", "1"]).args(flags).current_dir(dir.path()).stdin(Stdio::null());
         run(cmd)
     };
-    let flags = ["--daemon", "--pid-file", "pid", "--log-file", "l \"o\\g", "--max-memory", "1gb", "--persist"];
+    let flags = [
+        "--daemon",
+        "--pid-file",
+        "pid",
+        "--log-file",
+        "l \"o\\g",
+        "--max-memory",
+        "1gb",
+        "--persist",
+        "--core-ports",
+        "0",
+    ];
     let (code, stdout, stderr) = check(&[&flags[..], &["--authkey-file", "key"]].concat());
     assert_eq!((code, stderr.lines().all(|line| line.starts_with("aspine: warning: "))), (Some(0), true), "{stderr}");
-    for line in ["max-memory = 1073741824", "daemon = true", "persist = true", "# a key is required, and not shown"] {
+    for line in [
+        "max-memory = 1073741824",
+        "daemon = true",
+        "persist = true",
+        "core-ports = \"0\"",
+        "# a key is required, and not shown",
+    ] {
         assert!(stdout.lines().any(|found| found == line), "{line} in {stdout}");
     }
     assert!(!stdout.contains("secret"));
@@ -76,6 +93,27 @@ fn a_check_starts_nothing_and_says_what_would_run() {
     let mut again = Command::new(env!("CARGO_BIN_EXE_aspine"));
     again.args(["server", "--check", "--config", &path, "--authkey-file", "key"]).current_dir(dir.path());
     assert_eq!(run(again).1, stdout);
+}
+
+/// Whatever flag there is: it is a setting, or it says what to do.
+#[test]
+fn a_check_shows_every_setting() {
+    let help = Command::new(env!("CARGO_BIN_EXE_aspine")).args(["server", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let flags = help.lines().filter_map(|line| line.trim_start().strip_prefix("--")).map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(rest.len());
+        &rest[..end]
+    });
+    let given = ["--unixsocket", "s", "--core-ports", "0", "--announce-host", "a", "--admin-addr", "127.0.0.1:0"];
+    let given = [&given[..], &["--log-file", "l", "--pid-file", "p", "--check"]].concat();
+    let dir = Dir::new();
+    let mut cmd = aspine(&given);
+    cmd.current_dir(dir.path());
+    let (code, stdout, stderr) = run(cmd);
+    assert_eq!(code, Some(0), "{stderr}");
+    for flag in flags.filter(|flag| !["authkey", "authkey-file", "check", "config", "cores"].contains(flag)) {
+        assert!(stdout.contains(&format!("{flag} = ")), "{flag} in {stdout}");
+    }
 }
 
 #[test]

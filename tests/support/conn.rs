@@ -33,6 +33,19 @@ impl Conn {
         Conn { socket: Socket::Tcp(socket), input: Vec::new(), at: 0 }
     }
 
+    /// One whose kernel takes in only so much that is not read: what is beyond waits in the server's.
+    #[track_caller]
+    pub(crate) fn narrow(addr: SocketAddr, receive_bytes: usize) -> Conn {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(receive_bytes).unwrap();
+        socket.connect(&addr.into()).unwrap_or_else(|error| panic!("{addr}: {error}"));
+        let socket = TcpStream::from(socket);
+        socket.set_nodelay(true).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.set_write_timeout(Some(DEADLINE)).unwrap();
+        Conn { socket: Socket::Tcp(socket), input: Vec::new(), at: 0 }
+    }
+
     #[track_caller]
     pub(crate) fn unix(path: &Path) -> Conn {
         let socket = UnixStream::connect(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));

@@ -39,8 +39,33 @@ pub enum ConfigError {
         /// How many CPUs `--cpus` lists.
         cpus: usize,
     },
-    /// The name given as `--host` could not be resolved.
+    /// `--core-ports` and the number of cores lead beyond the last port.
+    CorePortsBeyond {
+        /// The first.
+        base: u16,
+        /// How many.
+        cores: usize,
+    },
+    /// One of the ports of `--core-ports` is `--port`.
+    CorePortsOverlap {
+        /// The first.
+        base: u16,
+        /// The last.
+        last: usize,
+        /// `--port`.
+        port: u16,
+    },
+    /// `--announce-host` is neither an address nor a name.
+    AnnounceHost {
+        /// What was typed.
+        host: String,
+    },
+    /// A name to listen at could not be resolved.
     HostUnknown {
+        /// The flag.
+        flag: &'static str,
+        /// What could be given to it.
+        example: &'static str,
         /// That name.
         host: String,
         /// What the resolver said; `None` if it found no address.
@@ -100,32 +125,17 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConfigError::CoresTooMany { wanted, cpus_allowed } => write!(
-                f,
-                "cannot run --cores {wanted}: this process may use {} ({}); give --cores {} or less, or widen its CPU \
-                 affinity (taskset, cpuset, docker --cpuset-cpus)",
-                counted(cpus_allowed.len(), "CPU"),
-                format_cpus(cpus_allowed),
-                cpus_allowed.len(),
-            ),
-            ConfigError::CpuNotAllowed { cpu, cpus_allowed } => write!(
-                f,
-                "cannot use CPU {cpu} of --cpus: this process may use {} ({}); list only those, or widen its CPU \
-                 affinity (taskset, cpuset, docker --cpuset-cpus)",
-                counted(cpus_allowed.len(), "CPU"),
-                format_cpus(cpus_allowed),
-            ),
-            ConfigError::CoresUnlikeCpus { cores, cpus } => write!(
-                f,
-                "--cores and --cpus disagree: --cores {cores} but --cpus lists {}, and each core has one; make them \
-                 agree, or leave out --cores",
-                counted(*cpus, "CPU"),
-            ),
-            ConfigError::HostUnknown { host, source: Some(source) } => {
-                write!(f, "cannot resolve --host {host}: {source}; give an IP address, for example --host 127.0.0.1")
+            ConfigError::CoresTooMany { .. }
+            | ConfigError::CpuNotAllowed { .. }
+            | ConfigError::CoresUnlikeCpus { .. } => f.write_str(&cpus_line(self)),
+            ConfigError::CorePortsBeyond { .. }
+            | ConfigError::CorePortsOverlap { .. }
+            | ConfigError::AnnounceHost { .. } => f.write_str(&core_ports_line(self)),
+            ConfigError::HostUnknown { flag, example, host, source: Some(source) } => {
+                write!(f, "cannot resolve {flag} {host}: {source}; give an IP address, for example {flag} {example}")
             }
-            ConfigError::HostUnknown { host, source: None } => {
-                write!(f, "cannot resolve --host {host}: it has no address; give one, for example --host 127.0.0.1")
+            ConfigError::HostUnknown { flag, example, host, source: None } => {
+                write!(f, "cannot resolve {flag} {host}: it has no address; give one, for example {flag} {example}")
             }
             ConfigError::Exposed { host } => write!(
                 f,
@@ -227,6 +237,53 @@ impl std::error::Error for FileError {
             FileError::Read { source, .. } => Some(source),
             FileError::Line { .. } => None,
         }
+    }
+}
+
+/// What is wrong with `--cores` or `--cpus`.
+fn cpus_line(error: &ConfigError) -> String {
+    match error {
+        ConfigError::CoresTooMany { wanted, cpus_allowed } => format!(
+            "cannot run --cores {wanted}: this process may use {} ({}); give --cores {} or less, or widen its CPU \
+                 affinity (taskset, cpuset, docker --cpuset-cpus)",
+            counted(cpus_allowed.len(), "CPU"),
+            format_cpus(cpus_allowed),
+            cpus_allowed.len(),
+        ),
+        ConfigError::CpuNotAllowed { cpu, cpus_allowed } => format!(
+            "cannot use CPU {cpu} of --cpus: this process may use {} ({}); list only those, or widen its CPU \
+                 affinity (taskset, cpuset, docker --cpuset-cpus)",
+            counted(cpus_allowed.len(), "CPU"),
+            format_cpus(cpus_allowed),
+        ),
+        ConfigError::CoresUnlikeCpus { cores, cpus } => format!(
+            "--cores and --cpus disagree: --cores {cores} but --cpus lists {}, and each core has one; make them \
+                 agree, or leave out --cores",
+            counted(*cpus, "CPU"),
+        ),
+        _ => String::new(),
+    }
+}
+
+/// What is wrong with `--core-ports` or `--announce-host`.
+fn core_ports_line(error: &ConfigError) -> String {
+    match error {
+        ConfigError::CorePortsBeyond { base, cores } => format!(
+            "cannot use --core-ports {base}: with {cores} cores the last port would be {}, and there is none beyond {}; \
+             give {} or less",
+            usize::from(*base) + cores - 1,
+            u16::MAX,
+            usize::from(u16::MAX) + 1 - cores,
+        ),
+        ConfigError::CorePortsOverlap { base, last, port } => format!(
+            "cannot use --core-ports {base}: the cores' ports {base}-{last} include --port {port}, which is the port of all \
+             cores; move one of them"
+        ),
+        ConfigError::AnnounceHost { host } => format!(
+            "cannot announce {host:?}: --announce-host is an IP address or a host name, without port and brackets; give for \
+             example 10.0.0.1"
+        ),
+        _ => String::new(),
     }
 }
 

@@ -12,15 +12,15 @@ use crate::cli::config::{DebugAccess, Eviction, LogLevel, ServerConfig};
 use crate::runtime::preflight::{self, StartError};
 
 /// Checks, and prints.
-pub(super) fn run(config: &ServerConfig, warnings: &[String]) -> Result<(), Error> {
+pub(super) fn run(config: &ServerConfig, others: &[(String, String)], warnings: &[String]) -> Result<(), Error> {
     for (path, failed) in paths(config) {
         // Its directory has to be there, or to be made at the start.
         if path.parent().is_some_and(|directory| !directory.is_dir()) {
             return Err(failed(io::ErrorKind::NotFound.into()).into());
         }
     }
-    let fds = preflight::check(config.cpus.len(), config.maxclients)?;
-    let _ = io::stdout().write_all(settings(config).as_bytes());
+    let fds = preflight::check(super::needs(config))?;
+    let _ = io::stdout().write_all(settings(config, others).as_bytes());
     for warning in warnings.iter().cloned().chain(fds.warning(config.maxclients)) {
         let _ = writeln!(io::stderr(), "aspine: warning: {warning}");
     }
@@ -41,13 +41,30 @@ fn paths(config: &ServerConfig) -> Vec<(&Path, Failed<'_>)> {
     paths
 }
 
-/// The settings as TOML, under the names of the flags.
-fn settings(config: &ServerConfig) -> String {
+/// The settings as TOML, under the names of the flags: what they mean here, and `others` as they were given.
+fn settings(config: &ServerConfig, others: &[(String, String)]) -> String {
+    let meant = meant(config);
+    let is_told = |name: &str| NOT_SHOWN.contains(&name) || meant.iter().any(|(told, _)| *told == name);
     let mut text = String::new();
-    let mut say = |name: &str, value: String| {
-        // Writing to a string does not fail.
+    // Writing to a string does not fail.
+    for (name, value) in &meant {
         let _ = writeln!(text, "{name} = {value}");
-    };
+    }
+    for (name, value) in others.iter().filter(|(name, _)| !is_told(name)) {
+        let value = if ["true", "false"].contains(&value.as_str()) { value.clone() } else { quoted(value) };
+        let _ = writeln!(text, "{name} = {value}");
+    }
+    let key = if config.auth_key.is_some() { "a key is required, and not shown" } else { "no key is required" };
+    text + "# " + key + "\n"
+}
+
+/// Flags that are no settings, the key, and what `cpus` says already.
+const NOT_SHOWN: [&str; 6] = ["authkey", "authkey-file", "check", "config", "cores", "end-with-parent"];
+
+/// Settings whose meaning here says more than what was given: names, and values as TOML.
+fn meant(config: &ServerConfig) -> Vec<(&'static str, String)> {
+    let mut meant = Vec::new();
+    let mut say = |name, value| meant.push((name, value));
     let unless_unlimited = |value: u64| if value == u64::MAX { 0 } else { value }.to_string();
     say("host", quoted(&config.host.to_string()));
     say("port", config.port.to_string());
@@ -94,8 +111,7 @@ fn settings(config: &ServerConfig) -> String {
     if let Some(path) = &config.pid_file {
         say("pid-file", quoted(&path.to_string_lossy()));
     }
-    let key = if config.auth_key.is_some() { "a key is required, and not shown" } else { "no key is required" };
-    text + "# " + key + "\n"
+    meant
 }
 
 /// A basic string of TOML.

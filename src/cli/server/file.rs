@@ -73,6 +73,23 @@ pub(in crate::cli) fn read(path: &Path, server: &Command, typed: &ArgMatches) ->
     Ok(settings)
 }
 
+/// Every flag of the server that has a value, by name, as it was given or by default. `matches`: the whole command line.
+pub(in crate::cli) fn given(program: &Command, matches: &ArgMatches) -> Vec<(String, String)> {
+    let (Some(server), Some(typed)) = (program.find_subcommand("server"), matches.subcommand_matches("server")) else {
+        return Vec::new();
+    };
+    let one = |arg: &Arg| {
+        let name = arg.get_long()?.to_owned();
+        let id = arg.get_id().as_str();
+        if matches!(arg.get_action(), ArgAction::SetTrue) {
+            return Some((name, typed.get_flag(id).to_string()));
+        }
+        let text = typed.try_get_raw(id).ok()??.next()?.to_string_lossy().into_owned();
+        Some((name, text))
+    };
+    server.get_arguments().filter_map(one).collect()
+}
+
 /// The flag that a setting is named like.
 fn find<'a>(server: &'a Command, name: &str) -> Result<&'a Arg, String> {
     let args = server.get_arguments().filter_map(|arg| Some((arg.get_long()?, arg)));

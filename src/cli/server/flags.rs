@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, value_parser};
 
-use crate::cli::config::{AuthSources, ByteSize, CpuList, DebugAccess, Eviction, LogLevel, OutputLimit, ServerArgs};
+use crate::cli::config::{
+    AuthSources, ByteSize, CpuList, DebugAccess, Eviction, HostPort, LogLevel, OutputLimit, ServerArgs,
+};
 use crate::limits::{
     DRAIN_TIMEOUT_S_DEFAULT, DRAIN_TIMEOUT_S_MAX, IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT,
     PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT, SPIN_US_DEFAULT, SPIN_US_MAX, TRACKED_KEYS_MAX_DEFAULT,
@@ -19,6 +21,7 @@ const ACCESS: &str = "Access";
 const SNAPSHOTS: &str = "Snapshots";
 const LOG: &str = "Log";
 const PROCESS: &str = "Process";
+const WATCH: &str = "Watching";
 
 #[derive(Args)]
 pub(in crate::cli) struct ServerFlags {
@@ -30,6 +33,16 @@ pub(in crate::cli) struct ServerFlags {
     /// TCP port; 0 picks a free one and logs it
     #[arg(long, value_name = "PORT", default_value_t = PORT_DEFAULT, help_heading = NETWORK)]
     port: u16,
+
+    /// Core i also listens on port BASE + i, for clients that go straight to the core that owns a key: Aspine's own, and
+    /// cluster clients, to which each core is a node of a cluster; 0 picks free ones
+    #[arg(long, value_name = "BASE", help_heading = NETWORK)]
+    core_ports: Option<u16>,
+
+    /// IP address or host name that clients are told to connect to for the ports of --core-ports [default: the address
+    /// that they have connected to]
+    #[arg(long, value_name = "HOST", help_heading = NETWORK)]
+    announce_host: Option<String>,
 
     /// Also listen on a Unix socket at PATH (at most 107 bytes)
     #[arg(long, value_name = "PATH", help_heading = NETWORK)]
@@ -114,6 +127,11 @@ pub(in crate::cli) struct ServerFlags {
     #[arg(long, value_name = "BYTES", default_value = "0", help_heading = SNAPSHOTS)]
     snapshot_bandwidth: ByteSize,
 
+    /// Tell whoever watches by HTTP at HOST:PORT: /metrics for Prometheus, /healthz, /readyz; no key is asked
+    /// [default: off]
+    #[arg(long, value_name = "HOST:PORT", help_heading = WATCH)]
+    admin_addr: Option<HostPort>,
+
     /// Least severe level to log
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level_parser(), help_heading = LOG)]
     log_level: LogLevel,
@@ -142,7 +160,7 @@ pub(in crate::cli) struct ServerFlags {
 
     /// Check the settings and this machine, print the settings that would be in force, and start nothing
     #[arg(long, help_heading = PROCESS)]
-    check: bool,
+    pub(in crate::cli) check: bool,
 
     /// End when the process PID, which has started this one, ends
     #[arg(long, value_name = "PID", hide = true)]
@@ -155,6 +173,8 @@ impl ServerFlags {
         ServerArgs {
             host: self.host,
             port: self.port,
+            core_ports: self.core_ports,
+            announce_host: self.announce_host,
             cores: self.cores.map(|cores| cores as usize),
             cpus: self.cpus,
             unix_socket: self.unixsocket,
@@ -172,12 +192,14 @@ impl ServerFlags {
             persist: self.persist,
             snapshot_interval_s: self.snapshot_interval,
             snapshot_bandwidth: self.snapshot_bandwidth,
+            admin_addr: self.admin_addr,
             log_level: self.log_level,
             log_file: self.log_file,
             drain_timeout_s: self.drain_timeout,
             daemon: self.daemon,
             pid_file: self.pid_file,
             check: self.check,
+            settings: Vec::new(),
             notes: Vec::new(),
             parent: self.end_with_parent,
         }
@@ -237,6 +259,10 @@ mod tests {
             "::1",
             "--port",
             "0",
+            "--core-ports",
+            "7000",
+            "--announce-host",
+            "h",
             "--cores",
             "2",
             "--cpus",
@@ -270,19 +296,16 @@ mod tests {
             "5",
             "--snapshot-bandwidth",
             "1mb",
+            "--admin-addr",
+            "localhost:9116",
             "--log-level",
             "trace",
             "--log-file",
             "/l",
-            "--drain-timeout",
-            "9",
-            "--daemon",
-            "--pid-file",
-            "/p",
-            "--check",
         ])
         .unwrap();
         assert_eq!((args.host.as_str(), args.port, args.cores), ("::1", 0, Some(2)));
+        assert_eq!((args.core_ports, args.announce_host.as_deref()), (Some(7000), Some("h")));
         assert_eq!(args.cpus.map(CpuList::into_vec), Some(vec![0, 3, 4]));
         assert_eq!(args.unix_socket, Some("/s".into()));
         assert_eq!((args.auth.flag, args.auth.file), (Some(b"k".to_vec()), Some("/k".into())));
@@ -293,9 +316,15 @@ mod tests {
         assert_eq!(args.debug, DebugAccess::Local);
         assert_eq!((args.data_dir, args.persist), (Some("/d".into()), true));
         assert_eq!((args.snapshot_interval_s, args.snapshot_bandwidth), (5, ByteSize(1 << 20)));
+        assert_eq!(args.admin_addr, Some(HostPort { host: "localhost".to_owned(), port: 9116 }));
         assert_eq!((args.log_level, args.log_file), (LogLevel::Trace, Some("/l".into())));
+    }
+
+    #[test]
+    fn flags_of_the_process_arrive() {
+        let args = parse(&["--drain-timeout", "9", "--daemon", "--pid-file", "/p", "--check"]).unwrap();
         assert_eq!((args.drain_timeout_s, args.daemon, args.pid_file), (9, true, Some("/p".into())));
-        assert!(args.check);
+        assert!(args.check && args.settings.contains(&("drain-timeout".to_owned(), "9".to_owned())));
     }
 
     #[test]
@@ -307,6 +336,7 @@ mod tests {
             ("--cores", "0", &[]),
             ("--cores", "-1", &[]),
             ("--port", "65536", &[]),
+            ("--core-ports", "65536", &[]),
             ("--maxclients", "0", &[]),
             ("--max-size", "many", &[]),
             ("--timeout", "4294967296", &[]),
@@ -316,6 +346,7 @@ mod tests {
             ("--eviction", "random", &["lru", "none"]),
             ("--enable-debug-command", "maybe", &["local"]),
             ("--log-level", "loud", &["warn"]),
+            ("--admin-addr", "localhost", &["for example 127.0.0.1:9116"]),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             let text = error.to_string();
