@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use super::process_error::ProcessError;
 use crate::limits::KERNEL_MIN;
 
 /// Why the server did not start.
@@ -128,6 +129,8 @@ pub enum StartError {
     },
     /// The server has ended, but without the snapshot it should have left.
     LastSnapshot,
+    /// The process can't be what it should: a daemon, or the one that holds the pid file.
+    Process(ProcessError),
 }
 
 impl StartError {
@@ -229,6 +232,7 @@ impl fmt::Display for StartError {
             StartError::LastSnapshot => f.write_str(
                 "cannot save the last snapshot: the log says why; the one before it is still there, without what changed since",
             ),
+            StartError::Process(error) => error.fmt(f),
             StartError::Setup { what, source } => {
                 write!(f, "cannot set up {what}: {source}; check the limits and the sandbox of this process")
             }
@@ -240,6 +244,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             StartError::FdLimit { .. } | StartError::Load { .. } | StartError::LastSnapshot => None,
+            StartError::Process(error) => error.source(),
             StartError::IoUring { source, .. }
             | StartError::Memlock { source, .. }
             | StartError::PortInUse { source, .. } => source.as_ref().map(|source| source as &(dyn Error + 'static)),
@@ -422,6 +427,10 @@ mod tests {
             (StartError::DataDir { path: "/data".into(), source: io() }, "--data-dir"),
             (StartError::Load { why: "cannot load f: damaged".to_owned() }, "aspine check"),
             (StartError::LastSnapshot, "snapshot"),
+            (ProcessError::PidFile { path: "/p".into(), source: io() }.into(), "--pid-file"),
+            (ProcessError::Running { path: "/p".into(), pid: Some(7) }.into(), "process 7"),
+            (ProcessError::Running { path: "/p".into(), pid: None }.into(), "aspine stop"),
+            (ProcessError::Detach { source: io() }.into(), "--daemon"),
         ] {
             let line = error.to_string();
             assert!(line.contains(word), "{word} in {line}");
