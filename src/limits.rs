@@ -336,6 +336,10 @@ pub const LOAD_CHUNKS_AHEAD: usize = 4;
 /// Seconds between snapshots that nobody asks for, unless told otherwise: a crash loses no more than that.
 pub const SNAPSHOT_INTERVAL_S_DEFAULT: u64 = 60;
 
+/// Milliseconds without work after which the thread of the files gives unused memory back to the kernel: long enough that what
+/// is used again at once stays, short enough that nobody wonders where the memory is. While a snapshot is written: later.
+pub const UNUSED_PAGES_KEPT_MS: u64 = 1000;
+
 /// Where snapshots are unless told otherwise, in the directory in which the server is started.
 pub const DATA_DIR_DEFAULT: &str = "aspine-data";
 

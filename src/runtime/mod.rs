@@ -17,11 +17,13 @@
 //! | `supervise`, `notify` | the main thread while the server runs, and what the service manager is told |
 //! | `daemon`, `pid_file` | leaving the terminal, and saying which process is the server |
 //! | `sys` | system calls that are `unsafe` elsewhere |
+//! | `allocator` | when unused pages go back to the kernel |
 //! | `process` | memory and CPU time of a process |
 //! | `pulse`, `admin` | whether the cores are alive; the endpoint that tells whoever watches |
 //! | `preflight`, `logging` | host checks, log |
 
 mod admin;
+mod allocator;
 pub mod clock;
 mod connection;
 mod core;
