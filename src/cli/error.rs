@@ -98,8 +98,8 @@ impl Error {
             | Error::Start(_)
             | Error::Bench(_)
             | Error::Snapshot(_)
-            | Error::Unfit
-            | Error::Died { .. } => EXIT_FAILED,
+            | Error::Died { .. }
+            | Error::Unfit => EXIT_FAILED,
         }
     }
 
@@ -116,7 +116,6 @@ impl fmt::Display for Error {
             Error::Config(error) => error.fmt(f),
             Error::Start(error) => error.fmt(f),
             Error::Bench(error) => error.fmt(f),
-            Error::Unfit => f.write_str("this host is not fit to serve from"),
             Error::Snapshot(line) | Error::Refused { line, .. } | Error::Command { line, .. } => f.write_str(line),
             Error::Died { how, log_file: Some(path) } => {
                 write!(f, "the server ended before it was ready: {how}; its log may say why: {}", path.display())
@@ -125,6 +124,7 @@ impl fmt::Display for Error {
                 f,
                 "the server ended before it was ready: {how}; run it without --daemon, or give --log-file, to see why"
             ),
+            Error::Unfit => f.write_str("this host is not fit to serve from"),
             Error::Told { .. } => Ok(()),
         }
     }

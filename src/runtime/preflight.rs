@@ -36,7 +36,7 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// What a server with this configuration wants.
+    /// What a server of this configuration wants.
     pub fn of(config: &ServerConfig) -> Needs {
         Needs { cores: config.cpus.len(), maxclients: config.maxclients, admin: config.admin_addr.is_some() }
     }
