@@ -6,13 +6,13 @@
 //! Never: changed after the start; read from the environment or a file by anyone but
 //! `ServerConfig::from_args`.
 
-use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 pub use self::error::ConfigError;
 pub use super::auth::AuthSources;
-pub use super::parse::{ByteSize, CpuList};
+pub use super::parse::{ByteSize, CpuList, HostPort};
 pub use crate::command::output_limit::OutputLimit;
 pub use crate::command::settings::{DebugAccess, LogLevel};
 pub use crate::engine::auth::AuthKey;
@@ -69,6 +69,8 @@ pub struct ServerArgs {
     pub snapshot_interval_s: u64,
     /// `--snapshot-bandwidth` in bytes a second, 0 for no limit.
     pub snapshot_bandwidth: ByteSize,
+    /// `--admin-addr`.
+    pub admin_addr: Option<HostPort>,
     /// `--log-level`.
     pub log_level: LogLevel,
     /// `--log-file`.
@@ -102,6 +104,7 @@ impl Default for ServerArgs {
             persist: false,
             snapshot_interval_s: SNAPSHOT_INTERVAL_S_DEFAULT,
             snapshot_bandwidth: ByteSize(0),
+            admin_addr: None,
             log_level: LogLevel::Info,
             log_file: None,
             parent: None,
@@ -159,6 +162,8 @@ pub struct ServerConfig {
     pub snapshot_interval_s: u64,
     /// Bytes a second a snapshot may write; 0 is no limit.
     pub snapshot_bandwidth: u64,
+    /// Where whoever watches is told of the server by HTTP, without a key; `None` is nowhere.
+    pub admin_addr: Option<SocketAddr>,
     /// Least severe level that is logged.
     pub log_level: LogLevel,
     /// File the log is appended to; `None` is stderr.
@@ -192,6 +197,7 @@ impl Default for ServerConfig {
             persist: args.persist,
             snapshot_interval_s: args.snapshot_interval_s,
             snapshot_bandwidth: args.snapshot_bandwidth.0,
+            admin_addr: None,
             log_level: args.log_level,
             log_file: None,
         }
@@ -211,6 +217,13 @@ impl ServerConfig {
         if auth_key.is_none() && !host.to_canonical().is_loopback() {
             return Err(ConfigError::Exposed { host });
         }
+        let admin_addr = args.admin_addr.as_ref().map(resolve_admin).transpose()?;
+        let admin_warning = admin_addr.filter(|address| !address.ip().to_canonical().is_loopback()).map(|address| {
+            format!(
+                "--admin-addr {address} is not a loopback address: whoever can reach it learns how busy the server is and \
+                 which commands it runs, though no key and no value"
+            )
+        });
         let bounds = Bounds::from_args(args.items_max, args.bytes_max);
         if bounds.items_max < cpus.len() as u64 {
             return Err(ConfigError::ItemsBelowCores { items_max: bounds.items_max, cores: cpus.len() });
@@ -241,10 +254,11 @@ impl ServerConfig {
             persist: args.persist,
             snapshot_interval_s: args.snapshot_interval_s,
             snapshot_bandwidth: args.snapshot_bandwidth.0,
+            admin_addr,
             log_level: args.log_level,
             log_file: args.log_file,
         };
-        Ok((config, key_warning.into_iter().chain(unbounded_warning).collect()))
+        Ok((config, key_warning.into_iter().chain(unbounded_warning).chain(admin_warning).collect()))
     }
 
     /// The start-up log's line on the bounds in force, as `bound: 1000 items (default); memory
@@ -352,9 +366,20 @@ fn resolve_host(host: &str) -> Result<IpAddr, ConfigError> {
     if let Ok(address) = host.parse() {
         return Ok(address);
     }
-    let unknown = |source| ConfigError::HostUnknown { host: host.to_owned(), source };
+    let unknown =
+        |source| ConfigError::HostUnknown { flag: "--host", example: "127.0.0.1", host: host.to_owned(), source };
     let mut addresses = (host, 0).to_socket_addrs().map_err(|source| unknown(Some(source)))?;
     addresses.next().map(|address| address.ip()).ok_or_else(|| unknown(None))
+}
+
+/// The address of the admin endpoint; as `resolve_host`.
+fn resolve_admin(address: &HostPort) -> Result<SocketAddr, ConfigError> {
+    let (flag, example, host) = ("--admin-addr", "127.0.0.1:9116", address.to_string());
+    let unknown = |source| ConfigError::HostUnknown { flag, example, host, source };
+    match (address.host.as_str(), address.port).to_socket_addrs() {
+        Ok(mut found) => found.next().ok_or_else(|| unknown(None)),
+        Err(source) => Err(unknown(Some(source))),
+    }
 }
 
 #[cfg(test)]
@@ -522,8 +547,8 @@ mod tests {
             ConfigError::CorePortsBeyond { base: 65535, cores: 2 },
             ConfigError::CorePortsOverlap { base: 1, last: 2, port: 2 },
             ConfigError::AnnounceHost { host: "a\nb".to_owned() },
-            ConfigError::HostUnknown { host: "name".to_owned(), source: Some(io()) },
-            ConfigError::HostUnknown { host: "name".to_owned(), source: None },
+            ConfigError::HostUnknown { flag: "--host", example: "::1", host: "name".to_owned(), source: Some(io()) },
+            ConfigError::HostUnknown { flag: "--host", example: "::1", host: "name".to_owned(), source: None },
             ConfigError::Exposed { host: Ipv4Addr::UNSPECIFIED.into() },
             ConfigError::KeyTwice,
             ConfigError::ItemsBelowCores { items_max: 1, cores: 2 },

@@ -300,7 +300,7 @@ impl Engine {
             Part::Unsubscribe(topic) => self.on_subscriptions(topic, false, origin, all),
             Part::Size => out.extend_from_slice(&self.shard.len().to_le_bytes()),
             // It was under way when the load began, so what is loaded came after it.
-            Part::Clear if self.is_loading() => {}
+            Part::Clear if self.is_loading() => self.shard.note_cleared(),
             Part::Clear => {
                 self.shard.clear();
                 self.shard_waits = true;

@@ -187,6 +187,7 @@ impl Engine {
             self.snapshots.status.loaded = job.tally;
         }
         self.reply_to(job.origin, b"+OK\r\n", now_ms);
+        self.start_next(now_ms);
     }
 
     pub(super) fn on_load_end(&mut self) {

@@ -16,7 +16,8 @@
 //! `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take),
 //! `jobs` (sliced work), `tracking` (CLIENT TRACKING) and `stale` (who is told of changes), `ahead` (cache misses of a
 //! round, together), `budget`, `auth`; `stats`, `meter` (what commands took), `slowlog`, `latency`, `ask` (what is asked
-//! of all cores about these), `debug`, `info`, `topology` (what clients are told of the cores); `snapshot` and `load` (`files`: what they ask for; `keeper`: who does it).
+//! of all cores about these), `debug`, `info`, `metrics`, `topology` (what clients are told of the cores); `snapshot` and `load`
+//! (`files`: what they ask for; `keeper`: who does it).
 
 mod ahead;
 mod ask;
@@ -38,6 +39,7 @@ mod latency;
 mod listeners;
 mod load;
 mod meter;
+pub mod metrics;
 mod pubsub;
 mod push;
 mod replies;
@@ -373,6 +375,7 @@ impl Engine {
             self.forget(&mut session);
             self.drop_subscriptions(id, &mut session);
             self.untrack(&mut session);
+            self.end_redirects(session.client.id);
             let buffer = session.replies.take_buffer();
             self.give_back(buffer);
         }
@@ -423,7 +426,9 @@ impl Engine {
     pub fn on_slice(&mut self, now_ms: u64) {
         // To the time 0 nothing has expired.
         let expire_ms = if self.settings.active_expire { now_ms } else { 0 };
-        self.shard_waits = self.shard.work(expire_ms, SLICE_STEPS).more;
+        if !self.mesh.is_full() {
+            self.shard_waits = self.shard.work(expire_ms, SLICE_STEPS).more;
+        }
         self.step_job(now_ms);
         self.step_leaving();
         self.step_snapshot(now_ms);
@@ -520,7 +525,7 @@ impl Engine {
     pub fn has_backlog(&self) -> bool {
         let paused = !self.paused.is_empty() || !self.inbox.is_empty();
         let sliced = !self.jobs.is_empty() || !self.leaving.is_empty() || self.snapshots.may_step();
-        self.shard_waits || sliced || self.holds.has_grants() || (paused && self.may_resume())
+        (self.shard_waits && !self.mesh.is_full()) || sliced || self.holds.has_grants() || (paused && self.may_resume())
     }
 
     /// Sessions connected to this core.
@@ -566,6 +571,18 @@ impl Engine {
     #[cfg(any(test, feature = "verify"))]
     pub fn names_subscribed(&self) -> usize {
         crate::command::pubsub::TOPICS.iter().map(|topic| self.channels.of(*topic).entries().len()).sum()
+    }
+
+    /// Clients of this core that others have redirected to.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn redirected(&self) -> usize {
+        self.trackers.redirected()
+    }
+
+    /// Bytes of messages that wait for the peer for which most do.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn message_bytes_max(&self) -> usize {
+        self.mesh.message_bytes_max()
     }
 
     /// Asserts every invariant of the engine and its shard.

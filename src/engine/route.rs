@@ -208,7 +208,8 @@ impl Engine {
         let place = session.replies.hold(trip.muted);
         self.stats.forwarded += 1;
         self.meter.pause();
-        self.mesh.request(owner, trip.command, mode, args.iter(), Waiter::Session { id, place });
+        let bytes = self.mesh.request(owner, trip.command, mode, args.iter(), Waiter::Session { id, place });
+        session.replies.note_asked(bytes);
     }
 
     /// A command whose keys may have several owners.
@@ -231,6 +232,7 @@ impl Engine {
         let first = owners[0];
         if owners.iter().any(|owner| *owner != first) {
             let place = session.replies.hold(trip.muted);
+            session.replies.note_asked(args.iter().map(<[u8]>::len).sum());
             let client = &session.client;
             let tracker = Tracker::of(client, row);
             let mode = Mode { proto: client.proto, no_touch: client.no_touch, part: true, held: trip.held, tracker };

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tracing::{debug, info, warn};
 
+use super::admin::Reporter;
 use super::clock::Clock;
 use super::connection::{Connection, Outcome};
 use super::files::CoreFiles;
@@ -41,6 +42,8 @@ pub(super) struct CoreSetup {
     pub(super) listener: CoreListener,
     pub(super) ports: Ports,
     pub(super) files: CoreFiles,
+    /// To answer whoever watches, if anyone may.
+    pub(super) reporter: Option<Reporter>,
     /// How long to poll before parking.
     pub(super) spin: Duration,
     pub(super) shared: Arc<Shared>,
@@ -67,6 +70,7 @@ struct Core {
     files: CoreFiles,
     /// They may have something to say.
     files_rang: bool,
+    reporter: Option<Reporter>,
     clock: Clock,
     shared: Arc<Shared>,
     buffer: Box<[u8]>,
@@ -103,6 +107,7 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
     let mesh = Mesh::connect(setup.ports, &bell).await;
     let mut core =
         Core::new(setup.engine, setup.listener, mesh, setup.files, setup.shared).map_err(failed("socket setup"))?;
+    core.reporter = setup.reporter;
     start_ticker(Rc::clone(&bell));
     let mut is_up = false;
     let mut idle_since = None;
@@ -112,6 +117,8 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
         }
         if !is_up && !core.engine.is_loading() {
             is_up = true;
+            // Before anybody is told that clients may come.
+            core.shared.pulse.beat(core.engine.core(), false);
             progress.up();
         }
         match core.turn().map_err(failed("wait for sockets"))? {
@@ -174,6 +181,7 @@ impl Core {
             mesh,
             files,
             files_rang: true,
+            reporter: None,
             clock: Clock::new(),
             shared,
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
@@ -414,6 +422,7 @@ impl Core {
     fn tick(&mut self, now_ms: u64) -> io::Result<()> {
         self.last_tick_ms = now_ms;
         self.engine.on_tick(now_ms);
+        self.shared.pulse.beat(self.engine.core(), self.engine.is_loading());
         if self.accept_after_ms.is_some_and(|after_ms| now_ms >= after_ms) && self.drain_until_ms.is_none() {
             self.accept_after_ms = None;
             start_accepting(&self.listener, &self.poller)?;
@@ -428,6 +437,9 @@ impl Core {
     /// A bell rang. SIGTERM: no new connections; what was read is finished.
     fn on_doorbell(&mut self, now_ms: u64) -> io::Result<()> {
         self.files_rang = true;
+        if let Some(reporter) = &self.reporter {
+            reporter.answer(&self.engine);
+        }
         if self.drain_until_ms.is_some() || !self.shared.shutdown.is_asked() {
             return Ok(());
         }

@@ -111,7 +111,8 @@ fn bind_own(config: &ServerConfig) -> Result<Vec<(TcpListener, u16)>, StartError
     (0..config.cpus.len() as u16).map(bind).collect()
 }
 
-fn tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+/// A TCP socket that is bound to `address`, and may share it.
+pub(super) fn tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
@@ -119,7 +120,7 @@ fn tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn listen(socket: &Socket) -> io::Result<()> {
+pub(super) fn listen(socket: &Socket) -> io::Result<()> {
     socket.listen(LISTEN_BACKLOG)?;
     socket.set_nonblocking(true)
 }

@@ -13,9 +13,13 @@
 //! | `files` | the thread that reads and writes snapshots |
 //! | `give_way` | whether a core lets others have its CPU before it naps |
 //! | `shutdown` | SIGTERM and SIGINT |
+//! | `allocator` | when unused pages go back to the kernel |
 //! | `process` | memory and CPU time of a process |
+//! | `pulse`, `admin` | whether the cores are alive; the endpoint that tells whoever watches |
 //! | `preflight`, `logging` | host checks, log |
 
+mod admin;
+mod allocator;
 pub mod clock;
 mod connection;
 mod core;
@@ -28,6 +32,7 @@ mod mesh;
 mod poller;
 pub mod preflight;
 pub mod process;
+mod pulse;
 mod shutdown;
 
 use std::io::Write;
@@ -48,12 +53,14 @@ use crate::engine::route::{CoreId, Slot};
 use crate::engine::{EngineConfig, ProcessFacts};
 use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH, SNAPSHOT_NAME_DEFAULT};
 
+use self::admin::{Admin, Reporter};
 use self::clock::Clock;
 use self::core::CoreSetup;
 use self::doorbell::Doorbells;
 use self::files::{CoreFiles, Directory};
 use self::listener::Listeners;
 use self::preflight::StartError;
+use self::pulse::Pulse;
 use self::shutdown::Shutdown;
 
 /// What all cores share. Touched by naps and batches, when a client comes or goes, and at the end; never by a command.
@@ -67,6 +74,7 @@ struct Shared {
     save_failed: AtomicBool,
     shutdown: Shutdown,
     doorbells: Doorbells,
+    pulse: Pulse,
 }
 
 /// glommio's preempt timer. Not the 1 ms one would think: in 0.9.0 an executor whose timer fires between its I/O poll
@@ -79,9 +87,11 @@ type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
 /// Runs the server until SIGTERM or SIGINT.
 pub fn start(config: &ServerConfig) -> Result<(), StartError> {
     end_process_on_panic();
+    process::without_huge_pages();
     let doorbells =
         Doorbells::new(config.cpus.len()).map_err(|source| StartError::Setup { what: "the doorbells", source })?;
     let listeners = Listeners::bind(config)?;
+    let admin = config.admin_addr.map(Admin::bind).transpose()?;
     let ports = PortFacts { all: listeners.port(), own: listeners.core_ports().to_vec() };
     let addresses = listeners.describe();
     let shared = Arc::new(Shared {
@@ -91,14 +101,19 @@ pub fn start(config: &ServerConfig) -> Result<(), StartError> {
         save_failed: AtomicBool::new(false),
         shutdown: Shutdown::default(),
         doorbells,
+        pulse: Pulse::new(config.cpus.len()),
     });
     Shutdown::listen(Arc::clone(&shared)).map_err(|source| StartError::Setup { what: "signal handling", source })?;
     let (progress, steps) = mpsc::channel();
+    let started_ms = Clock::new().now_ms();
     let files = start_files(config, &shared)?;
+    let reporters = start_admin(admin, config, started_ms, &shared)?;
     if config.persist {
         info!("listening on {addresses}; loading {SNAPSHOT_NAME_DEFAULT}, if it is there");
     }
-    let handles = spawn_cores(config, listeners, files, &ports, &shared, &progress)?;
+    let helpers = files.into_iter().zip(reporters).collect();
+    let process = process_facts(config, &ports, started_ms);
+    let handles = spawn_cores(config, listeners, helpers, process, &shared, &progress)?;
     let result = follow(handles, &steps, || announce(config, &addresses, &ports));
     if let Some(path) = &config.unix_socket {
         // Gone already is as good as removed.
@@ -122,6 +137,19 @@ fn start_files(config: &ServerConfig, shared: &Arc<Shared>) -> Result<Vec<CoreFi
     Ok(files::start(&config.data_dir, &config.cpus, shared, directory, load))
 }
 
+/// Starts the admin endpoint, if there is to be one. The answer has a place for each core.
+fn start_admin(
+    admin: Option<Admin>,
+    config: &ServerConfig,
+    started_ms: u64,
+    shared: &Arc<Shared>,
+) -> Result<Vec<Option<Reporter>>, StartError> {
+    let Some(admin) = admin else { return Ok(config.cpus.iter().map(|_| None).collect()) };
+    let reporters = admin.start(&config.cpus, started_ms, shared);
+    let reporters = reporters.map_err(|source| StartError::Setup { what: "the admin endpoint", source })?;
+    Ok(reporters.into_iter().map(Some).collect())
+}
+
 /// Says which core is where, which bound is in force, and that clients may come.
 fn announce(config: &ServerConfig, addresses: &str, ports: &PortFacts) {
     info!("{}", config.bounds_line());
@@ -139,19 +167,20 @@ fn announce(config: &ServerConfig, addresses: &str, ports: &PortFacts) {
 fn spawn_cores(
     config: &ServerConfig,
     listeners: Listeners,
-    files: Vec<CoreFiles>,
-    ports: &PortFacts,
+    helpers: Vec<(CoreFiles, Option<Reporter>)>,
+    mut process: ProcessFacts,
     shared: &Arc<Shared>,
     steps: &mpsc::Sender<Step>,
 ) -> Result<Vec<CoreHandle>, StartError> {
     let cores = config.cpus.len() as u16;
     let mut seeds = clock::random_seeds();
-    let process = process_facts(config, ports, seeds.next_u64());
-    let settings = settings(config, ports);
+    process.run_id = run_id(&process, seeds.next_u64());
+    let settings = settings(config, &process);
     let hash_seeds = [seeds.next_u64(), seeds.next_u64(), seeds.next_u64(), seeds.next_u64()];
     let mut handles = Vec::new();
-    let mesh_ports = mesh::ports(cores);
-    for (((number, listener), ports), files) in listeners.into_iter().enumerate().zip(mesh_ports).zip(files) {
+    let ports = mesh::ports(cores);
+    let helpers = listeners.into_iter().zip(ports).zip(helpers).enumerate();
+    for (number, ((listener, ports), (files, reporter))) in helpers {
         let core = CoreId(number as u16);
         let cpu = config.cpus[number];
         let setup = CoreSetup {
@@ -175,6 +204,7 @@ fn spawn_cores(
             listener,
             ports,
             files,
+            reporter,
             spin: Duration::from_micros(config.spin_us),
             shared: Arc::clone(shared),
             progress: Progress { core: number, steps: steps.clone() },
@@ -270,6 +300,11 @@ fn end_process_on_panic() {
     }));
 }
 
+/// 40 hexadecimal digits, new at every start.
+fn run_id(process: &ProcessFacts, random: u64) -> String {
+    format!("{random:016x}{:016x}{:08x}", process.started_ms, process.pid)
+}
+
 /// Which ports are listened on.
 struct PortFacts {
     /// By every core.
@@ -278,13 +313,12 @@ struct PortFacts {
     own: Vec<u16>,
 }
 
-fn process_facts(config: &ServerConfig, ports: &PortFacts, random: u64) -> ProcessFacts {
-    let started_ms = Clock::new().now_ms();
+fn process_facts(config: &ServerConfig, ports: &PortFacts, started_ms: u64) -> ProcessFacts {
     let uname = rustix::system::uname();
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     ProcessFacts {
         pid: std::process::id(),
-        run_id: format!("{random:016x}{started_ms:016x}{:08x}", std::process::id()),
+        run_id: String::new(),
         port: ports.all,
         core_ports: ports.own.clone(),
         announced_host: config.announce_host.clone(),
@@ -305,21 +339,21 @@ fn reachable(host: IpAddr) -> IpAddr {
     }
 }
 
-fn settings(config: &ServerConfig, ports: &PortFacts) -> Settings {
-    let own_ports: Vec<_> = ports.own.iter().map(u16::to_string).collect();
+fn settings(config: &ServerConfig, process: &ProcessFacts) -> Settings {
+    let own_ports: Vec<_> = process.core_ports.iter().map(u16::to_string).collect();
     let path = config.unix_socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let fixed = [
         ("announce-host", config.announce_host.clone().unwrap_or_default()),
         ("appendonly", "no".to_owned()),
         ("bind", config.host.to_string()),
-        ("cluster-enabled", if ports.own.is_empty() { "no" } else { "yes" }.to_owned()),
+        ("cluster-enabled", if process.core_ports.is_empty() { "no" } else { "yes" }.to_owned()),
         ("core-ports", own_ports.join(",")),
         ("cores", config.cpus.len().to_string()),
         ("databases", "1".to_owned()),
         ("dbfilename", SNAPSHOT_NAME_DEFAULT.to_owned()),
         ("dir", config.data_dir.display().to_string()),
         ("enable-debug-command", config.debug.name().to_owned()),
-        ("port", ports.all.to_string()),
+        ("port", process.port.to_string()),
         ("proto-max-bulk-len", crate::limits::BULK_BYTES_MAX.to_string()),
         // Redis's form of "every so many seconds, if anything has changed".
         ("save", if config.persist { format!("{} 1", config.snapshot_interval_s) } else { String::new() }),

@@ -6,10 +6,11 @@
 //! | `clusters` | cluster clients, to which each core is a node: redis-py, ioredis, redis-rs |
 //! | `redis_rs` | redis-rs: blocking, multiplexed on tokio, and its connection manager |
 //! | `fred` | fred, on tokio |
-//! | `scripts` | redis-py (`redis_py.py`, `redis_py_asyncio.py`), ioredis (`ioredis.mjs`), node-redis (`node_redis.mjs`) |
+//! | `scripts` | redis-py (`redis_py.py`, `redis_py_asyncio.py`), ioredis (`ioredis.mjs`), node-redis (`node_redis.mjs`); and Prometheus's parser (`prometheus.py`) |
 //! | `tools` | redis-cli, redis-benchmark |
+//! | `generator` | the other way round: `aspine bench` on memcached and redis-server |
 //!
-//! The last two need what is not a crate: without it their tests say what to install and pass, unless
+//! The last three need what is not a crate: without it their tests say what to install and pass, unless
 //! `ASPINE_REQUIRE_CLIENTS=1`, as in CI, makes that a failure.
 #![cfg(feature = "server")]
 #![expect(clippy::unwrap_used, reason = "a failed call fails the test")]
@@ -21,6 +22,7 @@ mod support;
 
 mod clusters;
 mod fred;
+mod generator;
 mod redis_rs;
 mod redis_rs_tracking;
 mod scripts;

@@ -233,7 +233,7 @@ pub(crate) const GENERATORS: &[Generator] = &[
     row("setnx", 4, &["SETNX <key> <value>"]),
     row("setrange", 4, &["SETRANGE <key> <offset> <value>"]),
     refused("slowlog", &["SLOWLOG", "SLOWLOG BOGUS"]),
-    row("slowlog|get", 1, &["SLOWLOG GET [0|1|-1|-2|x]"]),
+    row("slowlog|get", 1, &["SLOWLOG GET [0|1|-1|-2|x]", "SLOWLOG GET 1 2"]),
     row("slowlog|help", 1, &["SLOWLOG HELP"]),
     row("slowlog|len", 1, &["SLOWLOG LEN"]),
     row("slowlog|reset", 1, &["SLOWLOG RESET"]),

@@ -336,7 +336,8 @@ impl BenchArgs {
     pub(super) fn check_sockets(options: &Options) -> Result<(), BenchError> {
         let sockets = options.connections as u64 * options.target.ports() as u64;
         let wanted = u32::try_from(sockets).unwrap_or(u32::MAX);
-        let room = preflight::raise_nofile(options.lanes.len(), wanted).map_or(0, |plan| plan.maxclients_max);
+        let needs = preflight::Needs { cores: options.lanes.len(), maxclients: wanted, admin: false };
+        let room = preflight::raise_nofile(needs).map_or(0, |plan| plan.maxclients_max);
         if wanted > room {
             return Err(BenchError::Options(format!(
                 "{sockets} sockets need more file descriptors than there are ({room} to spare); raise the limit with \

@@ -60,8 +60,12 @@ pub enum ConfigError {
         /// What was typed.
         host: String,
     },
-    /// The name given as `--host` could not be resolved.
+    /// A name to listen at could not be resolved.
     HostUnknown {
+        /// The flag.
+        flag: &'static str,
+        /// What could be given to it.
+        example: &'static str,
         /// That name.
         host: String,
         /// What the resolver said; `None` if it found no address.
@@ -139,11 +143,11 @@ impl fmt::Display for ConfigError {
             ConfigError::CorePortsBeyond { .. }
             | ConfigError::CorePortsOverlap { .. }
             | ConfigError::AnnounceHost { .. } => f.write_str(&core_ports_line(self)),
-            ConfigError::HostUnknown { host, source: Some(source) } => {
-                write!(f, "cannot resolve --host {host}: {source}; give an IP address, for example --host 127.0.0.1")
+            ConfigError::HostUnknown { flag, example, host, source: Some(source) } => {
+                write!(f, "cannot resolve {flag} {host}: {source}; give an IP address, for example {flag} {example}")
             }
-            ConfigError::HostUnknown { host, source: None } => {
-                write!(f, "cannot resolve --host {host}: it has no address; give one, for example --host 127.0.0.1")
+            ConfigError::HostUnknown { flag, example, host, source: None } => {
+                write!(f, "cannot resolve {flag} {host}: it has no address; give one, for example {flag} {example}")
             }
             ConfigError::Exposed { host } => write!(
                 f,

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, value_parser};
 
-use crate::cli::config::{AuthSources, ByteSize, CpuList, DebugAccess, Eviction, LogLevel, OutputLimit, ServerArgs};
+use crate::cli::config::{
+    AuthSources, ByteSize, CpuList, DebugAccess, Eviction, HostPort, LogLevel, OutputLimit, ServerArgs,
+};
 use crate::limits::{
     IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT,
     SPIN_US_DEFAULT, SPIN_US_MAX, TRACKED_KEYS_MAX_DEFAULT,
@@ -18,6 +20,7 @@ const BOUNDS: &str = "Bounds";
 const ACCESS: &str = "Access";
 const SNAPSHOTS: &str = "Snapshots";
 const LOG: &str = "Log";
+const WATCH: &str = "Watching";
 
 #[derive(Args)]
 pub(in crate::cli) struct ServerFlags {
@@ -123,6 +126,11 @@ pub(in crate::cli) struct ServerFlags {
     #[arg(long, value_name = "BYTES", default_value = "0", help_heading = SNAPSHOTS)]
     snapshot_bandwidth: ByteSize,
 
+    /// Tell whoever watches by HTTP at HOST:PORT: /metrics for Prometheus, /healthz, /readyz; no key is asked
+    /// [default: off]
+    #[arg(long, value_name = "HOST:PORT", help_heading = WATCH)]
+    admin_addr: Option<HostPort>,
+
     /// Least severe level to log
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level_parser(), help_heading = LOG)]
     log_level: LogLevel,
@@ -161,6 +169,7 @@ impl ServerFlags {
             persist: self.persist,
             snapshot_interval_s: self.snapshot_interval,
             snapshot_bandwidth: self.snapshot_bandwidth,
+            admin_addr: self.admin_addr,
             log_level: self.log_level,
             log_file: self.log_file,
             parent: self.end_with_parent,
@@ -258,6 +267,8 @@ mod tests {
             "5",
             "--snapshot-bandwidth",
             "1mb",
+            "--admin-addr",
+            "localhost:9116",
             "--log-level",
             "trace",
             "--log-file",
@@ -276,6 +287,7 @@ mod tests {
         assert_eq!(args.debug, DebugAccess::Local);
         assert_eq!((args.data_dir, args.persist), (Some("/d".into()), true));
         assert_eq!((args.snapshot_interval_s, args.snapshot_bandwidth), (5, ByteSize(1 << 20)));
+        assert_eq!(args.admin_addr, Some(HostPort { host: "localhost".to_owned(), port: 9116 }));
         assert_eq!((args.log_level, args.log_file), (LogLevel::Trace, Some("/l".into())));
     }
 
@@ -297,6 +309,7 @@ mod tests {
             ("--eviction", "random", &["lru", "none"]),
             ("--enable-debug-command", "maybe", &["local"]),
             ("--log-level", "loud", &["warn"]),
+            ("--admin-addr", "localhost", &["for example 127.0.0.1:9116"]),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             let text = error.to_string();
