@@ -55,10 +55,10 @@ class Server:
         self.process.wait(30)
 
 
-def bench(args, server, *flags, seconds=None):
-    """A report of `aspine bench` from CPU 1, ahead of whatever else wants that."""
-    command = ["nice", "-n", "-20", args.binary, "bench", "--target", server.target, "--cpus", "1", "--json"]
-    command += ["--duration", str(seconds or args.seconds), *flags]
+def bench(args, server, *flags, nice=-20):
+    """A report of `aspine bench` from CPU 1, unless told otherwise ahead of whatever else wants that."""
+    command = ["nice", "-n", str(nice), args.binary, "bench", "--target", server.target, "--cpus", "1", "--json"]
+    command += ["--duration", str(args.seconds), *flags]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     report = json.loads(out)
     if report["errors"] or report["unanswered"] or report["unsent"] > report["operations"] / 100:
@@ -66,11 +66,15 @@ def bench(args, server, *flags, seconds=None):
     return report
 
 
+def short(figure):
+    return f"{figure:.0f}" if figure >= 100 else f"{figure:.3g}"
+
+
 def table(title, unit, rows, variants):
     """Prints medians and ranges: rows {name: {variant: [figures]}}, and the ratio of the last variant to the first."""
     print(f"\n{title}\n{'':34}" + "".join(f"{name:>28}" for name in variants) + "   last/first")
     for name, runs in rows.items():
-        cells = [f"{statistics.median(runs[v]):.4g} [{min(runs[v]):.4g}-{max(runs[v]):.4g}]" for v in variants]
+        cells = [f"{short(statistics.median(runs[v]))} [{short(min(runs[v]))}-{short(max(runs[v]))}]" for v in variants]
         first, last = statistics.median(runs[variants[0]]), statistics.median(runs[variants[-1]])
         ratio = f"{last / first:.2f}" if first else "-"
         print(f"{name + ', ' + unit.get(name, ''):34}" + "".join(f"{cell:>28}" for cell in cells) + f"{ratio:>13}", flush=True)
@@ -114,11 +118,11 @@ def neighbour(args):
 
 
 def system(args):
-    """The same load to cores on both CPUs, one shared with the generator, and to one core alone on its CPU."""
+    """The same load to cores on both CPUs, one shared with the generator, its equal, and to one core alone on its CPU."""
 
     def measure(variant):
         with Server(args, {"a core on every CPU": "0,1", "one CPU left": "0"}[variant]) as server:
-            report = bench(args, server, *OPEN)
+            report = bench(args, server, *OPEN, nice=0)
             return latencies(report) | {"CPU per GET or SET": report["server_cpu_us_per_op"]}
 
     variants = ["a core on every CPU", "one CPU left"]

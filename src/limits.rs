@@ -267,6 +267,9 @@ pub const IO_MEMORY_BYTES: u64 = 64 * 1024;
 /// Bytes of soft RLIMIT_MEMLOCK below which glommio refuses to build an executor, whoever runs it.
 pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 
+/// Bytes of a host name, DNS's. Past it: the command line is refused.
+pub const HOST_NAME_BYTES_MAX: usize = 253;
+
 /// Descriptors of the process that no client gets, as in Redis: standard streams, log file,
 /// signals, snapshots.
 pub const FDS_RESERVED: u64 = 32;
@@ -483,6 +486,10 @@ pub const MULTI_BYTES_MAX: usize = COMMAND_BYTES_MAX as usize;
 /// Milliseconds a transaction waits for the shards it needs. At it: it gives up what it holds and is refused; nothing
 /// of it has run.
 pub const HOLD_WAIT_MS_MAX: u64 = 1_000;
+
+/// Replies that name all cores, which a core keeps encoded: of four commands in two protocols for two hosts. Past it: the
+/// oldest makes room, so that whoever connects to each of a machine's addresses in turn only has them encoded again.
+pub const TOPOLOGIES_KEPT_MAX: usize = 16;
 
 /// Steps of sliced work (expiry, eviction debt, freeing, KEYS) between two looks at the clock: some 20 µs.
 pub const SLICE_STEPS: u32 = 128;

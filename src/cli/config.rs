@@ -17,7 +17,7 @@ pub use crate::command::output_limit::OutputLimit;
 pub use crate::command::settings::{DebugAccess, LogLevel};
 pub use crate::engine::auth::AuthKey;
 use crate::limits::{
-    DATA_DIR_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, ITEMS_MAX_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT,
+    DATA_DIR_DEFAULT, HOST_NAME_BYTES_MAX, IDLE_TIMEOUT_S_DEFAULT, ITEMS_MAX_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT,
     SNAPSHOT_INTERVAL_S_DEFAULT, SPIN_US_DEFAULT, TRACKED_KEYS_MAX_DEFAULT, UNIX_PATH_BYTES_MAX,
 };
 pub use crate::shard::Eviction;
@@ -31,6 +31,10 @@ pub struct ServerArgs {
     pub host: String,
     /// `--port`.
     pub port: u16,
+    /// `--core-ports`.
+    pub core_ports: Option<u16>,
+    /// `--announce-host`.
+    pub announce_host: Option<String>,
     /// `--cores`: how many.
     pub cores: Option<usize>,
     /// `--cpus`: which.
@@ -81,6 +85,8 @@ impl Default for ServerArgs {
         ServerArgs {
             host: Ipv4Addr::LOCALHOST.to_string(),
             port: PORT_DEFAULT,
+            core_ports: None,
+            announce_host: None,
             cores: None,
             cpus: None,
             unix_socket: None,
@@ -113,6 +119,10 @@ pub struct ServerConfig {
     pub host: IpAddr,
     /// TCP port; 0 lets the kernel pick one.
     pub port: u16,
+    /// The port of core 0; core i listens on the i-th after it too. 0 lets the kernel pick each. None of them is `port`.
+    pub core_ports: Option<u16>,
+    /// The host that clients are told to connect to; `None` is the one they have connected to.
+    pub announce_host: Option<String>,
     /// Path of the Unix socket, at most `UNIX_PATH_BYTES_MAX` bytes.
     pub unix_socket: Option<PathBuf>,
     /// The CPU each core is pinned to: core i runs on `cpus[i]`. Never empty, no CPU twice, all in
@@ -167,6 +177,8 @@ impl Default for ServerConfig {
         ServerConfig {
             host: Ipv4Addr::LOCALHOST.into(),
             port: args.port,
+            core_ports: None,
+            announce_host: None,
             unix_socket: None,
             cpus: vec![0],
             auth_key: None,
@@ -222,6 +234,8 @@ impl ServerConfig {
         let config = ServerConfig {
             host,
             port: args.port,
+            core_ports: check_core_ports(args.core_ports, cpus.len(), args.port)?,
+            announce_host: args.announce_host.map(check_announced).transpose()?,
             unix_socket,
             cpus,
             auth_key,
@@ -317,6 +331,28 @@ fn check_unix_path(path: PathBuf) -> Result<PathBuf, ConfigError> {
         1..=UNIX_PATH_BYTES_MAX => Ok(path),
         _ => Err(ConfigError::UnixPath { path }),
     }
+}
+
+/// The ports from `base` on, one a core, are ports, and none of them is the port of all.
+fn check_core_ports(base: Option<u16>, cores: usize, port: u16) -> Result<Option<u16>, ConfigError> {
+    let Some(base) = base.filter(|base| *base > 0) else { return Ok(base) };
+    let last = usize::from(base) + cores - 1;
+    if last > usize::from(u16::MAX) {
+        return Err(ConfigError::CorePortsBeyond { base, cores });
+    }
+    if (usize::from(base)..=last).contains(&usize::from(port)) {
+        return Err(ConfigError::CorePortsOverlap { base, last, port });
+    }
+    Ok(Some(base))
+}
+
+/// An address or a name, as clients can take it from the lines of CLUSTER NODES.
+fn check_announced(host: String) -> Result<String, ConfigError> {
+    let is_name = |host: &str| {
+        let may = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        (1..=HOST_NAME_BYTES_MAX).contains(&host.len()) && host.bytes().all(may)
+    };
+    if host.parse::<IpAddr>().is_ok() || is_name(&host) { Ok(host) } else { Err(ConfigError::AnnounceHost { host }) }
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
@@ -443,6 +479,47 @@ mod tests {
     }
 
     #[test]
+    fn core_ports_are_ports_and_not_the_port_of_all() {
+        for (base, cores, port, fits) in [
+            (None, 8, 5116, true),
+            (Some(0), 8, 0, true),
+            (Some(0), 8, 5116, true),
+            (Some(7000), 8, 0, true),
+            (Some(7000), 8, 6999, true),
+            (Some(7000), 8, 7000, false),
+            (Some(7000), 8, 7007, false),
+            (Some(7000), 8, 7008, true),
+            (Some(65535), 1, 5116, true),
+            (Some(65535), 2, 5116, false),
+            (Some(65528), 8, 5116, true),
+            (Some(65529), 8, 5116, false),
+        ] {
+            let args = ServerArgs { core_ports: base, cores: Some(cores), port, ..ServerArgs::default() };
+            let found = config(args).map(|config| config.core_ports);
+            assert_eq!(found.as_ref().ok(), fits.then_some(&base), "{base:?} {cores} {port}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_announced_is_an_address_or_a_name() {
+        for (host, fits) in [
+            ("cache.example.org", true),
+            ("cache_1", true),
+            ("10.0.0.1", true),
+            ("fe80::1", true),
+            ("", false),
+            ("a b", false),
+            ("a,b", false),
+            ("[::1]", false),
+            ("10.0.0.1:80", false),
+            ("a@b", false),
+        ] {
+            let args = ServerArgs { announce_host: Some(host.to_owned()), ..ServerArgs::default() };
+            assert_eq!(config(args).is_ok(), fits, "{host}");
+        }
+    }
+
+    #[test]
     fn a_name_without_an_address_is_an_error() {
         for host in ["", "name.invalid", "127.0.0.1:80", "[::1]", "a b"] {
             let error = config(ServerArgs { host: host.to_owned(), ..ServerArgs::default() }).unwrap_err();
@@ -467,6 +544,9 @@ mod tests {
             ConfigError::CoresTooMany { wanted: 3, cpus_allowed: cpus_allowed() },
             ConfigError::CpuNotAllowed { cpu: 2, cpus_allowed: cpus_allowed() },
             ConfigError::CoresUnlikeCpus { cores: 2, cpus: 3 },
+            ConfigError::CorePortsBeyond { base: 65535, cores: 2 },
+            ConfigError::CorePortsOverlap { base: 1, last: 2, port: 2 },
+            ConfigError::AnnounceHost { host: "a\nb".to_owned() },
             ConfigError::HostUnknown { flag: "--host", example: "::1", host: "name".to_owned(), source: Some(io()) },
             ConfigError::HostUnknown { flag: "--host", example: "::1", host: "name".to_owned(), source: None },
             ConfigError::Exposed { host: Ipv4Addr::UNSPECIFIED.into() },

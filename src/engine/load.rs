@@ -76,7 +76,8 @@ pub(super) fn runs_while_loading(row: &Command) -> bool {
         "auth", "client", "command", "config", "debug", "discard", "echo", "exec", "hello", "info", "lastsave",
         "latency", "multi", "quit", "reset", "select", "slowlog", "time", "unwatch", "watch",
     ];
-    named.contains(&container) || (matches!(row.handler, Handler::Session(_)) && row.name.ends_with("|help"))
+    let tells = matches!(row.handler, Handler::Topology(_));
+    named.contains(&container) || tells || (matches!(row.handler, Handler::Session(_)) && row.name.ends_with("|help"))
 }
 
 impl Engine {

@@ -425,6 +425,9 @@ impl Engine {
             && row.is_container()
             && let Some(sub) = args.get(1)
         {
+            if row.name == "cluster" {
+                self.check_cluster_change(sub, args.len())?;
+            }
             let sub = quote(&sub[..sub.len().min(128)]);
             return Err(Error::UnknownSubcommand(sub, upper_name(row.name)));
         }
@@ -567,6 +570,7 @@ impl Engine {
 fn upper_name(name: &str) -> &'static str {
     match name {
         "client" => "CLIENT",
+        "cluster" => "CLUSTER",
         "config" => "CONFIG",
         "latency" => "LATENCY",
         "memory" => "MEMORY",

@@ -33,11 +33,9 @@ use self::http::{Content, Page, Status};
 use super::clock::Clock;
 use super::files::free_cpus;
 use super::preflight::StartError;
-use super::{Shared, process};
+use super::{Shared, listener, process};
 use crate::engine::metrics::{Server, render};
-use crate::limits::{
-    ACCEPT_PAUSE_MS, ADMIN_CONNECTIONS_MAX, ADMIN_DEADLINE_MS, ADMIN_GATHER_PAUSE_MS, ADMIN_GRACE_MS, LISTEN_BACKLOG,
-};
+use crate::limits::{ACCEPT_PAUSE_MS, ADMIN_CONNECTIONS_MAX, ADMIN_DEADLINE_MS, ADMIN_GATHER_PAUSE_MS, ADMIN_GRACE_MS};
 
 /// Below the cores, where it has to share a CPU with one, but far enough above idle that a probe is answered in time.
 const NICE: i32 = 10;
@@ -52,9 +50,9 @@ impl Admin {
     /// Binds it.
     pub(super) fn bind(address: SocketAddr) -> Result<Admin, StartError> {
         let listen = || {
-            let socket = super::listener::tcp(address, false)?;
-            rustix::net::listen(&socket, LISTEN_BACKLOG)?;
-            socket.set_nonblocking(true)?;
+            let socket = listener::tcp(address, false)?;
+            listener::listen(&socket)?;
+            let socket = TcpListener::from(socket);
             Ok((socket.local_addr()?, socket))
         };
         let (address, listener) = listen().map_err(|source| StartError::Admin { address, source })?;

@@ -36,6 +36,7 @@ mod pulse;
 mod shutdown;
 
 use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -91,7 +92,7 @@ pub fn start(config: &ServerConfig) -> Result<(), StartError> {
         Doorbells::new(config.cpus.len()).map_err(|source| StartError::Setup { what: "the doorbells", source })?;
     let listeners = Listeners::bind(config)?;
     let admin = config.admin_addr.map(Admin::bind).transpose()?;
-    let port = listeners.port();
+    let ports = PortFacts { all: listeners.port(), own: listeners.core_ports().to_vec() };
     let addresses = listeners.describe();
     let shared = Arc::new(Shared {
         clients: AtomicU32::new(0),
@@ -111,8 +112,9 @@ pub fn start(config: &ServerConfig) -> Result<(), StartError> {
         info!("listening on {addresses}; loading {SNAPSHOT_NAME_DEFAULT}, if it is there");
     }
     let helpers = files.into_iter().zip(reporters).collect();
-    let handles = spawn_cores(config, listeners, helpers, process_facts(port, started_ms), &shared, &progress)?;
-    let result = follow(handles, &steps, || announce(config, &addresses));
+    let process = process_facts(config, &ports, started_ms);
+    let handles = spawn_cores(config, listeners, helpers, process, &shared, &progress)?;
+    let result = follow(handles, &steps, || announce(config, &addresses, &ports));
     if let Some(path) = &config.unix_socket {
         // Gone already is as good as removed.
         let _ = std::fs::remove_file(path);
@@ -149,12 +151,13 @@ fn start_admin(
 }
 
 /// Says which core is where, which bound is in force, and that clients may come.
-fn announce(config: &ServerConfig, addresses: &str) {
+fn announce(config: &ServerConfig, addresses: &str, ports: &PortFacts) {
     info!("{}", config.bounds_line());
     let cores = config.cpus.len() as u16;
     for (core, cpu) in config.cpus.iter().enumerate() {
         let (first, last) = Slot::range(CoreId(core as u16), cores);
-        info!("core {core}: cpu {cpu}, slots {}-{}", first.0, last.0);
+        let port = ports.own.get(core).map(|port| format!(", port {port}")).unwrap_or_default();
+        info!("core {core}: cpu {cpu}, slots {}-{}{port}", first.0, last.0);
     }
     info!("ready: listening on {addresses}");
     // Whoever started us may wait for this line; a closed stdout is no reason to stop.
@@ -172,7 +175,7 @@ fn spawn_cores(
     let cores = config.cpus.len() as u16;
     let mut seeds = clock::random_seeds();
     process.run_id = run_id(&process, seeds.next_u64());
-    let settings = settings(config, process.port);
+    let settings = settings(config, &process);
     let hash_seeds = [seeds.next_u64(), seeds.next_u64(), seeds.next_u64(), seeds.next_u64()];
     let mut handles = Vec::new();
     let ports = mesh::ports(cores);
@@ -302,13 +305,24 @@ fn run_id(process: &ProcessFacts, random: u64) -> String {
     format!("{random:016x}{:016x}{:08x}", process.started_ms, process.pid)
 }
 
-fn process_facts(port: u16, started_ms: u64) -> ProcessFacts {
+/// Which ports are listened on.
+struct PortFacts {
+    /// By every core.
+    all: u16,
+    /// By each core, if they have one of their own.
+    own: Vec<u16>,
+}
+
+fn process_facts(config: &ServerConfig, ports: &PortFacts, started_ms: u64) -> ProcessFacts {
     let uname = rustix::system::uname();
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     ProcessFacts {
         pid: std::process::id(),
         run_id: String::new(),
-        port,
+        port: ports.all,
+        core_ports: ports.own.clone(),
+        announced_host: config.announce_host.clone(),
+        host: reachable(config.host).to_string(),
         started_ms,
         memory_bytes: process::memory_bytes(),
         os: format!("{} {} {}", text(uname.sysname()), text(uname.release()), text(uname.machine())),
@@ -316,17 +330,30 @@ fn process_facts(port: u16, started_ms: u64) -> ProcessFacts {
     }
 }
 
-fn settings(config: &ServerConfig, port: u16) -> Settings {
+/// Where a server is reached from its own machine.
+fn reachable(host: IpAddr) -> IpAddr {
+    match host.to_canonical() {
+        IpAddr::V4(host) if host.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(host) if host.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        host => host,
+    }
+}
+
+fn settings(config: &ServerConfig, process: &ProcessFacts) -> Settings {
+    let own_ports: Vec<_> = process.core_ports.iter().map(u16::to_string).collect();
     let path = config.unix_socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let fixed = [
+        ("announce-host", config.announce_host.clone().unwrap_or_default()),
         ("appendonly", "no".to_owned()),
         ("bind", config.host.to_string()),
+        ("cluster-enabled", if process.core_ports.is_empty() { "no" } else { "yes" }.to_owned()),
+        ("core-ports", own_ports.join(",")),
         ("cores", config.cpus.len().to_string()),
         ("databases", "1".to_owned()),
         ("dbfilename", SNAPSHOT_NAME_DEFAULT.to_owned()),
         ("dir", config.data_dir.display().to_string()),
         ("enable-debug-command", config.debug.name().to_owned()),
-        ("port", port.to_string()),
+        ("port", process.port.to_string()),
         ("proto-max-bulk-len", crate::limits::BULK_BYTES_MAX.to_string()),
         // Redis's form of "every so many seconds, if anything has changed".
         ("save", if config.persist { format!("{} 1", config.snapshot_interval_s) } else { String::new() }),

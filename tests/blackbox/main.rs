@@ -8,6 +8,7 @@
 //! | `bad_clients` | clients that don't read, vanish, stay idle or come in floods |
 //! | `access` | auth keys |
 //! | `bounds` | items and bytes a server keeps |
+//! | `core_ports` | a port for each core, and what clients are told of them |
 //! | `operating` | CLIENT, CONFIG and INFO over all cores |
 //! | `introspection` | what commands took: INFO, SLOWLOG, LATENCY, and DEBUG |
 //! | `snapshots` | saves, loads, kills, full disks, names that are none |
@@ -35,6 +36,7 @@ mod access;
 mod bad_clients;
 mod bad_protocol;
 mod bounds;
+mod core_ports;
 mod disk;
 mod doctor;
 mod ending;

@@ -3,6 +3,7 @@
 //!
 //! | file | client |
 //! |---|---|
+//! | `clusters` | cluster clients, to which each core is a node: redis-py, ioredis, redis-rs |
 //! | `redis_rs` | redis-rs: blocking, multiplexed on tokio, and its connection manager |
 //! | `fred` | fred, on tokio |
 //! | `scripts` | redis-py (`redis_py.py`, `redis_py_asyncio.py`), ioredis (`ioredis.mjs`), node-redis (`node_redis.mjs`); and Prometheus's parser (`prometheus.py`) |
@@ -19,6 +20,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clusters;
 mod fred;
 mod generator;
 mod redis_rs;
@@ -33,9 +35,14 @@ const KEY: &str = "the-key";
 
 /// Runs `test` on servers of one and two cores, without and with an auth key.
 fn on_every_server(test: impl Fn(&Server, Option<&str>)) {
+    on_servers(&[], test);
+}
+
+/// The same, with more flags.
+fn on_servers(flags: &[&str], test: impl Fn(&Server, Option<&str>)) {
     for cores in [1, 2] {
         for key in [None, Some(KEY)] {
-            let mut flags = vec!["--max-memory", "1gb"];
+            let mut flags = [&["--max-memory", "1gb"], flags].concat();
             flags.extend(key.iter().flat_map(|key| ["--authkey", *key]));
             test(&Setup::new(cores, &flags).unix().start(), key);
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::support::server::Setup;
-use crate::{left_out, on_every_server};
+use crate::{left_out, on_servers};
 
 /// Where the scripts are.
 fn scripts() -> PathBuf {
@@ -51,9 +51,9 @@ fn node() -> Option<PathBuf> {
     None
 }
 
-/// Runs a script on every server. `program` is what it runs by.
-fn run(script: &str, program: impl Fn() -> Command) {
-    on_every_server(|server, key| {
+/// Runs a script on every server that is started with such flags. `program` is what it runs by.
+fn run(script: &str, flags: &[&str], program: impl Fn() -> Command) {
+    on_servers(flags, |server, key| {
         let mut cmd = program();
         cmd.arg(scripts().join(script)).arg(server.addr.port().to_string()).args(key).stdin(Stdio::null());
         let output = cmd.output().unwrap();
@@ -62,15 +62,17 @@ fn run(script: &str, program: impl Fn() -> Command) {
     });
 }
 
-fn run_python(script: &str) {
+/// Runs a script for Python, if there is one with the client.
+pub(crate) fn run_python(script: &str, flags: &[&str]) {
     if let Some(python) = python() {
-        run(script, || Command::new(&python));
+        run(script, flags, || Command::new(&python));
     }
 }
 
-fn run_node(script: &str) {
+/// Runs a script for Node, if there is one with the clients.
+pub(crate) fn run_node(script: &str, flags: &[&str]) {
     if let Some(dir) = node() {
-        run(script, || {
+        run(script, flags, || {
             let mut cmd = Command::new("node");
             cmd.current_dir(&dir);
             cmd
@@ -80,27 +82,27 @@ fn run_node(script: &str) {
 
 #[test]
 fn redis_py() {
-    run_python("redis_py.py");
+    run_python("redis_py.py", &[]);
 }
 
 #[test]
 fn redis_py_on_asyncio() {
-    run_python("redis_py_asyncio.py");
+    run_python("redis_py_asyncio.py", &[]);
 }
 
 #[test]
 fn ioredis() {
-    run_node("ioredis.mjs");
+    run_node("ioredis.mjs", &[]);
 }
 
 #[test]
 fn node_redis() {
-    run_node("node_redis.mjs");
+    run_node("node_redis.mjs", &[]);
 }
 
 #[test]
 fn the_cache_of_redis_py() {
-    run_python("redis_py_tracking.py");
+    run_python("redis_py_tracking.py", &[]);
 }
 
 /// Not a client of the server: of what it tells those who watch.

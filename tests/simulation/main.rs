@@ -17,6 +17,7 @@
 //! | `messages` | subscribers, publishers and key events |
 //! | `seeds` | the runs |
 //! | `near_cache` | clients that keep what they read, and what they are told is stale |
+//! | `nodes` | clients to which each core is a node of a cluster |
 //! | `snapshots` | snapshots under load, on disks that fail, and what loads them |
 //! | `transfers` | transactions over several shards |
 //! | `wire` | the table of wire cases on the pure engine |
@@ -37,6 +38,7 @@ mod measures;
 mod messages;
 mod metrics;
 mod near_cache;
+mod nodes;
 mod ops;
 mod rng;
 mod seeds;

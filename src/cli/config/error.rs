@@ -39,6 +39,27 @@ pub enum ConfigError {
         /// How many CPUs `--cpus` lists.
         cpus: usize,
     },
+    /// `--core-ports` and the number of cores lead beyond the last port.
+    CorePortsBeyond {
+        /// The first.
+        base: u16,
+        /// How many.
+        cores: usize,
+    },
+    /// One of the ports of `--core-ports` is `--port`.
+    CorePortsOverlap {
+        /// The first.
+        base: u16,
+        /// The last.
+        last: usize,
+        /// `--port`.
+        port: u16,
+    },
+    /// `--announce-host` is neither an address nor a name.
+    AnnounceHost {
+        /// What was typed.
+        host: String,
+    },
     /// A name to listen at could not be resolved.
     HostUnknown {
         /// The flag.
@@ -119,6 +140,9 @@ impl fmt::Display for ConfigError {
                  agree, or leave out --cores",
                 counted(*cpus, "CPU"),
             ),
+            ConfigError::CorePortsBeyond { .. }
+            | ConfigError::CorePortsOverlap { .. }
+            | ConfigError::AnnounceHost { .. } => f.write_str(&core_ports_line(self)),
             ConfigError::HostUnknown { flag, example, host, source: Some(source) } => {
                 write!(f, "cannot resolve {flag} {host}: {source}; give an IP address, for example {flag} {example}")
             }
@@ -173,6 +197,28 @@ impl std::error::Error for ConfigError {
             | ConfigError::DataDir { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+/// What is wrong with `--core-ports` or `--announce-host`.
+fn core_ports_line(error: &ConfigError) -> String {
+    match error {
+        ConfigError::CorePortsBeyond { base, cores } => format!(
+            "cannot use --core-ports {base}: with {cores} cores the last port would be {}, and there is none beyond {}; \
+             give {} or less",
+            usize::from(*base) + cores - 1,
+            u16::MAX,
+            usize::from(u16::MAX) + 1 - cores,
+        ),
+        ConfigError::CorePortsOverlap { base, last, port } => format!(
+            "cannot use --core-ports {base}: the cores' ports {base}-{last} include --port {port}, which is the port of all \
+             cores; move one of them"
+        ),
+        ConfigError::AnnounceHost { host } => format!(
+            "cannot announce {host:?}: --announce-host is an IP address or a host name, without port and brackets; give for \
+             example 10.0.0.1"
+        ),
+        _ => String::new(),
     }
 }
 

@@ -33,6 +33,16 @@ pub(in crate::cli) struct ServerFlags {
     #[arg(long, value_name = "PORT", default_value_t = PORT_DEFAULT, help_heading = NETWORK)]
     port: u16,
 
+    /// Core i also listens on port BASE + i, for clients that go straight to the core that owns a key: Aspine's own, and
+    /// cluster clients, to which each core is a node of a cluster; 0 picks free ones
+    #[arg(long, value_name = "BASE", help_heading = NETWORK)]
+    core_ports: Option<u16>,
+
+    /// IP address or host name that clients are told to connect to for the ports of --core-ports [default: the address
+    /// that they have connected to]
+    #[arg(long, value_name = "HOST", help_heading = NETWORK)]
+    announce_host: Option<String>,
+
     /// Also listen on a Unix socket at PATH (at most 107 bytes)
     #[arg(long, value_name = "PATH", help_heading = NETWORK)]
     unixsocket: Option<PathBuf>,
@@ -140,6 +150,8 @@ impl ServerFlags {
         ServerArgs {
             host: self.host,
             port: self.port,
+            core_ports: self.core_ports,
+            announce_host: self.announce_host,
             cores: self.cores.map(|cores| cores as usize),
             cpus: self.cpus,
             unix_socket: self.unixsocket,
@@ -218,6 +230,10 @@ mod tests {
             "::1",
             "--port",
             "0",
+            "--core-ports",
+            "7000",
+            "--announce-host",
+            "h",
             "--cores",
             "2",
             "--cpus",
@@ -260,6 +276,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!((args.host.as_str(), args.port, args.cores), ("::1", 0, Some(2)));
+        assert_eq!((args.core_ports, args.announce_host.as_deref()), (Some(7000), Some("h")));
         assert_eq!(args.cpus.map(CpuList::into_vec), Some(vec![0, 3, 4]));
         assert_eq!(args.unix_socket, Some("/s".into()));
         assert_eq!((args.auth.flag, args.auth.file), (Some(b"k".to_vec()), Some("/k".into())));
@@ -283,6 +300,7 @@ mod tests {
             ("--cores", "0", &[]),
             ("--cores", "-1", &[]),
             ("--port", "65536", &[]),
+            ("--core-ports", "65536", &[]),
             ("--maxclients", "0", &[]),
             ("--max-size", "many", &[]),
             ("--timeout", "4294967296", &[]),

@@ -78,6 +78,13 @@ pub enum StartError {
         /// What the kernel said; `None` if we found out ourselves.
         source: Option<io::Error>,
     },
+    /// Someone listens on the port of a core already, or it can't be listened on.
+    CorePort {
+        /// Address and port.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// The address can't be listened on.
     Bind {
         /// Address and port.
@@ -136,6 +143,15 @@ impl StartError {
         match source.kind() {
             io::ErrorKind::AddrInUse => StartError::PortInUse { address, source: Some(source) },
             _ => StartError::Bind { address, source },
+        }
+    }
+
+    /// Why listening on the port of a core failed.
+    pub fn listen_for_core(address: SocketAddr, source: io::Error) -> StartError {
+        match source.kind() {
+            // Whatever is wrong with the address is wrong with it on every port.
+            io::ErrorKind::AddrNotAvailable => StartError::Bind { address, source },
+            _ => StartError::CorePort { address, source },
         }
     }
 }
@@ -207,6 +223,7 @@ impl fmt::Display for StartError {
                 )
             }
             StartError::PortInUse { .. }
+            | StartError::CorePort { .. }
             | StartError::Bind { .. }
             | StartError::Admin { .. }
             | StartError::UnixSocket { .. } => fmt_listen(f, self),
@@ -247,6 +264,7 @@ impl Error for StartError {
             | StartError::Affinity { source }
             | StartError::Bind { source, .. }
             | StartError::Admin { source, .. }
+            | StartError::CorePort { source, .. }
             | StartError::UnixSocket { source, .. }
             | StartError::LogFile { source, .. }
             | StartError::DataDir { source, .. }
@@ -259,13 +277,13 @@ impl Error for StartError {
 /// An error of a listening socket.
 fn fmt_listen(f: &mut fmt::Formatter<'_>, error: &StartError) -> fmt::Result {
     match error {
-        StartError::PortInUse { address, .. } => {
-            let port = address.port();
-            write!(
-                f,
-                "cannot listen on {address}: the port is in use; stop the other server (ss -ltnp sport = :{port} \
-                 shows it), or choose another --port"
-            )
+        StartError::PortInUse { address, .. } => fmt_port(f, *address, "", "the port is in use", "--port"),
+        StartError::CorePort { address, source } => {
+            let why = match source.kind() {
+                io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
+                _ => source.to_string(),
+            };
+            fmt_port(f, *address, " for one core", &why, "--core-ports")
         }
         StartError::Bind { address, source } => {
             write!(f, "cannot listen on {address}: {source}; {}", bind_fix(source))
@@ -342,6 +360,15 @@ fn fmt_memlock(
     )
 }
 
+fn fmt_port(f: &mut fmt::Formatter<'_>, address: SocketAddr, whose: &str, why: &str, flag: &str) -> fmt::Result {
+    let port = address.port();
+    write!(
+        f,
+        "cannot listen on {address}{whose}: {why}; stop the other server (ss -ltnp sport = :{port} shows it), or choose \
+         another {flag}"
+    )
+}
+
 fn bind_fix(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::PermissionDenied => "choose a --port above 1023, or grant CAP_NET_BIND_SERVICE",
@@ -384,6 +411,7 @@ mod tests {
         let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
         let listen = |errno| StartError::listen(address, io::Error::from_raw_os_error(errno));
         let admin = |errno| StartError::Admin { address, source: io::Error::from_raw_os_error(errno) };
+        let listen_for_core = |errno| StartError::listen_for_core(address, io::Error::from_raw_os_error(errno));
         let unix =
             |errno| StartError::UnixSocket { path: "/run/a\nb".into(), source: io::Error::from_raw_os_error(errno) };
         for (error, word) in [
@@ -413,6 +441,8 @@ mod tests {
             (admin(libc::EACCES), "above 1023"),
             (admin(libc::EADDRNOTAVAIL), "ip address"),
             (admin(libc::EINVAL), "check host and port"),
+            (listen_for_core(libc::EADDRINUSE), "another --core-ports"),
+            (listen_for_core(libc::EADDRNOTAVAIL), "ip address"),
             (unix(libc::EADDRINUSE), "stop the server"),
             (unix(libc::EACCES), "may write to"),
             (unix(libc::ENOENT), "create its folder"),
