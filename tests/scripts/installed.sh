@@ -40,6 +40,9 @@ await() {
 # Whether systemd has started it as another process than $1.
 is_new() { [ "$(show ActiveState)" = active ] && [ "$(show MainPID)" != "$1" ]; }
 
+# Whether the journal has it. grep reads to the end, or journalctl would fail on the pipe.
+told() { journalctl --no-pager -q -u aspine | grep "$1" >/dev/null || fail "the journal does not say: $1"; }
+
 drop_in() {
     mkdir -p /run/systemd/system/aspine.service.d
     printf '[Service]\n%s\n' "$1" >/run/systemd/system/aspine.service.d/test.conf
@@ -78,13 +81,28 @@ step "snapshots: saved, and there after a restart"
 same "SAVE" "$(ask SAVE)" +OK
 same "mode and owner of the snapshot" "$(stat -c '%a %U' /var/lib/aspine/dump.aspine)" "600 aspine"
 sed -i 's/^#persist = true/persist = true/' /etc/aspine/aspine.toml
-sed -i 's|^#log-file = |log-file = |; s|^#unixsocket = |unixsocket = |' /etc/aspine/aspine.toml
+sed -i 's|^#log-file = |log-file = |; s|^#unixsocket = |unixsocket = |; s|^#admin-addr = |admin-addr = |' /etc/aspine/aspine.toml
 systemctl restart aspine
 same "GET after the restart" "$(ask 'GET a')" 1
 same "SET" "$(ask 'SET b 2')" +OK
 systemctl restart aspine
 same "GET of what the last snapshot has" "$(ask 'GET b')" 2
 same "the socket" "$(stat -c '%F %G' /run/aspine/aspine.sock)" "socket aspine"
+
+step "watched: ready by HTTP, and nothing that the doctor fails"
+exec 3<>/dev/tcp/127.0.0.1/9116
+printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3
+IFS= read -r -t 20 line <&3
+exec 3>&-
+case $line in "HTTP/1."?" 200"*) ;; *) fail "/readyz says $line" ;; esac
+aspine doctor --config /etc/aspine/aspine.toml
+if [ "$(nproc)" -gt 1 ]; then
+    would=$(/usr/share/aspine/cpus.sh 0)
+    case $would in
+    *"would run systemctl set-property --runtime aspine.slice AllowedCPUs=0"*) ;;
+    *) fail "the script does not see that systemd owns the slices: $would" ;;
+    esac
+fi
 
 step "reload: the log file is opened anew"
 mv /var/log/aspine/aspine.log /var/log/aspine/old
@@ -103,7 +121,7 @@ systemctl restart aspine
 pid=$(show MainPID)
 kill -STOP "$pid"
 await "started again" is_new "$pid"
-journalctl --no-pager -q -u aspine | grep -q 'Watchdog timeout' || fail "the watchdog did not bite"
+told 'Watchdog timeout'
 
 step "CPUAffinity: a core for each"
 drop_in "CPUAffinity=0"
@@ -116,7 +134,7 @@ drop_in "SystemCallFilter=~io_uring_setup"
 sed -i 's|^log-file = |#log-file = |' /etc/aspine/aspine.toml
 if systemctl restart aspine; then fail "it serves without io_uring"; fi
 systemctl stop aspine
-journalctl --no-pager -q -u aspine | grep -q 'cannot use io_uring' || fail "the journal does not say why"
+told 'cannot use io_uring'
 rm -r /run/systemd/system/aspine.service.d
 systemctl daemon-reload
 systemctl reset-failed aspine
