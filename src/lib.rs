@@ -75,16 +75,20 @@
 //! | `src/command` | the command table, and what each command means | resp, shard |
 //! | `src/engine` | the logic of one core | command, resp, shard, slot |
 //! | `src/runtime` | glommio, sockets, signals, host checks, log | engine, and the configuration |
+//! | `src/client` | the clients: for tokio, and one that waits | limits, resp, slot |
 //! | `src/loadgen` | the load generator behind `aspine bench` | resp, slot |
 //! | `src/cli` | the command line and what it means | all |
 //!
 //! # Features
 //!
-//! `server` (default): everything. Without it the crate is [`resp`], [`slot`] and [`limits`], which is what a client needs, and
-//! pulls in neither glommio nor clap. `verify`: whole-structure checks for simulation and fuzzing.
+//! `server` and `client` are on by default. `server`: everything but the asynchronous client, which is `client`; that one
+//! alone pulls in neither glommio nor clap. `json`: values as JSON in the client. `blocking`: of the clients only the one
+//! that waits. `verify`: whole-structure checks for simulation and fuzzing.
 
 #[cfg(feature = "server")]
 pub mod cli;
+#[cfg(feature = "blocking")]
+pub mod client;
 #[cfg(feature = "server")]
 pub mod command;
 #[cfg(feature = "server")]
@@ -100,3 +104,6 @@ pub mod runtime;
 #[cfg(feature = "server")]
 pub mod shard;
 pub mod slot;
+
+#[cfg(feature = "blocking")]
+pub use client::blocking;

@@ -13,25 +13,25 @@ use memchr::memchr;
 use super::number::parse_i64;
 use crate::limits::{REPLY_BULK_BYTES_MAX, REPLY_DEPTH_MAX, REPLY_ITEMS_MAX, REPLY_LINE_BYTES_MAX};
 
-/// One reply.
+/// One reply. `B` is what owns its strings.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum Value<B = Vec<u8>> {
     /// `+`: a status.
-    Simple(Vec<u8>),
+    Simple(B),
     /// `-` or `!`: an error, its code first.
-    Error(Vec<u8>),
+    Error(B),
     /// `:`.
     Integer(i64),
     /// `$`: a string, or RESP2's null string.
-    Bulk(Option<Vec<u8>>),
+    Bulk(Option<B>),
     /// `*`, or RESP2's null array.
-    Array(Option<Vec<Value>>),
+    Array(Option<Vec<Value<B>>>),
     /// `%`: keys and values in the order they came.
-    Map(Vec<(Value, Value)>),
+    Map(Vec<(Value<B>, Value<B>)>),
     /// `~`.
-    Set(Vec<Value>),
+    Set(Vec<Value<B>>),
     /// `>`: what nobody asked for; the answer to a request comes apart from it.
-    Push(Vec<Value>),
+    Push(Vec<Value<B>>),
     /// `,`.
     Double(f64),
     /// `#`.
@@ -43,10 +43,10 @@ pub enum Value {
         /// `txt` or `mkd`.
         format: [u8; 3],
         /// The text without its format.
-        text: Vec<u8>,
+        text: B,
     },
     /// `(`: an integer in decimal.
-    BigNumber(Vec<u8>),
+    BigNumber(B),
 }
 
 /// Why a reply can't be understood. The server, or what stands between, is at fault; the connection is of no more
@@ -72,8 +72,12 @@ pub fn decode(buf: &[u8]) -> Result<Option<(Value, usize)>, ReplyError> {
     let Some(len) = skip(buf)? else {
         return Ok(None);
     };
-    let mut rest = buf.get(..len).unwrap_or_default();
-    Ok(build(&mut rest, REPLY_DEPTH_MAX)?.map(|value| (value, len)))
+    Ok(build(&buf[..len], &mut <[u8]>::to_vec)?.map(|value| (value, len)))
+}
+
+/// The reply that `buf` holds, measured before; `own` makes its strings. `None` if it is not all there.
+pub fn build<B>(mut buf: &[u8], own: &mut impl FnMut(&[u8]) -> B) -> Result<Option<Value<B>>, ReplyError> {
+    build_at(&mut buf, REPLY_DEPTH_MAX, own)
 }
 
 /// The length in bytes of one reply at the start of `buf`, or `None` if it is not all there. Allocates nothing.
@@ -301,13 +305,17 @@ fn verbatim(bytes: &[u8]) -> Result<Scalar<'_>, ReplyError> {
 }
 
 /// Builds the value at the start of `rest` and moves past it. `depth` more aggregates may open inside.
-fn build(rest: &mut &[u8], depth: usize) -> Result<Option<Value>, ReplyError> {
+fn build_at<B>(
+    rest: &mut &[u8],
+    depth: usize,
+    own: &mut impl FnMut(&[u8]) -> B,
+) -> Result<Option<Value<B>>, ReplyError> {
     let Some((item, len)) = item(rest)? else {
         return Ok(None);
     };
     *rest = rest.get(len..).unwrap_or_default();
     let (kind, count) = match item {
-        Item::Whole(scalar) => return Ok(Some(scalar.to_value())),
+        Item::Whole(scalar) => return Ok(Some(scalar.to_value(own))),
         Item::Aggregate { kind, count } => (kind, count),
     };
     let depth = depth.checked_sub(1).ok_or(ReplyError::TooDeep)?;
@@ -316,7 +324,7 @@ fn build(rest: &mut &[u8], depth: usize) -> Result<Option<Value>, ReplyError> {
             // Each element takes three bytes at least, so no more is set aside than was received, times a constant.
             let mut pairs = Vec::with_capacity((count as usize).min(rest.len() / 6 + 1));
             for _ in 0..count {
-                let (Some(key), Some(value)) = (build(rest, depth)?, build(rest, depth)?) else {
+                let (Some(key), Some(value)) = (build_at(rest, depth, own)?, build_at(rest, depth, own)?) else {
                     return Ok(None);
                 };
                 pairs.push((key, value));
@@ -325,17 +333,17 @@ fn build(rest: &mut &[u8], depth: usize) -> Result<Option<Value>, ReplyError> {
         }
         Kind::Attribute => {
             for _ in 0..count * 2 {
-                if build(rest, depth)?.is_none() {
+                if build_at(rest, depth, own)?.is_none() {
                     return Ok(None);
                 }
             }
-            return build(rest, depth);
+            return build_at(rest, depth, own);
         }
         Kind::Array | Kind::Set | Kind::Push => {}
     }
     let mut items = Vec::with_capacity((count as usize).min(rest.len() / 3 + 1));
     for _ in 0..count {
-        let Some(value) = build(rest, depth)? else {
+        let Some(value) = build_at(rest, depth, own)? else {
             return Ok(None);
         };
         items.push(value);
@@ -348,18 +356,20 @@ fn build(rest: &mut &[u8], depth: usize) -> Result<Option<Value>, ReplyError> {
 }
 
 impl Scalar<'_> {
-    fn to_value(self) -> Value {
+    /// Its value; `own` makes its string.
+    #[inline]
+    pub fn to_value<B>(self, own: &mut impl FnMut(&[u8]) -> B) -> Value<B> {
         match self {
-            Self::Simple(text) => Value::Simple(text.to_vec()),
-            Self::Error(text) => Value::Error(text.to_vec()),
+            Self::Simple(text) => Value::Simple(own(text)),
+            Self::Error(text) => Value::Error(own(text)),
             Self::Integer(value) => Value::Integer(value),
-            Self::Bulk(bytes) => Value::Bulk(bytes.map(<[u8]>::to_vec)),
+            Self::Bulk(bytes) => Value::Bulk(bytes.map(own)),
             Self::NullArray => Value::Array(None),
             Self::Double(value) => Value::Double(value),
             Self::Boolean(value) => Value::Boolean(value),
             Self::Null => Value::Null,
-            Self::Verbatim(format, text) => Value::Verbatim { format, text: text.to_vec() },
-            Self::BigNumber(decimal) => Value::BigNumber(decimal.to_vec()),
+            Self::Verbatim(format, text) => Value::Verbatim { format, text: own(text) },
+            Self::BigNumber(decimal) => Value::BigNumber(own(decimal)),
         }
     }
 }

@@ -65,6 +65,11 @@ impl Conn {
     /// Sends a command and returns its reply, unless the server goes meanwhile.
     pub(crate) fn try_call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Option<String> {
         self.try_send(&command(args)).ok()?;
+        self.try_reply()
+    }
+
+    /// The next reply, unless the server goes before.
+    pub(crate) fn try_reply(&mut self) -> Option<String> {
         loop {
             let rest = &self.input[self.at..];
             if let Some(len) = Some(rest).filter(|rest| !rest.is_empty()).and_then(|rest| reply_len(rest).ok()) {

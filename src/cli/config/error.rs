@@ -102,8 +102,10 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// `--data-dir` is no path.
-    DataDir {
+    /// What should be a path is none.
+    Path {
+        /// The flag it was given to.
+        flag: &'static str,
         /// What was typed.
         path: PathBuf,
         /// Why.
@@ -114,6 +116,10 @@ pub enum ConfigError {
         /// The path.
         path: PathBuf,
     },
+    /// The file of `--config` is of no use.
+    File(FileError),
+    /// A daemon, or who is to stop one, is told no pid file, and there is no usual place.
+    NoPidFile,
 }
 
 impl fmt::Display for ConfigError {
@@ -176,9 +182,11 @@ impl fmt::Display for ConfigError {
                 "cannot read the auth key file {}: {source}; --authkey-file needs a file this user may read",
                 path.display()
             ),
-            ConfigError::DataDir { path, source } => {
-                write!(f, "cannot use --data-dir {path:?}: {source}; give a directory, for example /var/lib/aspine")
+            ConfigError::Path { flag, path, source } => {
+                write!(f, "cannot use {flag} {path:?}: {source}; give an absolute path")
             }
+            ConfigError::File(error) => error.fmt(f),
+            ConfigError::NoPidFile => f.write_str("no pid file: XDG_RUNTIME_DIR is not set; give --pid-file PATH"),
             ConfigError::UnixPath { path } => write!(
                 f,
                 "cannot use --unixsocket {path:?}: a socket's path has 1 to {UNIX_PATH_BYTES_MAX} bytes, this one {}; \
@@ -194,7 +202,8 @@ impl std::error::Error for ConfigError {
         match self {
             ConfigError::HostUnknown { source: Some(source), .. }
             | ConfigError::KeyFile { source, .. }
-            | ConfigError::DataDir { source, .. } => Some(source),
+            | ConfigError::Path { source, .. } => Some(source),
+            ConfigError::File(error) => error.source(),
             _ => None,
         }
     }
@@ -219,6 +228,55 @@ fn core_ports_line(error: &ConfigError) -> String {
              example 10.0.0.1"
         ),
         _ => String::new(),
+    }
+}
+
+/// Why the file of `--config` is of no use.
+#[derive(Debug)]
+pub enum FileError {
+    /// It can't be read.
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line of it is no setting.
+    Line {
+        /// Its path.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+}
+
+impl From<FileError> for ConfigError {
+    fn from(error: FileError) -> ConfigError {
+        ConfigError::File(error)
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileError::Read { path, source } => write!(
+                f,
+                "cannot read the configuration file {}: {source}; --config needs a file this user may read",
+                path.display()
+            ),
+            FileError::Line { path, line, why } => write!(f, "{}, line {line}: {why}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for FileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            FileError::Read { source, .. } => Some(source),
+            FileError::Line { .. } => None,
+        }
     }
 }
 

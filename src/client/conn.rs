@@ -1,0 +1,182 @@
+//! One connection without its socket: bytes in, replies matched to requests out, in order.
+//!
+//! Used by: the blocking client and the tasks of the asynchronous one, which move the bytes. `Decoder` makes values of
+//! bytes; `Awaited` knows whose they are. They are apart so that a task decodes while others enqueue.
+//! Never: does I/O, reads a clock, or lets a reply pass to another request than its own: what comes out of turn ends the
+//! connection.
+//! Cost: a reply without parts is looked at once; the heads of one with parts twice. Nothing is quadratic in how the
+//! bytes were cut. Small values are copied once, large ones not at all.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::error::Fault;
+use super::value::Value;
+use crate::limits::{CLIENT_BUFFER_BYTES_KEPT_MAX, CLIENT_READ_BYTES, CLIENT_SHARED_VALUE_BYTES_MIN};
+use crate::resp::reply::{Item, build, item};
+use crate::resp::{Measure, ReplyError};
+
+/// Makes values of the bytes of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    /// What was received and is no whole reply yet. Filled by the transport.
+    input: BytesMut,
+    /// How much of an aggregate at its start is there.
+    measure: Measure,
+}
+
+impl Decoder {
+    /// Where to read into. There is always room; empty means the end of the connection.
+    pub(crate) fn room(&mut self) -> &mut BytesMut {
+        if self.input.is_empty() && self.input.capacity() > CLIENT_BUFFER_BYTES_KEPT_MAX {
+            self.input = BytesMut::new();
+        }
+        // Doubles as a large reply comes, so that it is moved few times.
+        if self.input.capacity() - self.input.len() < CLIENT_READ_BYTES / 4 {
+            self.input.reserve(CLIENT_READ_BYTES.max(self.input.len()));
+        }
+        &mut self.input
+    }
+
+    /// Appends every reply that is whole now. After an error the connection is of no more use; what was appended before
+    /// is right.
+    pub(crate) fn decode(&mut self, replies: &mut Vec<Value>) -> Result<(), ReplyError> {
+        let mut done = 0;
+        let result = self.decode_from(&mut done, replies);
+        self.input.advance(done);
+        result
+    }
+
+    fn decode_from(&mut self, done: &mut usize, replies: &mut Vec<Value>) -> Result<(), ReplyError> {
+        let copy = &mut |bytes: &[u8]| Bytes::copy_from_slice(bytes);
+        loop {
+            let rest = &self.input[*done..];
+            let len = match item(rest)? {
+                None => return Ok(()),
+                Some((Item::Whole(scalar), len)) if len < CLIENT_SHARED_VALUE_BYTES_MIN => {
+                    replies.push(scalar.to_value(copy));
+                    *done += len;
+                    continue;
+                }
+                Some((Item::Whole(_), len)) => len,
+                Some((Item::Aggregate { .. }, _)) => match self.measure.advance(rest)? {
+                    None => return Ok(()),
+                    Some(len) => len,
+                },
+            };
+            let value = if len < CLIENT_SHARED_VALUE_BYTES_MIN {
+                let value = build(&rest[..len], copy)?;
+                *done += len;
+                value
+            } else {
+                self.input.advance(std::mem::take(done));
+                let whole = self.input.split_to(len).freeze();
+                build(&whole, &mut |bytes: &[u8]| {
+                    let shared = bytes.len() >= CLIENT_SHARED_VALUE_BYTES_MIN;
+                    if shared { whole.slice_ref(bytes) } else { Bytes::copy_from_slice(bytes) }
+                })?
+            };
+            // Measured as whole just now.
+            replies.push(value.ok_or(ReplyError::Malformed)?);
+        }
+    }
+}
+
+/// The requests of one connection that wait for replies, in the order they were sent. `T` tells them apart.
+#[derive(Debug)]
+pub(crate) struct Awaited<T> {
+    queue: VecDeque<Entry<T>>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    token: T,
+    /// Replies still to come.
+    left: u32,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A reply each.
+    Plain,
+    /// A request whose success is told by pushes alone and whose failure is told by an error, followed by a PING:
+    /// done when that is answered.
+    Fenced,
+}
+
+/// What a value from the server is.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Arrival<T> {
+    /// A reply to the request of this token. `last`: no more come to it.
+    Reply {
+        /// Whose.
+        token: T,
+        /// What.
+        value: Value,
+        /// Whether its request is answered now.
+        last: bool,
+    },
+    /// What nobody asked for.
+    Push(Vec<Value>),
+}
+
+impl<T: Copy> Awaited<T> {
+    pub(crate) fn new() -> Self {
+        Self { queue: VecDeque::new() }
+    }
+
+    /// A request that will have so many replies (at least one) was sent.
+    #[inline]
+    pub(crate) fn sent(&mut self, token: T, replies: u32) {
+        debug_assert!(replies > 0, "a request without a reply can't be waited for");
+        self.queue.push_back(Entry { token, left: replies, kind: Kind::Plain });
+    }
+
+    #[expect(dead_code, reason = "for the asynchronous client")]
+    /// A SUBSCRIBE or its like was sent, and a PING after it. It has one reply: PONG, or its own error.
+    pub(crate) fn sent_with_fence(&mut self, token: T) {
+        self.queue.push_back(Entry { token, left: 1, kind: Kind::Fenced });
+    }
+
+    /// A value came.
+    #[inline]
+    pub(crate) fn on_value(&mut self, value: Value) -> Result<Arrival<T>, Fault> {
+        if let Value::Push(items) = value {
+            return Ok(Arrival::Push(items));
+        }
+        let front = self.queue.front_mut().ok_or(Fault::Unasked)?;
+        let token = front.token;
+        if front.kind == Kind::Fenced && matches!(value, Value::Error(_)) {
+            // The error is the answer; the fence itself is still to come, and is nobody's.
+            front.kind = Kind::Plain;
+            front.left = 2;
+        }
+        front.left -= 1;
+        let last = front.left == 0;
+        if last {
+            self.queue.pop_front();
+        }
+        Ok(Arrival::Reply { token, value, last })
+    }
+
+    #[expect(dead_code, reason = "for the asynchronous client")]
+    /// How many requests wait.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Those who wait, in order.
+    #[expect(dead_code, reason = "for the asynchronous client")]
+    #[cfg(feature = "client")]
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = T> {
+        self.queue.iter().map(|entry| entry.token)
+    }
+
+    #[expect(dead_code, reason = "for the asynchronous client")]
+    /// The connection is gone: nobody waits any more.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
+        self.queue.drain(..).map(|entry| entry.token)
+    }
+}

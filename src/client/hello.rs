@@ -1,0 +1,87 @@
+//! The first words on a connection: HELLO, and what the server says of its cores.
+//!
+//! Never: does I/O. `greeting` writes both requests at once; `check` reads the two replies.
+
+use super::encode::{head, word};
+use super::error::{Error, Fault};
+use super::options::Options;
+use super::value::Value;
+use crate::limits::SLOTS;
+use crate::slot::{CoreId, Slot};
+
+/// Replies to a greeting.
+pub(crate) const GREETING_REPLIES: usize = 2;
+
+/// The cores of a server and where each listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cores {
+    /// Another at every start of the server.
+    pub(crate) run_id: Vec<u8>,
+    /// The ports of the cores in their order, or none if they have none of their own.
+    pub(crate) ports: Vec<u16>,
+}
+
+/// Appends HELLO and ASPINE.CORES.
+pub(crate) fn greeting(out: &mut Vec<u8>, options: &Options) {
+    let auth = options.authkey.is_some();
+    head(out, 2 + 3 * usize::from(auth) + 2 * usize::from(options.name.is_some()));
+    word(out, b"HELLO");
+    word(out, b"3");
+    if let Some(key) = &options.authkey {
+        word(out, b"AUTH");
+        word(out, options.user.as_deref().unwrap_or("default").as_bytes());
+        word(out, key);
+    }
+    if let Some(name) = &options.name {
+        word(out, b"SETNAME");
+        word(out, name.as_bytes());
+    }
+    head(out, 1);
+    word(out, b"ASPINE.CORES");
+}
+
+/// Reads both replies: how the server's cores are reached, if it has cores.
+pub(crate) fn check(hello: Value, cores: &Value, options: &Options) -> Result<Option<Cores>, Error> {
+    let fault = |fault| Error::Protocol { address: options.address.clone(), fault };
+    match hello {
+        Value::Map(_) => {}
+        Value::Error(text) => {
+            let error = Error::of_server(&text);
+            let version = matches!(error.code(), Some("NOPROTO")) || text.starts_with(b"ERR unknown command");
+            return Err(if version { fault(Fault::Version) } else { error });
+        }
+        _ => return Err(fault(Fault::Type)),
+    }
+    match cores {
+        // Redis, or an Aspine that has them not.
+        Value::Error(_) => Ok(None),
+        Value::Map(fields) => Ok(Some(Cores::parse(fields).ok_or_else(|| fault(Fault::Type))?)),
+        _ => Err(fault(Fault::Type)),
+    }
+}
+
+impl Cores {
+    fn parse(fields: &[(Value, Value)]) -> Option<Cores> {
+        let field = |name: &[u8]| {
+            let named = |key: &Value| key.as_bytes().is_some_and(|key| key == name);
+            fields.iter().find(|(key, _)| named(key)).map(|(_, value)| value)
+        };
+        let run_id = field(b"run_id")?.as_bytes()?.to_vec();
+        let rows = field(b"cores")?.as_array()?;
+        let count = u16::try_from(rows.len()).ok().filter(|count| (1..=SLOTS).contains(count))?;
+        let mut ports = Vec::with_capacity(rows.len());
+        for (row, core) in rows.iter().zip(0..) {
+            let [number, port, first, last, ..] = row.as_array()? else { return None };
+            let range = Slot::range(CoreId(core), count);
+            let told = (first.as_integer()?, last.as_integer()?);
+            if number.as_integer()? != i64::from(core) || told != (i64::from(range.0.0), i64::from(range.1.0)) {
+                return None;
+            }
+            ports.push(u16::try_from(port.as_integer()?).ok()?);
+        }
+        if ports.contains(&0) {
+            ports.clear();
+        }
+        Some(Cores { run_id, ports })
+    }
+}

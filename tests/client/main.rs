@@ -1,0 +1,16 @@
+//! The clients of this crate against the real binary. Each module is named by the property it checks.
+//!
+//! | file | what belongs there |
+//! |---|---|
+//! | `blocking` | every method and error of the client that waits |
+//!
+//! No test asserts a time: there are only deadlines, long enough that passing one is a hang.
+#![cfg(all(feature = "client", feature = "server"))]
+#![expect(clippy::unwrap_used, reason = "a failed call fails the test")]
+#![expect(clippy::disallowed_methods, reason = "deadlines, client threads and polling of another process")]
+
+#[expect(dead_code, reason = "shared with the black-box tests, which need more of it")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod blocking;
