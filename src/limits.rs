@@ -287,6 +287,10 @@ pub const FDS_RESERVED: u64 = 32;
 /// port), epoll, and as many again to spare.
 pub const FDS_PER_CORE: u64 = 16;
 
+/// Commands whose times one core turns into buckets in one turn, for a page of metrics. Each takes a few microseconds: so a turn
+/// stays well below a slice.
+pub const METRICS_STEP_COMMANDS: usize = 8;
+
 /// Percent of `--max-memory` that resident memory may be above it, in the reckoning of `aspine doctor`: freed items whose pages
 /// the allocator keeps for the next. An estimate on the safe side, which only chooses between a warning and none.
 pub const MEMORY_OVERHEAD_PERCENT: u64 = 15;
@@ -649,7 +653,8 @@ pub const ADMIN_GRACE_MS: u64 = 200;
 /// Milliseconds to wait for the cores' counts, less than a probe's usual second. At it: the page goes without those missing.
 pub const ADMIN_GATHER_MS_MAX: u64 = 500;
 
-/// Milliseconds between two looks at all cores. One costs a core some 50 µs: so watchers take 0.25 % of it at most.
+/// Milliseconds between two looks at all cores. One costs a core a few microseconds for each
+/// command that was ever run, so watchers take about a percent of it at most.
 pub const ADMIN_GATHER_PAUSE_MS: u64 = 20;
 
 const _: () = assert!(TICK_IDLE_MS + HOLD_WAIT_MS_MAX < SILENT_MS_MAX, "a core that works is not silent");

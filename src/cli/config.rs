@@ -296,8 +296,8 @@ impl ServerConfig {
         };
         let unheard_warning = (config.daemon && config.log_file.is_none())
             .then(|| "the log of a daemon goes nowhere once it is ready; give --log-file".to_owned());
-        let warnings = args.notes.into_iter().chain(key_warning).chain(unbounded_warning).chain(admin_warning);
-        Ok((config, warnings.chain(unheard_warning).collect()))
+        let warnings = args.notes.into_iter().chain(key_warning).chain(unbounded_warning);
+        Ok((config, warnings.chain(admin_warning).chain(unheard_warning).collect()))
     }
 
     /// The start-up log's line on the bounds in force, as `bound: 1000 items (default); memory

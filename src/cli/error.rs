@@ -41,6 +41,8 @@ pub enum Error {
     Bench(BenchError),
     /// A snapshot could not be taken, loaded or read. One line.
     Snapshot(String),
+    /// The host is not fit to serve from. Everything has been said already.
+    Unfit,
     /// A daemon has said why it does not serve.
     Refused {
         /// Its exit code.
@@ -67,8 +69,6 @@ pub enum Error {
         /// What failed: why; what to do.
         line: String,
     },
-    /// The host is not fit to serve from. Everything has been said already.
-    Unfit,
 }
 
 impl Error {
@@ -98,8 +98,8 @@ impl Error {
             | Error::Start(_)
             | Error::Bench(_)
             | Error::Snapshot(_)
-            | Error::Unfit
-            | Error::Died { .. } => EXIT_FAILED,
+            | Error::Died { .. }
+            | Error::Unfit => EXIT_FAILED,
         }
     }
 

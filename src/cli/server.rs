@@ -97,13 +97,8 @@ fn serve(
     })
 }
 
-/// What the machine has to grant.
-fn needs(config: &ServerConfig) -> Needs {
-    Needs { cores: config.cpus.len(), maxclients: config.maxclients, admin: config.admin_addr.is_some() }
-}
-
 fn start(mut config: ServerConfig, ready: impl FnOnce(&str) -> Result<(), StartError>) -> Result<(), StartError> {
-    let fds = preflight::check(needs(&config))?;
+    let fds = preflight::check(Needs::of(&config))?;
     if let Some(warning) = fds.warning(config.maxclients) {
         warn!("{warning}");
     }

@@ -453,8 +453,10 @@ impl Core {
     /// connections, and what was read is finished.
     fn on_doorbell(&mut self, now_ms: u64) -> io::Result<()> {
         self.files_rang = true;
-        if let Some(reporter) = &self.reporter {
-            reporter.answer(&self.engine);
+        if let Some(reporter) = &mut self.reporter
+            && reporter.answer(&self.engine)
+        {
+            self.shared.doorbells.ring(self.engine.core());
         }
         let beat = self.shared.beat.load(Ordering::SeqCst);
         if std::mem::replace(&mut self.beat, beat) != beat {

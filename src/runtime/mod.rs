@@ -12,12 +12,12 @@
 //! | `doorbell` | what wakes a core that naps |
 //! | `files` | the thread that reads and writes snapshots |
 //! | `give_way` | whether a core lets others have its CPU before it naps |
+//! | `allocator` | when unused pages go back to the kernel |
 //! | `drain` | one core's end: what was read is answered, and delivered |
 //! | `signals` | SIGTERM, SIGINT and SIGHUP |
 //! | `supervise`, `notify` | the main thread while the server runs, and what the service manager is told |
 //! | `daemon`, `pid_file` | leaving the terminal, and saying which process is the server |
 //! | `sys` | system calls that are `unsafe` elsewhere |
-//! | `allocator` | when unused pages go back to the kernel |
 //! | `process` | memory and CPU time of a process |
 //! | `pulse`, `admin` | whether the cores are alive; the endpoint that tells whoever watches |
 //! | `preflight`, `logging` | host checks, log |
@@ -123,10 +123,10 @@ pub fn start(config: &ServerConfig, ready: impl FnOnce(&str) -> Result<(), Start
         pulse: Pulse::new(config.cpus.len()),
     });
     let (progress, steps) = mpsc::channel();
+    let started_ms = Clock::new().now_ms();
     Shutdown::listen(Arc::clone(&shared), progress.clone())
         .map_err(|source| StartError::Setup { what: "signal handling", source })?;
     let notify = Notify::from_env();
-    let started_ms = Clock::new().now_ms();
     let files = start_files(config, &shared)?;
     let reporters = start_admin(admin, config, started_ms, &shared)?;
     if config.persist {

@@ -81,7 +81,7 @@ fn a_check_starts_nothing_and_says_what_would_run() {
         "max-memory = 1073741824",
         "daemon = true",
         "persist = true",
-        "core-ports = \"0\"",
+        "core-ports = 0",
         "# a key is required, and not shown",
     ] {
         assert!(stdout.lines().any(|found| found == line), "{line} in {stdout}");

@@ -131,11 +131,9 @@ impl fmt::Display for ConfigError {
             ConfigError::CorePortsBeyond { .. }
             | ConfigError::CorePortsOverlap { .. }
             | ConfigError::AnnounceHost { .. } => f.write_str(&core_ports_line(self)),
-            ConfigError::HostUnknown { flag, example, host, source: Some(source) } => {
-                write!(f, "cannot resolve {flag} {host}: {source}; give an IP address, for example {flag} {example}")
-            }
-            ConfigError::HostUnknown { flag, example, host, source: None } => {
-                write!(f, "cannot resolve {flag} {host}: it has no address; give one, for example {flag} {example}")
+            ConfigError::HostUnknown { flag, example, host, source } => {
+                let why = source.as_ref().map_or_else(|| "it has no address".to_owned(), ToString::to_string);
+                write!(f, "cannot resolve {flag} {host}: {why}; give an IP address, for example {flag} {example}")
             }
             ConfigError::Exposed { host } => write!(
                 f,

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::cli::Error;
 use crate::cli::config::{DebugAccess, Eviction, LogLevel, ServerConfig};
-use crate::runtime::preflight::{self, StartError};
+use crate::runtime::preflight::{self, Needs, StartError};
 
 /// Checks, and prints.
 pub(super) fn run(config: &ServerConfig, others: &[(String, String)], warnings: &[String]) -> Result<(), Error> {
@@ -19,7 +19,7 @@ pub(super) fn run(config: &ServerConfig, others: &[(String, String)], warnings: 
             return Err(failed(io::ErrorKind::NotFound.into()).into());
         }
     }
-    let fds = preflight::check(super::needs(config))?;
+    let fds = preflight::check(Needs::of(config))?;
     let _ = io::stdout().write_all(settings(config, others).as_bytes());
     for warning in warnings.iter().cloned().chain(fds.warning(config.maxclients)) {
         let _ = writeln!(io::stderr(), "aspine: warning: {warning}");
@@ -71,6 +71,12 @@ fn meant(config: &ServerConfig) -> Vec<(&'static str, String)> {
     if let Some(path) = &config.unix_socket {
         say("unixsocket", quoted(&path.to_string_lossy()));
     }
+    if let Some(base) = config.core_ports {
+        say("core-ports", base.to_string());
+    }
+    if let Some(host) = &config.announce_host {
+        say("announce-host", quoted(host));
+    }
     say("maxclients", config.maxclients.to_string());
     say("timeout", config.idle_timeout_s.to_string());
     let limit = config.output_limit;
@@ -108,6 +114,9 @@ fn meant(config: &ServerConfig) -> Vec<(&'static str, String)> {
     }
     say("drain-timeout", config.drain_timeout_s.to_string());
     say("daemon", config.daemon.to_string());
+    if let Some(address) = config.admin_addr {
+        say("admin-addr", quoted(&address.to_string()));
+    }
     if let Some(path) = &config.pid_file {
         say("pid-file", quoted(&path.to_string_lossy()));
     }

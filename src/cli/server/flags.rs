@@ -20,8 +20,8 @@ const BOUNDS: &str = "Bounds";
 const ACCESS: &str = "Access";
 const SNAPSHOTS: &str = "Snapshots";
 const LOG: &str = "Log";
-const PROCESS: &str = "Process";
 const WATCH: &str = "Watching";
+const PROCESS: &str = "Process";
 
 #[derive(Args)]
 pub(in crate::cli) struct ServerFlags {

@@ -312,8 +312,8 @@ fn fmt_io_uring(f: &mut fmt::Formatter<'_>, cause: &IoUringCause, source: Option
         ),
         IoUringCause::DeniedBySeccomp => f.write_str(
             "a seccomp filter denies it, as containers have by default; allow io_uring_setup, io_uring_enter and \
-             io_uring_register in the profile, or run without one (docker run --security-opt seccomp=unconfined, \
-             Kubernetes seccompProfile type Unconfined)",
+             io_uring_register in the profile, as Aspine's tuning/seccomp.json does (docker run --security-opt \
+             seccomp=tuning/seccomp.json, Kubernetes seccompProfile type Localhost), or run without one (seccomp=unconfined)",
         ),
         IoUringCause::DeniedByPolicy => f.write_str(
             "this process has no permission, and neither a seccomp filter nor kernel.io_uring_disabled is the reason; allow \
