@@ -27,6 +27,7 @@ fn main() {
     rounds(&mut criterion, "1 core", local);
     rounds(&mut criterion, "2 cores", split);
     rounds(&mut criterion, "4 cores", || (Cores::new(4), keys_spread(4, PIPELINE)));
+    events(&mut criterion);
     lone(&mut criterion);
     criterion.final_summary();
 }
@@ -60,6 +61,25 @@ fn rounds(criterion: &mut Criterion, group: &str, make: impl Fn() -> (Cores, Vec
         });
         // Also where a filter has left the measurement out: the cases after this one need its keys.
         assert!(cores.round(&requests) == replies, "wrong replies");
+    }
+    group.finish();
+}
+
+/// Key events: of sixteen keys that are set and deleted, while nobody listens, and while one client does.
+fn events(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("engine, key events");
+    group.throughput(Throughput::Elements(PIPELINE as u64));
+    let keys = keys_of(0, 1, PIPELINE);
+    let change = |key: &Vec<u8>| [request(&[b"SET", key, &VALUE]), request(&[b"DEL", key])].concat();
+    let requests: Vec<u8> = keys.iter().flat_map(change).collect();
+    for (name, channel) in [("nobody listens", "__keyevent@0__:rename_to"), ("heard", "__keyevent@0__:*")] {
+        let mut cores = Cores::new(1);
+        let before = cores.other(&request(&[b"PSUBSCRIBE", channel.as_bytes()]));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| assert!(cores.round(black_box(&requests)) == b"+OK\r\n:1\r\n".repeat(PIPELINE)));
+        });
+        cores.round(&requests);
+        assert_eq!(cores.other(b"") > before, name == "heard");
     }
     group.finish();
 }

@@ -267,6 +267,9 @@ pub const IO_MEMORY_BYTES: u64 = 64 * 1024;
 /// Bytes of soft RLIMIT_MEMLOCK below which glommio refuses to build an executor, whoever runs it.
 pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 
+/// Bytes of a host name, DNS's. Past it: the command line is refused.
+pub const HOST_NAME_BYTES_MAX: usize = 253;
+
 /// Descriptors of the process that no client gets, as in Redis: standard streams, log file,
 /// signals, snapshots.
 pub const FDS_RESERVED: u64 = 32;
@@ -274,6 +277,13 @@ pub const FDS_RESERVED: u64 = 32;
 /// Descriptors of one core that no client gets: its rings, eventfds, listeners (TCP, Unix, core
 /// port), epoll, and as many again to spare.
 pub const FDS_PER_CORE: u64 = 16;
+
+/// Percent of `--max-memory` that resident memory may be above it, in the reckoning of `aspine doctor`: freed items whose pages
+/// the allocator keeps for the next. An estimate on the safe side, which only chooses between a warning and none.
+pub const MEMORY_OVERHEAD_PERCENT: u64 = 15;
+
+/// Bytes of resident memory besides items: histograms, buffers of some thousand clients, the program. Likewise.
+pub const MEMORY_BESIDES_BYTES: u64 = 64 * 1024 * 1024;
 
 const _: () = assert!(FDS_PER_CORE >= 2 * (RINGS_PER_CORE + 5), "rings, two eventfds, three listeners, twice over");
 const _: () = assert!(IO_MEMORY_BYTES >= 64 * 1024, "glommio raises less to 64 KiB");
@@ -319,6 +329,10 @@ pub const LOAD_CHUNKS_AHEAD: usize = 4;
 
 /// Seconds between snapshots that nobody asks for, unless told otherwise: a crash loses no more than that.
 pub const SNAPSHOT_INTERVAL_S_DEFAULT: u64 = 60;
+
+/// Milliseconds without work after which the thread of the files gives unused memory back to the kernel: long enough that what
+/// is used again at once stays, short enough that nobody wonders where the memory is. While a snapshot is written: later.
+pub const UNUSED_PAGES_KEPT_MS: u64 = 1000;
 
 /// Where snapshots are unless told otherwise, in the directory in which the server is started.
 pub const DATA_DIR_DEFAULT: &str = "aspine-data";
@@ -404,6 +418,11 @@ pub const SESSION_HELD_MIN: usize = 4;
 /// Bytes of replies that may wait behind commands at other cores. At it: as `SESSION_HELD_MAX`.
 pub const SESSION_HELD_BYTES_MAX: usize = SESSION_OUTPUT_BYTES_MAX;
 
+/// Bytes of requests of one session that may go to other cores before it waits until all have come back: a core that runs
+/// none, since it publishes more than its peers take (`FANOUT_BYTES_MAX`), keeps no more than this for each of its peers'
+/// clients. One request may pass it alone.
+pub const SESSION_ASKED_BYTES_MAX: usize = SESSION_OUTPUT_BYTES_MAX;
+
 /// Bytes of finished replies that are sent although later ones of the round still wait for another core. Below it one
 /// send carries the whole round.
 pub const SESSION_EARLY_SEND_BYTES: usize = 16 * 1024;
@@ -419,7 +438,8 @@ pub const UNSUBSCRIBE_STEP_NAMES: usize = 256;
 
 /// Bytes of messages that may wait on one core for another to take them: many turns' worth, and little beside a
 /// channel of batches. At it: the core that publishes runs no command of its clients, nor of other cores, until the
-/// other has taken some; publishers then are not read. One turn's key events and one transaction may pass it.
+/// other has taken some, nor does it look for what has expired; publishers then are not read. One slice's key events and
+/// one transaction may pass it.
 pub const FANOUT_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes of output that may wait for a client that messages are pushed to, as in Redis. At it the client is cut off.
@@ -448,6 +468,9 @@ pub const BUFFER_KEPT_BYTES_MAX: usize = 64 * 1024;
 /// Buffers a core keeps for reuse. Beyond it they are freed.
 pub const BUFFERS_KEPT_MAX: usize = 256;
 
+/// Buffers of letters that a core keeps for reuse: as many as it may fill in a few turns. Further ones are freed.
+pub const LETTERS_KEPT_MAX: usize = 16;
+
 /// Bytes of commands in one batch from which it is sealed before the turn ends, so that a flood of large values does
 /// not wait as one.
 pub const BATCH_BYTES_SEAL: usize = 256 * 1024;
@@ -463,6 +486,10 @@ pub const MULTI_BYTES_MAX: usize = COMMAND_BYTES_MAX as usize;
 /// Milliseconds a transaction waits for the shards it needs. At it: it gives up what it holds and is refused; nothing
 /// of it has run.
 pub const HOLD_WAIT_MS_MAX: u64 = 1_000;
+
+/// Replies that name all cores, which a core keeps encoded: of four commands in two protocols for two hosts. Past it: the
+/// oldest makes room, so that whoever connects to each of a machine's addresses in turn only has them encoded again.
+pub const TOPOLOGIES_KEPT_MAX: usize = 16;
 
 /// Steps of sliced work (expiry, eviction debt, freeing, KEYS) between two looks at the clock: some 20 µs.
 pub const SLICE_STEPS: u32 = 128;
@@ -542,6 +569,40 @@ pub const DRAIN_MS_MAX: u64 = 5_000;
 /// Milliseconds between readings of the process's resident memory.
 pub const RSS_INTERVAL_MS: u64 = 1_000;
 
+/// Milliseconds without a tick after which a core counts as dead for `/healthz`. Ticks come every `TICK_IDLE_MS` at most and
+/// no turn is longer than a hold; a machine that swaps or was paused needs some patience. At it: 503.
+pub const SILENT_MS_MAX: u64 = 5_000;
+
+/// Connections to the admin endpoint at once. Whoever watches needs one for a moment; a hundred may come together. When
+/// all are taken: the one longest without a request makes room, else the next wait in the kernel's queue.
+pub const ADMIN_CONNECTIONS_MAX: usize = 128;
+
+/// Descriptors of the admin endpoint: its connections, its socket, and one file of /proc at a time, with some to spare.
+pub const ADMIN_FDS: u64 = ADMIN_CONNECTIONS_MAX as u64 + 8;
+
+/// Bytes of a request's head. Prometheus and probes send 200 to 500, proxies add to that. At it: 431.
+pub const ADMIN_HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// Lines of a request's head. Probes send 5, browsers 20. At it: 431.
+pub const ADMIN_HEADERS_MAX: usize = 64;
+
+/// Bytes that may follow a request, a body that nobody reads, before the connection is closed on them.
+pub const ADMIN_DISCARD_BYTES_MAX: usize = 64 * 1024;
+
+/// Milliseconds from accepting a connection to its end, Prometheus's own patience with a page. At it: closed.
+pub const ADMIN_DEADLINE_MS: u64 = 10_000;
+
+/// Milliseconds a connection to the admin endpoint may take for its request before it has to make room, if others wait.
+pub const ADMIN_GRACE_MS: u64 = 200;
+
+/// Milliseconds to wait for the cores' counts, less than a probe's usual second. At it: the page goes without those missing.
+pub const ADMIN_GATHER_MS_MAX: u64 = 500;
+
+/// Milliseconds between two looks at all cores. One costs a core some 50 µs: so watchers take 0.25 % of it at most.
+pub const ADMIN_GATHER_PAUSE_MS: u64 = 20;
+
+const _: () = assert!(TICK_IDLE_MS + HOLD_WAIT_MS_MAX < SILENT_MS_MAX, "a core that works is not silent");
+const _: () = assert!(ADMIN_GRACE_MS < ADMIN_DEADLINE_MS);
 const _: () = assert!(SESSION_EARLY_SEND_BYTES <= SESSION_OUTPUT_BYTES_MAX);
 const _: () =
     assert!(PUSH_COPIED_BYTES_MAX < SESSION_OUTPUT_BYTES_MAX, "pushes alone do not keep a session from running");

@@ -8,8 +8,18 @@ mod cores;
 #[path = "../benches/support/counting.rs"]
 mod counting;
 
-use cores::{Cores, keys_of, keys_spread, request};
-use counting::{Count, Counting, count};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use aspine::loadgen::keys::KeyDist;
+use aspine::loadgen::wire::Protocol;
+use aspine::loadgen::workload::Range;
+use aspine::loadgen::{Clocks, Length, Options, Target, Verify, Watch};
+use aspine::resp::{ParseLimits, Parsed, Parser};
+use cores::{Cores, keys_of, keys_spread, request, stopwatch};
+use counting::{Count, Counting, allocations, count};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -124,5 +134,98 @@ fn a_stored_value_is_one_allocation() {
         let larger = [sets(present, &[b'w'; 640]), sets(present, &VALUE)].concat();
         let count = steady(&mut cores, &larger, &replies.repeat(2));
         assert_eq!(count.allocations, ROUNDS * 2 * PIPELINE as u64, "{shape}: SET of another size: {count:?}");
+    }
+}
+
+#[test]
+fn key_events_allocate_nothing() {
+    for (shape, mut cores, keys) in shapes() {
+        let changes = [sets(&keys[..PIPELINE], &VALUE), together(b"TOUCH", &keys[..PIPELINE])].concat();
+        let replies = [b"+OK\r\n".repeat(PIPELINE), b":16\r\n".to_vec()].concat();
+        let before = cores.other(&request(&[b"SUBSCRIBE", b"__keyevent@0__:del"]));
+        assert_free(&mut cores, &format!("{shape}: nobody listens to them"), &changes, &replies);
+        assert_eq!(cores.other(b""), before, "{shape}: nobody heard");
+        cores.other(&request(&[b"SUBSCRIBE", b"__keyevent@0__:set"]));
+        // What other cores tell is a letter each round, whose buffer stays where it goes.
+        let letters = if shape == "1 core" { 0 } else { ROUNDS };
+        let count = steady(&mut cores, &changes, &replies);
+        assert!(count.allocations <= letters, "{shape}: heard: {count:?} in {ROUNDS} rounds");
+        assert!(cores.other(b"") > before + 16 * VALUE.len(), "{shape}: somebody heard");
+    }
+}
+
+/// A server that finds no value and stores none, for as long as the test runs.
+fn forgetful() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    #[expect(clippy::disallowed_methods, reason = "a server of the test's own, apart from what is counted")]
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let (mut parser, mut bytes, mut read) = (Parser::new(), Vec::new(), [0; 16 << 10]);
+                while let Ok(count @ 1..) = stream.read(&mut read) {
+                    bytes.extend_from_slice(&read[..count]);
+                    let (mut at, mut replies) = (0, Vec::new());
+                    while let Ok(Parsed::Command { consumed }) = parser.next(&bytes[at..], &ParseLimits::new(true)) {
+                        let reply: &[u8] = match parser.args(&bytes[at..]).at(0) {
+                            b"GET" => b"$-1\r\n",
+                            b"SET" => b"+OK\r\n",
+                            _ => b"+PONG\r\n",
+                        };
+                        replies.extend_from_slice(reply);
+                        at += consumed;
+                    }
+                    bytes.drain(..at);
+                    if stream.write_all(&replies).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    addr
+}
+
+/// What a lane of the load generator asks of the allocator in the measured part of a run: it reads its CPU time at the
+/// part's begin and end, and is given its allocations in place of that.
+fn allocations_of_a_run(pipeline: u32, operations: u64) -> u64 {
+    let options = Options {
+        target: Target::Tcp(forgetful()),
+        protocol: Protocol::Resp,
+        secret: None,
+        connections: 4,
+        pipeline,
+        lanes: vec![None],
+        length: Length::Operations(operations),
+        warmup_ns: 200_000_000,
+        mix: "get=1,set=1".parse().expect("a mix"),
+        rate: None,
+        keys: 1_000,
+        key_dist: KeyDist::Zipf { exponent: 0.99 },
+        value_bytes: Range { low: 16, high: 200 },
+        ttl_s: None,
+        preload: 0,
+        seed: 1,
+        verify: Verify::Values,
+        fill_on_miss: false,
+        timeout_ns: 60_000_000_000,
+        spin_ns: 0,
+    };
+    let stop = AtomicBool::new(false);
+    let clocks = Clocks { now_ns: stopwatch, thread_cpu_ns: allocations };
+    let watch = Watch { stop: &stop, server: &|| None, progress: &mut |_| {}, clocks };
+    let measured = aspine::loadgen::run(&options, watch).expect("a run");
+    assert_eq!((measured.record.answered(), measured.record.errors()), (operations, 0));
+    measured.record.cpu_ns
+}
+
+#[test]
+fn the_load_generator_allocates_nothing_for_a_request() {
+    for pipeline in [1, 16] {
+        // A histogram for each kind of operation, and the last growth of a queue or two.
+        let few = allocations_of_a_run(pipeline, 2_000);
+        assert!(few <= 16, "pipeline {pipeline}: {few} allocations");
+        let many = allocations_of_a_run(pipeline, 40_000);
+        assert!(many <= 16, "pipeline {pipeline}: {many} allocations for 40,000 operations");
     }
 }

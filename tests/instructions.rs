@@ -75,3 +75,15 @@ fn the_total_of_callgrind_is_found() {
     assert_eq!(total(out), Some(905));
     assert_eq!(total("version: 1\n"), None);
 }
+
+#[test]
+fn key_events_that_nobody_hears_are_free() {
+    let committed = Counts::parse(COMMITTED).expect("benches/instructions.txt");
+    let count = |name: &str| committed.rows.iter().find(|row| row.0 == name).unwrap_or_else(|| panic!("{name}")).1;
+    for what in ["SET, DEL", "expiry"] {
+        let [off, nobody, heard] =
+            ["off", "nobody listens", "heard"].map(|who| count(&format!("events: {what}; {who}")));
+        assert!(nobody <= 1.01 * off, "{what}: {nobody} instructions where nobody listens, {off} without key events");
+        assert!(heard > nobody, "{what}: a listener is heard of");
+    }
+}

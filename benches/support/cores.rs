@@ -20,6 +20,9 @@ pub(crate) struct Cores {
     engines: Vec<Engine>,
     client: SessionId,
     received: Vec<u8>,
+    /// Bytes for other clients, which are read and forgotten.
+    heard: usize,
+    now_ms: u64,
 }
 
 impl Cores {
@@ -32,17 +35,34 @@ impl Cores {
     pub(crate) fn with_stopwatch(cores: u16, stopwatch: fn() -> u64) -> Cores {
         let mut engines: Vec<_> = (0..cores).map(|core| Engine::new(config(core, cores, stopwatch))).collect();
         let client = engines[0].on_connect(Peer::default(), NOW_MS);
-        Cores { engines, client, received: Vec::new() }
+        Cores { engines, client, received: Vec::new(), heard: 0, now_ms: NOW_MS }
     }
 
     /// One round: the client's bytes are received by core 0, and everything is answered. Returns the replies.
     pub(crate) fn round(&mut self, requests: &[u8]) -> &[u8] {
+        self.round_at(requests, self.now_ms)
+    }
+
+    /// The same, after time has passed.
+    pub(crate) fn round_at(&mut self, requests: &[u8], now_ms: u64) -> &[u8] {
         self.received.clear();
-        self.engines[0].on_bytes(self.client, requests, NOW_MS);
+        if self.now_ms != now_ms {
+            self.now_ms = now_ms;
+            self.engines.iter_mut().for_each(|engine| engine.on_tick(now_ms));
+        }
+        self.engines[0].on_bytes(self.client, requests, self.now_ms);
         while self.turn() {}
         let engine = &mut self.engines[0];
         assert!(engine.wants_read(self.client) && !engine.is_finished(self.client), "the client may always send more");
         &self.received
+    }
+
+    /// Another client connects to core 0 and says something. Returns how many bytes all such clients have heard so far.
+    pub(crate) fn other(&mut self, requests: &[u8]) -> usize {
+        let other = self.engines[0].on_connect(Peer::default(), self.now_ms);
+        self.engines[0].on_bytes(other, requests, self.now_ms);
+        while self.turn() {}
+        self.heard
     }
 
     /// Ends a turn on every core and passes on what they have for each other. False if nothing was.
@@ -52,13 +72,13 @@ impl Cores {
         for from in 0..self.engines.len() {
             // Sliced work, among it what a transaction waits for.
             if self.engines[from].has_backlog() {
-                self.engines[from].on_slice(NOW_MS);
+                self.engines[from].on_slice(self.now_ms);
                 passed = true;
             }
             self.engines[from].on_turn_end(1_000);
             for to in (0..self.engines.len()).filter(|to| *to != from) {
                 while let Some(batch) = self.engines[from].take_batch(CoreId(to as u16)) {
-                    self.engines[to].on_batch(batch, NOW_MS);
+                    self.engines[to].on_batch(batch, self.now_ms);
                     passed = true;
                 }
             }
@@ -72,9 +92,13 @@ impl Cores {
         while let Some(id) = engine.take_ready() {
             let unsent = engine.unsent(id);
             let sent = unsent.len();
-            self.received.extend_from_slice(unsent);
+            if id == self.client {
+                self.received.extend_from_slice(unsent);
+            } else {
+                self.heard += sent;
+            }
             if sent > 0 {
-                engine.on_sent(id, sent, NOW_MS);
+                engine.on_sent(id, sent, self.now_ms);
             }
             // The runtime asks each time, and is told again when the answer changes.
             let _ = engine.wants_read(id);
@@ -83,7 +107,7 @@ impl Cores {
 }
 
 /// Monotonic nanoseconds, read as the server does.
-fn stopwatch() -> u64 {
+pub(crate) fn stopwatch() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "the engine is given a real clock to read, as in the server")]
     static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
     STARTED.elapsed().as_nanos() as u64

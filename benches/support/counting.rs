@@ -34,6 +34,11 @@ pub(crate) fn count<R>(run: impl FnOnce() -> R) -> (Count, R) {
     (count, result)
 }
 
+/// How often this thread has asked for memory so far.
+pub(crate) fn allocations() -> u64 {
+    COUNT.get().allocations
+}
+
 fn add(allocations: u64, frees: u64) {
     // A thread that is ending has no count any more, and nobody who would ask.
     let _ = COUNT.try_with(|cell| {

@@ -30,7 +30,7 @@ pub(crate) type Operation = Box<dyn FnMut()>;
 pub(crate) type Path = (&'static str, fn() -> Operation);
 
 /// All paths.
-pub(crate) const PATHS: [Path; 25] = [
+pub(crate) const PATHS: [Path; 31] = [
     ("parse GET", || parse(request(&[b"GET", &key(1)]), 2)),
     ("parse SET", || parse(request(&[b"SET", &key(1), &VALUE]), 3)),
     ("parse inline GET", || parse(b"GET key:000000000001\r\n".to_vec(), 2)),
@@ -56,6 +56,12 @@ pub(crate) const PATHS: [Path; 25] = [
     ("engine: round of 16 GET", || gets(1, PIPELINE)),
     ("engine: round of 16 GET, 2 cores", || gets(2, PIPELINE)),
     ("engine: round of 16 SET, 2 cores", || sets(2, PIPELINE)),
+    ("events: SET, DEL; off", || changes(&OFF)),
+    ("events: SET, DEL; nobody listens", || changes(&NOBODY)),
+    ("events: SET, DEL; heard", || changes(&HEARD)),
+    ("events: expiry; off", || expiries(&OFF)),
+    ("events: expiry; nobody listens", || expiries(&NOBODY)),
+    ("events: expiry; heard", || expiries(&HEARD)),
 ];
 
 /// Parses one request again and again.
@@ -155,6 +161,46 @@ fn mget(cores: u16) -> Operation {
     let keys = keys(cores, SEVERAL);
     let words: Vec<&[u8]> = std::iter::once(b"MGET".as_slice()).chain(keys.iter().map(Vec::as_slice)).collect();
     rounds(cores, &store(&keys), request(&words), [b"*10\r\n".to_vec(), bulk().repeat(SEVERAL)].concat())
+}
+
+/// Key events are not published at all.
+const OFF: Events = Events { notify: b"", listens: b"__keyevent@0__:*" };
+/// They are, as by default; but nobody listens to any.
+const NOBODY: Events = Events { notify: b"AKE", listens: b"news.*" };
+/// One client listens to all.
+const HEARD: Events = Events { notify: b"AKE", listens: b"__keyevent@0__:*" };
+
+/// Which key events are published, and to whom.
+struct Events {
+    notify: &'static [u8],
+    listens: &'static [u8],
+}
+
+impl Events {
+    fn cores(&self) -> Cores {
+        let mut cores = Cores::with_stopwatch(1, laps);
+        assert_eq!(cores.round(&request(&[b"CONFIG", b"SET", b"notify-keyspace-events", self.notify])), b"+OK\r\n");
+        assert!(cores.other(&request(&[b"PSUBSCRIBE", self.listens])) > 0, "it is confirmed");
+        cores
+    }
+}
+
+/// A key is set and deleted.
+fn changes(events: &Events) -> Operation {
+    let mut cores = events.cores();
+    let requests = [request(&[b"SET", b"key", &VALUE]), request(&[b"DEL", b"key"])].concat();
+    Box::new(move || assert_eq!(cores.round(black_box(&requests)), b"+OK\r\n:1\r\n"))
+}
+
+/// A key is set, and has expired ten milliseconds later.
+fn expiries(events: &Events) -> Operation {
+    let mut cores = events.cores();
+    let requests = [request(&[b"SET", b"key", &VALUE, b"PX", b"5"]), request(&[b"DBSIZE"])].concat();
+    let mut now_ms = NOW_MS;
+    Box::new(move || {
+        now_ms += 10;
+        assert_eq!(cores.round_at(black_box(&requests), now_ms), b"+OK\r\n:1\r\n");
+    })
 }
 
 /// Keys of all cores in turn.

@@ -47,6 +47,10 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Error> {
     if let Some(server) = &server {
         options.target = loadgen::Target::Tcp(server.address());
     }
+    if args.asks_for_core_ports() {
+        options.target = loadgen::ask_for_core_ports(&options)?;
+        BenchArgs::check_sockets(&options)?;
+    }
     let pid = match (args.server_pid, &server) {
         (Some(pid), _) => Some(pid),
         (None, Some(server)) => Some(server.pid()),

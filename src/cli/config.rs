@@ -6,18 +6,18 @@
 //! Never: changed after the start; read from the environment or a file by anyone but
 //! `ServerConfig::from_args`.
 
-use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 pub use self::error::ConfigError;
 pub use super::auth::AuthSources;
-pub use super::parse::{ByteSize, CpuList};
+pub use super::parse::{ByteSize, CpuList, HostPort};
 pub use crate::command::output_limit::OutputLimit;
 pub use crate::command::settings::{DebugAccess, LogLevel};
 pub use crate::engine::auth::AuthKey;
 use crate::limits::{
-    DATA_DIR_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, ITEMS_MAX_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT,
+    DATA_DIR_DEFAULT, HOST_NAME_BYTES_MAX, IDLE_TIMEOUT_S_DEFAULT, ITEMS_MAX_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT,
     SNAPSHOT_INTERVAL_S_DEFAULT, SPIN_US_DEFAULT, TRACKED_KEYS_MAX_DEFAULT, UNIX_PATH_BYTES_MAX,
 };
 pub use crate::shard::Eviction;
@@ -31,6 +31,10 @@ pub struct ServerArgs {
     pub host: String,
     /// `--port`.
     pub port: u16,
+    /// `--core-ports`.
+    pub core_ports: Option<u16>,
+    /// `--announce-host`.
+    pub announce_host: Option<String>,
     /// `--cores`: how many.
     pub cores: Option<usize>,
     /// `--cpus`: which.
@@ -65,6 +69,8 @@ pub struct ServerArgs {
     pub snapshot_interval_s: u64,
     /// `--snapshot-bandwidth` in bytes a second, 0 for no limit.
     pub snapshot_bandwidth: ByteSize,
+    /// `--admin-addr`.
+    pub admin_addr: Option<HostPort>,
     /// `--log-level`.
     pub log_level: LogLevel,
     /// `--log-file`.
@@ -79,6 +85,8 @@ impl Default for ServerArgs {
         ServerArgs {
             host: Ipv4Addr::LOCALHOST.to_string(),
             port: PORT_DEFAULT,
+            core_ports: None,
+            announce_host: None,
             cores: None,
             cpus: None,
             unix_socket: None,
@@ -96,6 +104,7 @@ impl Default for ServerArgs {
             persist: false,
             snapshot_interval_s: SNAPSHOT_INTERVAL_S_DEFAULT,
             snapshot_bandwidth: ByteSize(0),
+            admin_addr: None,
             log_level: LogLevel::Info,
             log_file: None,
             parent: None,
@@ -110,6 +119,10 @@ pub struct ServerConfig {
     pub host: IpAddr,
     /// TCP port; 0 lets the kernel pick one.
     pub port: u16,
+    /// The port of core 0; core i listens on the i-th after it too. 0 lets the kernel pick each. None of them is `port`.
+    pub core_ports: Option<u16>,
+    /// The host that clients are told to connect to; `None` is the one they have connected to.
+    pub announce_host: Option<String>,
     /// Path of the Unix socket, at most `UNIX_PATH_BYTES_MAX` bytes.
     pub unix_socket: Option<PathBuf>,
     /// The CPU each core is pinned to: core i runs on `cpus[i]`. Never empty, no CPU twice, all in
@@ -149,6 +162,8 @@ pub struct ServerConfig {
     pub snapshot_interval_s: u64,
     /// Bytes a second a snapshot may write; 0 is no limit.
     pub snapshot_bandwidth: u64,
+    /// Where whoever watches is told of the server by HTTP, without a key; `None` is nowhere.
+    pub admin_addr: Option<SocketAddr>,
     /// Least severe level that is logged.
     pub log_level: LogLevel,
     /// File the log is appended to; `None` is stderr.
@@ -162,6 +177,8 @@ impl Default for ServerConfig {
         ServerConfig {
             host: Ipv4Addr::LOCALHOST.into(),
             port: args.port,
+            core_ports: None,
+            announce_host: None,
             unix_socket: None,
             cpus: vec![0],
             auth_key: None,
@@ -180,6 +197,7 @@ impl Default for ServerConfig {
             persist: args.persist,
             snapshot_interval_s: args.snapshot_interval_s,
             snapshot_bandwidth: args.snapshot_bandwidth.0,
+            admin_addr: None,
             log_level: args.log_level,
             log_file: None,
         }
@@ -199,6 +217,13 @@ impl ServerConfig {
         if auth_key.is_none() && !host.to_canonical().is_loopback() {
             return Err(ConfigError::Exposed { host });
         }
+        let admin_addr = args.admin_addr.as_ref().map(resolve_admin).transpose()?;
+        let admin_warning = admin_addr.filter(|address| !address.ip().to_canonical().is_loopback()).map(|address| {
+            format!(
+                "--admin-addr {address} is not a loopback address: whoever can reach it learns how busy the server is and \
+                 which commands it runs, though no key and no value"
+            )
+        });
         let bounds = Bounds::from_args(args.items_max, args.bytes_max);
         if bounds.items_max < cpus.len() as u64 {
             return Err(ConfigError::ItemsBelowCores { items_max: bounds.items_max, cores: cpus.len() });
@@ -209,6 +234,8 @@ impl ServerConfig {
         let config = ServerConfig {
             host,
             port: args.port,
+            core_ports: check_core_ports(args.core_ports, cpus.len(), args.port)?,
+            announce_host: args.announce_host.map(check_announced).transpose()?,
             unix_socket,
             cpus,
             auth_key,
@@ -227,10 +254,11 @@ impl ServerConfig {
             persist: args.persist,
             snapshot_interval_s: args.snapshot_interval_s,
             snapshot_bandwidth: args.snapshot_bandwidth.0,
+            admin_addr,
             log_level: args.log_level,
             log_file: args.log_file,
         };
-        Ok((config, key_warning.into_iter().chain(unbounded_warning).collect()))
+        Ok((config, key_warning.into_iter().chain(unbounded_warning).chain(admin_warning).collect()))
     }
 
     /// The start-up log's line on the bounds in force, as `bound: 1000 items (default); memory
@@ -305,6 +333,28 @@ fn check_unix_path(path: PathBuf) -> Result<PathBuf, ConfigError> {
     }
 }
 
+/// The ports from `base` on, one a core, are ports, and none of them is the port of all.
+fn check_core_ports(base: Option<u16>, cores: usize, port: u16) -> Result<Option<u16>, ConfigError> {
+    let Some(base) = base.filter(|base| *base > 0) else { return Ok(base) };
+    let last = usize::from(base) + cores - 1;
+    if last > usize::from(u16::MAX) {
+        return Err(ConfigError::CorePortsBeyond { base, cores });
+    }
+    if (usize::from(base)..=last).contains(&usize::from(port)) {
+        return Err(ConfigError::CorePortsOverlap { base, last, port });
+    }
+    Ok(Some(base))
+}
+
+/// An address or a name, as clients can take it from the lines of CLUSTER NODES.
+fn check_announced(host: String) -> Result<String, ConfigError> {
+    let is_name = |host: &str| {
+        let may = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        (1..=HOST_NAME_BYTES_MAX).contains(&host.len()) && host.bytes().all(may)
+    };
+    if host.parse::<IpAddr>().is_ok() || is_name(&host) { Ok(host) } else { Err(ConfigError::AnnounceHost { host }) }
+}
+
 fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
     std::path::absolute(&path).map_err(|source| ConfigError::DataDir { path, source })
 }
@@ -316,9 +366,20 @@ fn resolve_host(host: &str) -> Result<IpAddr, ConfigError> {
     if let Ok(address) = host.parse() {
         return Ok(address);
     }
-    let unknown = |source| ConfigError::HostUnknown { host: host.to_owned(), source };
+    let unknown =
+        |source| ConfigError::HostUnknown { flag: "--host", example: "127.0.0.1", host: host.to_owned(), source };
     let mut addresses = (host, 0).to_socket_addrs().map_err(|source| unknown(Some(source)))?;
     addresses.next().map(|address| address.ip()).ok_or_else(|| unknown(None))
+}
+
+/// The address of the admin endpoint; as `resolve_host`.
+fn resolve_admin(address: &HostPort) -> Result<SocketAddr, ConfigError> {
+    let (flag, example, host) = ("--admin-addr", "127.0.0.1:9116", address.to_string());
+    let unknown = |source| ConfigError::HostUnknown { flag, example, host, source };
+    match (address.host.as_str(), address.port).to_socket_addrs() {
+        Ok(mut found) => found.next().ok_or_else(|| unknown(None)),
+        Err(source) => Err(unknown(Some(source))),
+    }
 }
 
 #[cfg(test)]
@@ -418,6 +479,47 @@ mod tests {
     }
 
     #[test]
+    fn core_ports_are_ports_and_not_the_port_of_all() {
+        for (base, cores, port, fits) in [
+            (None, 8, 5116, true),
+            (Some(0), 8, 0, true),
+            (Some(0), 8, 5116, true),
+            (Some(7000), 8, 0, true),
+            (Some(7000), 8, 6999, true),
+            (Some(7000), 8, 7000, false),
+            (Some(7000), 8, 7007, false),
+            (Some(7000), 8, 7008, true),
+            (Some(65535), 1, 5116, true),
+            (Some(65535), 2, 5116, false),
+            (Some(65528), 8, 5116, true),
+            (Some(65529), 8, 5116, false),
+        ] {
+            let args = ServerArgs { core_ports: base, cores: Some(cores), port, ..ServerArgs::default() };
+            let found = config(args).map(|config| config.core_ports);
+            assert_eq!(found.as_ref().ok(), fits.then_some(&base), "{base:?} {cores} {port}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_announced_is_an_address_or_a_name() {
+        for (host, fits) in [
+            ("cache.example.org", true),
+            ("cache_1", true),
+            ("10.0.0.1", true),
+            ("fe80::1", true),
+            ("", false),
+            ("a b", false),
+            ("a,b", false),
+            ("[::1]", false),
+            ("10.0.0.1:80", false),
+            ("a@b", false),
+        ] {
+            let args = ServerArgs { announce_host: Some(host.to_owned()), ..ServerArgs::default() };
+            assert_eq!(config(args).is_ok(), fits, "{host}");
+        }
+    }
+
+    #[test]
     fn a_name_without_an_address_is_an_error() {
         for host in ["", "name.invalid", "127.0.0.1:80", "[::1]", "a b"] {
             let error = config(ServerArgs { host: host.to_owned(), ..ServerArgs::default() }).unwrap_err();
@@ -442,8 +544,11 @@ mod tests {
             ConfigError::CoresTooMany { wanted: 3, cpus_allowed: cpus_allowed() },
             ConfigError::CpuNotAllowed { cpu: 2, cpus_allowed: cpus_allowed() },
             ConfigError::CoresUnlikeCpus { cores: 2, cpus: 3 },
-            ConfigError::HostUnknown { host: "name".to_owned(), source: Some(io()) },
-            ConfigError::HostUnknown { host: "name".to_owned(), source: None },
+            ConfigError::CorePortsBeyond { base: 65535, cores: 2 },
+            ConfigError::CorePortsOverlap { base: 1, last: 2, port: 2 },
+            ConfigError::AnnounceHost { host: "a\nb".to_owned() },
+            ConfigError::HostUnknown { flag: "--host", example: "::1", host: "name".to_owned(), source: Some(io()) },
+            ConfigError::HostUnknown { flag: "--host", example: "::1", host: "name".to_owned(), source: None },
             ConfigError::Exposed { host: Ipv4Addr::UNSPECIFIED.into() },
             ConfigError::KeyTwice,
             ConfigError::ItemsBelowCores { items_max: 1, cores: 2 },

@@ -21,6 +21,8 @@ pub enum Error {
     Bench(BenchError),
     /// A snapshot could not be taken, loaded or read. One line.
     Snapshot(String),
+    /// The host is not fit to serve from. Everything has been said already.
+    Unfit,
 }
 
 impl Error {
@@ -30,6 +32,9 @@ impl Error {
             // Help goes to stdout and counts as success. Nobody is left to tell if printing fails.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+        if let Error::Unfit = self {
+            return ExitCode::FAILURE;
         }
         // A name or path that was typed may hold a line break. Not `eprintln`, which panics where
         // stderr is closed.
@@ -47,6 +52,7 @@ impl fmt::Display for Error {
             Error::Start(error) => error.fmt(f),
             Error::Bench(error) => error.fmt(f),
             Error::Snapshot(line) => f.write_str(line),
+            Error::Unfit => f.write_str("this host is not fit to serve from"),
         }
     }
 }
@@ -58,7 +64,7 @@ impl std::error::Error for Error {
             Error::Config(error) => Some(error),
             Error::Start(error) => Some(error),
             Error::Bench(error) => Some(error),
-            Error::Snapshot(_) => None,
+            Error::Snapshot(_) | Error::Unfit => None,
         }
     }
 }

@@ -20,6 +20,7 @@ mod auth;
 mod bench;
 pub mod config;
 mod connect;
+mod doctor;
 mod error;
 mod parse;
 pub mod server;
@@ -33,6 +34,7 @@ pub fn run() -> Result<(), Error> {
         Command::Save(args) => snapshot::save(&args).map_err(Error::Snapshot),
         Command::Load(args, merge) => snapshot::load(&args, merge).map_err(Error::Snapshot),
         Command::Check(path) => snapshot::check(&path).map_err(Error::Snapshot),
+        Command::Doctor(flags) => doctor::run(flags),
     }
 }
 
@@ -43,6 +45,7 @@ enum Command {
     Save(SnapshotArgs),
     Load(SnapshotArgs, bool),
     Check(PathBuf),
+    Doctor(doctor::DoctorFlags),
 }
 
 fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
@@ -59,6 +62,7 @@ fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Er
         CliCommand::Save(flags) => Command::Save(flags.into_args(authkey_is_env)),
         CliCommand::Load { flags, merge } => Command::Load(flags.into_args(authkey_is_env), merge),
         CliCommand::Check { file } => Command::Check(file),
+        CliCommand::Doctor(flags) => Command::Doctor(flags),
     })
 }
 
@@ -93,6 +97,9 @@ enum CliCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Say whether this host is fit to serve from, and what to change; ends with 1 if the server
+    /// would not start or would be killed, else with 0
+    Doctor(doctor::DoctorFlags),
 }
 
 #[cfg(test)]

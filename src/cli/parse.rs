@@ -72,6 +72,49 @@ impl fmt::Display for SizeError {
 
 impl std::error::Error for SizeError {}
 
+/// An address to listen on: a host, which may be a name or an IPv6 address in brackets, and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// Name or address, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl FromStr for HostPort {
+    type Err = HostPortError;
+
+    fn from_str(text: &str) -> Result<Self, HostPortError> {
+        let (host, port) = text.rsplit_once(':').ok_or(HostPortError)?;
+        let bracketed = host.strip_prefix('[').map(|rest| rest.strip_suffix(']').ok_or(HostPortError)).transpose()?;
+        let port = port.parse().map_err(|_| HostPortError)?;
+        match bracketed {
+            Some(host) if host.parse::<std::net::Ipv6Addr>().is_ok() => Ok(HostPort { host: host.to_owned(), port }),
+            None if !host.is_empty() && !host.contains(':') => Ok(HostPort { host: host.to_owned(), port }),
+            _ => Err(HostPortError),
+        }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let HostPort { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// A text is not a [`HostPort`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostPortError;
+
+impl fmt::Display for HostPortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not host and port; give for example 127.0.0.1:9116 or [::1]:9116")
+    }
+}
+
+impl std::error::Error for HostPortError {}
+
 /// CPU numbers in the order they were listed, each once, at least one, all below `CPUS_MAX`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuList(Vec<usize>);
@@ -179,6 +222,30 @@ pub(super) fn format_cpus(cpus: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_and_ports_are_read() {
+        for (text, expected) in [
+            ("127.0.0.1:9116", Some(("127.0.0.1", 9116))),
+            ("localhost:0", Some(("localhost", 0))),
+            ("[::1]:80", Some(("::1", 80))),
+            ("0.0.0.0:65535", Some(("0.0.0.0", 65535))),
+            ("::1:80", None),
+            ("[::1:80", None),
+            ("[localhost]:80", None),
+            ("localhost", None),
+            ("9116", None),
+            (":9116", None),
+            ("localhost:", None),
+            ("localhost:65536", None),
+            ("localhost:-1", None),
+            ("", None),
+        ] {
+            let found = text.parse::<HostPort>().ok();
+            assert_eq!(found.as_ref().map(|at| (at.host.as_str(), at.port)), expected, "{text}");
+            assert_eq!(found.map(|at| at.to_string()), expected.map(|_| text.to_owned()));
+        }
+    }
 
     #[test]
     fn sizes_are_read_as_redis_reads_them() {

@@ -8,7 +8,7 @@ use tracing::{error, warn};
 
 use super::Error;
 use super::config::{ServerArgs, ServerConfig};
-use crate::runtime::preflight::StartError;
+use crate::runtime::preflight::{Needs, StartError};
 use crate::runtime::{self, logging, preflight};
 
 pub(super) mod flags;
@@ -40,7 +40,11 @@ pub fn run(args: ServerArgs) -> Result<(), Error> {
 }
 
 fn start(mut config: ServerConfig) -> Result<(), StartError> {
-    let fds = preflight::check(config.cpus.len(), config.maxclients)?;
+    let fds = preflight::check(Needs {
+        cores: config.cpus.len(),
+        maxclients: config.maxclients,
+        admin: config.admin_addr.is_some(),
+    })?;
     if let Some(warning) = fds.warning(config.maxclients) {
         warn!("{warning}");
     }

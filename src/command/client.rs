@@ -41,6 +41,9 @@ pub struct Client {
     pub local_addr: String,
     /// File descriptor, for CLIENT LIST alone.
     pub fd: i32,
+    /// Whether it came by its core's own port: to it the core is a node, which answers for its own keys alone where a
+    /// cluster client asks every node and adds up.
+    pub by_core_port: bool,
     /// CLIENT NO-EVICT. Kept for CLIENT LIST; no client is evicted for memory here.
     pub no_evict: bool,
     /// CLIENT NO-TOUCH: its reads leave recency alone.

@@ -27,6 +27,8 @@ pub struct Home<'a> {
     pub row: &'static Command,
     /// Sizes of the session's buffers.
     pub sizes: client::BufferSizes,
+    /// Whether the cores are shown as nodes of a cluster.
+    pub cluster: bool,
 }
 
 /// What the session does after its command.
@@ -167,7 +169,8 @@ pub fn hello(client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut 
     writer.integer(proto);
     writer.bulk(b"id");
     writer.integer(client.id.cast_signed());
-    for (field, value) in [("mode", "standalone"), ("role", "master")] {
+    let mode = if home.cluster { "cluster" } else { "standalone" };
+    for (field, value) in [("mode", mode), ("role", "master")] {
         writer.bulk(field.as_bytes());
         writer.bulk(value.as_bytes());
     }
@@ -321,6 +324,15 @@ pub fn help(_client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut
         writer.simple(&format!("    {}", row.summary));
     }
     After::Continue
+}
+
+/// CLUSTER HELP, which as all of CLUSTER is refused where there is none.
+pub fn cluster_help(client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    if !home.cluster {
+        error(writer, &Error::ClusterDisabled);
+        return After::Continue;
+    }
+    help(client, args, home, writer)
 }
 
 /// Refuses spaces, line ends and everything that would break a line of CLIENT LIST.

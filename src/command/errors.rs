@@ -145,6 +145,14 @@ pub enum Error {
     NotInMulti,
     /// A key longer than a slab entry can hold (this text is ours).
     KeyTooLong,
+    /// CLUSTER and its like without `--core-ports`.
+    ClusterDisabled,
+    /// CLUSTER COUNTKEYSINSLOT of what is no slot.
+    InvalidSlot,
+    /// CLUSTER GETKEYSINSLOT of what is no slot, or with a negative count.
+    InvalidSlotOrCount,
+    /// CLUSTER REPLICAS of a node that there is not; holds its id.
+    UnknownNode(String),
     /// CLIENT KILL of an address that nobody has.
     NoSuchClient,
     /// CLIENT KILL with an id that is no positive number.
@@ -254,6 +262,9 @@ impl Error {
             }
             Error::HoldTimeout => "EXECABORT Transaction discarded because its keys were busy for too long; try again",
             Error::NoSuchClient => "ERR No such client",
+            Error::ClusterDisabled => "ERR This instance has cluster support disabled",
+            Error::InvalidSlot => "ERR Invalid slot",
+            Error::InvalidSlotOrCount => "ERR Invalid slot or number of keys",
             Error::InvalidClientId => "ERR client-id should be greater than 0",
             Error::ClientListId => "ERR Invalid client ID",
             Error::ClientName => "ERR Client names cannot contain spaces, newlines or special characters.",
@@ -291,6 +302,7 @@ impl fmt::Display for Error {
                 "ERR a connection may have at most {SESSION_SUBSCRIPTIONS_MAX} subscriptions, of \
                  {SESSION_SUBSCRIPTION_BYTES_MAX} bytes"
             ),
+            Error::UnknownNode(id) => write!(f, "ERR Unknown node {id}"),
             Error::LatencyEvent(name) => write!(f, "ERR No samples available for event '{name}'"),
             Error::UnsupportedOption(option) => write!(f, "ERR Unsupported option {option}"),
             Error::MultiTooLong => write!(f, "ERR a transaction has at most {MULTI_BYTES_MAX} bytes"),

@@ -157,6 +157,7 @@ impl Settings {
 
     /// Changes one setting.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
+        let typed = name;
         let name = quote(name).to_ascii_lowercase();
         if self.fixed.iter().any(|(fixed, _)| *fixed == name) {
             return Err(Error::ConfigImmutable(name));
@@ -215,7 +216,7 @@ impl Settings {
                     .filter(|seconds| *seconds <= crate::limits::IDLE_TIMEOUT_S_MAX)
                     .ok_or_else(|| invalid("argument must be between 0 and 4294967295 inclusive"))?;
             }
-            _ => return Err(Error::ConfigUnknown(name)),
+            _ => return Err(Error::ConfigUnknown(quote(typed))),
         }
         Ok(())
     }

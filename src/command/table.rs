@@ -103,6 +103,8 @@ const COUNTED_PAIRS: Keys = Keys { first: 2, last: 0, step: 2 };
 pub enum Group {
     /// Values as rows of bits.
     Bitmap,
+    /// The cores as nodes of a cluster.
+    Cluster,
     /// The connection itself.
     Connection,
     /// Keys, whatever their value.
@@ -122,6 +124,7 @@ impl Group {
     pub fn name(self) -> &'static str {
         match self {
             Group::Bitmap => "bitmap",
+            Group::Cluster => "cluster",
             Group::Connection => "connection",
             Group::Generic => "generic",
             Group::Pubsub => "pubsub",
@@ -156,6 +159,8 @@ pub enum Handler {
     Transaction(Verb),
     /// DEBUG: each of its subcommands in its own way. `engine/debug.rs` has them.
     Debug,
+    /// What clients are told of the cores: on their home core, at once. `engine/topology.rs` has them.
+    Topology(Told),
     /// Only a name for its subcommands.
     Container,
 }
@@ -173,6 +178,33 @@ pub enum Verb {
     Watch,
     /// It will not care.
     Unwatch,
+}
+
+/// What a client wants to be told of the cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// ASPINE.CORES.
+    Cores,
+    /// READONLY and its like, which change nothing.
+    Accepted,
+    /// CLUSTER INFO.
+    Info,
+    /// CLUSTER KEYSLOT.
+    KeySlot,
+    /// CLUSTER LINKS.
+    Links,
+    /// CLUSTER MYID.
+    MyId,
+    /// CLUSTER MYSHARDID.
+    MyShardId,
+    /// CLUSTER NODES.
+    Nodes,
+    /// CLUSTER REPLICAS.
+    Replicas,
+    /// CLUSTER SHARDS.
+    Shards,
+    /// CLUSTER SLOTS.
+    Slots,
 }
 
 /// How the replies for single keys become one.
@@ -215,6 +247,10 @@ pub enum Part {
     ConfigResetStat,
     /// SAVE, BGSAVE, ASPINE.LOAD: core 0 alone. `engine/snapshot.rs` has them.
     Snapshot(snapshot::Verb),
+    /// CLUSTER COUNTKEYSINSLOT: the core that owns the slot.
+    SlotCount,
+    /// CLUSTER GETKEYSINSLOT: the core that owns the slot.
+    SlotKeys,
     /// What else is asked of all cores.
     Ask(Question),
 }
@@ -256,7 +292,7 @@ pub enum Question {
 
 use Part::Ask;
 
-use Handler::{Container, EachKey, EveryCore, Key, Publish, Scan, Session, Several, Transaction};
+use Handler::{Container, EachKey, EveryCore, Key, Publish, Scan, Session, Several, Topology, Transaction};
 
 #[rustfmt::skip]
 macro_rules! row {
@@ -269,6 +305,8 @@ macro_rules! row {
 #[rustfmt::skip]
 pub static TABLE: &[Command] = &[
     row!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(range::append), "key value", "Appends to the value, which may be absent, and returns its length."),
+    row!("asking", 1, FAST, NO_KEYS, Cluster, Topology(Told::Accepted), "", "Is accepted for cluster clients: no slot moves."),
+    row!("aspine.cores", 1, FAST, NO_KEYS, Cluster, Topology(Told::Cores), "", "Returns the cores, their ports and slots, and which of them the connection has reached."),
     row!("aspine.load", -1, ADMIN | BARRIER | NO_MULTI, NO_KEYS, Server, EveryCore(Part::Snapshot(snapshot::Verb::Load)), "[name] [REPLACE | MERGE]", "Loads a snapshot in place of what there is, or over it."),
     row!("auth", -2, FAST | NO_AUTH | BARRIER, NO_KEYS, Connection, Session(conn::auth), "[username] key", "Shows the auth key."),
     row!("bgsave", -1, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Part::Snapshot(snapshot::Verb::Bgsave)), "[SCHEDULE] [name]", "Begins a snapshot."),
@@ -293,6 +331,19 @@ pub static TABLE: &[Command] = &[
     row!("client|setname", 3, 0, NO_KEYS, Connection, Session(conn::client_setname), "name", "Names the connection."),
     row!("client|tracking", -3, BARRIER, NO_KEYS, Connection, EveryCore(Part::Tracking), "ON | OFF [REDIRECT id] [BCAST] [PREFIX prefix [PREFIX prefix ...]] [OPTIN] [OPTOUT] [NOLOOP]", "Sets whether the connection is told when keys that it may hold in its own cache have changed."),
     row!("client|trackinginfo", 2, 0, NO_KEYS, Connection, Session(tracking::client_trackinginfo), "", "Returns what the connection has asked for with CLIENT TRACKING."),
+    row!("cluster", -2, 0, NO_KEYS, Cluster, Container, "", "Commands that show the cores as nodes of a cluster; refused without --core-ports."),
+    row!("cluster|countkeysinslot", 3, BARRIER, NO_KEYS, Cluster, EveryCore(Part::SlotCount), "slot", "Counts the keys of a slot."),
+    row!("cluster|getkeysinslot", 4, BARRIER, NO_KEYS, Cluster, EveryCore(Part::SlotKeys), "slot count", "Returns keys of a slot, at most so many."),
+    row!("cluster|help", 2, 0, NO_KEYS, Cluster, Session(conn::cluster_help), "", "Lists the subcommands."),
+    row!("cluster|info", 2, 0, NO_KEYS, Cluster, Topology(Told::Info), "", "Describes the cluster: each core is a node."),
+    row!("cluster|keyslot", 3, 0, NO_KEYS, Cluster, Topology(Told::KeySlot), "key", "Returns the slot of a key."),
+    row!("cluster|links", 2, 0, NO_KEYS, Cluster, Topology(Told::Links), "", "Returns no links, as there are none between cores."),
+    row!("cluster|myid", 2, 0, NO_KEYS, Cluster, Topology(Told::MyId), "", "Returns the id of the core that the connection has reached."),
+    row!("cluster|myshardid", 2, 0, NO_KEYS, Cluster, Topology(Told::MyShardId), "", "Returns the shard id of the core that the connection has reached."),
+    row!("cluster|nodes", 2, 0, NO_KEYS, Cluster, Topology(Told::Nodes), "", "Describes the cores, a line each."),
+    row!("cluster|replicas", 3, ADMIN, NO_KEYS, Cluster, Topology(Told::Replicas), "node", "Returns no replicas, as cores have none."),
+    row!("cluster|shards", 2, 0, NO_KEYS, Cluster, Topology(Told::Shards), "", "Returns the slots and the address of each core, by name."),
+    row!("cluster|slots", 2, 0, NO_KEYS, Cluster, Topology(Told::Slots), "", "Returns the slots and the address of each core."),
     row!("command", -1, 0, NO_KEYS, Server, Session(docs::command), "", "Describes all commands."),
     row!("command|count", 2, 0, NO_KEYS, Server, Session(docs::command_count), "", "Returns the number of commands."),
     row!("command|docs", -2, 0, NO_KEYS, Server, Session(docs::command_docs), "[name [name ...]]", "Returns the documentation of commands."),
@@ -381,6 +432,8 @@ pub static TABLE: &[Command] = &[
     row!("punsubscribe", -1, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Unsubscribe(Topic::Pattern)), "[pattern [pattern ...]]", "Ends subscriptions to patterns, or all of them."),
     row!("quit", -1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER, NO_KEYS, Connection, Session(conn::quit), "", "Closes the connection."),
     row!("randomkey", 1, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::RandomKey), "", "Returns some key."),
+    row!("readonly", 1, FAST, NO_KEYS, Cluster, Topology(Told::Accepted), "", "Is accepted for cluster clients: there are no replicas."),
+    row!("readwrite", 1, FAST, NO_KEYS, Cluster, Topology(Told::Accepted), "", "Is accepted for cluster clients: there are no replicas."),
     row!("rename", 3, WRITE, TWO_KEYS, Generic, Several(several::rename), "key newkey", "Gives a value another key."),
     row!("renamenx", 3, WRITE | FAST, TWO_KEYS, Generic, Several(several::rename_if_absent), "key newkey", "Gives a value another key if that does not exist."),
     row!("reset", 1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER, NO_KEYS, Connection, Session(conn::reset), "", "Sets the connection back to how it began."),

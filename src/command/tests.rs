@@ -98,6 +98,7 @@ fn session_answer(line: &str, proto: Proto) -> Value {
     let Handler::Session(handler) = row.handler else { panic!("{} is not a session's command", row.name) };
     let settings = some_settings();
     let home = Home {
+        cluster: true,
         now_ms: NOW_MS,
         now_sub_us: 7,
         settings: &settings,

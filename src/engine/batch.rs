@@ -23,7 +23,7 @@ use crate::engine::route::CoreId;
 use crate::engine::slowlog::SlowCall;
 use crate::engine::snapshot::Note;
 use crate::engine::tracking::Tracker;
-use crate::limits::{BATCH_BYTES_SEAL, BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, FANOUT_BYTES_MAX};
+use crate::limits::{BATCH_BYTES_SEAL, BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, FANOUT_BYTES_MAX, LETTERS_KEPT_MAX};
 use crate::resp::{Args, Proto, Span};
 use crate::shard::NO_CLIENT;
 
@@ -329,6 +329,8 @@ struct Outbox {
     /// Messages for the peer's sessions. Filled by PUBLISH and key events on this core, sealed at the end of the turn
     /// or at `BATCH_BYTES_SEAL`.
     letter: Vec<u8>,
+    /// Bytes of the last letter: a buffer for the next has room for as many.
+    last_letter_bytes: usize,
     /// Bytes of messages that have not left: of `letter`, and of letters in `sealed`. From `FANOUT_BYTES_MAX` on this
     /// core runs no command, since any may publish, until the peer has taken some.
     letter_bytes: usize,
@@ -347,6 +349,9 @@ pub(super) struct Mesh {
     free_tickets: Vec<u32>,
     spare_waiters: Vec<Vec<Waiter>>,
     spare_buffers: Vec<Vec<u8>>,
+    /// Buffers of letters that came, for those that leave. Apart from the others, since letters are not answered: a core
+    /// that publishes more than it hears makes a buffer for each, and must not take those of its batches.
+    spare_letters: Vec<Vec<u8>>,
     /// Outboxes with `FANOUT_BYTES_MAX` bytes of messages.
     full: usize,
 }
@@ -360,11 +365,12 @@ impl Mesh {
             free_tickets: Vec::new(),
             spare_waiters: Vec::new(),
             spare_buffers: Vec::new(),
+            spare_letters: Vec::new(),
             full: 0,
         }
     }
 
-    /// Adds a command to this turn's batch for a peer.
+    /// Adds a command to this turn's batch for a peer. Returns the bytes it takes there.
     pub(super) fn request<'a>(
         &mut self,
         peer: CoreId,
@@ -372,7 +378,7 @@ impl Mesh {
         mode: Mode,
         args: impl Iterator<Item = &'a [u8]> + Clone,
         waiter: Waiter,
-    ) {
+    ) -> usize {
         assert!(peer != self.core, "a request to itself");
         if self.outboxes[usize::from(peer.0)].open_held != mode.held {
             self.seal(peer);
@@ -383,11 +389,14 @@ impl Mesh {
             outbox.open = self.spare_buffers.pop().unwrap_or_default();
             outbox.waiters = self.spare_waiters.pop().unwrap_or_default();
         }
+        let begin = outbox.open.len();
         append_frame(&mut outbox.open, command, mode, args);
+        let bytes = outbox.open.len() - begin;
         outbox.waiters.push(waiter);
         if outbox.open.len() >= BATCH_BYTES_SEAL {
             self.seal(peer);
         }
+        bytes
     }
 
     /// Sends a request in a batch of its own, behind everything sent before.
@@ -405,7 +414,8 @@ impl Mesh {
         assert!(peer != self.core, "a message to itself");
         let outbox = &mut self.outboxes[usize::from(peer.0)];
         if outbox.letter.capacity() == 0 {
-            outbox.letter = self.spare_buffers.pop().unwrap_or_default();
+            let last_bytes = outbox.last_letter_bytes;
+            outbox.letter = self.spare_letters.pop().unwrap_or_else(|| Vec::with_capacity(last_bytes));
         }
         let letter = &mut outbox.letter;
         let begin = letter.len();
@@ -427,6 +437,7 @@ impl Mesh {
     pub(super) fn seal_letter(&mut self, peer: CoreId) {
         let bytes = std::mem::take(&mut self.outboxes[usize::from(peer.0)].letter);
         if !bytes.is_empty() {
+            self.outboxes[usize::from(peer.0)].last_letter_bytes = bytes.len().min(BATCH_BYTES_SEAL);
             self.send(peer, Payload::Letter { bytes });
         }
     }
@@ -523,6 +534,14 @@ impl Mesh {
         }
     }
 
+    /// Keeps the buffer of a letter.
+    pub(super) fn give_back_letter(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if self.spare_letters.len() < LETTERS_KEPT_MAX && buffer.capacity() <= BATCH_BYTES_SEAL * 2 {
+            self.spare_letters.push(buffer);
+        }
+    }
+
     /// Batches that wait for a reply.
     pub(super) fn tickets_open(&self) -> usize {
         self.tickets.len() - self.free_tickets.len()
@@ -537,6 +556,12 @@ impl Mesh {
     pub(super) fn is_idle(&self) -> bool {
         self.tickets_open() == 0
             && self.outboxes.iter().all(|o| o.sealed.is_empty() && o.waiters.is_empty() && o.letter.is_empty())
+    }
+
+    /// Bytes of messages that wait for the peer for which most do.
+    #[cfg(any(test, feature = "verify"))]
+    pub(super) fn message_bytes_max(&self) -> usize {
+        self.outboxes.iter().map(|outbox| outbox.letter_bytes).max().unwrap_or(0)
     }
 
     /// Asserts the invariants.

@@ -7,7 +7,7 @@
 
 use crate::command::errors::quote;
 use crate::command::snapshot::Order;
-use crate::command::table::{CommandId, Handler, Part};
+use crate::command::table::{CommandId, Handler, Part, Question};
 use crate::command::{Error, settings::Settings};
 use crate::engine::batch::{
     Incoming, Payload, Request, SlowRequest, Solo, Ticket, peek_key, read_frame, reply_frames, write_reply,
@@ -18,11 +18,17 @@ use crate::engine::jobs::{Job, Origin};
 use crate::engine::route::CoreId;
 use crate::engine::slowlog::SlowCall;
 use crate::engine::stats::Report;
-use crate::engine::{Engine, Notice, SessionId, ahead, ask, batch::Waiter, info};
+use crate::engine::{Engine, Notice, ProcessFacts, SessionId, ahead, ask, batch::Waiter, info, topology};
 use crate::resp::{Args, Proto, Writer};
 
 /// Refuses what no core could run, before any does.
-pub(super) fn check(part: Part, args: Args<'_>, settings: &Settings, cores: u16) -> Result<(), Error> {
+pub(super) fn check(
+    part: Part,
+    args: Args<'_>,
+    settings: &Settings,
+    process: &ProcessFacts,
+    cores: u16,
+) -> Result<(), Error> {
     match part {
         Part::Clear => match args.get(0) {
             None => Ok(()),
@@ -42,6 +48,8 @@ pub(super) fn check(part: Part, args: Args<'_>, settings: &Settings, cores: u16)
         Part::Ask(question) => ask::check(question, args),
         Part::Subscribe(_) | Part::Unsubscribe(_) | Part::Tracking => Ok(()),
         Part::Snapshot(verb) => Order::parse(verb, args).map(|_| ()),
+        Part::SlotCount | Part::SlotKeys if !process.shows_cluster() => Err(Error::ClusterDisabled),
+        Part::SlotCount | Part::SlotKeys => topology::slot_of(part, args).map(|_| ()),
         Part::Size | Part::Keys | Part::RandomKey | Part::Report | Part::ConfigResetStat => Ok(()),
     }
 }
@@ -49,6 +57,14 @@ pub(super) fn check(part: Part, args: Args<'_>, settings: &Settings, cores: u16)
 /// Whether all cores must run the commands of this kind in one order.
 fn is_ordered(command: CommandId) -> bool {
     matches!(command.row().handler, Handler::EveryCore(Part::ConfigSet | Part::Snapshot(_)))
+}
+
+/// Whether clients of a cluster ask every node and add up the answers, so that by its own port a core answers for what
+/// is its own alone.
+fn is_added_up(part: Part) -> bool {
+    use Question::{PubsubCounts, PubsubNames, PubsubPatterns};
+    matches!(part, Part::Size | Part::Keys | Part::RandomKey)
+        || matches!(part, Part::Ask(PubsubCounts(_) | PubsubNames(_) | PubsubPatterns))
 }
 
 /// Whether core 0 runs it alone.
@@ -77,7 +93,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.exclusive = true;
         session.exclusive_since_ns = self.meter.begin();
-        let proto = session.client.proto;
+        let (proto, by_core_port) = (session.client.proto, session.client.by_core_port);
         let asker = Asker::Session(id, solo.place);
         if is_ordered(solo.request.command())
             && let Some(sequencer) = self.router.sequencer()
@@ -89,6 +105,13 @@ impl Engine {
             let request = solo.request.clone();
             let gather = self.gathers.open_every(asker, proto, solo.request, self.router.cores(), 1);
             self.run_order(&request, Origin::Here(gather), now_ms);
+        } else if let Some(only) = self.only_core(&solo.request, by_core_port) {
+            let request = solo.request.clone();
+            let gather = self.gathers.open_every(asker, proto, solo.request, self.router.cores(), 1);
+            match self.router.peer(only) {
+                Some(peer) => self.mesh.request_alone(peer, &request, gather),
+                None => self.run_own_part(&request, gather, now_ms),
+            }
         } else {
             self.run_every(asker, proto, solo.request, now_ms);
         }
@@ -117,8 +140,12 @@ impl Engine {
         for peer in (0..cores).map(CoreId).filter(|peer| *peer != self.core) {
             self.mesh.request_alone(peer, &own, gather);
         }
+        self.run_own_part(&own, gather, now_ms);
+    }
+
+    fn run_own_part(&mut self, request: &Request, gather: GatherId, now_ms: u64) {
         let mut spans = std::mem::take(&mut self.spans);
-        if let Some(frame) = own.frame(&mut spans)
+        if let Some(frame) = request.frame(&mut spans)
             && let Handler::EveryCore(part) = frame.command.row().handler
         {
             let mut out = Vec::new();
@@ -127,6 +154,22 @@ impl Engine {
             }
         }
         self.spans = spans;
+    }
+
+    /// The one core that answers a command of all cores, if one does.
+    fn only_core(&self, request: &Request, by_core_port: bool) -> Option<CoreId> {
+        let mut spans = Vec::new();
+        let frame = request.frame(&mut spans)?;
+        let Handler::EveryCore(part) = frame.command.row().handler else { return None };
+        match part {
+            Part::SlotCount | Part::SlotKeys => {
+                // Checked on this core.
+                let (slot, _) = topology::slot_of(part, frame.args.tail(1)).ok()?;
+                self.router.only(Some(slot), by_core_port)
+            }
+            _ if is_added_up(part) => self.router.only(None, by_core_port),
+            _ => None,
+        }
     }
 
     /// Runs the batches that peers sent, in their order, as far as this turn may.
@@ -257,13 +300,19 @@ impl Engine {
             Part::Unsubscribe(topic) => self.on_subscriptions(topic, false, origin, all),
             Part::Size => out.extend_from_slice(&self.shard.len().to_le_bytes()),
             // It was under way when the load began, so what is loaded came after it.
-            Part::Clear if self.is_loading() => {}
+            Part::Clear if self.is_loading() => self.shard.note_cleared(),
             Part::Clear => {
                 self.shard.clear();
                 self.shard_waits = true;
             }
             Part::Keys => {
                 self.jobs.push_back(Job::keys(args.at(0), proto, origin));
+                return false;
+            }
+            Part::SlotCount | Part::SlotKeys => {
+                // Checked on the home core.
+                let Ok((slot, count)) = topology::slot_of(part, args) else { return true };
+                self.jobs.push_back(Job::of_slot(slot, count, proto, origin));
                 return false;
             }
             Part::RandomKey => {
@@ -371,9 +420,9 @@ impl Engine {
         match part {
             Part::Subscribe(topic) => self.confirm(gather.asker, (topic, true), frame.args, &mut writer),
             Part::Unsubscribe(topic) => self.confirm(gather.asker, (topic, false), frame.args, &mut writer),
-            Part::Size => writer.integer(sum()),
+            Part::Size | Part::SlotCount => writer.integer(sum()),
             Part::Clear | Part::ConfigSet | Part::ConfigResetStat => writer.ok(),
-            Part::Keys => {
+            Part::Keys | Part::SlotKeys => {
                 let count: i64 = parts.iter().map(|part| part.get(..8).map_or(0, sum_of)).sum();
                 writer.array(usize::try_from(count).unwrap_or(0));
                 for part in parts {

@@ -131,7 +131,7 @@ fn server(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     let process = page.process;
     writeln!(text, "redis_version:{REDIS_VERSION}")?;
     writeln!(text, "aspine_version:{}", env!("CARGO_PKG_VERSION"))?;
-    writeln!(text, "redis_mode:standalone")?;
+    writeln!(text, "redis_mode:{}", if process.shows_cluster() { "cluster" } else { "standalone" })?;
     writeln!(text, "os:{}", process.os)?;
     writeln!(text, "arch_bits:{}", usize::BITS)?;
     writeln!(text, "monotonic_clock:POSIX clock_gettime")?;
@@ -219,8 +219,8 @@ fn modules(_page: &Page<'_>, _text: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn cluster(_page: &Page<'_>, text: &mut String) -> std::fmt::Result {
-    writeln!(text, "cluster_enabled:0")
+fn cluster(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
+    writeln!(text, "cluster_enabled:{}", u8::from(page.process.shows_cluster()))
 }
 
 /// `avg_ttl` is exact: the shards keep the sum of their deadlines.
@@ -249,6 +249,8 @@ fn aspine(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "misses:{}", page.sum(|core| core.misses))?;
     writeln!(text, "evictions:{}", page.sum(|core| core.evictions))?;
     writeln!(text, "expirations:{}", page.sum(|core| core.expirations))?;
+    writeln!(text, "operations:{}", page.sum(|core| core.operations))?;
+    writeln!(text, "forwarded:{}", page.sum(|core| core.forwarded))?;
     writeln!(text, "protocol_errors:{}", page.sum(|core| core.protocol_errors))?;
     writeln!(text, "clients_cut_off:{}", page.sum(|core| core.cut_offs))?;
     page.reports.iter().try_for_each(|core| core_row(core, text))

@@ -76,7 +76,8 @@ pub(super) fn runs_while_loading(row: &Command) -> bool {
         "auth", "client", "command", "config", "debug", "discard", "echo", "exec", "hello", "info", "lastsave",
         "latency", "multi", "quit", "reset", "select", "slowlog", "time", "unwatch", "watch",
     ];
-    named.contains(&container) || (matches!(row.handler, Handler::Session(_)) && row.name.ends_with("|help"))
+    let tells = matches!(row.handler, Handler::Topology(_));
+    named.contains(&container) || tells || (matches!(row.handler, Handler::Session(_)) && row.name.ends_with("|help"))
 }
 
 impl Engine {
@@ -186,6 +187,7 @@ impl Engine {
             self.snapshots.status.loaded = job.tally;
         }
         self.reply_to(job.origin, b"+OK\r\n", now_ms);
+        self.start_next(now_ms);
     }
 
     pub(super) fn on_load_end(&mut self) {

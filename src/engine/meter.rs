@@ -29,16 +29,27 @@ pub(super) fn command_histogram() -> Histogram<u64> {
 }
 
 /// What is counted of one command.
-#[derive(Debug, Default)]
-struct Counted {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counted {
     calls: u64,
-    ns: u64,
+    pub(super) ns: u64,
     /// Refused before it ran.
-    rejected: u64,
+    pub(super) rejected: u64,
     /// Ran and answered with an error.
-    failed: u64,
+    pub(super) failed: u64,
     /// Made by the first call.
     histogram: Option<Box<Histogram<u64>>>,
+}
+
+impl Counted {
+    /// What its calls took, if there was one.
+    pub(super) fn times(&self) -> Option<&Histogram<u64>> {
+        self.histogram.as_deref()
+    }
+
+    fn is_asked(&self) -> bool {
+        self.calls > 0 || self.rejected > 0 || self.failed > 0 || self.ns > 0
+    }
 }
 
 /// The stopwatch of one core and what it measured.
@@ -210,9 +221,7 @@ impl Meter {
 
     /// What was counted of each command that was asked for at least once.
     pub(super) fn usage(&self, histograms: bool) -> Vec<Usage> {
-        let asked =
-            |counted: &Counted| counted.calls > 0 || counted.rejected > 0 || counted.failed > 0 || counted.ns > 0;
-        let rows = self.commands.iter().take(TABLE.len()).zip(0..).filter(|(counted, _)| asked(counted));
+        let rows = self.commands.iter().take(TABLE.len()).zip(0..).filter(|(counted, _)| counted.is_asked());
         rows.map(|(counted, command)| Usage {
             command,
             calls: counted.calls,
@@ -222,6 +231,12 @@ impl Meter {
             times: counted.histogram.iter().filter(|_| histograms).flat_map(|times| pairs(times)).collect(),
         })
         .collect()
+    }
+
+    /// A copy of what was counted of each command that was asked for at least once, by its name.
+    pub(super) fn counted_commands(&self) -> Vec<(&'static str, Counted)> {
+        let rows = TABLE.iter().zip(&self.commands).filter(|(_, counted)| counted.is_asked());
+        rows.map(|(row, counted)| (row.name, counted.clone())).collect()
     }
 
     /// Error replies by code.

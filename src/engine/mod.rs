@@ -16,7 +16,8 @@
 //! `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take),
 //! `jobs` (sliced work), `tracking` (CLIENT TRACKING) and `stale` (who is told of changes), `ahead` (cache misses of a
 //! round, together), `budget`, `auth`; `stats`, `meter` (what commands took), `slowlog`, `latency`, `ask` (what is asked
-//! of all cores about these), `debug`, `info`; `snapshot` and `load` (`files`: what they ask for; `keeper`: who does it).
+//! of all cores about these), `debug`, `info`, `metrics`, `topology` (what clients are told of the cores); `snapshot` and `load`
+//! (`files`: what they ask for; `keeper`: who does it).
 
 mod ahead;
 mod ask;
@@ -38,6 +39,7 @@ mod latency;
 mod listeners;
 mod load;
 mod meter;
+pub mod metrics;
 mod pubsub;
 mod push;
 mod replies;
@@ -51,6 +53,7 @@ mod stale;
 pub mod stats;
 #[cfg(test)]
 mod tests;
+mod topology;
 mod tracking;
 mod transaction;
 
@@ -84,6 +87,7 @@ use self::snapshot::Snapshots;
 use self::stale::Trackers;
 pub use self::stats::Gauges;
 use self::stats::Stats;
+use self::topology::Topology;
 
 /// What an engine is made with.
 #[derive(Clone, Debug)]
@@ -119,6 +123,12 @@ pub struct ProcessFacts {
     pub run_id: String,
     /// TCP port, 0 if none.
     pub port: u16,
+    /// The port of each core, in their order; empty if cores have none of their own.
+    pub core_ports: Vec<u16>,
+    /// Where clients are told to connect to; otherwise where they did.
+    pub announced_host: Option<String>,
+    /// Where clients are told to connect to that did not connect by an address.
+    pub host: String,
     /// Unix time in milliseconds of the start.
     pub started_ms: u64,
     /// Bytes of memory that the machine has.
@@ -127,6 +137,13 @@ pub struct ProcessFacts {
     pub os: String,
     /// Where the executable lies.
     pub executable: String,
+}
+
+impl ProcessFacts {
+    /// Whether the cores are shown as nodes of a cluster.
+    pub(crate) fn shows_cluster(&self) -> bool {
+        !self.core_ports.is_empty()
+    }
 }
 
 /// A connection as the runtime knows it when it accepts it.
@@ -138,6 +155,8 @@ pub struct Peer {
     pub local_addr: String,
     /// File descriptor, for CLIENT LIST alone.
     pub fd: i32,
+    /// Whether it came by the core's own port.
+    pub by_core_port: bool,
 }
 
 /// What a log should hear of; the runtime writes it.
@@ -177,6 +196,7 @@ pub struct Engine {
     stats: Stats,
     meter: Meter,
     process: ProcessFacts,
+    topology: Topology,
     random: u64,
     /// Sessions with something to send, or to close. Filled by whatever writes; drained by `take_ready`; bounded by
     /// the number of sessions, each being in it once.
@@ -258,6 +278,7 @@ impl Engine {
             stats: Stats::default(),
             meter,
             process: config.process,
+            topology: Topology::default(),
             random: config.random_seed | 1,
             ready: VecDeque::new(),
             inbox: VecDeque::new(),
@@ -303,6 +324,7 @@ impl Engine {
                 addr: peer.addr,
                 local_addr: peer.local_addr,
                 fd: peer.fd,
+                by_core_port: peer.by_core_port,
                 created_ms: now_ms,
                 active_ms: now_ms,
                 ..Client::default()
@@ -353,6 +375,7 @@ impl Engine {
             self.forget(&mut session);
             self.drop_subscriptions(id, &mut session);
             self.untrack(&mut session);
+            self.end_redirects(session.client.id);
             let buffer = session.replies.take_buffer();
             self.give_back(buffer);
         }
@@ -403,7 +426,9 @@ impl Engine {
     pub fn on_slice(&mut self, now_ms: u64) {
         // To the time 0 nothing has expired.
         let expire_ms = if self.settings.active_expire { now_ms } else { 0 };
-        self.shard_waits = self.shard.work(expire_ms, SLICE_STEPS).more;
+        if !self.mesh.is_full() {
+            self.shard_waits = self.shard.work(expire_ms, SLICE_STEPS).more;
+        }
         self.step_job(now_ms);
         self.step_leaving();
         self.step_snapshot(now_ms);
@@ -500,7 +525,7 @@ impl Engine {
     pub fn has_backlog(&self) -> bool {
         let paused = !self.paused.is_empty() || !self.inbox.is_empty();
         let sliced = !self.jobs.is_empty() || !self.leaving.is_empty() || self.snapshots.may_step();
-        self.shard_waits || sliced || self.holds.has_grants() || (paused && self.may_resume())
+        (self.shard_waits && !self.mesh.is_full()) || sliced || self.holds.has_grants() || (paused && self.may_resume())
     }
 
     /// Sessions connected to this core.
@@ -546,6 +571,18 @@ impl Engine {
     #[cfg(any(test, feature = "verify"))]
     pub fn names_subscribed(&self) -> usize {
         crate::command::pubsub::TOPICS.iter().map(|topic| self.channels.of(*topic).entries().len()).sum()
+    }
+
+    /// Clients of this core that others have redirected to.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn redirected(&self) -> usize {
+        self.trackers.redirected()
+    }
+
+    /// Bytes of messages that wait for the peer for which most do.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn message_bytes_max(&self) -> usize {
+        self.mesh.message_bytes_max()
     }
 
     /// Asserts every invariant of the engine and its shard.
@@ -604,12 +641,13 @@ impl Engine {
 
 /// What a session's handler may look at.
 fn home<'a>(
-    settings: &'a Settings,
+    (settings, process): (&'a Settings, &ProcessFacts),
     verify_key: Option<VerifyKey<'a>>,
     row: &'static crate::command::table::Command,
     session: &Session,
     now_ms: u64,
     now_sub_us: u32,
 ) -> Home<'a> {
-    Home { now_ms, now_sub_us, settings, verify_key, row, sizes: session.sizes() }
+    let cluster = process.shows_cluster();
+    Home { now_ms, now_sub_us, settings, verify_key, row, sizes: session.sizes(), cluster }
 }

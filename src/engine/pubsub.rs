@@ -298,7 +298,7 @@ impl Engine {
             nowhere.clear();
         }
         self.fan = nowhere;
-        self.mesh.give_back(bytes);
+        self.mesh.give_back_letter(bytes);
     }
 
     /// Pushes a message to all sessions here that get it. Counts them and those of other cores, which `cores` names.

@@ -15,8 +15,8 @@ use std::collections::VecDeque;
 
 use crate::engine::push::Encoded;
 use crate::limits::{
-    BUFFER_KEPT_BYTES_MAX, PUSH_COPIED_BYTES_MAX, SESSION_EARLY_SEND_BYTES, SESSION_HELD_BYTES_MAX, SESSION_HELD_FIRST,
-    SESSION_HELD_MAX, SESSION_HELD_MIN, SESSION_OUTPUT_BYTES_MAX,
+    BUFFER_KEPT_BYTES_MAX, PUSH_COPIED_BYTES_MAX, SESSION_ASKED_BYTES_MAX, SESSION_EARLY_SEND_BYTES,
+    SESSION_HELD_BYTES_MAX, SESSION_HELD_FIRST, SESSION_HELD_MAX, SESSION_HELD_MIN, SESSION_OUTPUT_BYTES_MAX,
 };
 
 /// A place in the order of replies. Wraps around; only differences count.
@@ -66,13 +66,15 @@ pub(super) struct Replies {
     /// Those pushes.
     postponed: Vec<u8>,
     /// Filled by commands that go to other cores and by replies behind them; drained from the front as those come
-    /// back; bounded by `window`, at which the session runs no further command.
+    /// back; bounded by `window` and `SESSION_ASKED_BYTES_MAX`, at which the session runs no further command.
     held: VecDeque<Held>,
     held_bytes: Vec<u8>,
     /// How many may be held: fewer, the longer the replies from other cores are on average.
     window: usize,
     /// Bytes of a reply from another core on average, weighted towards the last few.
     reply_bytes: usize,
+    /// Bytes of requests that went to other cores since none was held.
+    asked_bytes: usize,
     /// The place of `held`'s front.
     first: u32,
     /// Nothing is to be said any more; what comes is dropped.
@@ -93,6 +95,7 @@ impl Default for Replies {
             held_bytes: Vec::new(),
             window: SESSION_HELD_FIRST,
             reply_bytes: SESSION_HELD_BYTES_MAX / SESSION_HELD_FIRST,
+            asked_bytes: 0,
             first: 0,
             discarded: false,
         }
@@ -196,6 +199,12 @@ impl Replies {
         Place(place)
     }
 
+    /// The request of the last place has so many bytes.
+    #[inline]
+    pub(super) fn note_asked(&mut self, bytes: usize) {
+        self.asked_bytes += bytes;
+    }
+
     /// The reply for a place is here. Each place is filled exactly once.
     pub(super) fn fill(&mut self, place: Place, reply: &[u8]) {
         let at = place.0.wrapping_sub(self.first) as usize;
@@ -221,6 +230,7 @@ impl Replies {
             self.pop();
         }
         if self.held.is_empty() {
+            self.asked_bytes = 0;
             self.held_bytes.clear();
             if self.held_bytes.capacity() > BUFFER_KEPT_BYTES_MAX {
                 self.held_bytes = Vec::new();
@@ -344,6 +354,7 @@ impl Replies {
             || self.own_behind_bytes >= SESSION_OUTPUT_BYTES_MAX
             || self.held.len() >= self.window
             || self.held_bytes.len() >= SESSION_HELD_BYTES_MAX
+            || self.asked_bytes >= SESSION_ASKED_BYTES_MAX
     }
 
     /// Whether nothing waits.
@@ -362,6 +373,7 @@ impl Replies {
     pub(super) fn verify(&self) {
         assert!(!matches!(self.held.front(), Some(Held::Ready { .. })), "the first held reply is ready");
         assert!(!self.held.is_empty() || self.held_bytes.is_empty(), "held bytes without a place");
+        assert!(!self.held.is_empty() || self.asked_bytes == 0, "requests under way without a place");
         assert!(self.sent <= self.out.len() || (self.out.is_empty() && !self.behind.is_empty()));
         assert_eq!(self.behind_bytes, self.behind.iter().map(|piece| piece.bytes().len()).sum::<usize>());
         let own = |piece: &Piece| if let Piece::Own(bytes) = piece { bytes.len() } else { 0 };

@@ -59,6 +59,22 @@ impl Router {
         CoreId((client.wrapping_sub(1) % u64::from(self.cores)) as u16)
     }
 
+    /// The one core that a command of all cores concerns: that of a slot; or this one, as to a client that came by its
+    /// own port the core is a node.
+    pub(super) fn only(self, slot: Option<Slot>, by_core_port: bool) -> Option<CoreId> {
+        slot.map(|slot| slot.owner(self.cores)).or_else(|| by_core_port.then_some(self.core))
+    }
+
+    /// A cursor of who walks this core by itself, as a node. One of another core is past the end.
+    fn own_cursor(self, cursor: Cursor) -> Cursor {
+        let begins = cursor == Cursor { core: 0, position: 0 };
+        if begins || cursor.core == self.core.0 {
+            Cursor { core: self.core.0, ..cursor }
+        } else {
+            Cursor { core: u16::MAX, position: 0 }
+        }
+    }
+
     /// Whether a key lives on this core.
     #[inline]
     pub(super) fn is_here(self, key: &[u8]) -> bool {
@@ -101,17 +117,20 @@ impl Engine {
                 self.dispatch_subscribe(session, args, trip)
             }
             Handler::EveryCore(Part::Tracking) => self.dispatch_tracking(session, args, trip),
-            Handler::EveryCore(part) => match every::check(part, args, &self.settings, self.router.cores()) {
-                Ok(()) => {
-                    let place = session.replies.hold(trip.muted);
-                    let mode = Mode { part: true, ..Mode::new(session.client.proto, trip.held) };
-                    // Every part is told who asks.
-                    let caller = session.client.id.to_le_bytes();
-                    let words = std::iter::once(caller.as_slice()).chain(args.iter());
-                    Flow::Every(Solo { place, request: Request::alone(command, mode, words) })
+            Handler::Topology(told) => self.dispatch_topology(session, told, args, trip),
+            Handler::EveryCore(part) => {
+                match every::check(part, args, &self.settings, &self.process, self.router.cores()) {
+                    Ok(()) => {
+                        let place = session.replies.hold(trip.muted);
+                        let mode = Mode { part: true, ..Mode::new(session.client.proto, trip.held) };
+                        // Every part is told who asks.
+                        let caller = session.client.id.to_le_bytes();
+                        let words = std::iter::once(caller.as_slice()).chain(args.iter());
+                        Flow::Every(Solo { place, request: Request::alone(command, mode, words) })
+                    }
+                    Err(error) => self.fail(session, args, trip, &error),
                 }
-                Err(error) => self.fail(session, args, trip, &error),
-            },
+            }
             Handler::Debug => self.dispatch_debug(session, id, args, trip),
             // A container without a subcommand does not pass the arity check.
             Handler::Container => self.fail(session, args, trip, &Error::Syntax),
@@ -189,7 +208,8 @@ impl Engine {
         let place = session.replies.hold(trip.muted);
         self.stats.forwarded += 1;
         self.meter.pause();
-        self.mesh.request(owner, trip.command, mode, args.iter(), Waiter::Session { id, place });
+        let bytes = self.mesh.request(owner, trip.command, mode, args.iter(), Waiter::Session { id, place });
+        session.replies.note_asked(bytes);
     }
 
     /// A command whose keys may have several owners.
@@ -212,6 +232,7 @@ impl Engine {
         let first = owners[0];
         if owners.iter().any(|owner| *owner != first) {
             let place = session.replies.hold(trip.muted);
+            session.replies.note_asked(args.iter().map(<[u8]>::len).sum());
             let client = &session.client;
             let tracker = Tracker::of(client, row);
             let mode = Mode { proto: client.proto, no_touch: client.no_touch, part: true, held: trip.held, tracker };
@@ -280,8 +301,15 @@ impl Engine {
 
     /// SCAN runs on the core that its cursor names.
     fn dispatch_scan(&mut self, session: &mut Session, id: SessionId, args: Args<'_>, trip: Trip) -> Flow {
-        let cores = self.router.cores();
+        let mut cores = self.router.cores();
         let parsed = Cursor::parse(args.at(0)).and_then(|cursor| Ok((cursor, ScanOptions::parse(args.tail(1))?)));
+        let parsed = if session.client.by_core_port {
+            // A node's keys: its walk begins and ends here.
+            cores = self.core.0 + 1;
+            parsed.map(|(cursor, options)| (self.router.own_cursor(cursor), options))
+        } else {
+            parsed
+        };
         match parsed {
             Err(error) => return self.fail(session, args, trip, &error),
             Ok((cursor, options)) if cursor.core == self.core.0 => {
@@ -309,7 +337,7 @@ impl Engine {
         let key = self.auth_key.as_ref();
         let verify = |guess: &[u8]| key.is_none_or(|key| key.verify(guess));
         let verify: Option<VerifyKey<'_>> = if key.is_some() { Some(&verify) } else { None };
-        let home = home(&self.settings, verify, trip.command.row(), session, trip.now_ms, self.sub_us);
+        let home = home((&self.settings, &self.process), verify, trip.command.row(), session, trip.now_ms, self.sub_us);
         let Session { client, replies, .. } = session;
         let meter = &mut self.meter;
         meter.begin();
@@ -378,7 +406,11 @@ impl Engine {
             Handler::Publish(topic) => writer.integer(self.publish(topic, args.at(0), args.at(1))),
             Handler::Debug => debug::object(&self.shard, args, now_ms, &mut writer),
             Handler::Several(decide) => several::run(&mut self.shard, row, decide, args, call).write(&mut writer),
-            Handler::Session(_) | Handler::EveryCore(_) | Handler::Transaction(_) | Handler::Container => {
+            Handler::Session(_)
+            | Handler::EveryCore(_)
+            | Handler::Transaction(_)
+            | Handler::Topology(_)
+            | Handler::Container => {
                 unreachable!("{} was sent to another core", row.name)
             }
         }

@@ -13,7 +13,7 @@ use crate::engine::pubsub::Subscribed;
 use crate::engine::replies::Replies;
 use crate::engine::route::{CoreId, Trip};
 use crate::engine::transaction::{Multi, Transaction};
-use crate::engine::{Engine, Notice, SessionId, ahead, debug, load};
+use crate::engine::{Engine, Notice, SessionId, ahead, ask, debug, load};
 use crate::limits::{
     AUTH_FAILURES_MAX, BUFFER_KEPT_BYTES_MAX, CLIENT_STALL_MS_MAX, INPUT_RESERVE_BYTES_MAX, TICK_SESSIONS_MAX,
     TURN_REHASHED_MAX,
@@ -351,8 +351,8 @@ impl Engine {
 
     /// Runs one command, or sends it where it runs.
     #[inline]
-    fn run(&mut self, session: &mut Session, id: SessionId, args: Args<'_>, now_ms: u64) -> Flow {
-        let found = self.find_command(args);
+    fn run(&mut self, session: &mut Session, id: SessionId, words: Args<'_>, now_ms: u64) -> Flow {
+        let found = self.find_command(words);
         if let Ok((command, args)) = &found
             && session.replies.is_holding()
             && (command.row().is(flag::BARRIER) || self.spans_cores(*command, *args))
@@ -379,9 +379,14 @@ impl Engine {
                 self.stats.commands += 1;
                 session.client.last_command = command.row().name;
                 if session.multi.is_some() && !command.row().is(flag::UNQUEUED) {
-                    self.queue(session, command, args, muted)
+                    let named = ask::too_many(command, args).is_some();
+                    self.queue(session, command, if named { words.tail(1) } else { args }, muted)
                 } else {
-                    self.dispatch(session, id, args, Trip { command, muted, held: false, now_ms })
+                    let trip = Trip { command, muted, held: false, now_ms };
+                    match ask::too_many(command, args) {
+                        Some(error) => self.fail(session, args, trip, &error(words.at(1))),
+                        None => self.dispatch(session, id, args, trip),
+                    }
                 }
             }
         };
@@ -420,6 +425,9 @@ impl Engine {
             && row.is_container()
             && let Some(sub) = args.get(1)
         {
+            if row.name == "cluster" {
+                self.check_cluster_change(sub, args.len())?;
+            }
             let sub = quote(&sub[..sub.len().min(128)]);
             return Err(Error::UnknownSubcommand(sub, upper_name(row.name)));
         }
@@ -536,7 +544,8 @@ impl Engine {
                 continue;
             }
             let still_ms = self.awake_ms.saturating_sub(session.progress_ms);
-            let stuck = session.partial || !session.replies.unsent().is_empty();
+            // What nobody has tried to send yet, since it came in this turn, or waits for another core, is not its fault.
+            let stuck = session.partial || (session.should_send() && !session.queued);
             // As in Redis, who subscribes may be silent.
             let silent = session.client.subscriptions.any();
             let idle_ms = self.settings.idle_timeout_s.saturating_mul(1000);
@@ -561,6 +570,7 @@ impl Engine {
 fn upper_name(name: &str) -> &'static str {
     match name {
         "client" => "CLIENT",
+        "cluster" => "CLUSTER",
         "config" => "CONFIG",
         "latency" => "LATENCY",
         "memory" => "MEMORY",

@@ -114,6 +114,7 @@ struct Part {
     /// Blocks sent and not yet written.
     under_way: usize,
     bytes: u64,
+    /// As `Engine::awake_ms` has it: a clock that is set back stops no snapshot.
     began_ms: u64,
     /// The shard's changes at the cut.
     changes: u64,
@@ -229,6 +230,13 @@ impl Part {
     fn may_walk(&self) -> bool {
         !self.ended && !self.paced && self.under_way < SNAPSHOT_BLOCKS_AHEAD
     }
+
+    /// Whether it has written what it may by now, of so many bytes a second, if that is bounded.
+    fn pace(&mut self, share: Option<u64>, awake_ms: u64) {
+        let passed_ms = awake_ms - self.began_ms;
+        let allowed = |share| u128::from(share) * u128::from(passed_ms) / 1000 + SNAPSHOT_BLOCK_BYTES as u128;
+        self.paced = share.is_some_and(|share| u128::from(self.bytes) > allowed(share));
+    }
 }
 
 impl Engine {
@@ -328,7 +336,7 @@ impl Engine {
     }
 
     /// What was put off.
-    fn start_next(&mut self, now_ms: u64) {
+    pub(super) fn start_next(&mut self, now_ms: u64) {
         if self.snapshots.job.is_some() {
             return;
         }
@@ -342,8 +350,9 @@ impl Engine {
 
     /// Time has passed.
     pub(super) fn tick_snapshots(&mut self, now_ms: u64) {
+        let share = self.bandwidth_share();
         if let Some(part) = &mut self.snapshots.part {
-            part.paced = false;
+            part.pace(share, self.awake_ms);
         }
         let changes = self.changes_since_snapshot();
         let takes_any = self.snapshots.config.interval_ms.is_some();
@@ -469,7 +478,7 @@ impl Engine {
             Note::Cut { id, at_ms } => {
                 self.shard.begin_cut(self.core.0, id, at_ms);
                 let changes = self.shard.changes();
-                let (under_way, bytes, began_ms) = (0, 0, now_ms);
+                let (under_way, bytes, began_ms) = (0, 0, self.awake_ms);
                 let part = Part { id, under_way, bytes, began_ms, changes, ended: false, paced: false, stepped: false };
                 self.snapshots.part = Some(part);
             }
@@ -478,6 +487,8 @@ impl Engine {
                     self.snapshots.changes_base = part.changes;
                 }
                 self.snapshots.dirty.fill(0);
+                // Core 0 forgets what it was told; so it is told again, also if there are as many changes as before.
+                self.snapshots.changes_told = u64::MAX;
             }
             Note::Abort(_) => {
                 self.shard.end_cut();
@@ -551,6 +562,7 @@ impl Engine {
 
     /// A step of the walk, and out with the blocks that are full.
     pub(super) fn step_snapshot(&mut self, now_ms: u64) {
+        let share = self.bandwidth_share();
         let Some(part) = &mut self.snapshots.part else { return };
         if part.ended {
             return;
@@ -566,12 +578,7 @@ impl Engine {
             part.bytes += block.bytes.len() as u64;
             self.snapshots.asks.push_back(FileAsk::Block { id, block });
         }
-        let share = self.snapshots.config.bandwidth / u64::from(self.router.cores());
-        if self.snapshots.config.bandwidth > 0 {
-            let passed_ms = now_ms.saturating_sub(part.began_ms);
-            let allowed = u128::from(share) * u128::from(passed_ms) / 1000 + SNAPSHOT_BLOCK_BYTES as u128;
-            part.paced = u128::from(part.bytes) > allowed;
-        }
+        part.pace(share, self.awake_ms);
         if over {
             part.ended = true;
             self.shard.end_cut();
@@ -585,6 +592,12 @@ impl Engine {
                 self.on_note(self.core, Note::Overrun(id), now_ms);
             }
         }
+    }
+
+    /// This core's share of the bytes a second that may be written, if they are bounded.
+    fn bandwidth_share(&self) -> Option<u64> {
+        let all = self.snapshots.config.bandwidth;
+        (all > 0).then(|| all / u64::from(self.router.cores()))
     }
 
     /// Items of this core's part that are done, of all, and bytes of the blocks.

@@ -8,7 +8,8 @@
 //! that ran before: a batch that is half run keeps it back. At home it goes behind all replies that the session waits
 //! for. So a client that is told that a key is stale has the reply with the older value, if it asked for it, and no
 //! reply with an older value comes later. A client may be told too often, never too seldom: what is on its way when it
-//! stops tracking is dropped at its home, and an id is never used again.
+//! stops tracking is dropped at its home, and an id is never used again. When a client goes that others redirect to, they
+//! are told at once, since what it was sent last may never have reached it.
 //!
 //! FLUSHALL: each core says when it has cleared its shard; a home tells its clients once all cores have.
 //! Changes of keys with a prefix that is listened for (BCAST) gather at each home until the turn ends, as in Redis: one
@@ -34,6 +35,9 @@ pub(super) struct Trackers {
     /// Sessions of this core that track.
     pub(super) count: u64,
     listeners: Prefixes<Listeners>,
+    /// Clients of this core that others redirect to, and who does. Filled by CLIENT TRACKING, emptied when either ends;
+    /// bounded by how many clients there are.
+    redirected: BTreeMap<ClientId, Vec<ClientId>>,
     /// Prefixes for which keys have gathered. Filled by changes, drained when the turn ends.
     changed: Vec<Box<[u8]>>,
     /// What leaves for each core when the turn ends. Filled by changes, drained into the mesh; bounded by what one turn
@@ -76,6 +80,7 @@ impl Trackers {
         Trackers {
             count: 0,
             listeners: Prefixes::new(seeds),
+            redirected: BTreeMap::new(),
             changed: Vec::new(),
             outgoing: (0..cores).map(|_| Vec::new()).collect(),
             waits: false,
@@ -104,6 +109,29 @@ impl Trackers {
         if listeners.clients.is_empty() {
             self.listeners.remove(prefix);
         }
+    }
+
+    /// A client is told in place of another.
+    fn attach(&mut self, tracker: ClientId, target: ClientId) {
+        let trackers = self.redirected.entry(target).or_default();
+        if !trackers.contains(&tracker) {
+            trackers.push(tracker);
+        }
+    }
+
+    /// It is no more.
+    fn detach(&mut self, tracker: ClientId, target: ClientId) {
+        let Some(trackers) = self.redirected.get_mut(&target) else { return };
+        trackers.retain(|other| *other != tracker);
+        if trackers.is_empty() {
+            self.redirected.remove(&target);
+        }
+    }
+
+    /// Clients that others redirect to.
+    #[cfg(any(test, feature = "verify"))]
+    pub(super) fn redirected(&self) -> usize {
+        self.redirected.len()
     }
 
     /// A key has changed: whoever listens for a prefix of it is told when the turn ends.
@@ -227,9 +255,58 @@ impl Engine {
                     self.tell_target(target, tracker, body, &mut None);
                 }
                 Frame::Broken { tracker, target } => self.on_broken(tracker, target, &mut None),
+                Frame::Attach { tracker, target } => self.on_attach(tracker, target, &mut None),
+                Frame::Detach { tracker, target } => self.trackers.detach(tracker, target),
             }
         }
         self.mesh.give_back(bytes);
+    }
+
+    /// A session redirects to a client, which may have gone since it was asked for.
+    pub(super) fn attach(&mut self, session: &mut Session, target: ClientId) {
+        let tracker = session.client.id;
+        match self.router.peer(self.router.home_of(target)) {
+            None => self.on_attach(tracker, target, &mut Some(session)),
+            Some(peer) => Frame::Attach { tracker, target }.append_to(self.trackers.outgoing(peer)),
+        }
+    }
+
+    /// It redirects to it no more.
+    pub(super) fn detach(&mut self, tracker: ClientId, target: ClientId) {
+        match self.router.peer(self.router.home_of(target)) {
+            None => self.trackers.detach(tracker, target),
+            Some(peer) => Frame::Detach { tracker, target }.append_to(self.trackers.outgoing(peer)),
+        }
+    }
+
+    fn on_attach(&mut self, tracker: ClientId, target: ClientId, current: &mut Current<'_>) {
+        self.trackers.attach(tracker, target);
+        if find(&mut self.sessions, current, target).is_none() {
+            self.tell_broken(target, current);
+        }
+    }
+
+    /// A client has gone: what it was sent in place of others may be lost, so these are told at once.
+    #[inline]
+    pub(super) fn end_redirects(&mut self, target: ClientId) {
+        if !self.trackers.redirected.is_empty() {
+            self.tell_broken(target, &mut None);
+        }
+    }
+
+    #[cold]
+    fn tell_broken(&mut self, target: ClientId, current: &mut Current<'_>) {
+        for tracker in self.trackers.redirected.remove(&target).unwrap_or_default() {
+            self.break_redirect(tracker, target, current);
+        }
+    }
+
+    /// A client that redirects is to learn that the other has gone.
+    fn break_redirect(&mut self, tracker: ClientId, target: ClientId, current: &mut Current<'_>) {
+        match self.router.peer(self.router.home_of(tracker)) {
+            None => self.on_broken(tracker, target, current),
+            Some(peer) => Frame::Broken { tracker, target }.append_to(self.trackers.outgoing(peer)),
+        }
     }
 
     /// A core has cleared its shard. Once all have, every client that tracks here is told.
@@ -325,10 +402,7 @@ impl Engine {
         match find(&mut self.sessions, current, target).map(|session| &session.client) {
             Some(client) if client.proto == Proto::Resp2 && !client.subscriptions.any() => {}
             Some(_) => self.say(target, current, |writer| write_stale(writer, body)),
-            None => match self.router.peer(self.router.home_of(tracker)) {
-                None => self.on_broken(tracker, target, current),
-                Some(peer) => Frame::Broken { tracker, target }.append_to(self.trackers.outgoing(peer)),
-            },
+            None => self.break_redirect(tracker, target, current),
         }
     }
 
@@ -404,15 +478,37 @@ fn write_keys<'a>(out: &mut Vec<u8>, keys: impl Iterator<Item = &'a [u8]> + Clon
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Frame<'a> {
     /// A key, and the clients that may hold it, 8 bytes each.
-    Key { key: &'a [u8], clients: &'a [u8] },
+    Key {
+        key: &'a [u8],
+        clients: &'a [u8],
+    },
     /// A key that has a prefix for which the core's clients listen.
-    Prefixed { key: &'a [u8], writer: ClientId },
+    Prefixed {
+        key: &'a [u8],
+        writer: ClientId,
+    },
     /// The sender has cleared its shard.
     Cleared,
     /// Stale keys as an encoded array, or all if it is empty, of a client that has redirected to one of this core.
-    Redirected { tracker: ClientId, target: ClientId, body: &'a [u8] },
+    Redirected {
+        tracker: ClientId,
+        target: ClientId,
+        body: &'a [u8],
+    },
     /// There is no such client to redirect to.
-    Broken { tracker: ClientId, target: ClientId },
+    Broken {
+        tracker: ClientId,
+        target: ClientId,
+    },
+    /// A client redirects to one of this core, and does so no more.
+    Attach {
+        tracker: ClientId,
+        target: ClientId,
+    },
+    Detach {
+        tracker: ClientId,
+        target: ClientId,
+    },
 }
 
 impl<'a> Frame<'a> {
@@ -438,12 +534,16 @@ impl<'a> Frame<'a> {
                 out.extend_from_slice(&target.to_le_bytes());
                 write_bytes(out, body);
             }
-            Frame::Broken { tracker, target } => {
-                out.push(4);
-                out.extend_from_slice(&tracker.to_le_bytes());
-                out.extend_from_slice(&target.to_le_bytes());
-            }
+            Frame::Broken { tracker, target } => Frame::write_pair(out, 4, tracker, target),
+            Frame::Attach { tracker, target } => Frame::write_pair(out, 5, tracker, target),
+            Frame::Detach { tracker, target } => Frame::write_pair(out, 6, tracker, target),
         }
+    }
+
+    fn write_pair(out: &mut Vec<u8>, kind: u8, tracker: ClientId, target: ClientId) {
+        out.push(kind);
+        out.extend_from_slice(&tracker.to_le_bytes());
+        out.extend_from_slice(&target.to_le_bytes());
     }
 
     fn read(rest: &mut &'a [u8]) -> Option<Frame<'a>> {
@@ -460,6 +560,8 @@ impl<'a> Frame<'a> {
             2 => Frame::Cleared,
             3 => Frame::Redirected { tracker: read_number(rest)?, target: read_number(rest)?, body: read_bytes(rest)? },
             4 => Frame::Broken { tracker: read_number(rest)?, target: read_number(rest)? },
+            5 => Frame::Attach { tracker: read_number(rest)?, target: read_number(rest)? },
+            6 => Frame::Detach { tracker: read_number(rest)?, target: read_number(rest)? },
             kind => unreachable!("no frame of kind {kind}"),
         })
     }
@@ -496,7 +598,7 @@ mod tests {
     proptest! {
         #[test]
         fn frames_come_out_as_they_went_in(
-            frames in vec((0u8..5, any::<u64>(), any::<u64>(), vec(any::<u8>(), 0..40), vec(any::<u64>(), 1..5)), 0..8),
+            frames in vec((0u8..7, any::<u64>(), any::<u64>(), vec(any::<u8>(), 0..40), vec(any::<u64>(), 1..5)), 0..8),
         ) {
             let clients: Vec<Vec<u8>> =
                 frames.iter().map(|frame| frame.4.iter().flat_map(|client| client.to_le_bytes()).collect()).collect();
@@ -508,7 +610,9 @@ mod tests {
                     1 => Frame::Prefixed { key, writer: *tracker },
                     2 => Frame::Cleared,
                     3 => Frame::Redirected { tracker: *tracker, target: *target, body: key },
-                    _ => Frame::Broken { tracker: *tracker, target: *target },
+                    4 => Frame::Broken { tracker: *tracker, target: *target },
+                    5 => Frame::Attach { tracker: *tracker, target: *target },
+                    _ => Frame::Detach { tracker: *tracker, target: *target },
                 })
                 .collect();
             let mut bytes = Vec::new();

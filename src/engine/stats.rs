@@ -85,6 +85,11 @@ impl Stats {
         }
     }
 
+    /// How long turns took.
+    pub(super) fn turns(&self) -> &Histogram<u64> {
+        &self.turn_ns
+    }
+
     #[inline]
     pub(super) fn record_growth(&mut self, rehashed: u64) {
         self.turn_rehashed_max = self.turn_rehashed_max.max(rehashed);

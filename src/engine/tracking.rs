@@ -151,10 +151,18 @@ impl Engine {
             Change::Off => self.untrack(session),
             Change::On(tracking) => {
                 self.trackers.count += u64::from(session.client.tracking.is_none());
+                let (before, redirect) =
+                    (session.client.tracking.as_ref().map_or(0, |now| now.redirect), tracking.redirect);
                 for prefix in &tracking.prefixes {
                     self.trackers.listen(prefix, session.client.id);
                 }
                 session.client.tracking = Some(tracking);
+                if before != 0 && before != redirect {
+                    self.detach(session.client.id, before);
+                }
+                if redirect != 0 {
+                    self.attach(session, redirect);
+                }
             }
         }
     }
@@ -164,6 +172,9 @@ impl Engine {
     pub(super) fn untrack(&mut self, session: &mut Session) {
         let Some(tracking) = session.client.tracking.take() else { return };
         self.trackers.count -= 1;
+        if tracking.redirect != 0 {
+            self.detach(session.client.id, tracking.redirect);
+        }
         for prefix in &tracking.prefixes {
             self.trackers.unlisten(prefix, session.client.id);
             self.untrack_prefix(prefix);

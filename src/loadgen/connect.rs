@@ -13,8 +13,8 @@ use rustix::fd::OwnedFd;
 use super::error::BenchError;
 use super::wire::{Protocol, excerpt, memcached, resp};
 use super::{Options, Target};
-use crate::limits::REPLY_LINE_BYTES_MAX;
-use crate::resp::reply::{Item, Scalar};
+use crate::limits::{BENCH_CORE_PORTS_MAX, REPLY_LINE_BYTES_MAX};
+use crate::resp::reply::{self, Item, Scalar, Value};
 
 /// The sockets of all clients, those of one after the other.
 pub(super) fn connect_all(options: &Options) -> Result<Vec<OwnedFd>, BenchError> {
@@ -53,6 +53,59 @@ fn tcp(address: SocketAddr, options: &Options, is_first: bool, timeout: Duration
     greet(&mut stream, &target, options, is_first)?;
     stream.set_nonblocking(true).map_err(failed)?;
     Ok(stream.into())
+}
+
+/// The ports of the target's cores, as the server tells them.
+pub fn ask_for_core_ports(options: &Options) -> Result<Target, BenchError> {
+    let target = options.target.to_string();
+    let failed = |source| BenchError::Connect { target: target.clone(), source };
+    let refused = |why: &str| BenchError::Greeting { target: target.clone(), why: why.to_owned() };
+    let Target::Tcp(address) = options.target else { return Ok(options.target.clone()) };
+    let timeout = Duration::from_nanos(options.timeout_ns);
+    let mut stream = TcpStream::from(tcp(address, options, true, timeout)?);
+    stream.set_nonblocking(false).map_err(failed)?;
+    stream.write_all(b"*1\r\n$12\r\nASPINE.CORES\r\n").map_err(failed)?;
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 512];
+    let told = loop {
+        match reply::decode(&bytes) {
+            Ok(Some((told, _))) => break told,
+            Ok(None) => {}
+            Err(_) => return Err(refused("it does not speak the Redis protocol")),
+        }
+        match stream.read(&mut chunk).map_err(failed)? {
+            0 => return Err(refused("it closed the connection when asked for the ports of its cores")),
+            len => bytes.extend_from_slice(&chunk[..len]),
+        }
+    };
+    if let Value::Error(_) = told {
+        return Err(refused("it does not know ASPINE.CORES; list the ports of its cores after --core-ports"));
+    }
+    match core_ports(&told) {
+        Some(ports) if !ports.contains(&0) && ports.len() <= BENCH_CORE_PORTS_MAX => {
+            Ok(Target::Cores(ports.iter().map(|port| SocketAddr::new(address.ip(), *port)).collect()))
+        }
+        Some(ports) if ports.contains(&0) => {
+            Err(refused("its cores have no ports of their own; start it with --core-ports BASE"))
+        }
+        _ => Err(refused("it tells of no cores, or of too many")),
+    }
+}
+
+/// The ports in what ASPINE.CORES says: of each core an array, in which the port comes second.
+fn core_ports(told: &Value) -> Option<Vec<u16>> {
+    let Value::Array(Some(fields)) = told else { return None };
+    let name = |value: &Value| matches!(value, Value::Bulk(Some(name)) if name == b"cores");
+    let at = fields.iter().step_by(2).position(name)?;
+    let Value::Array(Some(cores)) = fields.get(at * 2 + 1)? else { return None };
+    let port = |core: &Value| match core {
+        Value::Array(Some(row)) => match row.get(1)? {
+            Value::Integer(port) => u16::try_from(*port).ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    cores.iter().map(port).collect::<Option<Vec<_>>>().filter(|ports| !ports.is_empty())
 }
 
 /// Shows the key, and on the first connection asks for a sign of life.

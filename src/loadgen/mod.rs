@@ -34,6 +34,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use self::connect::ask_for_core_ports;
 pub use self::error::BenchError;
 use self::keys::KeyDist;
 pub use self::run::{Loaded, Measured, Progress, ServerUsage, Watch, run};

@@ -139,3 +139,7 @@ impl AddAssign for Record {
         self.first_fault = self.first_fault.take().or(other.first_fault);
     }
 }
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

@@ -336,3 +336,7 @@ impl OptionsReport {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tracing::{debug, info, warn};
 
+use super::admin::Reporter;
 use super::clock::Clock;
 use super::connection::{Connection, Outcome};
 use super::files::CoreFiles;
@@ -41,6 +42,8 @@ pub(super) struct CoreSetup {
     pub(super) listener: CoreListener,
     pub(super) ports: Ports,
     pub(super) files: CoreFiles,
+    /// To answer whoever watches, if anyone may.
+    pub(super) reporter: Option<Reporter>,
     /// How long to poll before parking.
     pub(super) spin: Duration,
     pub(super) shared: Arc<Shared>,
@@ -51,6 +54,7 @@ pub(super) struct CoreSetup {
 const TOKEN_TCP: u64 = u64::MAX;
 const TOKEN_UNIX: u64 = u64::MAX - 1;
 const TOKEN_DOORBELL: u64 = u64::MAX - 2;
+const TOKEN_OWN: u64 = u64::MAX - 3;
 
 /// One core.
 struct Core {
@@ -66,6 +70,7 @@ struct Core {
     files: CoreFiles,
     /// They may have something to say.
     files_rang: bool,
+    reporter: Option<Reporter>,
     clock: Clock,
     shared: Arc<Shared>,
     buffer: Box<[u8]>,
@@ -102,6 +107,7 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
     let mesh = Mesh::connect(setup.ports, &bell).await;
     let mut core =
         Core::new(setup.engine, setup.listener, mesh, setup.files, setup.shared).map_err(failed("socket setup"))?;
+    core.reporter = setup.reporter;
     start_ticker(Rc::clone(&bell));
     let mut is_up = false;
     let mut idle_since = None;
@@ -111,6 +117,8 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
         }
         if !is_up && !core.engine.is_loading() {
             is_up = true;
+            // Before anybody is told that clients may come.
+            core.shared.pulse.beat(core.engine.core(), false);
             progress.up();
         }
         match core.turn().map_err(failed("wait for sockets"))? {
@@ -161,10 +169,7 @@ impl Core {
         shared: Arc<Shared>,
     ) -> io::Result<Core> {
         let poller = Poller::new()?;
-        poller.add(&listener.tcp, TOKEN_TCP, Interest::READ)?;
-        if let Some(unix) = &listener.unix {
-            poller.add_exclusive(unix, TOKEN_UNIX)?;
-        }
+        start_accepting(&listener, &poller)?;
         poller.add_doorbell(shared.doorbells.bell(config.core), TOKEN_DOORBELL)?;
         Ok(Core {
             engine: Engine::new(config),
@@ -176,6 +181,7 @@ impl Core {
             mesh,
             files,
             files_rang: true,
+            reporter: None,
             clock: Clock::new(),
             shared,
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
@@ -297,7 +303,7 @@ impl Core {
 
     fn on_event(&mut self, event: Ready, now_ms: u64) -> io::Result<()> {
         match event.token {
-            TOKEN_TCP | TOKEN_UNIX => self.accept(event.token, now_ms),
+            TOKEN_TCP | TOKEN_OWN | TOKEN_UNIX => self.accept(event.token, now_ms),
             TOKEN_DOORBELL => self.on_doorbell(now_ms),
             bits => self.on_socket(event, SessionId::from_bits(bits), now_ms),
         }
@@ -379,7 +385,10 @@ impl Core {
     }
 
     fn accept_one(&self, token: u64) -> io::Result<Option<(OwnedFd, Peer)>> {
-        if token == TOKEN_TCP { self.listener.accept_tcp() } else { self.listener.accept_unix() }
+        match token {
+            TOKEN_UNIX => self.listener.accept_unix(),
+            _ => self.listener.accept_tcp(token == TOKEN_OWN),
+        }
     }
 
     /// Accepting pauses, on every socket of this core: one that is ready and can't be accepted from would keep the core
@@ -402,22 +411,21 @@ impl Core {
         Ok(())
     }
 
-    fn start_accepting(&self) -> io::Result<()> {
-        self.poller.add(&self.listener.tcp, TOKEN_TCP, Interest::READ)?;
-        self.listener.unix.as_ref().map_or(Ok(()), |unix| self.poller.add_exclusive(unix, TOKEN_UNIX))
-    }
-
     fn stop_accepting(&self) -> io::Result<()> {
         self.poller.remove(&self.listener.tcp)?;
+        if let Some(own) = &self.listener.own {
+            self.poller.remove(own)?;
+        }
         self.listener.unix.as_ref().map_or(Ok(()), |unix| self.poller.remove(unix))
     }
 
     fn tick(&mut self, now_ms: u64) -> io::Result<()> {
         self.last_tick_ms = now_ms;
         self.engine.on_tick(now_ms);
+        self.shared.pulse.beat(self.engine.core(), self.engine.is_loading());
         if self.accept_after_ms.is_some_and(|after_ms| now_ms >= after_ms) && self.drain_until_ms.is_none() {
             self.accept_after_ms = None;
-            self.start_accepting()?;
+            start_accepting(&self.listener, &self.poller)?;
         }
         if now_ms.abs_diff(self.last_rss_ms) >= RSS_INTERVAL_MS {
             self.last_rss_ms = now_ms;
@@ -429,6 +437,9 @@ impl Core {
     /// A bell rang. SIGTERM: no new connections; what was read is finished.
     fn on_doorbell(&mut self, now_ms: u64) -> io::Result<()> {
         self.files_rang = true;
+        if let Some(reporter) = &self.reporter {
+            reporter.answer(&self.engine);
+        }
         if self.drain_until_ms.is_some() || !self.shared.shutdown.is_asked() {
             return Ok(());
         }
@@ -471,6 +482,14 @@ impl Core {
         }
         self.shared.is_over.load(Ordering::SeqCst)
     }
+}
+
+fn start_accepting(listener: &CoreListener, poller: &Poller) -> io::Result<()> {
+    poller.add(&listener.tcp, TOKEN_TCP, Interest::READ)?;
+    if let Some(own) = &listener.own {
+        poller.add(own, TOKEN_OWN, Interest::READ)?;
+    }
+    listener.unix.as_ref().map_or(Ok(()), |unix| poller.add_exclusive(unix, TOKEN_UNIX))
 }
 
 /// Tells a client that it can't come in, and closes. It may not read; it is not waited for.

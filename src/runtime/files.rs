@@ -4,6 +4,7 @@
 //! core ─ asks ─▶ files thread ─▶ disk            save: blocks, four of each core's walk at most under way
 //! core ◀ events, records, and a ring of the bell ┘    load: four chunks of records at most waiting for each core
 //! ```
+//! Without work for a second, it gives back the memory that nobody uses (`allocator`).
 //! Why a thread and not the ring of each core: a busy core naps in `epoll_wait` and passes through its ring only when it
 //! parks, which costs ten system calls; completions would come late under load, or the passes would cost every turn. The
 //! thread sleeps in its channel or in the kernel, is on no core's CPU where there is another, and computes the checksums, so
@@ -16,22 +17,26 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock};
 use rustix::thread::CpuSet;
 use tracing::warn;
 
-use super::Shared;
 use super::preflight::cpus_allowed;
+use super::{Shared, allocator};
 use crate::engine::files::{FileAsk, FileEvent};
 use crate::engine::keeper::Keeper;
 use crate::engine::route::CoreId;
-use crate::limits::{LOAD_CHUNKS_AHEAD, SNAPSHOT_ALIGN_BYTES, SNAPSHOT_BLOCK_BYTES};
+use crate::limits::{LOAD_CHUNKS_AHEAD, SNAPSHOT_ALIGN_BYTES, SNAPSHOT_BLOCK_BYTES, UNUSED_PAGES_KEPT_MS};
 use crate::persist::{Disk, DiskFile, Name};
 
 /// The lowest priority, of this thread alone: on Linux they have one each.
 const NICE: i32 = 19;
+
+/// How long it is without work before it gives back memory.
+const UNUSED_PAGES_KEPT: Duration = Duration::from_millis(UNUSED_PAGES_KEPT_MS);
 
 /// One core's ends.
 pub(super) struct CoreFiles {
@@ -62,6 +67,7 @@ pub(super) fn start(
     directory: Option<Directory>,
     load: Option<Name>,
 ) -> Vec<CoreFiles> {
+    allocator::keep_unused_pages();
     let cores = cpus.len() as u16;
     let free = free_cpus(cpus);
     let (asks, from_cores) = channel::<(CoreId, FileAsk)>();
@@ -95,15 +101,19 @@ pub(super) fn start(
         if let Some(name) = load {
             keeper.load_at_start(&name, &mut tell);
         }
-        while let Ok((core, ask)) = from_cores.recv() {
-            keeper.answer(core, ask, &mut tell);
+        loop {
+            match from_cores.recv_timeout(UNUSED_PAGES_KEPT) {
+                Ok((core, ask)) => keeper.answer(core, ask, &mut tell),
+                Err(RecvTimeoutError::Timeout) => allocator::give_back_unused_pages(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
     });
     ends
 }
 
 /// The CPUs that this process may use and no core has, if there are any.
-fn free_cpus(cpus: &[usize]) -> Option<CpuSet> {
+pub(super) fn free_cpus(cpus: &[usize]) -> Option<CpuSet> {
     let allowed = cpus_allowed().unwrap_or_default();
     let mut free = CpuSet::new();
     allowed.into_iter().filter(|cpu| !cpus.contains(cpu) && *cpu < CpuSet::MAX_CPU).for_each(|cpu| free.set(cpu));

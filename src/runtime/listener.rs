@@ -1,5 +1,6 @@
 //! Listeners: the sockets that accept connections. One TCP socket a core, sharing a port by SO_REUSEPORT, so that the
-//! kernel spreads connections and no core hands one over; one Unix socket for all.
+//! kernel spreads connections and no core hands one over; one Unix socket for all; with `--core-ports` one TCP socket a
+//! core on a port of its own.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,12 +19,16 @@ use crate::limits::LISTEN_BACKLOG;
 pub(super) struct Listeners {
     cores: Vec<CoreListener>,
     address: SocketAddr,
+    /// Empty if the cores have none.
+    core_ports: Vec<u16>,
     path: Option<PathBuf>,
 }
 
 /// The listening sockets of one core.
 pub(super) struct CoreListener {
     pub(super) tcp: TcpListener,
+    /// On the core's own port.
+    pub(super) own: Option<TcpListener>,
     /// The same socket at every core.
     pub(super) unix: Option<UnixListener>,
     path: String,
@@ -34,6 +39,9 @@ impl Listeners {
     pub(super) fn bind(config: &ServerConfig) -> Result<Listeners, StartError> {
         let mut address = SocketAddr::new(config.host, config.port);
         let failed = |address| move |source| StartError::listen(address, source);
+        // Ports that are named come first: the kernel could pick one of them.
+        let own_first = config.port == 0 && config.core_ports != Some(0);
+        let mut own = if own_first { bind_own(config)? } else { Vec::new() };
         // Sockets that share a port also share it with another server of the same user. One that does not share
         // finds out whether anybody is there.
         if config.port != 0 {
@@ -41,21 +49,34 @@ impl Listeners {
         }
         let unix = config.unix_socket.as_deref().map(bind_unix).transpose()?;
         let path = config.unix_socket.clone();
-        let mut cores = Vec::new();
+        let mut cores: Vec<CoreListener> = Vec::new();
         for _ in &config.cpus {
-            let tcp = tcp(address, true).map_err(failed(address))?;
+            let tcp = tcp(address, true).and_then(|tcp| listen(&tcp).map(|()| TcpListener::from(tcp)));
+            let tcp = tcp.map_err(failed(address))?;
             // With port 0 the first socket's port is everybody's.
             address = tcp.local_addr().map_err(failed(address))?;
             let unix = unix.as_ref().map(UnixListener::try_clone).transpose();
             let unix = unix.map_err(|source| StartError::Setup { what: "the Unix socket of each core", source })?;
             let path = path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-            cores.push(CoreListener { tcp, unix, path });
+            cores.push(CoreListener { tcp, own: None, unix, path });
         }
-        Ok(Listeners { cores, address, path })
+        if !own_first {
+            own = bind_own(config)?;
+        }
+        let core_ports = own.iter().map(|(_, port)| *port).collect();
+        for (core, (own, _)) in cores.iter_mut().zip(own) {
+            core.own = Some(own);
+        }
+        Ok(Listeners { cores, address, core_ports, path })
     }
 
     pub(super) fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// The port of each core, if they have their own.
+    pub(super) fn core_ports(&self) -> &[u16] {
+        &self.core_ports
     }
 
     /// Where clients find us.
@@ -71,16 +92,34 @@ impl Listeners {
     }
 }
 
-fn tcp(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+/// Binds the port of each core, if they are to have one. No other socket shares it, so one that is taken is found out.
+fn bind_own(config: &ServerConfig) -> Result<Vec<(TcpListener, u16)>, StartError> {
+    let Some(base) = config.core_ports else { return Ok(Vec::new()) };
+    let bind = |core: u16| {
+        let port = if base == 0 { 0 } else { base + core };
+        let address = SocketAddr::new(config.host, port);
+        let bound = tcp(address, false).and_then(|socket| {
+            listen(&socket)?;
+            let port = socket.local_addr()?.as_socket().map_or(port, |address| address.port());
+            Ok((socket.into(), port))
+        });
+        bound.map_err(|source| StartError::listen_for_core(address, source))
+    };
+    (0..config.cpus.len() as u16).map(bind).collect()
+}
+
+/// A TCP socket that is bound to `address`, and may share it.
+pub(super) fn tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     socket.bind(&address.into())?;
-    if shared {
-        socket.listen(LISTEN_BACKLOG)?;
-        socket.set_nonblocking(true)?;
-    }
-    Ok(socket.into())
+    Ok(socket)
+}
+
+pub(super) fn listen(socket: &Socket) -> io::Result<()> {
+    socket.listen(LISTEN_BACKLOG)?;
+    socket.set_nonblocking(true)
 }
 
 /// Binds the Unix socket. A file left behind by a server that is gone is replaced; a living one is not.
@@ -102,14 +141,15 @@ fn bind_unix(path: &Path) -> Result<UnixListener, StartError> {
 }
 
 impl CoreListener {
-    /// Accepts a TCP connection; `None` if none waits.
-    pub(super) fn accept_tcp(&self) -> io::Result<Option<(OwnedFd, Peer)>> {
-        let Some((stream, addr)) = none_if_would_block(self.tcp.accept())? else { return Ok(None) };
+    /// Accepts a TCP connection, by the core's own port or by that of all; `None` if none waits.
+    pub(super) fn accept_tcp(&self, by_core_port: bool) -> io::Result<Option<(OwnedFd, Peer)>> {
+        let Some(tcp) = (if by_core_port { self.own.as_ref() } else { Some(&self.tcp) }) else { return Ok(None) };
+        let Some((stream, addr)) = none_if_would_block(tcp.accept())? else { return Ok(None) };
         // A reply is sent whole; waiting for more to send with it only costs time. A peer that is gone already fails
         // here, and again where it is read.
         let _ = stream.set_nodelay(true);
         let local_addr = stream.local_addr().map(|addr| addr.to_string()).unwrap_or_default();
-        Ok(Some((own(stream), Peer { addr: addr.to_string(), local_addr, fd: 0 })))
+        Ok(Some((own(stream), Peer { addr: addr.to_string(), local_addr, fd: 0, by_core_port })))
     }
 
     /// Accepts a Unix connection; `None` if none waits.
@@ -117,7 +157,7 @@ impl CoreListener {
         let Some(listener) = &self.unix else { return Ok(None) };
         let Some((stream, _)) = none_if_would_block(listener.accept())? else { return Ok(None) };
         let addr = format!("{}:0", self.path);
-        Ok(Some((stream.into(), Peer { addr: addr.clone(), local_addr: addr, fd: 0 })))
+        Ok(Some((stream.into(), Peer { addr: addr.clone(), local_addr: addr, ..Peer::default() })))
     }
 }
 

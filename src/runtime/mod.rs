@@ -13,9 +13,13 @@
 //! | `files` | the thread that reads and writes snapshots |
 //! | `give_way` | whether a core lets others have its CPU before it naps |
 //! | `shutdown` | SIGTERM and SIGINT |
+//! | `allocator` | when unused pages go back to the kernel |
 //! | `process` | memory and CPU time of a process |
+//! | `pulse`, `admin` | whether the cores are alive; the endpoint that tells whoever watches |
 //! | `preflight`, `logging` | host checks, log |
 
+mod admin;
+mod allocator;
 pub mod clock;
 mod connection;
 mod core;
@@ -28,9 +32,11 @@ mod mesh;
 mod poller;
 pub mod preflight;
 pub mod process;
+mod pulse;
 mod shutdown;
 
 use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -47,12 +53,14 @@ use crate::engine::route::{CoreId, Slot};
 use crate::engine::{EngineConfig, ProcessFacts};
 use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH, SNAPSHOT_NAME_DEFAULT};
 
+use self::admin::{Admin, Reporter};
 use self::clock::Clock;
 use self::core::CoreSetup;
 use self::doorbell::Doorbells;
 use self::files::{CoreFiles, Directory};
 use self::listener::Listeners;
 use self::preflight::StartError;
+use self::pulse::Pulse;
 use self::shutdown::Shutdown;
 
 /// What all cores share. Touched by naps and batches, when a client comes or goes, and at the end; never by a command.
@@ -66,6 +74,7 @@ struct Shared {
     save_failed: AtomicBool,
     shutdown: Shutdown,
     doorbells: Doorbells,
+    pulse: Pulse,
 }
 
 /// glommio's preempt timer. Not the 1 ms one would think: in 0.9.0 an executor whose timer fires between its I/O poll
@@ -78,10 +87,12 @@ type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
 /// Runs the server until SIGTERM or SIGINT.
 pub fn start(config: &ServerConfig) -> Result<(), StartError> {
     end_process_on_panic();
+    process::without_huge_pages();
     let doorbells =
         Doorbells::new(config.cpus.len()).map_err(|source| StartError::Setup { what: "the doorbells", source })?;
     let listeners = Listeners::bind(config)?;
-    let port = listeners.port();
+    let admin = config.admin_addr.map(Admin::bind).transpose()?;
+    let ports = PortFacts { all: listeners.port(), own: listeners.core_ports().to_vec() };
     let addresses = listeners.describe();
     let shared = Arc::new(Shared {
         clients: AtomicU32::new(0),
@@ -90,15 +101,20 @@ pub fn start(config: &ServerConfig) -> Result<(), StartError> {
         save_failed: AtomicBool::new(false),
         shutdown: Shutdown::default(),
         doorbells,
+        pulse: Pulse::new(config.cpus.len()),
     });
     Shutdown::listen(Arc::clone(&shared)).map_err(|source| StartError::Setup { what: "signal handling", source })?;
     let (progress, steps) = mpsc::channel();
+    let started_ms = Clock::new().now_ms();
     let files = start_files(config, &shared)?;
+    let reporters = start_admin(admin, config, started_ms, &shared)?;
     if config.persist {
         info!("listening on {addresses}; loading {SNAPSHOT_NAME_DEFAULT}, if it is there");
     }
-    let handles = spawn_cores(config, listeners, files, port, &shared, &progress)?;
-    let result = follow(handles, &steps, || announce(config, &addresses));
+    let helpers = files.into_iter().zip(reporters).collect();
+    let process = process_facts(config, &ports, started_ms);
+    let handles = spawn_cores(config, listeners, helpers, process, &shared, &progress)?;
+    let result = follow(handles, &steps, || announce(config, &addresses, &ports));
     if let Some(path) = &config.unix_socket {
         // Gone already is as good as removed.
         let _ = std::fs::remove_file(path);
@@ -121,13 +137,27 @@ fn start_files(config: &ServerConfig, shared: &Arc<Shared>) -> Result<Vec<CoreFi
     Ok(files::start(&config.data_dir, &config.cpus, shared, directory, load))
 }
 
+/// Starts the admin endpoint, if there is to be one. The answer has a place for each core.
+fn start_admin(
+    admin: Option<Admin>,
+    config: &ServerConfig,
+    started_ms: u64,
+    shared: &Arc<Shared>,
+) -> Result<Vec<Option<Reporter>>, StartError> {
+    let Some(admin) = admin else { return Ok(config.cpus.iter().map(|_| None).collect()) };
+    let reporters = admin.start(&config.cpus, started_ms, shared);
+    let reporters = reporters.map_err(|source| StartError::Setup { what: "the admin endpoint", source })?;
+    Ok(reporters.into_iter().map(Some).collect())
+}
+
 /// Says which core is where, which bound is in force, and that clients may come.
-fn announce(config: &ServerConfig, addresses: &str) {
+fn announce(config: &ServerConfig, addresses: &str, ports: &PortFacts) {
     info!("{}", config.bounds_line());
     let cores = config.cpus.len() as u16;
     for (core, cpu) in config.cpus.iter().enumerate() {
         let (first, last) = Slot::range(CoreId(core as u16), cores);
-        info!("core {core}: cpu {cpu}, slots {}-{}", first.0, last.0);
+        let port = ports.own.get(core).map(|port| format!(", port {port}")).unwrap_or_default();
+        info!("core {core}: cpu {cpu}, slots {}-{}{port}", first.0, last.0);
     }
     info!("ready: listening on {addresses}");
     // Whoever started us may wait for this line; a closed stdout is no reason to stop.
@@ -137,19 +167,20 @@ fn announce(config: &ServerConfig, addresses: &str) {
 fn spawn_cores(
     config: &ServerConfig,
     listeners: Listeners,
-    files: Vec<CoreFiles>,
-    port: u16,
+    helpers: Vec<(CoreFiles, Option<Reporter>)>,
+    mut process: ProcessFacts,
     shared: &Arc<Shared>,
     steps: &mpsc::Sender<Step>,
 ) -> Result<Vec<CoreHandle>, StartError> {
     let cores = config.cpus.len() as u16;
     let mut seeds = clock::random_seeds();
-    let process = process_facts(port, seeds.next_u64());
-    let settings = settings(config, port);
+    process.run_id = run_id(&process, seeds.next_u64());
+    let settings = settings(config, &process);
     let hash_seeds = [seeds.next_u64(), seeds.next_u64(), seeds.next_u64(), seeds.next_u64()];
     let mut handles = Vec::new();
     let ports = mesh::ports(cores);
-    for (((number, listener), ports), files) in listeners.into_iter().enumerate().zip(ports).zip(files) {
+    let helpers = listeners.into_iter().zip(ports).zip(helpers).enumerate();
+    for (number, ((listener, ports), (files, reporter))) in helpers {
         let core = CoreId(number as u16);
         let cpu = config.cpus[number];
         let setup = CoreSetup {
@@ -173,6 +204,7 @@ fn spawn_cores(
             listener,
             ports,
             files,
+            reporter,
             spin: Duration::from_micros(config.spin_us),
             shared: Arc::clone(shared),
             progress: Progress { core: number, steps: steps.clone() },
@@ -268,14 +300,29 @@ fn end_process_on_panic() {
     }));
 }
 
-fn process_facts(port: u16, random: u64) -> ProcessFacts {
-    let started_ms = Clock::new().now_ms();
+/// 40 hexadecimal digits, new at every start.
+fn run_id(process: &ProcessFacts, random: u64) -> String {
+    format!("{random:016x}{:016x}{:08x}", process.started_ms, process.pid)
+}
+
+/// Which ports are listened on.
+struct PortFacts {
+    /// By every core.
+    all: u16,
+    /// By each core, if they have one of their own.
+    own: Vec<u16>,
+}
+
+fn process_facts(config: &ServerConfig, ports: &PortFacts, started_ms: u64) -> ProcessFacts {
     let uname = rustix::system::uname();
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     ProcessFacts {
         pid: std::process::id(),
-        run_id: format!("{random:016x}{started_ms:016x}{:08x}", std::process::id()),
-        port,
+        run_id: String::new(),
+        port: ports.all,
+        core_ports: ports.own.clone(),
+        announced_host: config.announce_host.clone(),
+        host: reachable(config.host).to_string(),
         started_ms,
         memory_bytes: process::memory_bytes(),
         os: format!("{} {} {}", text(uname.sysname()), text(uname.release()), text(uname.machine())),
@@ -283,17 +330,30 @@ fn process_facts(port: u16, random: u64) -> ProcessFacts {
     }
 }
 
-fn settings(config: &ServerConfig, port: u16) -> Settings {
+/// Where a server is reached from its own machine.
+fn reachable(host: IpAddr) -> IpAddr {
+    match host.to_canonical() {
+        IpAddr::V4(host) if host.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(host) if host.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        host => host,
+    }
+}
+
+fn settings(config: &ServerConfig, process: &ProcessFacts) -> Settings {
+    let own_ports: Vec<_> = process.core_ports.iter().map(u16::to_string).collect();
     let path = config.unix_socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let fixed = [
+        ("announce-host", config.announce_host.clone().unwrap_or_default()),
         ("appendonly", "no".to_owned()),
         ("bind", config.host.to_string()),
+        ("cluster-enabled", if process.core_ports.is_empty() { "no" } else { "yes" }.to_owned()),
+        ("core-ports", own_ports.join(",")),
         ("cores", config.cpus.len().to_string()),
         ("databases", "1".to_owned()),
         ("dbfilename", SNAPSHOT_NAME_DEFAULT.to_owned()),
         ("dir", config.data_dir.display().to_string()),
         ("enable-debug-command", config.debug.name().to_owned()),
-        ("port", port.to_string()),
+        ("port", process.port.to_string()),
         ("proto-max-bulk-len", crate::limits::BULK_BYTES_MAX.to_string()),
         // Redis's form of "every so many seconds, if anything has changed".
         ("save", if config.persist { format!("{} 1", config.snapshot_interval_s) } else { String::new() }),

@@ -13,32 +13,46 @@ pub use self::facts::ProcessFacts;
 pub use self::io_uring::probe_io_uring;
 use self::sys::{Resource, Rlimit};
 use crate::limits::{
-    CPUS_MAX, FDS_PER_CORE, FDS_RESERVED, IO_MEMORY_BYTES, MEMLOCK_BYTES_MIN, RING_DEPTH, RINGS_PER_CORE,
+    ADMIN_FDS, CPUS_MAX, FDS_PER_CORE, FDS_RESERVED, IO_MEMORY_BYTES, MEMLOCK_BYTES_MIN, RING_DEPTH, RINGS_PER_CORE,
 };
 
+pub mod doctor;
 mod error;
 mod facts;
 mod io_uring;
 mod sys;
 
-/// Runs every check for a server of `cores` cores that wants room for `maxclients`. Done when this
-/// returns: limits raised, io_uring tried. The answer says how many clients there is room for.
-pub fn check(cores: usize, maxclients: u32) -> Result<FdPlan, StartError> {
+/// What a server wants of its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Cores, each with rings and descriptors of its own.
+    pub cores: usize,
+    /// Clients at once.
+    pub maxclients: u32,
+    /// Whether it has an admin endpoint, whose connections need descriptors too.
+    pub admin: bool,
+}
+
+/// Runs every check without which a server can't start. Done when this returns: limits raised, io_uring tried. The answer
+/// says how many clients there is room for.
+pub fn check(needs: Needs) -> Result<FdPlan, StartError> {
     let facts = ProcessFacts::read();
     // Limits first: the probe itself takes descriptors and, on some kernels, locked memory.
-    let fds = raise_nofile(cores, maxclients)?;
+    let fds = raise_nofile(needs)?;
     let bytes_limit = raise_memlock()?;
-    let memlock_holds = |rings_charged| {
-        let bytes_needed = memlock_bytes_needed(cores, rings_charged);
-        if bytes_limit < bytes_needed {
-            return Err(StartError::Memlock { cores, bytes_needed, bytes_limit, source: None });
-        }
-        Ok(())
-    };
-    memlock_holds(false)?;
+    memlock_holds(needs.cores, bytes_limit, false)?;
     probe_io_uring(&facts)?;
-    memlock_holds(rings_are_charged(&facts)?)?;
+    memlock_holds(needs.cores, bytes_limit, rings_are_charged(&facts)?)?;
     Ok(fds)
+}
+
+/// Whether so much lockable memory is enough.
+fn memlock_holds(cores: usize, bytes_limit: u64, rings_charged: bool) -> Result<(), StartError> {
+    let bytes_needed = memlock_bytes_needed(cores, rings_charged);
+    if bytes_limit < bytes_needed {
+        return Err(StartError::Memlock { cores, bytes_needed, bytes_limit, source: None });
+    }
+    Ok(())
 }
 
 /// The CPUs this process may run on, ascending.
@@ -85,10 +99,12 @@ impl FdPlan {
 }
 
 /// Raises the soft limit on descriptors to the hard one, and shares them out.
-pub fn raise_nofile(cores: usize, maxclients: u32) -> Result<FdPlan, StartError> {
+pub fn raise_nofile(needs: Needs) -> Result<FdPlan, StartError> {
     let limit = rlimit(Resource::Nofile)?;
-    let own = facts::descriptors_inherited() + FDS_RESERVED + FDS_PER_CORE * cores as u64;
-    let plan = FdPlan::new(own, maxclients, limit).ok_or(StartError::FdLimit { needed: own + 1, limit: limit.hard })?;
+    let admin = if needs.admin { ADMIN_FDS } else { 0 };
+    let own = facts::descriptors_inherited() + FDS_RESERVED + FDS_PER_CORE * needs.cores as u64 + admin;
+    let plan =
+        FdPlan::new(own, needs.maxclients, limit).ok_or(StartError::FdLimit { needed: own + 1, limit: limit.hard })?;
     raise_soft(Resource::Nofile, limit, plan.soft)?;
     Ok(plan)
 }
@@ -217,7 +233,7 @@ mod tests {
     #[test]
     fn soft_limits_only_go_up() {
         let before = sys::rlimit(Resource::Nofile).unwrap();
-        let plan = raise_nofile(1, 16).unwrap();
+        let plan = raise_nofile(Needs { cores: 1, maxclients: 16, admin: false }).unwrap();
         let after = sys::rlimit(Resource::Nofile).unwrap();
         assert!(after.soft >= before.soft);
         assert_eq!(after.soft, plan.soft);

@@ -298,6 +298,11 @@ impl Shard {
         items
     }
 
+    /// Tells those who track of a `clear` that has nothing to clear here: others wait for every shard to tell of it.
+    pub fn note_cleared(&mut self) {
+        self.observers.tracking.note_cleared();
+    }
+
     /// Changes what the shard may hold. If it holds more, `work` and later insertions evict it, in slices.
     pub fn set_budget(&mut self, budget: Budget) {
         self.budget = budget;

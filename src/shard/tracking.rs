@@ -281,6 +281,11 @@ impl Tracking {
         let tables = std::mem::take(&mut self.tables);
         self.garbage.extend(tables.into_iter().filter(|table| !table.is_empty()).map(HashTable::into_iter));
         (self.keys, self.pairs, self.hand) = (0, 0, 0);
+        self.note_cleared();
+    }
+
+    /// Every copy goes stale, though no key goes.
+    pub(super) fn note_cleared(&mut self) {
         self.stale.push(Stale::All);
     }
 

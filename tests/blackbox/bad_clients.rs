@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::time::Instant;
 
-use aspine::runtime::preflight::raise_nofile;
+use aspine::runtime::preflight::{Needs, raise_nofile};
 
 use crate::support::conn::{Conn, command};
 use crate::support::limits::{limit_nofile, limit_nofile_of};
@@ -170,7 +170,7 @@ fn more_clients_than_allowed_are_told_and_closed() {
 
 /// Connections as many as this process may hold open, at most 20,000, and some left for other tests.
 fn flood_size() -> usize {
-    let plan = raise_nofile(1, 30_000).unwrap();
+    let plan = raise_nofile(Needs { cores: 1, maxclients: 30_000, admin: false }).unwrap();
     usize::try_from(plan.soft.saturating_sub(2000)).unwrap().min(20_000)
 }
 

@@ -108,3 +108,13 @@ fn bounds_changed_while_it_runs_hold_on_all_cores() {
     let replies = set_many(&mut conn, 10_000..15_000, &"v".repeat(100));
     assert!(replies.iter().any(|reply| reply.starts_with("-OOM")));
 }
+
+/// Where the machine gives huge pages to everybody, they take memory for what nobody stores.
+#[test]
+fn transparent_huge_pages_are_refused() {
+    let server = Server::start(1, &[]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let enabled = status.lines().find_map(|line| line.strip_prefix("THP_enabled:")).map(str::trim);
+    // Absent from kernels before 5.0.
+    assert!(matches!(enabled, None | Some("0")), "{enabled:?}");
+}

@@ -8,14 +8,18 @@
 //! | `bad_clients` | clients that don't read, vanish, stay idle or come in floods |
 //! | `access` | auth keys |
 //! | `bounds` | items and bytes a server keeps |
+//! | `core_ports` | a port for each core, and what clients are told of them |
 //! | `operating` | CLIENT, CONFIG and INFO over all cores |
 //! | `introspection` | what commands took: INFO, SLOWLOG, LATENCY, and DEBUG |
 //! | `snapshots` | saves, loads, kills, full disks, names that are none |
+//! | `disk` | file systems that are full, files left by a crash, files that are damaged |
 //! | `tracking` | clients that are told of changes of keys they have read |
 //! | `listening` | ports, Unix sockets, CPUs |
 //! | `messages` | subscribers: who gets what, who does not read, who vanishes |
 //! | `ending` | SIGTERM, SIGINT, and the start after them |
 //! | `host_checks` | refusals to start |
+//! | `doctor` | what `aspine doctor` says of this host, and of hostile ones |
+//! | `watching` | the admin endpoint: metrics, health, readiness |
 //!
 //! No test asserts a time: there are only deadlines, long enough that passing one is a hang.
 #![cfg(feature = "server")]
@@ -32,6 +36,9 @@ mod access;
 mod bad_clients;
 mod bad_protocol;
 mod bounds;
+mod core_ports;
+mod disk;
+mod doctor;
 mod ending;
 mod host_checks;
 mod introspection;
@@ -41,4 +48,5 @@ mod operating;
 mod snapshots;
 mod tracking;
 mod under_load;
+mod watching;
 mod wire;

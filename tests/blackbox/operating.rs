@@ -211,3 +211,20 @@ fn a_log_that_cannot_be_written_stops_nothing() {
     assert_eq!(idle.rest(), b"", "cut off, which is logged");
     assert_eq!(server.connect().call(&["PING"]), "+PONG\r\n");
 }
+
+/// A thread of its own gives it back, so that no client waits for the kernel meanwhile.
+#[test]
+fn memory_goes_back_to_the_kernel_when_everything_is_deleted() {
+    let server = Server::start(2, &["--max-memory", "1gb"]);
+    let mut conn = server.connect();
+    let empty = server.rss_bytes();
+    for step in 0..100 {
+        let mut words = vec!["MSET".to_owned()];
+        words.extend((0..1000).flat_map(|key| [format!("k{step}-{key}"), "v".repeat(500)]));
+        assert_eq!(conn.call(&words), "+OK\r\n");
+    }
+    let full = server.rss_bytes();
+    assert!(full > empty + 50_000_000, "{empty} then {full}: 100,000 values of 500 bytes");
+    assert_eq!(conn.call(&["FLUSHALL"]), "+OK\r\n");
+    wait_until("four fifths of the memory to go back", || server.rss_bytes() < empty + (full - empty) / 5);
+}

@@ -49,6 +49,7 @@ fn play(mut conn: Conn, case: &Case, resp3: bool, pieces: usize) -> Result<(), S
 
 fn check_all(cores: usize, cut: bool) {
     let open = Server::start(cores, &["--maxclients", "10000", "--enable-debug-command", "yes"]);
+    let cluster = Server::start(cores, &["--core-ports", "0", "--maxclients", "10000"]);
     let key = str::from_utf8(AUTH_KEY).unwrap();
     let mut failures = Vec::new();
     for case in cases::all() {
@@ -58,10 +59,11 @@ fn check_all(cores: usize, cut: bool) {
             if resp3 && case.auth {
                 continue;
             }
+            let shared = if case.cluster { &cluster } else { &open };
             if !case.auth {
-                renew(&open);
+                renew(shared);
             }
-            let conn = closed.as_ref().unwrap_or(&open).connect();
+            let conn = closed.as_ref().unwrap_or(shared).connect();
             let pieces = if cut { case.input.len().clamp(1, PIECES_MAX) } else { 1 };
             if let Err(error) = play(conn, case, resp3, pieces) {
                 failures.push(format!("{:?} with {cores} cores, resp3 {resp3}, {pieces} pieces: {error}", case.name));

@@ -3,12 +3,14 @@
 //!
 //! | file | client |
 //! |---|---|
+//! | `clusters` | cluster clients, to which each core is a node: redis-py, ioredis, redis-rs |
 //! | `redis_rs` | redis-rs: blocking, multiplexed on tokio, and its connection manager |
 //! | `fred` | fred, on tokio |
-//! | `scripts` | redis-py (`redis_py.py`, `redis_py_asyncio.py`), ioredis (`ioredis.mjs`), node-redis (`node_redis.mjs`) |
+//! | `scripts` | redis-py (`redis_py.py`, `redis_py_asyncio.py`), ioredis (`ioredis.mjs`), node-redis (`node_redis.mjs`); and Prometheus's parser (`prometheus.py`) |
 //! | `tools` | redis-cli, redis-benchmark |
+//! | `generator` | the other way round: `aspine bench` on memcached and redis-server |
 //!
-//! The last two need what is not a crate: without it their tests say what to install and pass, unless
+//! The last three need what is not a crate: without it their tests say what to install and pass, unless
 //! `ASPINE_REQUIRE_CLIENTS=1`, as in CI, makes that a failure.
 #![cfg(feature = "server")]
 #![expect(clippy::unwrap_used, reason = "a failed call fails the test")]
@@ -18,7 +20,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clusters;
 mod fred;
+mod generator;
 mod redis_rs;
 mod redis_rs_tracking;
 mod scripts;
@@ -31,9 +35,14 @@ const KEY: &str = "the-key";
 
 /// Runs `test` on servers of one and two cores, without and with an auth key.
 fn on_every_server(test: impl Fn(&Server, Option<&str>)) {
+    on_servers(&[], test);
+}
+
+/// The same, with more flags.
+fn on_servers(flags: &[&str], test: impl Fn(&Server, Option<&str>)) {
     for cores in [1, 2] {
         for key in [None, Some(KEY)] {
-            let mut flags = vec!["--max-memory", "1gb"];
+            let mut flags = [&["--max-memory", "1gb"], flags].concat();
             flags.extend(key.iter().flat_map(|key| ["--authkey", *key]));
             test(&Setup::new(cores, &flags).unix().start(), key);
         }

@@ -124,14 +124,8 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
 
 /// Whether two replies to a command are the same as far as they must be.
 pub(crate) fn same(words: &Line, redis: &Reply, aspine: &Reply, slack_ms: i64) -> bool {
-    if redis == aspine {
-        return true;
-    }
-    if redis.is_error() || aspine.is_error() {
-        // What a subcommand's refusal quotes of its name is written in capitals, however it was typed.
-        let quotes_itself =
-            name_of(words).is_some_and(|name| name.starts_with("slowlog|") || name.starts_with("pubsub|"));
-        return quotes_itself && redis.bytes().eq_ignore_ascii_case(&aspine.bytes());
+    if redis == aspine || redis.is_error() || aspine.is_error() {
+        return redis == aspine;
     }
     let exception =
         EXCEPTIONS.iter().find(|exception| name_of(words).is_some_and(|name| exception.commands.contains(&name)));

@@ -17,6 +17,8 @@ pub(crate) enum Action {
     ServeAfter(Duration),
     /// These bytes.
     Say(Vec<u8>),
+    /// The values of these keys.
+    SayValues(Vec<Vec<u8>>),
     /// Nothing, and nothing to what follows on this connection.
     Stall,
     /// The end of the connection.
@@ -130,6 +132,12 @@ fn serve(stream: TcpStream, speech: Speech, state: &Mutex<State>, script: &Scrip
                 writer.write_all(&honest()).ok()?;
             }
             Action::Say(bytes) => writer.write_all(&bytes).ok()?,
+            Action::SayValues(keys) => {
+                for key in keys {
+                    let reply = resp_reply(&[b"GET".to_vec(), key], &mut state.lock().unwrap().store);
+                    writer.write_all(&reply).ok()?;
+                }
+            }
             // Until the generator closes.
             Action::Stall => drop(reader.read_to_end(&mut Vec::new())),
             Action::Close => return None,

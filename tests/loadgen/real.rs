@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::bench::{Ended, command, count, report, run, start};
-use crate::support::server::{Server, Setup, wait_until};
+use crate::support::server::{Server, Setup, cores, wait_until};
 
 /// Runs without a target, every flag but these at its default.
 fn embedded(flags: &[&str]) -> Ended {
@@ -109,4 +109,30 @@ fn the_servers_own_counters_agree() {
     }
     assert_eq!(conn.info_number("keyspace_hits"), count(&report, "/hits"));
     assert_eq!(conn.info_number("keyspace_misses"), count(&report, "/misses"));
+}
+
+#[test]
+fn it_asks_for_the_ports_of_cores_and_nothing_crosses_them() {
+    let load = ["--core-ports", "--keys", "500", "--requests", "3000", "--pipeline", "4", "--verify", "--json"];
+    let server = Server::start(2, &["--core-ports", "0", "--authkey", "secret"]);
+    let addr = server.addr.to_string();
+    let report = start(command(&[&load[..], &["--target", &addr, "--authkey", "secret"]].concat())).end().report();
+    assert_eq!(count(&report, "/options/core_ports"), cores(2) as u64);
+    let mut conn = server.connect();
+    assert_eq!(conn.call(&["AUTH", "secret"]), "+OK\r\n");
+    assert_eq!((conn.info_number("forwarded"), conn.info_number("operations")), (0, 3000));
+    let plain = Server::start(2, &[]);
+    run(plain.addr, &["--core-ports", "--requests", "10"])
+        .check_failed(&["--core-ports BASE", "no ports of their own"]);
+    let report = embedded(
+        &[&load[..], &["--duration", "0.3"]]
+            .concat()
+            .iter()
+            .filter(|flag| !["--requests", "3000"].contains(*flag))
+            .copied()
+            .collect::<Vec<_>>(),
+    )
+    .report();
+    assert_eq!(report["target"], "embedded");
+    assert!(count(&report, "/operations") > 0 && count(&report, "/errors") == 0, "{report}");
 }

@@ -26,6 +26,47 @@ fn a_value_of_another_key_fails_the_run() {
 }
 
 #[test]
+fn replies_that_change_places_are_found() {
+    // Two GETs under way at once, answered in the other order: each with a right value, of another key.
+    let kept = std::sync::Mutex::new(Vec::new());
+    let fake = Fake::scripted(move |request| match request.number {
+        98 if request.is("GET") => {
+            kept.lock().unwrap().push(request.words[1].clone());
+            Action::Say(Vec::new())
+        }
+        99 if request.is("GET") => {
+            let first = kept.lock().unwrap().pop().unwrap();
+            Action::SayValues(vec![request.words[1].clone(), first])
+        }
+        _ => Action::Serve,
+    });
+    let flags = ["--preload", "--connections", "1", "--pipeline", "2", "--json"];
+    let keys = ["--ratio", "1:0", "--requests", "500", "--keys", "5000", "--value-size", "16"];
+    let ended = run(fake.addr, &[&flags[..], &keys, &["--verify"]].concat());
+    ended.check_failed(&["2 of 500 operations failed", "a value that is not the key's"]);
+    assert_eq!(count(&ended.json(), "/verify_failures"), 2);
+}
+
+#[test]
+fn a_reply_that_is_left_out_is_found() {
+    // Of four under way at once the second is not answered: those of the others come a place too early, and at last one
+    // is waited for that never comes.
+    let fake =
+        Fake::scripted(
+            |request| {
+                if request.is("GET") && request.number == 97 { Action::Say(Vec::new()) } else { Action::Serve }
+            },
+        );
+    let flags = ["--preload", "--connections", "1", "--pipeline", "4", "--timeout", "0.3", "--json", "--verify"];
+    let keys = ["--ratio", "1:0", "--requests", "500", "--keys", "5000", "--value-size", "16"];
+    let ended = run(fake.addr, &[&flags[..], &keys].concat());
+    ended.check_failed(&["operations failed", "a value that is not the key's"]);
+    let report = ended.json();
+    assert_eq!((count(&report, "/operations"), count(&report, "/unanswered")), (99, 1), "{report}");
+    assert_eq!((count(&report, "/verify_failures"), count(&report, "/connections_lost")), (2, 1), "{report}");
+}
+
+#[test]
 fn a_lie_within_mget_is_found() {
     let fake = Fake::scripted(|request| {
         if request.is("MGET") { Action::Say(b"*2\r\n$-1\r\n$3\r\nlie\r\n".to_vec()) } else { Action::Serve }

@@ -98,6 +98,56 @@ fn only_time_at_work_makes_a_client_idle() {
 }
 
 #[test]
+fn who_was_silent_for_long_is_not_stuck_with_the_first_message() {
+    for tracks in [false, true] {
+        let mut cluster = cluster(1);
+        let (listener, writer) = (cluster.connect(0), cluster.connect(0));
+        let begin = if tracks { "HELLO 3\r\nCLIENT TRACKING ON\r\nGET k" } else { "SUBSCRIBE news" };
+        let _ = ask(&mut cluster, listener, begin);
+        for _ in 0..300 {
+            cluster.tick(1_000);
+        }
+        // In one turn something comes for it, and time is looked at before it leaves.
+        let change = b"PUBLISH news hi\r\nSET k v\r\n";
+        cluster.bytes(writer, change);
+        cluster.tick(0);
+        assert!(!cluster.engines[0].is_finished(listener.id), "nobody has tried to send it");
+        let said = String::from_utf8(drain(&mut cluster, listener)).expect("text");
+        assert!(said.contains(if tracks { "invalidate" } else { "message" }), "{said}");
+        // That it was sent and not taken for a minute is another matter.
+        if tracks {
+            let _ = ask(&mut cluster, listener, "GET k");
+        }
+        cluster.bytes(writer, change);
+        while cluster.engines[0].take_ready().is_some() {}
+        for _ in 0..59 {
+            cluster.tick(1_000);
+        }
+        assert!(!cluster.engines[0].is_finished(listener.id), "it has a minute");
+        for _ in 0..3 {
+            cluster.tick(1_000);
+        }
+        assert!(cluster.engines[0].is_finished(listener.id), "a minute has passed");
+    }
+}
+
+#[test]
+fn who_waits_for_another_core_for_long_is_not_stuck() {
+    let mut cluster = cluster(2);
+    let conn = cluster.connect(0);
+    let key = |core: u16| (0..).map(|at| format!("k{at}")).find(|key| Slot::of(key.as_bytes()).owner(2).0 == core);
+    let (near, far) = (key(0).expect("one"), key(1).expect("one"));
+    cluster.bytes(conn, format!("GET {near}\r\nGET {far}\r\n").as_bytes());
+    while cluster.engines[0].take_ready().is_some() {}
+    // The other core is slow; the first reply waits so that one send carries both.
+    for _ in 0..100 {
+        cluster.tick(1_000);
+    }
+    assert!(!cluster.engines[0].is_finished(conn.id));
+    assert_eq!(drain(&mut cluster, conn), b"$-1\r\n$-1\r\n");
+}
+
+#[test]
 fn long_arguments_arrive_whole_however_they_are_cut() {
     let value: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
     let set = [format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n", value.len()).as_bytes(), &value, b"\r\n"].concat();

@@ -71,6 +71,11 @@ impl Cluster {
 
     /// The same, with snapshots of its own.
     pub fn with(config: &ClusterConfig, snapshots: &SnapshotConfig) -> Cluster {
+        Cluster::of_process(config, snapshots, &ProcessFacts::default())
+    }
+
+    /// The same, in a process that has such facts to tell.
+    pub fn of_process(config: &ClusterConfig, snapshots: &SnapshotConfig, process: &ProcessFacts) -> Cluster {
         let settings = Settings {
             items_max: config.items_max,
             bytes_max: config.bytes_max,
@@ -97,7 +102,7 @@ impl Cluster {
                 hash_seeds: [config.seed, config.seed ^ 1, 2, u64::from(core)],
                 random_seed: config.seed.wrapping_add(u64::from(core)),
                 snapshots: snapshots.clone(),
-                process: ProcessFacts::default(),
+                process: process.clone(),
                 stopwatch,
             })
         };
@@ -112,8 +117,14 @@ impl Cluster {
 
     /// A client connects to a core. Its address is `10.0.0.1:<port>`, each time another port.
     pub fn connect(&mut self, core: usize) -> Conn {
+        self.connect_by(core, false)
+    }
+
+    /// A client connects to a core by that core's own port, or by that of all.
+    pub fn connect_by(&mut self, core: usize, by_core_port: bool) -> Conn {
         self.connected += 1;
-        let peer = Peer { addr: format!("10.0.0.1:{}", self.connected), local_addr: "10.0.0.2:5116".into(), fd: 9 };
+        let addr = format!("10.0.0.1:{}", self.connected);
+        let peer = Peer { addr, local_addr: "10.0.0.2:5116".into(), fd: 9, by_core_port };
         Conn { core, id: self.engines[core].on_connect(peer, self.now_ms) }
     }
 

@@ -10,10 +10,14 @@
 //! | `marks` | the rare paths, counted |
 //! | `bounds` | what random runs are too small to reach |
 //! | `measures` | what is counted and logged of commands |
+//! | `metrics` | the page of metrics |
 //! | `canary` | planted bugs that must be found |
+//! | `fanout` | publishers that say more than the cores take from one another |
+//! | `keeping` | when a snapshot is taken, and when not |
 //! | `messages` | subscribers, publishers and key events |
 //! | `seeds` | the runs |
 //! | `near_cache` | clients that keep what they read, and what they are told is stale |
+//! | `nodes` | clients to which each core is a node of a cluster |
 //! | `snapshots` | snapshots under load, on disks that fail, and what loads them |
 //! | `transfers` | transactions over several shards |
 //! | `wire` | the table of wire cases on the pure engine |
@@ -26,11 +30,15 @@ mod cases;
 mod checks;
 mod client;
 mod cluster;
+mod fanout;
+mod keeping;
 mod linear;
 mod marks;
 mod measures;
 mod messages;
+mod metrics;
 mod near_cache;
+mod nodes;
 mod ops;
 mod rng;
 mod seeds;

@@ -484,6 +484,8 @@ fn a_snapshot_takes_no_more_of_the_disk_than_it_may() {
     }
     let disk = FaultyDisk::default();
     let mut keeper = keeper(&disk, 1);
+    // Time at work counts from the first tick on.
+    cluster.tick(0);
     cluster.bytes(conn, b"SAVE\r\n");
     let (mut passed_ms, mut bytes, mut said) = (0, 0, Vec::new());
     while said.is_empty() {

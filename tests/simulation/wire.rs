@@ -1,7 +1,9 @@
 //! Wire: the table of wire cases on the pure engine: 1 and 2 cores, RESP2 and RESP3, whole and cut at every byte.
 
 use aspine::command::table::TABLE;
+use aspine::engine::ProcessFacts;
 use aspine::engine::auth::AuthKey;
+use aspine::engine::files::SnapshotConfig;
 use aspine::shard::Eviction;
 
 use crate::cases::{self, AUTH_KEY, Case};
@@ -22,7 +24,10 @@ enum Cut {
 const NOW_MS: u64 = 1_767_225_600_000;
 
 fn new_cluster(case: &Case, cores: u16) -> Cluster {
-    Cluster::new(&ClusterConfig {
+    // The cores are shown as nodes where they have ports.
+    let core_ports = if case.cluster { (7000..7000 + cores).collect() } else { Vec::new() };
+    let process = ProcessFacts { core_ports, ..ProcessFacts::default() };
+    let config = ClusterConfig {
         cores,
         items_max: u64::MAX,
         bytes_max: u64::MAX,
@@ -30,7 +35,8 @@ fn new_cluster(case: &Case, cores: u16) -> Cluster {
         auth_key: case.auth.then(|| AuthKey::new(AUTH_KEY).expect("a key")),
         seed: 7,
         now_ms: NOW_MS,
-    })
+    };
+    Cluster::of_process(&config, &SnapshotConfig::default(), &process)
 }
 
 /// Removes all keys.

@@ -25,11 +25,12 @@ fn quoted(text: &str) -> Vec<&str> {
     prose.flat_map(|prose| prose.split('`').skip(1).step_by(2)).collect()
 }
 
-/// Whether a quoted text is a file or folder of the repository by its form.
+/// Whether a quoted text is a file or folder of the repository by its form. One that begins at the root is a machine's.
 fn is_path(text: &str) -> bool {
     let ends = [".rs", ".md", ".toml", ".py", ".sh"];
     let folders = ["src/", "tests/", "benches/", "scripts/", "tuning/", ".ci/"];
     !text.contains(char::is_whitespace)
+        && !text.starts_with('/')
         && (folders.iter().any(|folder| text.starts_with(folder)) || ends.iter().any(|end| text.ends_with(end)))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Each case begins on a fresh connection to an empty server with the default settings, and depends on no clock.
 //! Shapes to run it in: 1 and 2 cores; whole and cut at every byte; RESP2, and RESP3 by sending `HELLO 3` first and
-//! dropping its reply. Cases with `auth` need a server whose auth key is [`AUTH_KEY`] and run without that `HELLO`.
+//! dropping its reply. Cases with `auth` need a server whose auth key is [`AUTH_KEY`] and run without that `HELLO`; those
+//! with `cluster` one whose cores have ports of their own.
 //! Expected bytes are those of redis-server 7.0.15; where Aspine differs on purpose, a comment says how Redis answers.
 
 /// The auth key of the server that cases with `auth` run against.
@@ -15,6 +16,8 @@ pub struct Case {
     pub name: &'static str,
     /// Whether the server has an auth key.
     pub auth: bool,
+    /// Whether its cores have ports of their own.
+    pub cluster: bool,
     /// What the client sends.
     pub input: &'static [u8],
     /// All it gets back in RESP2.
@@ -26,16 +29,20 @@ pub struct Case {
 }
 
 const fn case(name: &'static str, input: &'static [u8], reply: &'static [u8]) -> Case {
-    Case { name, auth: false, input, resp2: reply, resp3: None, closes: false }
+    Case { name, auth: false, cluster: false, input, resp2: reply, resp3: None, closes: false }
 }
 
 const fn case3(name: &'static str, input: &'static [u8], resp2: &'static [u8], resp3: &'static [u8]) -> Case {
-    Case { name, auth: false, input, resp2, resp3: Some(resp3), closes: false }
+    Case { name, auth: false, cluster: false, input, resp2, resp3: Some(resp3), closes: false }
 }
 
 impl Case {
     const fn auth(self) -> Case {
         Case { auth: true, ..self }
+    }
+
+    const fn cluster(self) -> Case {
+        Case { cluster: true, ..self }
     }
 
     const fn closes(self) -> Case {
@@ -324,10 +331,13 @@ pub const CASES: &[Case] = &[
 mod introspection;
 #[path = "pubsub.rs"]
 mod pubsub;
+#[path = "topology.rs"]
+mod topology;
 #[path = "tracking.rs"]
 mod tracking;
 
 /// The cases of this file and those beside it.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(introspection::CASES).chain(pubsub::CASES).chain(tracking::CASES)
+    let beside = [introspection::CASES, pubsub::CASES, topology::CASES, tracking::CASES];
+    CASES.iter().chain(beside.into_iter().flatten())
 }

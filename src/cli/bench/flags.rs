@@ -31,9 +31,11 @@ pub(in crate::cli) struct BenchFlags {
     #[arg(long, value_name = "PATH", conflicts_with = "target", help_heading = TARGET)]
     unixsocket: Option<PathBuf>,
 
-    /// Ports of the server's cores, in their order, as 7001,7002 or 7001-7002: every request goes to the core that owns
-    /// its (first) key. Each connection is then one socket to each core
-    #[arg(long, value_name = "PORTS", conflicts_with = "unixsocket", help_heading = TARGET)]
+    /// Send every request to the core that owns its (first) key, by that core's own port; each connection is then one
+    /// socket to each core. The server says which ports those are (ASPINE.CORES); where it can't, give them in the order
+    /// of the cores, as 7001,7002 or 7001-7002
+    #[arg(long, value_name = "PORTS", num_args = 0..=1, default_missing_value = "ask", conflicts_with = "unixsocket")]
+    #[arg(help_heading = TARGET)]
     core_ports: Option<Ports>,
 
     /// What the server speaks: resp, or memcached (its text protocol)
@@ -53,7 +55,7 @@ pub(in crate::cli) struct BenchFlags {
     server_pid: Option<u32>,
 
     /// Flags of the server of our own, for example "--cores 1 --max-memory 1gb"
-    #[arg(long, value_name = "FLAGS", conflicts_with_all = ["target", "unixsocket", "core_ports"], help_heading = TARGET)]
+    #[arg(long, value_name = "FLAGS", conflicts_with_all = ["target", "unixsocket"], help_heading = TARGET)]
     #[arg(allow_hyphen_values = true)]
     server_args: Option<String>,
 

@@ -64,14 +64,22 @@ pub(super) struct Plan {
     pub(super) notes: Vec<String>,
 }
 
-/// Ports of a server's cores, in their order.
+/// Ports of a server's cores.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Ports(Vec<u16>);
+pub(in crate::cli) enum Ports {
+    /// The server is asked.
+    Asked,
+    /// These, in the order of the cores.
+    Listed(Vec<u16>),
+}
 
 impl FromStr for Ports {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text == "ask" {
+            return Ok(Ports::Asked);
+        }
         let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
         let mut ports = Vec::new();
         for part in text.split(',') {
@@ -86,7 +94,7 @@ impl FromStr for Ports {
                 "more than {BENCH_CORE_PORTS_MAX} ports; give one for each core, for example 7001,7002"
             ));
         }
-        Ok(Ports(ports))
+        Ok(Ports::Listed(ports))
     }
 }
 
@@ -111,7 +119,7 @@ struct Places {
 impl BenchArgs {
     /// What all of it means.
     pub(super) fn plan(&self) -> Result<Plan, Error> {
-        let is_embedded = self.target.is_none() && self.unix_socket.is_none() && self.core_ports.is_none();
+        let is_embedded = self.is_embedded();
         let cpus_allowed = preflight::cpus_allowed()?;
         let mut places = self.places(&cpus_allowed, is_embedded)?;
         // A lane without a connection would have nothing to do.
@@ -173,6 +181,16 @@ impl BenchArgs {
         })
     }
 
+    /// Whether a server of our own is measured.
+    fn is_embedded(&self) -> bool {
+        self.target.is_none() && self.unix_socket.is_none() && !matches!(self.core_ports, Some(Ports::Listed(_)))
+    }
+
+    /// Whether the server is asked for the ports of its cores.
+    pub(super) fn asks_for_core_ports(&self) -> bool {
+        self.core_ports == Some(Ports::Asked)
+    }
+
     fn places(&self, allowed: &[usize], is_embedded: bool) -> Result<Places, BenchError> {
         let mut listed = self.cpus.clone().map(CpuList::into_vec);
         if let Some(cpu) = listed.iter().flatten().find(|cpu| !allowed.contains(cpu)) {
@@ -225,6 +243,9 @@ impl BenchArgs {
             let cpus: Vec<_> = cpus.iter().map(ToString::to_string).collect();
             args.extend(["--cpus".to_owned(), cpus.join(",")]);
         }
+        if self.asks_for_core_ports() && !is_given(&["--core-ports"]) {
+            args.extend(["--core-ports", "0"].map(str::to_owned));
+        }
         if !is_given(&["--log-level"]) {
             args.extend(["--log-level", "error"].map(str::to_owned));
         }
@@ -243,10 +264,10 @@ impl BenchArgs {
         let mut addresses = text.to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
         let address = addresses.next().ok_or_else(|| unknown("it has no address".to_owned()))?;
         Ok(match &self.core_ports {
-            Some(Ports(ports)) => {
+            Some(Ports::Listed(ports)) => {
                 Target::Cores(ports.iter().map(|port| SocketAddr::new(address.ip(), *port)).collect())
             }
-            None => Target::Tcp(address),
+            Some(Ports::Asked) | None => Target::Tcp(address),
         })
     }
 
@@ -289,21 +310,39 @@ impl BenchArgs {
                     "to memcached a --ttl beyond {BENCH_MEMCACHED_TTL_S_MAX} s is a date; give a shorter one"
                 ));
             }
-            if self.target.is_none() && self.unix_socket.is_none() && self.core_ports.is_none() {
+            if self.asks_for_core_ports() {
+                return refuse(
+                    "memcached can't be asked for the ports of its cores; list them after --core-ports".into(),
+                );
+            }
+            if self.is_embedded() {
                 return refuse("--protocol memcached needs a --target: the server of our own does not speak it".into());
             }
         }
         if self.fill_on_miss && !options.mix.operations().any(|operation| operation.kind == Kind::Get) {
             return refuse("--fill-on-miss fills what a GET has missed; the mix has none".into());
         }
+        if matches!(self.core_ports, Some(Ports::Listed(_))) && self.server_args.is_some() {
+            return refuse(
+                "--server-args are for a server of our own, which picks the ports of its cores itself; leave \
+                           out the list of --core-ports"
+                    .into(),
+            );
+        }
+        Self::check_sockets(options)
+    }
+
+    /// Whether there are descriptors for all connections.
+    pub(super) fn check_sockets(options: &Options) -> Result<(), BenchError> {
         let sockets = options.connections as u64 * options.target.ports() as u64;
         let wanted = u32::try_from(sockets).unwrap_or(u32::MAX);
-        let room = preflight::raise_nofile(options.lanes.len(), wanted).map_or(0, |plan| plan.maxclients_max);
+        let needs = preflight::Needs { cores: options.lanes.len(), maxclients: wanted, admin: false };
+        let room = preflight::raise_nofile(needs).map_or(0, |plan| plan.maxclients_max);
         if wanted > room {
-            return refuse(format!(
+            return Err(BenchError::Options(format!(
                 "{sockets} sockets need more file descriptors than there are ({room} to spare); raise the limit with \
                  ulimit -n, or lower --connections"
-            ));
+            )));
         }
         Ok(())
     }

@@ -39,8 +39,33 @@ pub enum ConfigError {
         /// How many CPUs `--cpus` lists.
         cpus: usize,
     },
-    /// The name given as `--host` could not be resolved.
+    /// `--core-ports` and the number of cores lead beyond the last port.
+    CorePortsBeyond {
+        /// The first.
+        base: u16,
+        /// How many.
+        cores: usize,
+    },
+    /// One of the ports of `--core-ports` is `--port`.
+    CorePortsOverlap {
+        /// The first.
+        base: u16,
+        /// The last.
+        last: usize,
+        /// `--port`.
+        port: u16,
+    },
+    /// `--announce-host` is neither an address nor a name.
+    AnnounceHost {
+        /// What was typed.
+        host: String,
+    },
+    /// A name to listen at could not be resolved.
     HostUnknown {
+        /// The flag.
+        flag: &'static str,
+        /// What could be given to it.
+        example: &'static str,
         /// That name.
         host: String,
         /// What the resolver said; `None` if it found no address.
@@ -115,11 +140,14 @@ impl fmt::Display for ConfigError {
                  agree, or leave out --cores",
                 counted(*cpus, "CPU"),
             ),
-            ConfigError::HostUnknown { host, source: Some(source) } => {
-                write!(f, "cannot resolve --host {host}: {source}; give an IP address, for example --host 127.0.0.1")
+            ConfigError::CorePortsBeyond { .. }
+            | ConfigError::CorePortsOverlap { .. }
+            | ConfigError::AnnounceHost { .. } => f.write_str(&core_ports_line(self)),
+            ConfigError::HostUnknown { flag, example, host, source: Some(source) } => {
+                write!(f, "cannot resolve {flag} {host}: {source}; give an IP address, for example {flag} {example}")
             }
-            ConfigError::HostUnknown { host, source: None } => {
-                write!(f, "cannot resolve --host {host}: it has no address; give one, for example --host 127.0.0.1")
+            ConfigError::HostUnknown { flag, example, host, source: None } => {
+                write!(f, "cannot resolve {flag} {host}: it has no address; give one, for example {flag} {example}")
             }
             ConfigError::Exposed { host } => write!(
                 f,
@@ -169,6 +197,28 @@ impl std::error::Error for ConfigError {
             | ConfigError::DataDir { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+/// What is wrong with `--core-ports` or `--announce-host`.
+fn core_ports_line(error: &ConfigError) -> String {
+    match error {
+        ConfigError::CorePortsBeyond { base, cores } => format!(
+            "cannot use --core-ports {base}: with {cores} cores the last port would be {}, and there is none beyond {}; \
+             give {} or less",
+            usize::from(*base) + cores - 1,
+            u16::MAX,
+            usize::from(u16::MAX) + 1 - cores,
+        ),
+        ConfigError::CorePortsOverlap { base, last, port } => format!(
+            "cannot use --core-ports {base}: the cores' ports {base}-{last} include --port {port}, which is the port of all \
+             cores; move one of them"
+        ),
+        ConfigError::AnnounceHost { host } => format!(
+            "cannot announce {host:?}: --announce-host is an IP address or a host name, without port and brackets; give for \
+             example 10.0.0.1"
+        ),
+        _ => String::new(),
     }
 }
 

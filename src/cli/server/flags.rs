@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, value_parser};
 
-use crate::cli::config::{AuthSources, ByteSize, CpuList, DebugAccess, Eviction, LogLevel, OutputLimit, ServerArgs};
+use crate::cli::config::{
+    AuthSources, ByteSize, CpuList, DebugAccess, Eviction, HostPort, LogLevel, OutputLimit, ServerArgs,
+};
 use crate::limits::{
     IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT,
     SPIN_US_DEFAULT, SPIN_US_MAX, TRACKED_KEYS_MAX_DEFAULT,
@@ -18,6 +20,7 @@ const BOUNDS: &str = "Bounds";
 const ACCESS: &str = "Access";
 const SNAPSHOTS: &str = "Snapshots";
 const LOG: &str = "Log";
+const WATCH: &str = "Watching";
 
 #[derive(Args)]
 pub(in crate::cli) struct ServerFlags {
@@ -29,6 +32,16 @@ pub(in crate::cli) struct ServerFlags {
     /// TCP port; 0 picks a free one and logs it
     #[arg(long, value_name = "PORT", default_value_t = PORT_DEFAULT, help_heading = NETWORK)]
     port: u16,
+
+    /// Core i also listens on port BASE + i, for clients that go straight to the core that owns a key: Aspine's own, and
+    /// cluster clients, to which each core is a node of a cluster; 0 picks free ones
+    #[arg(long, value_name = "BASE", help_heading = NETWORK)]
+    core_ports: Option<u16>,
+
+    /// IP address or host name that clients are told to connect to for the ports of --core-ports [default: the address
+    /// that they have connected to]
+    #[arg(long, value_name = "HOST", help_heading = NETWORK)]
+    announce_host: Option<String>,
 
     /// Also listen on a Unix socket at PATH (at most 107 bytes)
     #[arg(long, value_name = "PATH", help_heading = NETWORK)]
@@ -113,6 +126,11 @@ pub(in crate::cli) struct ServerFlags {
     #[arg(long, value_name = "BYTES", default_value = "0", help_heading = SNAPSHOTS)]
     snapshot_bandwidth: ByteSize,
 
+    /// Tell whoever watches by HTTP at HOST:PORT: /metrics for Prometheus, /healthz, /readyz; no key is asked
+    /// [default: off]
+    #[arg(long, value_name = "HOST:PORT", help_heading = WATCH)]
+    admin_addr: Option<HostPort>,
+
     /// Least severe level to log
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level_parser(), help_heading = LOG)]
     log_level: LogLevel,
@@ -132,6 +150,8 @@ impl ServerFlags {
         ServerArgs {
             host: self.host,
             port: self.port,
+            core_ports: self.core_ports,
+            announce_host: self.announce_host,
             cores: self.cores.map(|cores| cores as usize),
             cpus: self.cpus,
             unix_socket: self.unixsocket,
@@ -149,6 +169,7 @@ impl ServerFlags {
             persist: self.persist,
             snapshot_interval_s: self.snapshot_interval,
             snapshot_bandwidth: self.snapshot_bandwidth,
+            admin_addr: self.admin_addr,
             log_level: self.log_level,
             log_file: self.log_file,
             parent: self.end_with_parent,
@@ -209,6 +230,10 @@ mod tests {
             "::1",
             "--port",
             "0",
+            "--core-ports",
+            "7000",
+            "--announce-host",
+            "h",
             "--cores",
             "2",
             "--cpus",
@@ -242,6 +267,8 @@ mod tests {
             "5",
             "--snapshot-bandwidth",
             "1mb",
+            "--admin-addr",
+            "localhost:9116",
             "--log-level",
             "trace",
             "--log-file",
@@ -249,6 +276,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!((args.host.as_str(), args.port, args.cores), ("::1", 0, Some(2)));
+        assert_eq!((args.core_ports, args.announce_host.as_deref()), (Some(7000), Some("h")));
         assert_eq!(args.cpus.map(CpuList::into_vec), Some(vec![0, 3, 4]));
         assert_eq!(args.unix_socket, Some("/s".into()));
         assert_eq!((args.auth.flag, args.auth.file), (Some(b"k".to_vec()), Some("/k".into())));
@@ -259,6 +287,7 @@ mod tests {
         assert_eq!(args.debug, DebugAccess::Local);
         assert_eq!((args.data_dir, args.persist), (Some("/d".into()), true));
         assert_eq!((args.snapshot_interval_s, args.snapshot_bandwidth), (5, ByteSize(1 << 20)));
+        assert_eq!(args.admin_addr, Some(HostPort { host: "localhost".to_owned(), port: 9116 }));
         assert_eq!((args.log_level, args.log_file), (LogLevel::Trace, Some("/l".into())));
     }
 
@@ -271,6 +300,7 @@ mod tests {
             ("--cores", "0", &[]),
             ("--cores", "-1", &[]),
             ("--port", "65536", &[]),
+            ("--core-ports", "65536", &[]),
             ("--maxclients", "0", &[]),
             ("--max-size", "many", &[]),
             ("--timeout", "4294967296", &[]),
@@ -279,6 +309,7 @@ mod tests {
             ("--eviction", "random", &["lru", "none"]),
             ("--enable-debug-command", "maybe", &["local"]),
             ("--log-level", "loud", &["warn"]),
+            ("--admin-addr", "localhost", &["for example 127.0.0.1:9116"]),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             let text = error.to_string();

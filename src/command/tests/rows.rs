@@ -126,7 +126,7 @@ fn flags_are_consistent() {
         assert!(is(flag::WRITE) || !is(flag::DENYOOM), "{}: only a write needs memory", row.name);
         match row.handler {
             Handler::EveryCore(_) => assert!(is(flag::BARRIER), "{}: all cores are a barrier", row.name),
-            Handler::Session(_) | Handler::Publish(_) | Handler::Debug | Handler::Container => {
+            Handler::Session(_) | Handler::Publish(_) | Handler::Debug | Handler::Topology(_) | Handler::Container => {
                 assert!(!is(flag::READONLY) && !is(flag::WRITE), "{}: touches no key", row.name);
             }
             Handler::Transaction(_) => assert!(is(flag::BARRIER), "{}: what was queued or watched is known", row.name),

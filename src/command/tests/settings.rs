@@ -107,7 +107,7 @@ fn refusals_name_the_setting_and_change_nothing() {
         assert_eq!(refusal, Err(Error::ConfigInvalid(name.to_owned(), why)), "{name} {value}");
         assert_eq!(settings, some_settings(), "{name} {value}");
     }
-    assert_eq!(some_settings().set(b"NOPE", b"1"), Err(Error::ConfigUnknown("nope".to_owned())));
+    assert_eq!(some_settings().set(b"NOPE", b"1"), Err(Error::ConfigUnknown("NOPE".to_owned())));
 }
 
 #[test]

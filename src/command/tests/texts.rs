@@ -26,7 +26,7 @@ fn fixed() -> Vec<Error> {
         TrackingBothOpt, TrackingOptSwitch, CachingWithoutTracking, CachingYes, CachingNo, ClientName, GetKeysUnknown, GetKeysNone, GetKeysArity, NotInMulti, SameKey, LcsLenAndIndex, LcsTooLong,
         BitopNot, MsetexCount, MsetexPairs, ExecWithoutMulti, DiscardWithoutMulti, MultiNested, WatchInMulti,
         ExecAborted, SubscribeInMulti, TooManySubscriptions, ExecArity, HoldTimeout, MultiTooLong, SnapshotBusy,
-        SnapshotLoading, SnapshotName, Loading,
+        SnapshotLoading, SnapshotName, Loading, ClusterDisabled, InvalidSlot, InvalidSlotOrCount,
     ]
 }
 
@@ -42,6 +42,7 @@ fn with_words() -> Vec<Error> {
         Error::SubcommandSyntax(word(), "WORD"),
         Error::Subscriber("word"),
         Error::LatencyEvent(word()),
+        Error::UnknownNode(word()),
         Error::UnsupportedOption(word()),
         Error::UnknownClientType(word()),
         Error::NoSuchUser(word()),

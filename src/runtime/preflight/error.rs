@@ -78,8 +78,22 @@ pub enum StartError {
         /// What the kernel said; `None` if we found out ourselves.
         source: Option<io::Error>,
     },
+    /// Someone listens on the port of a core already, or it can't be listened on.
+    CorePort {
+        /// Address and port.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// The address can't be listened on.
     Bind {
+        /// Address and port.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The admin endpoint's address can't be listened on.
+    Admin {
         /// Address and port.
         address: SocketAddr,
         /// Why.
@@ -129,6 +143,15 @@ impl StartError {
         match source.kind() {
             io::ErrorKind::AddrInUse => StartError::PortInUse { address, source: Some(source) },
             _ => StartError::Bind { address, source },
+        }
+    }
+
+    /// Why listening on the port of a core failed.
+    pub fn listen_for_core(address: SocketAddr, source: io::Error) -> StartError {
+        match source.kind() {
+            // Whatever is wrong with the address is wrong with it on every port.
+            io::ErrorKind::AddrNotAvailable => StartError::Bind { address, source },
+            _ => StartError::CorePort { address, source },
         }
     }
 }
@@ -199,20 +222,11 @@ impl fmt::Display for StartError {
                      fewer --cores"
                 )
             }
-            StartError::PortInUse { address, .. } => {
-                let port = address.port();
-                write!(
-                    f,
-                    "cannot listen on {address}: the port is in use; stop the other server (ss -ltnp sport = :{port} \
-                     shows it), or choose another --port"
-                )
-            }
-            StartError::Bind { address, source } => {
-                write!(f, "cannot listen on {address}: {source}; {}", bind_fix(source))
-            }
-            StartError::UnixSocket { path, source } => {
-                write!(f, "cannot listen on {path:?}: {source}; {}", unix_fix(source))
-            }
+            StartError::PortInUse { .. }
+            | StartError::CorePort { .. }
+            | StartError::Bind { .. }
+            | StartError::Admin { .. }
+            | StartError::UnixSocket { .. } => fmt_listen(f, self),
             StartError::LogFile { path, source } => {
                 write!(
                     f,
@@ -249,12 +263,38 @@ impl Error for StartError {
             StartError::Rlimit { source, .. }
             | StartError::Affinity { source }
             | StartError::Bind { source, .. }
+            | StartError::Admin { source, .. }
+            | StartError::CorePort { source, .. }
             | StartError::UnixSocket { source, .. }
             | StartError::LogFile { source, .. }
             | StartError::DataDir { source, .. }
             | StartError::Setup { source, .. } => Some(source),
             StartError::Pin { source, .. } | StartError::Core { source, .. } => Some(&**source),
         }
+    }
+}
+
+/// An error of a listening socket.
+fn fmt_listen(f: &mut fmt::Formatter<'_>, error: &StartError) -> fmt::Result {
+    match error {
+        StartError::PortInUse { address, .. } => fmt_port(f, *address, "", "the port is in use", "--port"),
+        StartError::CorePort { address, source } => {
+            let why = match source.kind() {
+                io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
+                _ => source.to_string(),
+            };
+            fmt_port(f, *address, " for one core", &why, "--core-ports")
+        }
+        StartError::Bind { address, source } => {
+            write!(f, "cannot listen on {address}: {source}; {}", bind_fix(source))
+        }
+        StartError::Admin { address, source } => {
+            write!(f, "cannot listen on --admin-addr {address}: {source}; {}", admin_fix(address.port(), source))
+        }
+        StartError::UnixSocket { path, source } => {
+            write!(f, "cannot listen on {path:?}: {source}; {}", unix_fix(source))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -320,11 +360,31 @@ fn fmt_memlock(
     )
 }
 
+fn fmt_port(f: &mut fmt::Formatter<'_>, address: SocketAddr, whose: &str, why: &str, flag: &str) -> fmt::Result {
+    let port = address.port();
+    write!(
+        f,
+        "cannot listen on {address}{whose}: {why}; stop the other server (ss -ltnp sport = :{port} shows it), or choose \
+         another {flag}"
+    )
+}
+
 fn bind_fix(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::PermissionDenied => "choose a --port above 1023, or grant CAP_NET_BIND_SERVICE",
         io::ErrorKind::AddrNotAvailable => "give --host an address of this machine (ip address shows them)",
         _ => "check --host and --port",
+    }
+}
+
+fn admin_fix(port: u16, source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("stop what listens there (ss -ltnp sport = :{port} shows it), or choose another port")
+        }
+        io::ErrorKind::PermissionDenied => "choose a port above 1023, or grant CAP_NET_BIND_SERVICE".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "give it an address of this machine (ip address shows them)".to_owned(),
+        _ => "check host and port".to_owned(),
     }
 }
 
@@ -350,6 +410,8 @@ mod tests {
         let kernel = || "4.19.0".to_owned();
         let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
         let listen = |errno| StartError::listen(address, io::Error::from_raw_os_error(errno));
+        let admin = |errno| StartError::Admin { address, source: io::Error::from_raw_os_error(errno) };
+        let listen_for_core = |errno| StartError::listen_for_core(address, io::Error::from_raw_os_error(errno));
         let unix =
             |errno| StartError::UnixSocket { path: "/run/a\nb".into(), source: io::Error::from_raw_os_error(errno) };
         for (error, word) in [
@@ -375,6 +437,12 @@ mod tests {
             (listen(libc::EACCES), "CAP_NET_BIND_SERVICE"),
             (listen(libc::EADDRNOTAVAIL), "ip address"),
             (listen(libc::EINVAL), "check --host and --port"),
+            (admin(libc::EADDRINUSE), "sport = :80"),
+            (admin(libc::EACCES), "above 1023"),
+            (admin(libc::EADDRNOTAVAIL), "ip address"),
+            (admin(libc::EINVAL), "check host and port"),
+            (listen_for_core(libc::EADDRINUSE), "another --core-ports"),
+            (listen_for_core(libc::EADDRNOTAVAIL), "ip address"),
             (unix(libc::EADDRINUSE), "stop the server"),
             (unix(libc::EACCES), "may write to"),
             (unix(libc::ENOENT), "create its folder"),

@@ -1,0 +1,155 @@
+//! `aspine doctor`: whether this host is fit to serve from, a line for each check, or JSON.
+//!
+//! The checks are `runtime::preflight::doctor`'s; here is what may be typed and how it is told. Ends with 0 if nothing fails,
+//! with 1 if something does, whatever else there is to warn of.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use clap::{Args, value_parser};
+use serde_json::{Value, json};
+
+use super::Error;
+use super::config::{ByteSize, CpuList, ServerArgs, ServerConfig};
+use crate::limits::MAXCLIENTS_DEFAULT;
+use crate::runtime::preflight::doctor::{Finding, Plan, Verdict, examine};
+use crate::runtime::preflight::{Needs, cpus_allowed};
+
+/// What may be typed. The doc comments of the fields are the help texts.
+#[derive(Args, Debug)]
+pub(super) struct DoctorFlags {
+    /// How many cores the server will run [default: every CPU this process may run on]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    cores: Option<u32>,
+
+    /// On which CPUs, for example 0,2-5 [default: the first N allowed]
+    #[arg(long, value_name = "LIST")]
+    cpus: Option<CpuList>,
+
+    /// Clients connected at once
+    #[arg(long, value_name = "N", default_value_t = MAXCLIENTS_DEFAULT)]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    maxclients: u32,
+
+    /// Memory it will keep items in, as 512mb, 4gb
+    #[arg(long, value_name = "BYTES")]
+    max_memory: Option<ByteSize>,
+
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks, and says what was found.
+pub(super) fn run(flags: DoctorFlags) -> Result<(), Error> {
+    let json = flags.json;
+    let findings = examine(Path::new("/"), &plan(flags));
+    let verdict = worst(&findings);
+    let text = if json { as_json(&findings) } else { as_text(&findings, wants_colour()) };
+    // A closed stdout leaves nobody to tell; the exit code still says it.
+    let _ = io::stdout().write_all(text.as_bytes());
+    if verdict == Verdict::Failing { Err(Error::Unfit) } else { Ok(()) }
+}
+
+/// The server that is asked about. What it can't be is one of the findings, and the rest is looked at all the same.
+fn plan(flags: DoctorFlags) -> Plan {
+    let bytes_max = flags.max_memory;
+    let cores = flags.cores.map(|cores| cores as usize);
+    let (allowed, unread) = match cpus_allowed() {
+        Ok(allowed) => (allowed, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    let args = ServerArgs { cores, cpus: flags.cpus, bytes_max, ..ServerArgs::default() };
+    let (cpus, wrong) = match ServerConfig::from_args(args, &allowed) {
+        Ok((config, _)) => (config.cpus, None),
+        Err(error) => (allowed, Some(error.to_string())),
+    };
+    let needs = Needs { cores: cpus.len(), maxclients: flags.maxclients, admin: false };
+    Plan { needs, cpus, bytes_max: bytes_max.map(|size| size.0), cores_error: unread.or(wrong) }
+}
+
+fn worst(findings: &[Finding]) -> Verdict {
+    findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok)
+}
+
+/// Colour is for people, and for those of them who want it.
+fn wants_colour() -> bool {
+    let refused = |name: &str, value: &str| std::env::var(name).is_ok_and(|set| set == value);
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !no_color && !refused("TERM", "dumb")
+}
+
+/// A line for each check, and one for all.
+fn as_text(findings: &[Finding], colour: bool) -> String {
+    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let (failing, warnings, well) = (count(Verdict::Failing), count(Verdict::Warning), count(Verdict::Ok));
+    let warnings = if warnings == 1 { "1 warning".to_owned() } else { format!("{warnings} warnings") };
+    let whole = Finding {
+        check: "all",
+        verdict: worst(findings),
+        found: format!("{failing} failing, {warnings}, {well} ok"),
+        fix: String::new(),
+    };
+    let mut text = String::new();
+    for Finding { check, verdict, found, fix } in findings.iter().chain([&whole]) {
+        let (code, word) = match verdict {
+            Verdict::Ok => ("32", "ok"),
+            Verdict::Warning => ("33", "warning"),
+            Verdict::Failing => ("31", "failing"),
+        };
+        let word = format!("{word:<8}");
+        let word = if colour { format!("\x1b[{code}m{word}\x1b[0m") } else { word };
+        let fix = if fix.is_empty() { String::new() } else { format!("; fix: {fix}") };
+        text.push_str(&format!("{word} {check:<13} {found}{fix}").replace('\n', " "));
+        text.push('\n');
+    }
+    text
+}
+
+fn as_json(findings: &[Finding]) -> String {
+    let checks: Vec<Value> = findings
+        .iter()
+        .map(|Finding { check, verdict, found, fix }| {
+            let fix = (!fix.is_empty()).then_some(fix);
+            json!({ "check": check, "verdict": verdict.word(), "found": found, "fix": fix })
+        })
+        .collect();
+    format!("{:#}\n", json!({ "verdict": worst(findings).word(), "checks": checks }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings() -> [Finding; 2] {
+        let finding =
+            |check, verdict, fix: &str| Finding { check, verdict, found: "a\nb".to_owned(), fix: fix.to_owned() };
+        [finding("swap", Verdict::Warning, "swapoff -a"), finding("kernel", Verdict::Ok, "")]
+    }
+
+    #[test]
+    fn every_line_begins_with_its_verdict_and_ends_with_the_fix() {
+        let text = as_text(&findings(), false);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "warning  swap          a b; fix: swapoff -a",
+                "ok       kernel        a b",
+                "warning  all           0 failing, 1 warning, 1 ok",
+            ]
+        );
+        assert!(as_text(&findings(), true).starts_with("\x1b[33mwarning \x1b[0m swap"));
+    }
+
+    #[test]
+    fn json_has_the_same() {
+        let value: Value = serde_json::from_str(&as_json(&findings())).unwrap();
+        assert_eq!(value["verdict"], "warning");
+        assert_eq!(
+            value["checks"][0],
+            json!({ "check": "swap", "verdict": "warning", "found": "a\nb", "fix": "swapoff -a" })
+        );
+        assert_eq!(value["checks"][1]["fix"], Value::Null);
+    }
+}

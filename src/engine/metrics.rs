@@ -1,0 +1,290 @@
+//! Metrics: what the cores counted, as a page in Prometheus's text format 0.0.4.
+//!
+//! Each core hands out a copy of what it counts ([`Engine::metrics`]), which costs it one report and a memory copy for each
+//! command that was ever run; whoever asked makes the page of them, so that no core formats a number. Names begin with
+//! `aspine_`, or `process_` where Prometheus's own clients have the name; units are seconds and bytes. What can be said of a
+//! core has the label `core`. Commands are told apart summed over the cores, and the cores summed over the commands: both at
+//! once would be a hundred thousand lines on a large machine. Files: `page` writes families and samples, `histogram` turns
+//! the recorded times into buckets.
+//! Never: resets a counter. CONFIG RESETSTAT does, as a restart would.
+
+mod histogram;
+mod page;
+
+use hdrhistogram::Histogram;
+
+use self::histogram::Buckets;
+use self::page::{Kind, Page};
+use crate::command::connection::REDIS_VERSION;
+use crate::engine::Engine;
+use crate::engine::info::Sections;
+use crate::engine::meter::Counted;
+use crate::engine::stats::{Report, SnapshotReport};
+
+/// What one core has counted, to be read elsewhere.
+#[derive(Debug)]
+pub struct CoreMetrics {
+    report: Report,
+    turn_ns: Histogram<u64>,
+    /// The name of each command that was asked for at least once, and what was counted of it.
+    commands: Vec<(&'static str, Counted)>,
+    maxclients: u32,
+}
+
+impl Engine {
+    /// What this core has counted until now.
+    pub fn metrics(&self) -> CoreMetrics {
+        CoreMetrics {
+            report: self.report(Sections::default()),
+            turn_ns: self.stats.turns().clone(),
+            commands: self.meter.counted_commands(),
+            maxclients: self.settings.maxclients,
+        }
+    }
+}
+
+/// What the page tells beside the cores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Server {
+    /// Unix time in milliseconds of the page.
+    pub now_ms: u64,
+    /// And of the start.
+    pub started_ms: u64,
+    /// Whether clients are to be sent here: neither loading nor ending.
+    pub ready: bool,
+    /// Whether the server is about to end.
+    pub draining: bool,
+    /// Microseconds of CPU time.
+    pub cpu_us: u64,
+    /// Resident bytes.
+    pub resident_bytes: u64,
+    /// Bytes of address space.
+    pub virtual_bytes: u64,
+    /// File descriptors that are open.
+    pub fds: u64,
+    /// And that may be.
+    pub fds_max: u64,
+    /// Threads.
+    pub threads: u64,
+}
+
+/// The page. `cores` has a place for each core, empty if it did not answer.
+pub fn render(cores: &[Option<CoreMetrics>], server: &Server) -> String {
+    let mut page = Page::default();
+    let answered: Vec<&CoreMetrics> = cores.iter().flatten().collect();
+    about_the_server(&mut page, server, &answered);
+    page.family("aspine_core_up", Kind::Gauge, "Whether the core answered when this page was made.");
+    for (core, metrics) in cores.iter().enumerate() {
+        page.sample("", &[("core", &core.to_string())], u8::from(metrics.is_some()));
+    }
+    about_the_cores(&mut page, &answered);
+    about_the_clients(&mut page, &answered);
+    about_the_times(&mut page, &answered);
+    if let Some(first) = answered.iter().find(|metrics| metrics.report.core == 0) {
+        about_snapshots(&mut page, &answered, &first.report.snapshot, server.now_ms);
+    }
+    about_the_process(&mut page, server);
+    page.into_text()
+}
+
+fn about_the_server(page: &mut Page, server: &Server, cores: &[&CoreMetrics]) {
+    page.family(
+        "aspine_build_info",
+        Kind::Gauge,
+        "Version of the server, and the version of Redis that it tells clients.",
+    );
+    page.sample("", &[("version", env!("CARGO_PKG_VERSION")), ("redis_version", REDIS_VERSION)], 1);
+    page.gauge("aspine_ready", "Whether clients may be sent here: neither loading nor ending.", u8::from(server.ready));
+    page.gauge("aspine_draining", "Whether the server is about to end.", u8::from(server.draining));
+    let maxclients = cores.iter().map(|core| core.maxclients).min().unwrap_or(0);
+    page.gauge("aspine_connections_max", "Clients that may be connected at once.", maxclients);
+    page.family("aspine_core_info", Kind::Gauge, "CPU of each core, and the slots it owns.");
+    for core in cores {
+        let (report, text) = (&core.report, |number: u64| number.to_string());
+        let (first, last) = (text(report.slots.0.into()), text(report.slots.1.into()));
+        let labels = [
+            ("core", &*text(report.core.into())),
+            ("cpu", &*text(report.cpu)),
+            ("first_slot", &first),
+            ("last_slot", &last),
+        ];
+        page.sample("", &labels, 1);
+    }
+}
+
+/// A number of each core: name, kind, help, where it is.
+type Row = (&'static str, Kind, &'static str, fn(&Report) -> u64);
+
+/// Every number that is one field of a core's report.
+const OF_CORES: [Row; 26] = [
+    ("aspine_connections", Kind::Gauge, "Clients connected.", |core| core.clients),
+    ("aspine_connections_accepted_total", Kind::Counter, "Clients that have connected.", |core| core.connections),
+    ("aspine_connections_refused_total", Kind::Counter, "Clients refused at maxclients.", |core| {
+        core.connections_refused
+    }),
+    ("aspine_commands_total", Kind::Counter, "Commands that the core's clients sent.", |core| core.commands),
+    ("aspine_operations_total", Kind::Counter, "Commands, or parts of them, run on the core's shard.", |core| {
+        core.operations
+    }),
+    ("aspine_forwarded_operations_total", Kind::Counter, "Commands, or parts, sent to other cores.", |core| {
+        core.forwarded
+    }),
+    ("aspine_outbox_batches", Kind::Gauge, "Batches that wait for room in a channel to another core.", |core| {
+        core.outbox_depth
+    }),
+    ("aspine_received_bytes_total", Kind::Counter, "Bytes received from clients.", |core| core.bytes_in),
+    ("aspine_sent_bytes_total", Kind::Counter, "Bytes sent to clients.", |core| core.bytes_out),
+    ("aspine_keys", Kind::Gauge, "Items stored.", |core| core.keys),
+    ("aspine_keys_with_ttl", Kind::Gauge, "Items stored that expire.", |core| core.timed_keys),
+    ("aspine_keyspace_hits_total", Kind::Counter, "Reads that found their key.", |core| core.hits),
+    ("aspine_keyspace_misses_total", Kind::Counter, "Reads that did not.", |core| core.misses),
+    ("aspine_evicted_keys_total", Kind::Counter, "Items evicted for room.", |core| core.evictions),
+    ("aspine_expired_keys_total", Kind::Counter, "Items expired.", |core| core.expirations),
+    ("aspine_memory_used_bytes", Kind::Gauge, "Keys, values and overhead of items.", |core| core.bytes),
+    ("aspine_memory_used_peak_bytes", Kind::Gauge, "The most that ever was.", |core| core.bytes_peak),
+    ("aspine_pubsub_channels", Kind::Gauge, "Channels with subscribers that the core counts.", |core| {
+        core.subscribed[0]
+    }),
+    ("aspine_pubsub_patterns", Kind::Gauge, "Patterns with subscribers.", |core| core.subscribed[1]),
+    ("aspine_pubsub_shard_channels", Kind::Gauge, "Shard channels with subscribers.", |core| core.subscribed[2]),
+    ("aspine_tracking_clients", Kind::Gauge, "Clients that track keys.", |core| core.tracking_clients),
+    ("aspine_tracked_keys", Kind::Gauge, "Keys remembered for clients that track.", |core| core.tracked_keys),
+    ("aspine_protocol_errors_total", Kind::Counter, "Connections closed for malformed requests.", |core| {
+        core.protocol_errors
+    }),
+    ("aspine_auth_failures_total", Kind::Counter, "Wrong auth keys.", |core| core.auth_failures),
+    ("aspine_turn_rehashed_keys_max", Kind::Gauge, "Most keys that growth hashed again in one turn.", |core| {
+        core.turn_rehashed_max
+    }),
+    ("aspine_changes_since_snapshot", Kind::Gauge, "Changes since the last snapshot.", |core| core.snapshot.changes),
+];
+
+fn about_the_cores(page: &mut Page, cores: &[&CoreMetrics]) {
+    for (name, kind, help, field) in OF_CORES {
+        page.family(name, kind, help);
+        for core in cores {
+            page.sample("", &[("core", &core.report.core.to_string())], field(&core.report));
+        }
+    }
+    let bounds: [Row; 2] = [
+        (
+            "aspine_memory_budget_bytes",
+            Kind::Gauge,
+            "What the items of the core may take; +Inf without a bound.",
+            |core| core.bytes_max,
+        ),
+        ("aspine_keys_budget", Kind::Gauge, "How many items the core may keep; +Inf without a bound.", |core| {
+            core.items_max
+        }),
+    ];
+    for (name, kind, help, field) in bounds {
+        page.family(name, kind, help);
+        for core in cores {
+            let labels = [("core", &*core.report.core.to_string())];
+            match field(&core.report) {
+                u64::MAX => page.sample("", &labels, "+Inf"),
+                bound => page.sample("", &labels, bound),
+            }
+        }
+    }
+}
+
+fn about_the_clients(page: &mut Page, cores: &[&CoreMetrics]) {
+    let help = "Clients cut off: idle or stalled, or behind with what was pushed to them.";
+    page.family("aspine_clients_cut_off_total", Kind::Counter, help);
+    for core in cores {
+        let (report, number) = (&core.report, core.report.core.to_string());
+        let stalled = report.cut_offs.saturating_sub(report.output_cut_offs);
+        page.sample("", &[("core", &number), ("reason", "stalled")], stalled);
+        page.sample("", &[("core", &number), ("reason", "output")], report.output_cut_offs);
+    }
+    let mut errors = std::collections::BTreeMap::<&str, u64>::new();
+    for (code, count) in cores.iter().flat_map(|core| &core.report.errors) {
+        *errors.entry(code).or_default() += count;
+    }
+    page.family("aspine_error_replies_total", Kind::Counter, "Error replies by their first word.");
+    for (code, count) in errors {
+        page.sample("", &[("code", code)], count);
+    }
+}
+
+fn about_the_times(page: &mut Page, cores: &[&CoreMetrics]) {
+    let mut of_commands = std::collections::BTreeMap::<&str, (Buckets, u64, u64)>::new();
+    let mut of_cores = Vec::new();
+    for core in cores {
+        let mut whole = Buckets::default();
+        for (name, counted) in &core.commands {
+            let buckets = Buckets::of_times(counted.times(), counted.ns);
+            whole.add(&buckets);
+            let (sum, rejected, failed) = of_commands.entry(name).or_default();
+            sum.add(&buckets);
+            *rejected += counted.rejected;
+            *failed += counted.failed;
+        }
+        of_cores.push((core.report.core.to_string(), whole));
+    }
+    let help = "What commands took, by command, all cores together.";
+    page.family("aspine_command_duration_seconds", Kind::Histogram, help);
+    for (name, (buckets, ..)) in &of_commands {
+        buckets.write(page, ("command", name));
+    }
+    page.family("aspine_commands_rejected_total", Kind::Counter, "Commands refused before they ran.");
+    for (name, (_, rejected, _)) in &of_commands {
+        page.sample("", &[("command", name)], rejected);
+    }
+    page.family("aspine_commands_failed_total", Kind::Counter, "Commands that ran and answered with an error.");
+    for (name, (_, _, failed)) in &of_commands {
+        page.sample("", &[("command", name)], failed);
+    }
+    let help = "What commands took, by core, all commands together.";
+    page.family("aspine_core_command_duration_seconds", Kind::Histogram, help);
+    for (core, buckets) in &of_cores {
+        buckets.write(page, ("core", core));
+    }
+    let help = "How long turns took that found something to do; the sum to 1 %.";
+    page.family("aspine_turn_duration_seconds", Kind::Histogram, help);
+    for core in cores {
+        Buckets::of_turns(&core.turn_ns).write(page, ("core", &core.report.core.to_string()));
+    }
+}
+
+/// Core 0 takes the snapshots; every core loads its part.
+fn about_snapshots(page: &mut Page, cores: &[&CoreMetrics], first: &SnapshotReport, now_ms: u64) {
+    let seconds = |ms: u64| ms as f64 / 1000.0;
+    let loading = cores.iter().any(|core| core.report.snapshot.loading);
+    page.gauge("aspine_loading", "Whether a snapshot is being loaded.", u8::from(loading));
+    page.gauge(
+        "aspine_snapshot_in_progress",
+        "Whether a snapshot is being taken.",
+        u8::from(first.saving_since_ms.is_some()),
+    );
+    page.family("aspine_snapshots_total", Kind::Counter, "Snapshots taken.");
+    page.sample("", &[], first.saves);
+    page.gauge("aspine_snapshot_last_failed", "Whether the last snapshot could not be taken.", u8::from(first.failed));
+    page.gauge(
+        "aspine_snapshot_last_success_timestamp_seconds",
+        "Unix time of the last snapshot; until the first, of the start.",
+        seconds(first.saved_ms),
+    );
+    page.gauge(
+        "aspine_snapshot_last_success_age_seconds",
+        "Time since then.",
+        seconds(now_ms.saturating_sub(first.saved_ms)),
+    );
+    page.gauge(
+        "aspine_snapshot_last_duration_seconds",
+        "How long the last snapshot took; 0 until the first.",
+        seconds(first.took_ms.unwrap_or(0)),
+    );
+}
+
+fn about_the_process(page: &mut Page, server: &Server) {
+    page.family("process_cpu_seconds_total", Kind::Counter, "CPU time of the process.");
+    page.sample("", &[], server.cpu_us as f64 / 1e6);
+    page.gauge("process_resident_memory_bytes", "Resident memory.", server.resident_bytes);
+    page.gauge("process_virtual_memory_bytes", "Address space.", server.virtual_bytes);
+    page.gauge("process_open_fds", "File descriptors open.", server.fds);
+    page.gauge("process_max_fds", "File descriptors that may be open.", server.fds_max);
+    page.gauge("process_threads", "Threads.", server.threads);
+    page.gauge("process_start_time_seconds", "Unix time of the start.", server.started_ms as f64 / 1000.0);
+}

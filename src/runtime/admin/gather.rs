@@ -1,0 +1,79 @@
+//! Gather: the counts of all cores, asked for by their doorbells and answered through a channel, between two turns of each.
+//!
+//! Never: holds up a core: it copies what it counts and goes on. A core that does not answer in time is left out.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::engine::metrics::CoreMetrics;
+use crate::engine::route::CoreId;
+use crate::limits::ADMIN_GATHER_MS_MAX;
+use crate::runtime::Shared;
+use crate::runtime::clock::Clock;
+
+/// A core's end: answers when its bell rings.
+pub(in crate::runtime) struct Reporter {
+    core: CoreId,
+    asks: Receiver<()>,
+    answers: Sender<(CoreId, CoreMetrics)>,
+}
+
+impl Reporter {
+    /// Answers, if asked.
+    pub(in crate::runtime) fn answer(&self, engine: &Engine) {
+        while self.asks.try_recv().is_ok() {
+            // The thread of the admin endpoint is there as long as the process.
+            let _ = self.answers.send((self.core, engine.metrics()));
+        }
+    }
+}
+
+/// Who asks.
+pub(super) struct Gatherer {
+    shared: Arc<Shared>,
+    asks: Vec<Sender<()>>,
+    /// Which cores owe an answer: they are not asked again before.
+    owed: Vec<bool>,
+    answers: Receiver<(CoreId, CoreMetrics)>,
+}
+
+impl Gatherer {
+    /// With the ends of the cores.
+    pub(super) fn new(cores: usize, shared: &Arc<Shared>) -> (Gatherer, Vec<Reporter>) {
+        let (to_us, answers) = channel();
+        let (mut asks, mut reporters) = (Vec::new(), Vec::new());
+        for core in 0..cores {
+            let (ask, asked) = channel();
+            asks.push(ask);
+            reporters.push(Reporter { core: CoreId(core as u16), asks: asked, answers: to_us.clone() });
+        }
+        (Gatherer { shared: Arc::clone(shared), asks, owed: vec![false; cores], answers }, reporters)
+    }
+
+    /// What each core has counted until now; nothing of those that are too busy to say.
+    pub(super) fn gather(&mut self, clock: &Clock) -> Vec<Option<CoreMetrics>> {
+        let mut metrics: Vec<Option<CoreMetrics>> = self.asks.iter().map(|_| None).collect();
+        // What came too late for the last page is too old for this one.
+        while let Ok((core, _)) = self.answers.try_recv() {
+            self.owed[usize::from(core.0)] = false;
+        }
+        for (core, ask) in self.asks.iter().enumerate() {
+            // A core that has ended hears nothing.
+            if !self.owed[core] && ask.send(()).is_ok() {
+                self.owed[core] = true;
+                self.shared.doorbells.ring(CoreId(core as u16));
+            }
+        }
+        let until = clock.elapsed() + Duration::from_millis(ADMIN_GATHER_MS_MAX);
+        while self.owed.contains(&true)
+            && let Ok((core, answer)) = self.answers.recv_timeout(until.saturating_sub(clock.elapsed()))
+        {
+            let core = usize::from(core.0);
+            self.owed[core] = false;
+            metrics[core] = Some(answer);
+        }
+        metrics
+    }
+}

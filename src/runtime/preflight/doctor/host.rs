@@ -1,0 +1,207 @@
+//! Host: what the checks look at, read once. Every fact may be unknown, with the reason.
+//!
+//! Never: fails, panics, follows what a file says. A file that is missing is an unknown fact, or, where its absence means
+//! something, that.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::cgroup::Cgroup;
+use super::interrupts::Interrupts;
+use super::{Plan, parse_list};
+use crate::runtime::preflight::facts::ProcessFacts;
+use crate::runtime::preflight::{FdPlan, StartError, probe_io_uring, raise_memlock, raise_nofile, rings_are_charged};
+use crate::runtime::process::without_huge_pages;
+
+/// Why something is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown(pub String);
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Something about the host, or why it is not known.
+pub type Fact<T> = Result<T, Unknown>;
+
+/// The files of a host.
+#[derive(Debug)]
+pub(super) struct Files(PathBuf);
+
+impl Files {
+    pub(super) fn below(root: &Path) -> Files {
+        Files(root.to_owned())
+    }
+
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
+    }
+
+    /// What a file says, without the space around it.
+    pub(super) fn text(&self, path: &str) -> Fact<String> {
+        let bytes = fs::read(self.path(path)).map_err(|error| Unknown(format!("cannot read {path}: {error}")))?;
+        Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+    }
+
+    /// What a file says, read further; unknown if it says nothing of the kind.
+    pub(super) fn parsed<T>(&self, path: &str, read: impl FnOnce(&str) -> Option<T>) -> Fact<T> {
+        let text = self.text(path)?;
+        let start: String = text.chars().take(40).collect();
+        read(&text).ok_or_else(|| Unknown(format!("{path} says {start:?}")))
+    }
+
+    /// The names in a directory, in their order; none if it can't be read.
+    pub(super) fn names(&self, path: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(path)).into_iter().flatten();
+        let mut names: Vec<_> =
+            entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
+        names.sort();
+        names
+    }
+}
+
+/// Memory of the machine, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// All of it.
+    pub total: u64,
+    /// Swap space.
+    pub swap: u64,
+}
+
+/// Everything the checks look at.
+#[derive(Debug)]
+pub struct Host {
+    /// What explains a refusal of io_uring.
+    pub process: ProcessFacts,
+    /// `Seccomp` of the process: 0 none, 1 strict, 2 filters.
+    pub seccomp: Fact<u8>,
+    /// Whether io_uring can be used, and if so, whether its rings count as locked memory.
+    pub io_uring: Result<bool, StartError>,
+    /// The hard limit on locked memory in bytes.
+    pub memlock: Result<u64, StartError>,
+    /// How descriptors would be shared out.
+    pub descriptors: Result<FdPlan, StartError>,
+    /// `net.core.somaxconn`.
+    pub somaxconn: Fact<u64>,
+    /// CPUs that are online.
+    pub online: Fact<Vec<usize>>,
+    /// CPUs that the scheduler leaves alone.
+    pub isolated: Fact<Vec<usize>>,
+    /// CPUs that systemd's slices for everything else leave alone, as `tuning/cpus.sh` has it.
+    pub kept: Vec<usize>,
+    /// CPUs without the scheduler's tick.
+    pub tickless: Vec<usize>,
+    /// Who interrupts which CPU.
+    pub interrupts: Fact<Interrupts>,
+    /// The governor of each of the server's CPUs.
+    pub governors: Vec<(usize, Fact<String>)>,
+    /// The clock source, and those there are.
+    pub clock: Fact<(String, String)>,
+    /// When transparent huge pages are used: `always`, `madvise` or `never`.
+    pub huge_pages: Fact<String>,
+    /// Whether this process may get them, after it has asked for none as the server does.
+    pub huge_pages_of_process: Option<bool>,
+    /// Memory of the machine.
+    pub memory: Fact<Memory>,
+    /// `vm.overcommit_memory`.
+    pub overcommit: Fact<u8>,
+    /// What the control group allows.
+    pub cgroup: Fact<Cgroup>,
+}
+
+impl Host {
+    /// Reads the host whose files are below `root`. Limits, affinity and io_uring are those of this process.
+    pub(super) fn read(root: &Path, plan: &Plan) -> Host {
+        let files = Files::below(root);
+        let process = ProcessFacts::read();
+        // As a start does: limits first, since the probe needs some of them.
+        without_huge_pages();
+        let descriptors = raise_nofile(plan.needs);
+        let memlock = raise_memlock();
+        let io_uring = probe_io_uring(&process).and_then(|()| rings_are_charged(&process));
+        let cpu =
+            |cpu: &usize| (*cpu, files.text(&format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor")));
+        let status = files.text("/proc/self/status").unwrap_or_default();
+        let field =
+            |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+        Host {
+            seccomp: files.parsed("/proc/self/status", |_| field("Seccomp")?.parse().ok()),
+            process,
+            io_uring,
+            memlock,
+            descriptors,
+            somaxconn: files.parsed("/proc/sys/net/core/somaxconn", |text| text.parse().ok()),
+            online: files.parsed("/sys/devices/system/cpu/online", parse_list),
+            kept: kept(&files),
+            isolated: files.parsed("/sys/devices/system/cpu/isolated", parse_list),
+            // Absent where the kernel can't do without the tick.
+            tickless: files.parsed("/sys/devices/system/cpu/nohz_full", parse_list).unwrap_or_default(),
+            interrupts: Interrupts::read(&files),
+            governors: plan.cpus.iter().map(cpu).collect(),
+            clock: clock(&files),
+            huge_pages: files.parsed("/sys/kernel/mm/transparent_hugepage/enabled", bracketed),
+            huge_pages_of_process: field("THP_enabled").map(|enabled| enabled != "0"),
+            memory: files.parsed("/proc/meminfo", memory),
+            overcommit: files.parsed("/proc/sys/vm/overcommit_memory", |text| text.parse().ok()),
+            cgroup: Cgroup::read(&files),
+        }
+    }
+}
+
+/// CPUs that are online and none of the slices may use where everything else runs.
+fn kept(files: &Files) -> Vec<usize> {
+    let cpus_of = |slice| files.parsed(&format!("/sys/fs/cgroup/{slice}/cpuset.cpus.effective"), parse_list);
+    let online = files.parsed("/sys/devices/system/cpu/online", parse_list);
+    let (Ok(online), Ok(system)) = (online, cpus_of("system.slice")) else { return Vec::new() };
+    let others = ["user.slice", "init.scope"].into_iter().flat_map(|slice| cpus_of(slice).unwrap_or_default());
+    let used: Vec<_> = system.into_iter().chain(others).collect();
+    online.into_iter().filter(|cpu| !used.contains(cpu)).collect()
+}
+
+fn clock(files: &Files) -> Fact<(String, String)> {
+    let source = |name: &str| files.text(&format!("/sys/devices/system/clocksource/clocksource0/{name}_clocksource"));
+    Ok((source("current")?, source("available").unwrap_or_default()))
+}
+
+/// The word in brackets of `always [madvise] never`.
+fn bracketed(text: &str) -> Option<String> {
+    Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
+}
+
+fn memory(text: &str) -> Option<Memory> {
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib.saturating_mul(1024))
+    };
+    Some(Memory { total: field("MemTotal")?, swap: field("SwapTotal").unwrap_or(0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_as_the_kernel_writes_them() {
+        assert_eq!(bracketed("always [madvise] never").as_deref(), Some("madvise"));
+        assert_eq!(bracketed("always madvise never"), None);
+        let text = "MemTotal:       32864984 kB\nMemFree:        1000 kB\nSwapTotal:      2097148 kB\n";
+        assert_eq!(memory(text), Some(Memory { total: 32864984 << 10, swap: 2097148 << 10 }));
+        assert_eq!(memory("MemTotal: 5 kB\n"), Some(Memory { total: 5 << 10, swap: 0 }));
+        assert_eq!(memory("MemTotal: many kB\n"), None);
+    }
+
+    #[test]
+    fn nothing_to_read_is_unknown_and_says_what() {
+        let files = Files::below(Path::new("/nonexistent"));
+        assert_eq!(
+            files.text("/proc/meminfo"),
+            Err(Unknown("cannot read /proc/meminfo: No such file or directory (os error 2)".to_owned()))
+        );
+        assert!(files.names("/proc").is_empty());
+        assert!(clock(&files).is_err());
+    }
+}

@@ -1,0 +1,82 @@
+//! Pulse: when each core was last at work, and whether it loads a snapshot, for whoever watches from another thread.
+//!
+//! A core beats at its ticks, so what it costs is one clock reading and two stores to a cache line of its own every 10 ms.
+//! Never: read by a core, decides anything for one.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::clock::stopwatch_ns;
+use crate::engine::route::CoreId;
+use crate::limits::SILENT_MS_MAX;
+
+/// One core's. On a cache line of its own, since its core writes it.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Beat {
+    at_ns: AtomicU64,
+    loading: AtomicBool,
+}
+
+/// Those of all cores.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    beats: Vec<Beat>,
+}
+
+impl Pulse {
+    /// Every core is alive and not up yet.
+    pub(super) fn new(cores: usize) -> Pulse {
+        let beat = |_| Beat { at_ns: AtomicU64::new(stopwatch_ns()), loading: AtomicBool::new(true) };
+        Pulse { beats: (0..cores).map(beat).collect() }
+    }
+
+    /// A core is at work.
+    pub(super) fn beat(&self, core: CoreId, is_loading: bool) {
+        let beat = &self.beats[usize::from(core.0)];
+        beat.loading.store(is_loading, Ordering::Relaxed);
+        // Whoever sees this time sees what was stored before.
+        beat.at_ns.store(stopwatch_ns(), Ordering::Release);
+    }
+
+    /// A core that has been silent for too long, and for how many milliseconds.
+    pub(super) fn silent(&self) -> Option<(usize, u64)> {
+        let now_ns = stopwatch_ns();
+        let silent_ms = |beat: &Beat| now_ns.saturating_sub(beat.at_ns.load(Ordering::Acquire)) / 1_000_000;
+        self.beats.iter().map(silent_ms).enumerate().find(|(_, ms)| *ms >= SILENT_MS_MAX)
+    }
+
+    /// Whether any core loads a snapshot, or has not begun to work.
+    pub(super) fn is_loading(&self) -> bool {
+        self.beats.iter().any(|beat| beat.loading.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_loads_until_it_says_otherwise() {
+        let pulse = Pulse::new(2);
+        assert!(pulse.is_loading());
+        pulse.beat(CoreId(0), false);
+        assert!(pulse.is_loading());
+        pulse.beat(CoreId(1), false);
+        assert!(!pulse.is_loading());
+        pulse.beat(CoreId(1), true);
+        assert!(pulse.is_loading());
+    }
+
+    #[test]
+    fn a_core_that_does_not_beat_is_named() {
+        let pulse = Pulse::new(3);
+        assert_eq!(pulse.silent(), None);
+        let long_ago = |core: usize, ns: u64| pulse.beats[core].at_ns.fetch_sub(ns, Ordering::Relaxed);
+        long_ago(1, (SILENT_MS_MAX - 1_000) * 1_000_000);
+        assert_eq!(pulse.silent(), None);
+        long_ago(2, SILENT_MS_MAX * 1_000_000);
+        assert!(matches!(pulse.silent(), Some((2, SILENT_MS_MAX..))));
+        pulse.beat(CoreId(2), false);
+        assert_eq!(pulse.silent(), None);
+    }
+}

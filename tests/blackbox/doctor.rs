@@ -1,0 +1,195 @@
+//! `aspine doctor` by the real binary: on this host, where something is denied, without privilege, and with nothing to read.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Output, Stdio};
+use std::{env, fs};
+
+use crate::support::server::{Dir, aspine};
+use crate::support::{limits, seccomp};
+
+/// A user without any privilege, whether or not it has a name.
+const NOBODY: u32 = 65534;
+
+fn doctor(flags: &[&str]) -> Command {
+    let mut cmd = Command::new(env!("CARGO_BIN_EXE_aspine"));
+    cmd.arg("doctor").args(flags).stdin(Stdio::null());
+    cmd
+}
+
+/// Runs it, and checks what holds of all it says: a verdict first in each line, a fix where there is something to mend, and
+/// an exit code that goes by the last line. Returns its lines and the code.
+#[track_caller]
+fn examine(mut cmd: Command) -> (Vec<String>, Option<i32>) {
+    let Output { status, stdout, stderr } = cmd.output().unwrap();
+    let (text, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert_eq!(stderr, "", "{text}");
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for line in &lines {
+        let verdict = line.split(' ').next().unwrap();
+        assert!(["ok", "warning", "failing"].contains(&verdict), "{line}");
+        let is_last = line.split_ascii_whitespace().nth(1) == Some("all");
+        assert_eq!(line.contains("; fix: "), verdict != "ok" && !is_last, "{line}");
+    }
+    let failing = lines.iter().filter(|line| line.starts_with("failing ")).count();
+    assert_eq!(status.code(), Some(i32::from(failing > 0)), "{text}");
+    assert!(lines.len() > 15 && lines.last().unwrap().contains(" all "), "{text}");
+    (lines, status.code())
+}
+
+#[track_caller]
+fn line<'a>(lines: &'a [String], check: &str) -> &'a str {
+    let found = lines.iter().find(|line| line[9..].starts_with(check));
+    found.unwrap_or_else(|| panic!("no {check} in {lines:?}"))
+}
+
+/// The line with which a server that is denied the same refuses to start.
+#[track_caller]
+fn refusal(deny: impl Fn(&mut Command)) -> String {
+    let mut cmd = aspine(&["--cores", "1", "--port", "0"]);
+    deny(&mut cmd);
+    let output = cmd.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let line = String::from_utf8(output.stderr).unwrap();
+    line.trim().strip_prefix("aspine: ").unwrap_or_else(|| panic!("{line}")).to_owned()
+}
+
+/// What the server and the doctor say of the same is the same.
+#[track_caller]
+fn check_denied(check: &str, deny: impl Fn(&mut Command)) {
+    let refusal = refusal(&deny);
+    let (why, fix) = refusal.rsplit_once("; ").unwrap();
+    let mut cmd = doctor(&["--cores", "1", "--maxclients", "500"]);
+    deny(&mut cmd);
+    let (lines, code) = examine(cmd);
+    let line = line(&lines, check);
+    assert_eq!(code, Some(1));
+    assert!(line.starts_with("failing ") && line.ends_with(&format!("{why}; fix: {fix}")), "{line} and {refusal}");
+}
+
+#[test]
+fn this_host_can_serve() {
+    let (lines, code) = examine(doctor(&["--cores", "1", "--maxclients", "500"]));
+    assert_eq!(code, Some(0), "{lines:?}");
+    assert!(line(&lines, "io_uring").starts_with("ok "), "{lines:?}");
+    assert!(!lines.concat().contains('\x1b'), "no colour where no terminal is");
+}
+
+#[test]
+fn what_is_denied_is_told_in_the_words_of_the_start() {
+    for errno in [libc::EPERM, libc::ENOSYS] {
+        check_denied("io_uring", |cmd| seccomp::deny_io_uring(cmd, errno));
+        let mut cmd = doctor(&[]);
+        seccomp::deny_io_uring(&mut cmd, errno);
+        assert!(line(&examine(cmd).0, "seccomp").starts_with("failing "));
+    }
+    for bytes in [0, 65536] {
+        check_denied("memlock", |cmd| limits::limit_memlock(cmd, bytes));
+    }
+    check_denied("descriptors", |cmd| limits::limit_nofile(cmd, 48));
+}
+
+#[test]
+fn fewer_descriptors_than_clients_are_a_warning() {
+    let mut cmd = doctor(&["--cores", "1", "--maxclients", "5000"]);
+    limits::limit_nofile(&mut cmd, 1024);
+    let (lines, code) = examine(cmd);
+    assert_eq!(code, Some(0), "{lines:?}");
+    let line = line(&lines, "descriptors");
+    assert!(line.starts_with("warning ") && line.contains("maxclients lowered from 5000 to "), "{line}");
+    assert!(line.contains("--ulimit nofile="), "{line}");
+}
+
+#[test]
+fn cores_and_memory_that_are_not_there_are_failing() {
+    let (lines, code) = examine(doctor(&["--cores", "5000", "--max-memory", "900000gb"]));
+    assert_eq!(code, Some(1));
+    assert!(line(&lines, "cpus").contains("cannot run --cores 5000"), "{lines:?}");
+    let memory = line(&lines, "memory");
+    assert!(memory.starts_with("failing ") && memory.contains("; fix: aspine server --max-memory "), "{memory}");
+    let usage = doctor(&["--cpus", "1,1"]).output().unwrap();
+    assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn json_says_the_same_as_the_lines() {
+    let mut cmd = doctor(&["--json", "--cores", "1"]);
+    limits::limit_memlock(&mut cmd, 0);
+    let output = cmd.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["verdict"], "failing");
+    let checks = value["checks"].as_array().unwrap();
+    assert!(checks.len() > 15);
+    for check in checks {
+        assert_eq!(check["fix"].is_null(), check["verdict"] == "ok", "{check}");
+    }
+    let memlock = checks.iter().find(|check| check["check"] == "memlock").unwrap();
+    assert!(memlock["fix"].as_str().unwrap().contains("LimitMEMLOCK=infinity"), "{memlock}");
+}
+
+#[test]
+fn a_user_without_privilege_is_told_as_much() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("left out: only root can become somebody else");
+        return;
+    }
+    // Where the build is may be closed to others.
+    let dir = Dir::new();
+    let copy = dir.path().join("aspine");
+    fs::copy(env!("CARGO_BIN_EXE_aspine"), &copy).unwrap();
+    let unprivileged = |deny: fn(&mut Command)| {
+        let mut cmd = Command::new(&copy);
+        cmd.args(["doctor", "--cores", "1", "--maxclients", "500"]).stdin(Stdio::null()).uid(NOBODY).gid(NOBODY);
+        deny(&mut cmd);
+        examine(cmd)
+    };
+    let (lines, code) = unprivileged(|_| {});
+    assert_eq!(code, Some(0), "{lines:?}");
+    let (lines, code) = unprivileged(|cmd| limits::limit_memlock(cmd, 1000));
+    assert_eq!(code, Some(1));
+    assert!(line(&lines, "memlock").starts_with("failing "), "{lines:?}");
+    let (lines, _) = unprivileged(|cmd| seccomp::deny_io_uring(cmd, libc::EPERM));
+    assert!(line(&lines, "io_uring").contains("a seccomp filter denies it"), "{lines:?}");
+}
+
+#[test]
+fn with_nothing_to_read_everything_is_unknown() {
+    let hidden = "mount -t tmpfs none /sys && mount -t tmpfs none /proc && exec \"$@\"";
+    let mut cmd = Command::new("unshare");
+    cmd.args(["--mount", "sh", "-c", hidden, "sh", env!("CARGO_BIN_EXE_aspine"), "doctor", "--cores", "1"]);
+    if !rustix::process::geteuid().is_root() || !may_mount() {
+        eprintln!("left out: only root, and outside of a container, can hide /proc");
+        return;
+    }
+    let (lines, _) = examine(cmd);
+    let unknown = lines.iter().filter(|line| line.contains("unknown: ")).count();
+    assert!(unknown >= 10, "{lines:?}");
+    assert!(line(&lines, "swap").contains("cannot read /proc/meminfo: No such file"), "{lines:?}");
+}
+
+fn may_mount() -> bool {
+    let mut cmd = Command::new("unshare");
+    cmd.args(["--mount", "mount", "-t", "tmpfs", "none", "/proc"]).stderr(Stdio::null());
+    cmd.status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn colour_is_for_terminals_that_want_it() {
+    // `script` runs a command on a terminal of its own.
+    let on_terminal = |set: &[(&str, &str)]| {
+        let mut cmd = Command::new("script");
+        let command = format!("{} doctor", env!("CARGO_BIN_EXE_aspine"));
+        cmd.args(["--quiet", "--return", "--command", &command, "/dev/null"]).stdin(Stdio::null());
+        cmd.env_remove("NO_COLOR").env("TERM", "xterm").envs(set.iter().copied());
+        cmd.output().ok().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let Some(coloured) = on_terminal(&[]) else {
+        eprintln!("left out: `script` is not installed");
+        return;
+    };
+    assert!(coloured.contains("\x1b[3"), "{coloured:?}");
+    for set in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let plain = on_terminal(&[set]).unwrap();
+        assert!(plain.contains(" all ") && !plain.contains("\x1b[3"), "{set:?}: {plain:?}");
+    }
+}

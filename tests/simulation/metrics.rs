@@ -1,0 +1,98 @@
+//! The page of metrics: what it says of cores that answered, and of those that did not.
+
+use aspine::engine::Engine;
+use aspine::engine::metrics::{CoreMetrics, Server, render};
+use aspine::shard::Eviction;
+
+use crate::cluster::{Cluster, ClusterConfig, Conn};
+
+fn cluster(bytes_max: u64) -> (Cluster, Conn) {
+    let mut cluster = Cluster::new(&ClusterConfig {
+        cores: 2,
+        items_max: u64::MAX,
+        bytes_max,
+        eviction: Eviction::Lru,
+        auth_key: None,
+        seed: 11,
+        now_ms: 1_700_000_000_000,
+    });
+    let conn = cluster.connect(0);
+    (cluster, conn)
+}
+
+fn ask(cluster: &mut Cluster, conn: Conn, lines: &str) -> String {
+    cluster.bytes(conn, lines.as_bytes());
+    cluster.settle();
+    String::from_utf8(cluster.send(conn, usize::MAX)).expect("text")
+}
+
+fn metrics(cluster: &Cluster) -> Vec<Option<CoreMetrics>> {
+    cluster.engines.iter().map(Engine::metrics).map(Some).collect()
+}
+
+/// The values of a family's samples that have this label, or any.
+fn values(page: &str, name: &str, label: &str) -> Vec<f64> {
+    let of_family = page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(['{', ' ']));
+    let samples = of_family.filter(|rest| rest.contains(label));
+    samples.map(|rest| rest.rsplit(' ').next().expect("a value").parse().expect("a number")).collect()
+}
+
+fn sum(page: &str, name: &str, label: &str) -> f64 {
+    values(page, name, label).iter().sum()
+}
+
+#[test]
+fn what_was_counted_is_on_the_page() {
+    let (mut cluster, conn) = cluster(1 << 20);
+    let sets: String = (0..100).map(|key| format!("SET key:{key} v\r\n")).collect();
+    ask(&mut cluster, conn, &sets);
+    let gets: String = (0..150).map(|key| format!("GET key:{key}\r\n")).collect();
+    ask(&mut cluster, conn, &gets);
+    ask(&mut cluster, conn, "SET a\r\nNONE\r\nSUBSCRIBE a b c\r\n");
+    let server = Server { now_ms: cluster.now_ms + 5_000, started_ms: 1_000, ready: true, ..Server::default() };
+    let page = render(&metrics(&cluster), &server);
+    for (name, label, expected) in [
+        ("aspine_ready", "", 1.0),
+        ("aspine_draining", "", 0.0),
+        ("aspine_core_up", "core=\"0\"", 1.0),
+        ("aspine_core_up", "core=\"1\"", 1.0),
+        ("aspine_core_info", "core=\"1\",cpu=\"1\",first_slot=\"8192\",last_slot=\"16383\"", 1.0),
+        ("aspine_connections", "core=\"0\"", 1.0),
+        ("aspine_connections", "core=\"1\"", 0.0),
+        ("aspine_keys", "core=\"", 100.0),
+        ("aspine_keyspace_hits_total", "core=\"", 100.0),
+        ("aspine_keyspace_misses_total", "core=\"", 50.0),
+        ("aspine_memory_budget_bytes", "", f64::from(1 << 20)),
+        ("aspine_keys_budget", "core=\"0\"", f64::INFINITY),
+        ("aspine_pubsub_channels", "", 3.0),
+        ("aspine_command_duration_seconds_bucket", "command=\"get\",le=\"+Inf\"", 150.0),
+        ("aspine_command_duration_seconds_count", "command=\"set\"", 100.0),
+        ("aspine_commands_rejected_total", "command=\"set\"", 1.0),
+        ("aspine_commands_failed_total", "command=\"set\"", 0.0),
+        ("aspine_core_command_duration_seconds_count", "", 251.0),
+        ("aspine_error_replies_total", "code=\"ERR\"", 2.0),
+        ("aspine_loading", "", 0.0),
+        ("aspine_snapshots_total", "", 0.0),
+        ("process_start_time_seconds", "", 1.0),
+    ] {
+        assert_eq!(sum(&page, name, label), expected, "{name} {label} in {page}");
+    }
+    assert!(sum(&page, "aspine_forwarded_operations_total", "core=\"0\"") > 0.0);
+    assert!(sum(&page, "aspine_command_duration_seconds_sum", "command=\"get\"") >= 150e-6, "a microsecond each");
+    assert!(page.ends_with('\n') && !page.contains('\r'), "{page}");
+}
+
+#[test]
+fn a_core_that_did_not_answer_is_down_and_has_no_numbers() {
+    let (cluster, _) = cluster(u64::MAX);
+    let mut cores = metrics(&cluster);
+    cores[0] = None;
+    let page = render(&cores, &Server::default());
+    assert_eq!(values(&page, "aspine_core_up", ""), [0.0, 1.0]);
+    assert_eq!(values(&page, "aspine_keys", ""), [0.0]);
+    assert_eq!(values(&page, "aspine_memory_budget_bytes", "core=\"1\""), [f64::INFINITY]);
+    assert!(!page.contains("aspine_snapshots_total"), "only core 0 knows: {page}");
+    let nobody = render(&[None, None], &Server { draining: true, ..Server::default() });
+    assert_eq!(values(&nobody, "aspine_core_up", ""), [0.0, 0.0]);
+    assert_eq!(values(&nobody, "aspine_draining", ""), [1.0]);
+}
