@@ -253,62 +253,13 @@ mod tests {
 
     #[test]
     fn every_flag_arrives() {
-        let args = parse(&[
-            "--host",
-            "::1",
-            "--port",
-            "0",
-            "--core-ports",
-            "7000",
-            "--announce-host",
-            "h",
-            "--cores",
-            "2",
-            "--cpus",
-            "0,3-4",
-            "--unixsocket",
-            "/s",
-            "--authkey",
-            "k",
-            "--authkey-file",
-            "/k",
-            "--max-size",
-            "7",
-            "--max-memory",
-            "2KB",
-            "--eviction",
-            "none",
-            "--maxclients",
-            "9",
-            "--timeout",
-            "30",
-            "--client-output-limit",
-            "1mb 2 3",
-            "--spin-us",
-            "100",
-            "--enable-debug-command",
-            "local",
-            "--data-dir",
-            "/d",
-            "--persist",
-            "--snapshot-interval",
-            "5",
-            "--snapshot-bandwidth",
-            "1mb",
-            "--admin-addr",
-            "localhost:9116",
-            "--log-level",
-            "trace",
-            "--log-file",
-            "/l",
-            "--drain-timeout",
-            "9",
-            "--daemon",
-            "--pid-file",
-            "/p",
-            "--check",
-        ])
-        .unwrap();
+        let flags = "--host|::1|--port|0|--core-ports|7000|--announce-host|h|--cores|2|--cpus|0,3-4|\
+                     --unixsocket|/s|--authkey|k|--authkey-file|/k|--max-size|7|--max-memory|2KB|--eviction|\
+                     none|--maxclients|9|--timeout|30|--client-output-limit|1mb 2 3|--spin-us|100|\
+                     --enable-debug-command|local|--data-dir|/d|--persist|--snapshot-interval|5|\
+                     --snapshot-bandwidth|1mb|--admin-addr|localhost:9116|--log-level|trace|--log-file|/l|\
+                     --drain-timeout|9|--daemon|--pid-file|/p|--check";
+        let args = parse(&flags.split('|').collect::<Vec<_>>()).unwrap();
         assert_eq!((args.host.as_str(), args.port, args.cores), ("::1", 0, Some(2)));
         assert_eq!((args.core_ports, args.announce_host.as_deref()), (Some(7000), Some("h")));
         assert_eq!(args.cpus.map(CpuList::into_vec), Some(vec![0, 3, 4]));
