@@ -45,6 +45,53 @@ fn own(value: &[u8]) -> Value {
     build(value, &mut |bytes: &[u8]| Bytes::copy_from_slice(bytes)).ok().flatten().expect("a whole reply")
 }
 
+/// What the server sends for them; whose each reply is, and whether it is its last; how many pushes are between.
+fn stream_of(requests: &[(Request, Vec<bool>)]) -> (Vec<u8>, Vec<(usize, Value, bool)>, usize) {
+    let (mut bytes, mut expected, mut pushes) = (Vec::new(), Vec::new(), 0);
+    for (token, (request, before)) in requests.iter().enumerate() {
+        let values: Vec<Vec<u8>> = match request {
+            Request::Plain(replies) => replies.clone(),
+            Request::Fenced { refused, .. } => {
+                let refusals = (0..*refused).map(|_| b"-ERR no\r\n".to_vec());
+                refusals.chain([b"+PONG\r\n".to_vec()]).collect()
+            }
+        };
+        let last = values.len() - 1;
+        for (at, value) in values.into_iter().enumerate() {
+            if before[at] {
+                bytes.extend_from_slice(PUSH);
+                pushes += 1;
+            }
+            bytes.extend_from_slice(&value);
+            expected.push((token, own(&value), at == last));
+        }
+    }
+    (bytes, expected, pushes)
+}
+
+/// Sends requests until so many wait.
+fn send<'r>(
+    awaited: &mut Awaited<usize>,
+    unsent: &mut impl Iterator<Item = (usize, &'r (Request, Vec<bool>))>,
+    ahead: usize,
+) {
+    while awaited.len() < ahead {
+        match unsent.next() {
+            Some((token, (Request::Plain(replies), _))) => awaited.sent(token, replies.len() as u32),
+            Some((token, (Request::Fenced { of: 1, .. }, _))) => awaited.sent_with_fence(token),
+            // Only the first may have more than one before its fence, as a new connection begins.
+            Some((token, (Request::Fenced { of, .. }, _))) if awaited.len() == 0 => {
+                awaited.begin_with_fence(token, *of);
+            }
+            Some((token, (Request::Fenced { of, .. }, _))) => {
+                awaited.sent_with_fence(token);
+                awaited.queue.back_mut().expect("just sent").errors = *of;
+            }
+            None => return,
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn every_reply_comes_to_its_own_request(
@@ -52,47 +99,10 @@ proptest! {
         cuts in vec(1..9000usize, 1..8),
         ahead in 1..10usize,
     ) {
-        let mut bytes = Vec::new();
-        let mut expected = Vec::new();
-        let mut pushes = 0;
-        for (token, (request, before)) in requests.iter().enumerate() {
-            let values: Vec<Vec<u8>> = match request {
-                Request::Plain(replies) => replies.clone(),
-                Request::Fenced { refused, .. } => {
-                    let refusals = (0..*refused).map(|_| b"-ERR no\r\n".to_vec());
-                    refusals.chain([b"+PONG\r\n".to_vec()]).collect()
-                }
-            };
-            let last = values.len() - 1;
-            for (at, value) in values.into_iter().enumerate() {
-                if before[at] {
-                    bytes.extend_from_slice(PUSH);
-                    pushes += 1;
-                }
-                bytes.extend_from_slice(&value);
-                expected.push((token, own(&value), at == last));
-            }
-        }
+        let (bytes, expected, pushes) = stream_of(&requests);
         // Requests are sent some ahead of the replies.
         let mut awaited = Awaited::new();
         let mut unsent = requests.iter().enumerate();
-        let send = |awaited: &mut Awaited<usize>, unsent: &mut dyn Iterator<Item = (usize, &(Request, Vec<bool>))>| {
-            while awaited.len() < ahead {
-                match unsent.next() {
-                    Some((token, (Request::Plain(replies), _))) => awaited.sent(token, replies.len() as u32),
-                    Some((token, (Request::Fenced { of: 1, .. }, _))) => awaited.sent_with_fence(token),
-                    // Only the first may have more than one before its fence, as a new connection begins.
-                    Some((token, (Request::Fenced { of, .. }, _))) if awaited.len() == 0 => {
-                        awaited.begin_with_fence(token, *of);
-                    }
-                    Some((token, (Request::Fenced { .. }, _))) => {
-                        awaited.sent_with_fence(token);
-                        awaited.queue.back_mut().unwrap().errors = 2;
-                    }
-                    None => return,
-                }
-            }
-        };
         let mut decoder = Decoder::default();
         let mut got = Vec::new();
         let mut pushed = 0;
@@ -107,7 +117,7 @@ proptest! {
             let mut values = Vec::new();
             decoder.decode(&mut values).unwrap();
             for value in values {
-                send(&mut awaited, &mut unsent);
+                send(&mut awaited, &mut unsent, ahead);
                 match awaited.on_value(value).unwrap() {
                     Arrival::Reply { token, value, last } => got.push((token, value, last)),
                     Arrival::Push(items) => {

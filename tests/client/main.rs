@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `bad_network` | what holds while connections are cut, delayed, half-closed, and servers restart |
 //! | `blocking` | every method and error of the client that waits |
+//! | `cores` | core ports: no hop, and other cores after a restart |
 //! | `methods` | every method and error of the client for tokio |
 //! | `proxy` | the bad network |
 //!
@@ -18,5 +19,6 @@ mod support;
 
 mod bad_network;
 mod blocking;
+mod cores;
 mod methods;
 mod proxy;
