@@ -148,6 +148,26 @@ fn a_second_signal_waits_for_no_client() {
     assert!(data.join("dump.aspine").exists(), "{}", server.log());
 }
 
+/// The last snapshot takes hours here: who can't wait for it ends the process, and loses it.
+#[test]
+fn a_third_signal_waits_for_nothing() {
+    let dir = Dir::new();
+    let data = dir.path().join("data");
+    let data = data.to_str().unwrap();
+    let flags = ["--persist", "--data-dir", data, "--snapshot-bandwidth", "100", "--max-memory", "1gb"];
+    let mut server = Server::start(1, &flags);
+    let mut conn = server.connect();
+    for key in 0..20 {
+        assert_eq!(conn.call(&["SET", &format!("k{key}"), &"v".repeat(1 << 20)]), "+OK\r\n");
+    }
+    for said in ["signal 15: finishing", "signal 15: waiting for no client"] {
+        server.signal(libc::SIGTERM);
+        server.wait_for_log(said);
+    }
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.wait().code(), Some(1), "{}", server.log());
+}
+
 #[test]
 fn a_timeout_of_nothing_waits_for_nobody() {
     let mut server = Server::start(1, &["--drain-timeout", "0"]);
