@@ -624,6 +624,10 @@ pub const NOTIFY_EXTEND_S: u64 = 30;
 /// Milliseconds between readings of the process's resident memory.
 pub const RSS_INTERVAL_MS: u64 = 1_000;
 
+/// Milliseconds without a tick after which a core may count as hung for the service manager, whose own time may be shorter
+/// than that between two ticks of an idle core.
+pub const PULSE_MS_MIN: u64 = 2 * TICK_IDLE_MS;
+
 /// Milliseconds without a tick after which a core counts as dead for `/healthz`. Ticks come every `TICK_IDLE_MS` at most and
 /// no turn is longer than a hold; a machine that swaps or was paused needs some patience. At it: 503.
 pub const SILENT_MS_MAX: u64 = 5_000;
