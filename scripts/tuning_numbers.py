@@ -9,7 +9,8 @@ Needs two CPUs and root: the generator runs at the highest priority, so that not
     neighbour   another program on the server's CPU, and on the other one: what cpus.sh and CPUAffinity keep away
     system      a core on every CPU, and one CPU left to all else
     spin        --spin-us
-    sandbox     seccomp.json, and the filters of aspine.service, by CPU time an operation
+    sandbox     seccomp.json, by CPU time an operation
+    unit        all that confines aspine.service, likewise, with a systemd of its own
     backlog     net.core.somaxconn, when two thousand clients connect at once
     thp         transparent huge pages always, and never: put back afterwards
 
@@ -20,7 +21,9 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import select
+import shutil
 import signal
 import socket
 import statistics
@@ -141,48 +144,70 @@ def spin(args):
     table("spin: one client, one request at a time", MICROSECONDS, in_turn(args, variants, measure), variants)
 
 
-def expanded(names):
-    """The calls that systemd's groups of calls stand for."""
-    for name in names:
-        if not name.startswith("@"):
-            yield name
-            continue
-        out = subprocess.run(["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True).stdout
-        lines = [line.strip() for line in out.splitlines()[1:]]
-        yield from expanded([line for line in lines if line and not line.startswith("#")])
-
-
-def unit_profile(path):
-    """The filter on calls that aspine.service asks for, as a profile."""
-    allowed = set()
-    for line in (ROOT / "tuning/aspine.service").read_text().splitlines():
-        if line.startswith("SystemCallFilter="):
-            words = line.split("=", 1)[1]
-            names = set(expanded(words.lstrip("~").split()))
-            allowed = allowed - names if words.startswith("~") else allowed | names
-    # What starts the program.
-    allowed |= {"execve"}
-    rule = {"names": sorted(allowed), "action": "SCMP_ACT_ALLOW"}
-    path.write_text(json.dumps({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [rule]}))
-    return str(path)
-
-
 def sandbox(args):
+    before = {"no filter": [], "seccomp.json": [*CONFINE, str(ROOT / "tuning/seccomp.json")]}
+
+    def measure(variant):
+        with Server(args, "0", before=before[variant]) as server:
+            return closed_loop(lambda *flags: bench(args, server, *flags))
+
+    table("sandbox: 50 connections in a closed loop", SANDBOX_UNITS, in_turn(args, before, measure), list(before))
+
+
+SANDBOX_UNITS = {"CPU per GET or SET": "µs", "the same, pipeline 16": "µs"}
+
+
+def closed_loop(load):
+    """CPU of the server for an operation, with one and with sixteen requests under way on each connection."""
+    return {"CPU per GET or SET": load("--preload", "--ratio", "1:1")["server_cpu_us_per_op"],
+            "the same, pipeline 16": load("--ratio", "1:1", "--pipeline", "16")["server_cpu_us_per_op"]}
+
+
+# What runs on the machine of `unit`: a request is a file with a command line, its answer one with what that printed.
+TURNS = """#!/usr/bin/env bash
+set -e
+useradd --system --user-group --no-create-home aspine 2>/dev/null || true
+for turn in turn-*; do
+    cp "$turn" /run/systemd/system/aspine.service
+    systemctl daemon-reload
+    systemctl start aspine
+    until (exec 3<>/dev/tcp/127.0.0.1/5116) 2>/dev/null; do sleep 0.05; done
+    for load in "--preload --ratio 1:1" "--ratio 1:1 --pipeline 16"; do
+        # shellcheck disable=SC2086
+        /machine/aspine bench --target 127.0.0.1:5116 --cpus 1 --json --duration SECONDS $load >>"answer-$turn"
+    done
+    systemctl stop aspine
+done
+"""
+
+
+def unit(args):
+    """aspine.service as it is, and without all that confines it, by the systemd of a machine of its own."""
+    text = (ROOT / "tuning/aspine.service").read_text()
+    text = re.sub(r"(?m)^(Type|WatchdogSec|NotifyAccess)=.*$", "", text)
+    text = re.sub(r"(?m)^ExecStart=.*$", "Type=exec\nExecStart=/machine/aspine server --cores 1 --max-memory 4gb", text)
+    text = text.replace("#CPUAffinity=2-5", "CPUAffinity=0")
+    confined = r"(?m)^(Protect|Private|Restrict|System|NoNew|Capability|Ambient|Lock|MemoryDeny|Device|Keyring|Remove)[A-Za-z]*=.*$"
+    units = {"without a sandbox": re.sub(confined, "", text), "the unit's": text}
     with tempfile.TemporaryDirectory() as folder:
-        unit = unit_profile(pathlib.Path(folder, "unit.json"))
-        before = {"no filter": [], "seccomp.json": [*CONFINE, str(ROOT / "tuning/seccomp.json")],
-                  "the unit's": [*CONFINE, unit]}
+        os.chmod(folder, 0o755)
+        shutil.copy(args.binary, f"{folder}/aspine")
+        script = pathlib.Path(folder, "run")
+        script.write_text(TURNS.replace("SECONDS", str(args.seconds)))
+        script.chmod(0o755)
+        for turn in range(args.repeats):
+            for at, name in enumerate(units):
+                pathlib.Path(folder, f"turn-{turn:02}-{at}").write_text(units[name])
+        made = subprocess.run([str(ROOT / "tests/scripts/machine.sh"), folder], capture_output=True, text=True)
+        if made.returncode != 0:
+            sys.exit(f"no machine: {made.stdout}{pathlib.Path(folder, 'output').read_text()}")
 
-        def measure(variant):
-            with Server(args, "0", before=before[variant]) as server:
-                report = bench(args, server, "--preload", "--ratio", "1:1")
-                deep = bench(args, server, "--ratio", "1:1", "--pipeline", "16")
-                return {"CPU per GET or SET": report["server_cpu_us_per_op"],
-                        "the same, pipeline 16": deep["server_cpu_us_per_op"]}
+        def measure(variant, turns={name: iter(range(args.repeats)) for name in units}):
+            answer = pathlib.Path(folder, f"answer-turn-{next(turns[variant]):02}-{list(units).index(variant)}")
+            reports = iter(answer.read_text().splitlines())
+            return closed_loop(lambda *_: json.loads(next(reports)))
 
-        variants = list(before)
-        units = MICROSECONDS | {"the same, pipeline 16": "µs"}
-        table("sandbox: 50 connections in a closed loop", units, in_turn(args, variants, measure), variants)
+        table("unit: the same, by systemd", SANDBOX_UNITS, in_turn(args, units, measure), list(units))
 
 
 def storm(port, process):
@@ -247,7 +272,7 @@ def thp(args):
         THP.write_text(before)
 
 
-SECTIONS = {name.__name__: name for name in (neighbour, system, spin, sandbox, backlog, thp)}
+SECTIONS = {name.__name__: name for name in (neighbour, system, spin, sandbox, unit, backlog, thp)}
 
 
 def main():

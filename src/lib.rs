@@ -37,7 +37,8 @@
 //!
 //! 1. A key belongs to one shard; only its core touches it. No locks, no atomics on the hot path. What crosses cores
 //!    travels by value, in batches.
-//! 2. Core `slot * N / 16384` owns a slot: contiguous ranges.
+//! 2. Core `slot * N / 16384` owns a slot: contiguous ranges. A client that knows them can reach the owner by its own port
+//!    (`--core-ports`); any core still answers any key.
 //! 3. A round parses every complete command, runs those whose keys are here, adds the others to the owners' batches.
 //!    Batches leave when the turn ends: all connections that were ready together share one per peer. Replies leave in
 //!    the order of the requests. A command that concerns the whole keyspace, or the session itself, waits for the

@@ -245,6 +245,15 @@ pub const AUTHKEY_BYTES_MAX: usize = 512;
 /// Bytes of a Unix socket's path: `sun_path` has 108 and the last is NUL. Longer: refuse to start.
 pub const UNIX_PATH_BYTES_MAX: usize = 107;
 
+/// Bytes of a configuration file that are read: 1 MiB, for some thirty settings. What is beyond is not seen.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The pid file of a daemon that runs as root, and the file of another user's in `$XDG_RUNTIME_DIR`.
+pub const PID_FILE_DEFAULT: &str = "/run/aspine/aspine.pid";
+
+/// See above. Without the variable a daemon has to be told its `--pid-file`.
+pub const PID_FILE_NAME: &str = "aspine.pid";
+
 /// Log lines that wait for the log's thread; a core never waits for the log. 8192 lines of 100
 /// bytes are under 1 MiB. When full: further lines are dropped, counted, and the count is logged
 /// once there is room.
@@ -277,6 +286,10 @@ pub const FDS_RESERVED: u64 = 32;
 /// Descriptors of one core that no client gets: its rings, eventfds, listeners (TCP, Unix, core
 /// port), epoll, and as many again to spare.
 pub const FDS_PER_CORE: u64 = 16;
+
+/// Commands whose times one core turns into buckets in one turn, for a page of metrics. Each takes a few microseconds: so a turn
+/// stays well below a slice.
+pub const METRICS_STEP_COMMANDS: usize = 8;
 
 /// Percent of `--max-memory` that resident memory may be above it, in the reckoning of `aspine doctor`: freed items whose pages
 /// the allocator keeps for the next. An estimate on the safe side, which only chooses between a warning and none.
@@ -562,9 +575,51 @@ pub const ACCEPT_PAUSE_MS: u64 = 50;
 /// and the process goes on until some of them leave.
 pub const PARK_BLIND_MS: u64 = 1;
 
-/// Milliseconds after SIGTERM in which commands that were read are finished and replies sent. At it: what is left
-/// is cut off, and the server still exits with 0.
-pub const DRAIN_MS_MAX: u64 = 5_000;
+/// Seconds after SIGTERM in which commands that were read are finished and replies delivered: `--drain-timeout` unless
+/// given; within what container runtimes wait (10 s) before they kill. At it: what is left is cut off, and the server
+/// still exits with 0.
+pub const DRAIN_TIMEOUT_S_DEFAULT: u64 = 5;
+
+/// Seconds `--drain-timeout` may say: a day; whoever waits longer means for ever, which no manager of services does.
+/// Past it: refused.
+pub const DRAIN_TIMEOUT_S_MAX: u64 = 86_400;
+
+/// Seconds `aspine stop` waits for the server's end unless told otherwise: the drain, and the last snapshot of some
+/// gigabytes. At it: an error, or with `--force` SIGKILL.
+pub const STOP_TIMEOUT_S_DEFAULT: u64 = 60;
+
+/// Seconds `aspine stop --timeout` may say: a day. Past it: refused.
+pub const STOP_TIMEOUT_S_MAX: u64 = 86_400;
+
+/// Seconds that `aspine ping`, `info`, `clear` and their like wait for a connection, and for an answer, unless told
+/// otherwise: no server that is well takes a second. At it: an error with an exit code of its own.
+pub const COMMAND_TIMEOUT_S_DEFAULT: u64 = 10;
+
+/// Seconds `--timeout` of those, or `aspine info --watch=SECONDS`, may say: a day. Past it: refused.
+pub const COMMAND_TIMEOUT_S_MAX: u64 = 86_400;
+
+/// Seconds a killed process may take to be gone: the kernel gives back its memory, which takes a second for 10 GiB.
+/// At it: an error.
+pub const KILL_TIMEOUT_S: u64 = 60;
+
+/// Bytes of a pid file: ten digits, more than any pid has, and a line end. A longer file is none, and left alone.
+pub const PID_BYTES_MAX: u64 = 11;
+
+/// Reads of one ended connection in one turn, to throw away what its client still sends: with the read buffer, as much
+/// as a socket holds. At it: the next turn goes on.
+pub const DRAIN_DISCARD_READS_MAX: usize = 16;
+
+/// Seconds between two questions of the supervisor to the cores while the server starts or ends, and the longest between
+/// two signs of life to a service manager that waits for them: far below what managers wait (90 s).
+pub const NOTIFY_INTERVAL_S: u64 = 5;
+
+/// Seconds that the main thread waits for a service manager whose queue is full; cores do not wait. At it: the message is
+/// lost, and logged.
+pub const NOTIFY_WAIT_S: u64 = 2;
+
+/// Seconds more that a service manager is asked for each time, while a load or the last snapshot gets on: several
+/// questions' worth, so that one slow block of a disk is no reason to kill.
+pub const NOTIFY_EXTEND_S: u64 = 30;
 
 /// Milliseconds between readings of the process's resident memory.
 pub const RSS_INTERVAL_MS: u64 = 1_000;
@@ -598,7 +653,8 @@ pub const ADMIN_GRACE_MS: u64 = 200;
 /// Milliseconds to wait for the cores' counts, less than a probe's usual second. At it: the page goes without those missing.
 pub const ADMIN_GATHER_MS_MAX: u64 = 500;
 
-/// Milliseconds between two looks at all cores. One costs a core some 50 µs: so watchers take 0.25 % of it at most.
+/// Milliseconds between two looks at all cores. One costs a core a few microseconds for each
+/// command that was ever run, so watchers take about a percent of it at most.
 pub const ADMIN_GATHER_PAUSE_MS: u64 = 20;
 
 const _: () = assert!(TICK_IDLE_MS + HOLD_WAIT_MS_MAX < SILENT_MS_MAX, "a core that works is not silent");
@@ -609,6 +665,8 @@ const _: () =
 const _: () = assert!(READ_BUFFER_BYTES <= BUFFER_KEPT_BYTES_MAX, "a round's leftover fits a kept buffer");
 const _: () = assert!(AUTH_DELAY_MS_FIRST <= AUTH_DELAY_MS_MAX);
 const _: () = assert!(AUTH_FAILURES_FREE < AUTH_FAILURES_MAX);
+const _: () = assert!(NOTIFY_INTERVAL_S < NOTIFY_EXTEND_S);
+const _: () = assert!(DRAIN_TIMEOUT_S_DEFAULT <= DRAIN_TIMEOUT_S_MAX);
 const _: () = assert!(TICK_MS < TICK_IDLE_MS && TICK_IDLE_MS < CLIENT_STALL_MS_MAX);
 
 // ---- load generator ----

@@ -9,7 +9,6 @@
 //! | `flags` | what may be typed |
 //! | `plan` | what it means |
 //! | `embedded` | the server that is measured if there is no target |
-//! | `peer` | the process behind a socket |
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -27,7 +26,6 @@ use crate::runtime::{clock, process};
 
 mod embedded;
 pub(super) mod flags;
-mod peer;
 mod plan;
 
 pub(super) use self::plan::BenchArgs;
@@ -54,7 +52,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Error> {
     let pid = match (args.server_pid, &server) {
         (Some(pid), _) => Some(pid),
         (None, Some(server)) => Some(server.pid()),
-        (None, None) => peer::pid_of(&options.target),
+        (None, None) => super::peer::pid_of(&options.target),
     };
     let usage = || {
         let (cpu_us, rss_bytes) = process::usage_of(pid?)?;

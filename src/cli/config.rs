@@ -10,15 +10,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-pub use self::error::ConfigError;
+pub use self::error::{ConfigError, FileError};
 pub use super::auth::AuthSources;
 pub use super::parse::{ByteSize, CpuList, HostPort};
 pub use crate::command::output_limit::OutputLimit;
 pub use crate::command::settings::{DebugAccess, LogLevel};
 pub use crate::engine::auth::AuthKey;
 use crate::limits::{
-    DATA_DIR_DEFAULT, HOST_NAME_BYTES_MAX, IDLE_TIMEOUT_S_DEFAULT, ITEMS_MAX_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT,
-    SNAPSHOT_INTERVAL_S_DEFAULT, SPIN_US_DEFAULT, TRACKED_KEYS_MAX_DEFAULT, UNIX_PATH_BYTES_MAX,
+    DATA_DIR_DEFAULT, DRAIN_TIMEOUT_S_DEFAULT, HOST_NAME_BYTES_MAX, IDLE_TIMEOUT_S_DEFAULT, ITEMS_MAX_DEFAULT,
+    MAXCLIENTS_DEFAULT, PID_FILE_DEFAULT, PID_FILE_NAME, PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT, SPIN_US_DEFAULT,
+    TRACKED_KEYS_MAX_DEFAULT, UNIX_PATH_BYTES_MAX,
 };
 pub use crate::shard::Eviction;
 
@@ -75,6 +76,18 @@ pub struct ServerArgs {
     pub log_level: LogLevel,
     /// `--log-file`.
     pub log_file: Option<PathBuf>,
+    /// `--drain-timeout` in seconds.
+    pub drain_timeout_s: u64,
+    /// `--daemon`.
+    pub daemon: bool,
+    /// `--pid-file`.
+    pub pid_file: Option<PathBuf>,
+    /// `--check`.
+    pub check: bool,
+    /// For `--check`: every flag that has a value, as it was given.
+    pub settings: Vec<(String, String)>,
+    /// What is to be said of a `--config`, for the log.
+    pub notes: Vec<String>,
     /// `--end-with-parent`: the parent's pid.
     pub parent: Option<u32>,
 }
@@ -107,6 +120,12 @@ impl Default for ServerArgs {
             admin_addr: None,
             log_level: LogLevel::Info,
             log_file: None,
+            drain_timeout_s: DRAIN_TIMEOUT_S_DEFAULT,
+            daemon: false,
+            pid_file: None,
+            check: false,
+            settings: Vec::new(),
+            notes: Vec::new(),
             parent: None,
         }
     }
@@ -166,8 +185,14 @@ pub struct ServerConfig {
     pub admin_addr: Option<SocketAddr>,
     /// Least severe level that is logged.
     pub log_level: LogLevel,
-    /// File the log is appended to; `None` is stderr.
+    /// File the log is appended to, absolute; `None` is stderr.
     pub log_file: Option<PathBuf>,
+    /// Seconds that clients are waited for at the end.
+    pub drain_timeout_s: u64,
+    /// Whether the server leaves the terminal.
+    pub daemon: bool,
+    /// Where the process id is written, absolute.
+    pub pid_file: Option<PathBuf>,
 }
 
 impl Default for ServerConfig {
@@ -193,13 +218,16 @@ impl Default for ServerConfig {
             tracked_keys_max: if args.tracked_keys_max == 0 { u64::MAX } else { args.tracked_keys_max },
             spin_us: args.spin_us,
             debug: args.debug,
-            data_dir: absolute(DATA_DIR_DEFAULT.into()).unwrap_or_default(),
+            data_dir: absolute("--data-dir", DATA_DIR_DEFAULT.into()).unwrap_or_default(),
             persist: args.persist,
             snapshot_interval_s: args.snapshot_interval_s,
             snapshot_bandwidth: args.snapshot_bandwidth.0,
             admin_addr: None,
             log_level: args.log_level,
             log_file: None,
+            drain_timeout_s: args.drain_timeout_s,
+            daemon: false,
+            pid_file: None,
         }
     }
 }
@@ -210,8 +238,13 @@ impl ServerConfig {
     /// not exist yet.
     pub fn from_args(args: ServerArgs, cpus_allowed: &[usize]) -> Result<(ServerConfig, Vec<String>), ConfigError> {
         let cpus = choose_cpus(args.cores, args.cpus, cpus_allowed)?;
-        let unix_socket = args.unix_socket.map(check_unix_path).transpose()?;
-        let data_dir = absolute(args.data_dir.unwrap_or_else(|| DATA_DIR_DEFAULT.into()))?;
+        let unix_socket = args.unix_socket.map(|path| check_unix_path(path, args.daemon)).transpose()?;
+        let pid_file = match (args.pid_file, args.daemon) {
+            (Some(path), _) => Some(absolute("--pid-file", path)?),
+            (None, true) => Some(usual_pid_file()?),
+            (None, false) => None,
+        };
+        let data_dir = absolute("--data-dir", args.data_dir.unwrap_or_else(|| DATA_DIR_DEFAULT.into()))?;
         let (auth_key, key_warning) = args.auth.resolve()?;
         let host = resolve_host(&args.host)?;
         if auth_key.is_none() && !host.to_canonical().is_loopback() {
@@ -256,9 +289,15 @@ impl ServerConfig {
             snapshot_bandwidth: args.snapshot_bandwidth.0,
             admin_addr,
             log_level: args.log_level,
-            log_file: args.log_file,
+            log_file: args.log_file.map(|path| absolute("--log-file", path)).transpose()?,
+            drain_timeout_s: args.drain_timeout_s,
+            daemon: args.daemon,
+            pid_file,
         };
-        Ok((config, key_warning.into_iter().chain(unbounded_warning).chain(admin_warning).collect()))
+        let unheard_warning = (config.daemon && config.log_file.is_none())
+            .then(|| "the log of a daemon goes nowhere once it is ready; give --log-file".to_owned());
+        let warnings = args.notes.into_iter().chain(key_warning).chain(unbounded_warning);
+        Ok((config, warnings.chain(admin_warning).chain(unheard_warning).collect()))
     }
 
     /// The start-up log's line on the bounds in force, as `bound: 1000 items (default); memory
@@ -326,11 +365,26 @@ fn choose_cpus(
     }
 }
 
-fn check_unix_path(path: PathBuf) -> Result<PathBuf, ConfigError> {
+/// A daemon leaves the directory it was started in, so its path is made absolute.
+fn check_unix_path(path: PathBuf, daemon: bool) -> Result<PathBuf, ConfigError> {
+    let path = if daemon && !path.as_os_str().is_empty() { absolute("--unixsocket", path)? } else { path };
     match path.as_os_str().as_bytes().len() {
         1..=UNIX_PATH_BYTES_MAX => Ok(path),
         _ => Err(ConfigError::UnixPath { path }),
     }
+}
+
+fn absolute(flag: &'static str, path: PathBuf) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(&path).map_err(|source| ConfigError::Path { flag, path, source })
+}
+
+/// The pid file of a daemon, and of `aspine stop`, that is told no other.
+pub fn usual_pid_file() -> Result<PathBuf, ConfigError> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(PID_FILE_DEFAULT.into());
+    }
+    let directory = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    directory.map(|path| path.join(PID_FILE_NAME)).ok_or(ConfigError::NoPidFile)
 }
 
 /// The ports from `base` on, one a core, are ports, and none of them is the port of all.
@@ -353,10 +407,6 @@ fn check_announced(host: String) -> Result<String, ConfigError> {
         (1..=HOST_NAME_BYTES_MAX).contains(&host.len()) && host.bytes().all(may)
     };
     if host.parse::<IpAddr>().is_ok() || is_name(&host) { Ok(host) } else { Err(ConfigError::AnnounceHost { host }) }
-}
-
-fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
-    std::path::absolute(&path).map_err(|source| ConfigError::DataDir { path, source })
 }
 
 /// The address of `host`. Where a name has several, the first the resolver gives: its order is the
@@ -556,7 +606,9 @@ mod tests {
             ConfigError::KeyTooLong { origin: origin() },
             ConfigError::KeyFile { path: "/key".into(), source: io() },
             ConfigError::UnixPath { path: "".into() },
-            ConfigError::DataDir { path: "".into(), source: io() },
+            ConfigError::Path { flag: "--data-dir", path: "".into(), source: io() },
+            ConfigError::NoPidFile,
+            FileError::Read { path: "/f".into(), source: io() }.into(),
         ] {
             let line = error.to_string();
             assert!(line.contains("; ") && !line.contains('\n'), "{line}");

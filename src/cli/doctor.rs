@@ -3,15 +3,15 @@
 //! The checks are `runtime::preflight::doctor`'s; here is what may be typed and how it is told. Ends with 0 if nothing fails,
 //! with 1 if something does, whatever else there is to warn of.
 
-use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, value_parser};
 use serde_json::{Value, json};
 
-use super::Error;
 use super::config::{ByteSize, CpuList, ServerArgs, ServerConfig};
-use crate::limits::MAXCLIENTS_DEFAULT;
+use super::{Command, Error, parse_command};
+use crate::runtime::logging::wants_colour;
 use crate::runtime::preflight::doctor::{Finding, Plan, Verdict, examine};
 use crate::runtime::preflight::{Needs, cpus_allowed};
 
@@ -26,14 +26,17 @@ pub(super) struct DoctorFlags {
     #[arg(long, value_name = "LIST")]
     cpus: Option<CpuList>,
 
-    /// Clients connected at once
-    #[arg(long, value_name = "N", default_value_t = MAXCLIENTS_DEFAULT)]
-    #[arg(value_parser = value_parser!(u32).range(1..))]
-    maxclients: u32,
+    /// Clients connected at once [default: 10000]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    maxclients: Option<u32>,
 
     /// Memory it will keep items in, as 512mb, 4gb
     #[arg(long, value_name = "BYTES")]
     max_memory: Option<ByteSize>,
+
+    /// Take what is not given here from the settings of a server (aspine server --config)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// Print JSON, for programs
     #[arg(long)]
@@ -43,40 +46,56 @@ pub(super) struct DoctorFlags {
 /// Looks, and says what was found.
 pub(super) fn run(flags: DoctorFlags) -> Result<(), Error> {
     let json = flags.json;
-    let findings = examine(Path::new("/"), &plan(flags));
+    let findings = examine(Path::new("/"), &plan(server(flags)?));
     let verdict = worst(&findings);
-    let text = if json { as_json(&findings) } else { as_text(&findings, wants_colour()) };
+    let text = if json { as_json(&findings) } else { as_text(&findings, wants_colour(&io::stdout())) };
     // A closed stdout leaves nobody to tell; the exit code still says it.
     let _ = io::stdout().write_all(text.as_bytes());
     if verdict == Verdict::Failing { Err(Error::Unfit) } else { Ok(()) }
 }
 
-/// The server that is asked about. What it can't be is one of the findings, and the rest is looked at all the same.
-fn plan(flags: DoctorFlags) -> Plan {
-    let bytes_max = flags.max_memory;
-    let cores = flags.cores.map(|cores| cores as usize);
+/// The server that is asked about: what is given here, else what its settings say, else the defaults.
+fn server(flags: DoctorFlags) -> Result<ServerArgs, Error> {
+    let mut server = ServerArgs::default();
+    if let Some(path) = flags.config {
+        let words = ["aspine".into(), "server".into(), "--config".into(), path.into_os_string()];
+        if let Command::Server(settings) = parse_command(words)? {
+            server = ServerArgs {
+                cores: settings.cores,
+                cpus: settings.cpus,
+                maxclients: settings.maxclients,
+                bytes_max: settings.bytes_max,
+                admin_addr: settings.admin_addr,
+                ..server
+            };
+        }
+    }
+    if flags.cores.is_some() || flags.cpus.is_some() {
+        (server.cores, server.cpus) = (flags.cores.map(|cores| cores as usize), flags.cpus);
+    }
+    server.maxclients = flags.maxclients.unwrap_or(server.maxclients);
+    server.bytes_max = flags.max_memory.or(server.bytes_max);
+    Ok(server)
+}
+
+/// What it would be on this machine. What it can't be is one of the findings, and the rest is looked at all the same.
+fn plan(server: ServerArgs) -> Plan {
     let (allowed, unread) = match cpus_allowed() {
         Ok(allowed) => (allowed, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
-    let args = ServerArgs { cores, cpus: flags.cpus, bytes_max, ..ServerArgs::default() };
-    let (cpus, wrong) = match ServerConfig::from_args(args, &allowed) {
+    let (maxclients, bytes_max, admin) = (server.maxclients, server.bytes_max, server.admin_addr.is_some());
+    // Whether its address can be resolved is none of the host's.
+    let (cpus, wrong) = match ServerConfig::from_args(ServerArgs { admin_addr: None, ..server }, &allowed) {
         Ok((config, _)) => (config.cpus, None),
         Err(error) => (allowed, Some(error.to_string())),
     };
-    let needs = Needs { cores: cpus.len(), maxclients: flags.maxclients, admin: false };
+    let needs = Needs { cores: cpus.len(), maxclients, admin };
     Plan { needs, cpus, bytes_max: bytes_max.map(|size| size.0), cores_error: unread.or(wrong) }
 }
 
 fn worst(findings: &[Finding]) -> Verdict {
     findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok)
-}
-
-/// Colour is for people, and for those of them who want it.
-fn wants_colour() -> bool {
-    let refused = |name: &str, value: &str| std::env::var(name).is_ok_and(|set| set == value);
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stdout().is_terminal() && !no_color && !refused("TERM", "dumb")
 }
 
 /// A line for each check, and one for all.

@@ -1,38 +1,53 @@
-//! The command line: `aspine server`, `aspine bench`, and the commands on snapshots.
+//! The command line: the server, the commands to a running one, the load generator.
 //!
 //! Here is what may be typed (clap types and help texts); `config` is what it means; each
 //! subcommand has a file.
 //! Never: decides anything about the host or the server. A value clap can't read ends the process
 //! with 2 and clap's text; every other error is one line on stderr, `aspine: what failed: why; what
-//! to do`, and 1.
+//! to do`, and one of the exit codes of `error`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 
-use self::config::ServerArgs;
+use self::config::{ConfigError, ServerArgs};
+use self::connect::{AskArgs, AskFlags};
+use self::error::EXIT_CODES;
 pub use self::error::Error;
 use self::snapshot::{SnapshotArgs, SnapshotFlags};
 
+mod ask;
 mod auth;
 mod bench;
 pub mod config;
+mod conn;
 mod connect;
 mod doctor;
+mod documents;
 mod error;
+mod info;
 mod parse;
+mod peer;
 pub mod server;
 pub mod snapshot;
+mod stop;
 
 /// Parses the command line of this process and runs it to its end.
 pub fn run() -> Result<(), Error> {
     match parse_command(std::env::args_os())? {
         Command::Server(args) => server::run(*args),
         Command::Bench(args) => bench::run(&args),
-        Command::Save(args) => snapshot::save(&args).map_err(Error::Snapshot),
-        Command::Load(args, merge) => snapshot::load(&args, merge).map_err(Error::Snapshot),
+        Command::Stop(args) => stop::run(&args),
+        Command::Info(args) => info::run(&args),
+        Command::Clear(args, yes) => ask::clear(&args, yes),
+        Command::Ping(args) => ask::ping(&args),
+        Command::Completions(shell) => documents::completions(shell, command()),
+        Command::Man(name, directory) => documents::man(name.as_deref(), directory.as_deref(), command()),
+        Command::Save(args) => snapshot::save(&args),
+        Command::Load(args, merge) => snapshot::load(&args, merge),
         Command::Check(path) => snapshot::check(&path).map_err(Error::Snapshot),
         Command::Doctor(flags) => doctor::run(flags),
     }
@@ -42,6 +57,12 @@ pub fn run() -> Result<(), Error> {
 enum Command {
     Server(Box<ServerArgs>),
     Bench(Box<bench::BenchArgs>),
+    Stop(stop::StopArgs),
+    Info(info::InfoArgs),
+    Clear(AskArgs, bool),
+    Ping(AskArgs),
+    Completions(Shell),
+    Man(Option<String>, Option<PathBuf>),
     Save(SnapshotArgs),
     Load(SnapshotArgs, bool),
     Check(PathBuf),
@@ -49,21 +70,53 @@ enum Command {
 }
 
 fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
-    let matches = Cli::command().try_get_matches_from(args).map_err(Error::Usage)?;
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    let mut matches = command().try_get_matches_from(&args).map_err(Error::Usage)?;
+    let mut notes = Vec::new();
+    if let Some(("server", typed)) = matches.subcommand()
+        && let Some(path) = typed.get_one::<PathBuf>("config")
+        && let Some(server) = command().find_subcommand("server")
+    {
+        let settings = server::file::read(path, server, typed).map_err(ConfigError::from)?;
+        notes = settings.notes;
+        // After the program and its subcommand.
+        args.splice(2..2, settings.args);
+        matches = command().try_get_matches_from(&args).map_err(Error::Usage)?;
+    }
     let cli = Cli::from_arg_matches(&matches).map_err(Error::Usage)?;
     // clap gives a variable and a flag the same place; which it was decides what overrides what.
-    let takes_key = |matches: &&ArgMatches| matches.ids().any(|id| id == "authkey");
+    let takes_key = |matches: &&ArgMatches| matches.try_contains_id("authkey").is_ok();
     let asked = matches.subcommand().map(|(_, matches)| matches).filter(takes_key);
     let key_source = asked.and_then(|matches| matches.value_source("authkey"));
     let authkey_is_env = key_source == Some(ValueSource::EnvVariable);
     Ok(match cli.command {
-        CliCommand::Server(flags) => Command::Server(Box::new(flags.into_args(authkey_is_env))),
+        CliCommand::Server(flags) => {
+            let settings = if flags.check { server::file::given(&command(), &matches) } else { Vec::new() };
+            Command::Server(Box::new(ServerArgs { settings, notes, ..flags.into_args(authkey_is_env) }))
+        }
         CliCommand::Bench(flags) => Command::Bench(Box::new(flags.into_args(authkey_is_env))),
+        CliCommand::Stop(flags) => {
+            let is_typed = |name: &&'static str| {
+                asked.and_then(|matches| matches.value_source(name)) == Some(ValueSource::CommandLine)
+            };
+            let by_address = ["host", "port", "unixsocket"].iter().any(is_typed);
+            Command::Stop(flags.into_args(by_address, authkey_is_env))
+        }
+        CliCommand::Info(flags) => Command::Info(flags.into_args(authkey_is_env)),
+        CliCommand::Clear { yes, flags } => Command::Clear(flags.into_args(authkey_is_env), yes),
+        CliCommand::Ping(flags) => Command::Ping(flags.into_args(authkey_is_env)),
+        CliCommand::Completions { shell } => Command::Completions(shell),
+        CliCommand::Man { command, dir } => Command::Man(command, dir),
         CliCommand::Save(flags) => Command::Save(flags.into_args(authkey_is_env)),
         CliCommand::Load { flags, merge } => Command::Load(flags.into_args(authkey_is_env), merge),
         CliCommand::Check { file } => Command::Check(file),
         CliCommand::Doctor(flags) => Command::Doctor(flags),
     })
+}
+
+/// The command line, with its exit codes under every help text.
+fn command() -> clap::Command {
+    Cli::command().after_help(EXIT_CODES).mut_subcommands(|subcommand| subcommand.after_help(EXIT_CODES))
 }
 
 /// In-memory cache server for latency-critical Linux deployments, speaking the Redis protocol
@@ -76,10 +129,25 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum CliCommand {
-    /// Run the server: one pinned thread per core, in the foreground, until SIGTERM or SIGINT
+    /// Run the server: one pinned thread per core, until SIGTERM or SIGINT
     Server(Box<server::flags::ServerFlags>),
     /// Measure a server: this one, or any that speaks the Redis protocol or memcached's
     Bench(Box<bench::flags::BenchFlags>),
+    /// End a server: SIGTERM, then wait until it has ended
+    Stop(stop::StopFlags),
+    /// Show what a running server says of itself
+    Info(info::InfoFlags),
+    /// Delete every key of a running server, after a question
+    Clear {
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+
+        #[command(flatten)]
+        flags: AskFlags,
+    },
+    /// Ask a running server whether it answers
+    Ping(AskFlags),
     /// Have a running server take a snapshot, and wait for it
     Save(SnapshotFlags),
     /// Have a running server load a snapshot of its data directory
@@ -100,6 +168,22 @@ enum CliCommand {
     /// Say whether this host is fit to serve from, and what to change; ends with 1 if the server
     /// would not start or would be killed, else with 0
     Doctor(doctor::DoctorFlags),
+    /// Print what a shell needs to complete these words, as source <(aspine completions bash)
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Print a manual page, as aspine man server | man -l -
+    Man {
+        /// Of this subcommand [default: of the program]
+        #[arg(value_name = "COMMAND")]
+        command: Option<String>,
+
+        /// Write all pages into a directory instead
+        #[arg(long, value_name = "PATH", conflicts_with = "command")]
+        dir: Option<PathBuf>,
+    },
 }
 
 #[cfg(test)]
@@ -108,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

@@ -1,16 +1,22 @@
 //! `aspine server`: from what was typed to a running server.
 //!
-//! The order matters: configuration first, so that a typing error is told on stderr; then the log,
-//! so that warnings have a place; then the host checks, so that no executor is built where it would
-//! panic; then the cores.
+//! The order matters: configuration first, so that a typing error is told on stderr; then the way to a daemon, which forks
+//! and so comes before any thread; then the pid file, which is locked by the process that serves; then the log, so that
+//! warnings have a place; then the host checks, so that no executor is built where it would panic; then the cores.
+
+use std::io::Write;
 
 use tracing::{error, warn};
 
 use super::Error;
 use super::config::{ServerArgs, ServerConfig};
-use crate::runtime::preflight::{Needs, StartError};
+use crate::runtime::daemon::{self, Caller, Detached, Outcome};
+use crate::runtime::pid_file::PidFile;
+use crate::runtime::preflight::{Needs, ProcessError, StartError};
 use crate::runtime::{self, logging, preflight};
 
+mod check;
+pub(super) mod file;
 pub(super) mod flags;
 
 /// Runs the server until it is told to stop.
@@ -23,14 +29,66 @@ pub fn run(args: ServerArgs) -> Result<(), Error> {
         }
     }
     let cpus_allowed = preflight::cpus_allowed()?;
+    let (only_check, settings) = (args.check, args.settings.clone());
     let (config, warnings) = ServerConfig::from_args(args, &cpus_allowed)?;
-    // Dropped last: that writes out what is still queued.
-    let _log = logging::init(config.log_level, config.log_file.as_deref())?;
+    if only_check {
+        return check::run(&config, &settings, &warnings);
+    }
+    if !config.daemon {
+        return serve(config, warnings, |line| {
+            // Whoever started us may wait for this line; a closed stdout is no reason to stop.
+            let _ = writeln!(std::io::stdout(), "{line}");
+            Ok(())
+        });
+    }
+    match daemon::detach().map_err(|source| StartError::from(ProcessError::Detach { source }))? {
+        Detached::Server(caller) => serve_detached(config, warnings, caller),
+        Detached::Caller(Outcome::Ready(line)) => {
+            let _ = writeln!(std::io::stdout(), "{line}");
+            Ok(())
+        }
+        Detached::Caller(Outcome::Refused { code, line }) => Err(Error::Refused { code, line }),
+        Detached::Caller(Outcome::Died(how)) => Err(Error::Died { how, log_file: config.log_file }),
+    }
+}
+
+/// Serves in a process that nobody waits for but for its first word.
+fn serve_detached(config: ServerConfig, warnings: Vec<String>, caller: Caller) -> Result<(), Error> {
+    let mut caller = Some(caller);
+    let log_file = config.log_file.clone();
+    let result = std::env::set_current_dir("/")
+        .map_err(|source| Error::from(StartError::from(ProcessError::Detach { source })))
+        .and_then(|()| {
+            serve(config, warnings, |line| {
+                let Some(caller) = caller.take() else { return Ok(()) };
+                let log = log_file.as_deref().map(logging::open).transpose()?;
+                caller.ready(line, log.as_ref()).map_err(|source| ProcessError::Detach { source }.into())
+            })
+        });
+    match (result, caller) {
+        (Err(error), Some(caller)) => {
+            caller.refuse(error.exit_code(), &error.line());
+            Err(Error::Told { code: error.exit_code() })
+        }
+        (result, _) => result,
+    }
+}
+
+/// Serves to the end. `ready` gets the line that says where.
+fn serve(
+    config: ServerConfig,
+    warnings: Vec<String>,
+    ready: impl FnOnce(&str) -> Result<(), StartError>,
+) -> Result<(), Error> {
+    // Removed when the last line is logged.
+    let _pid_file = config.pid_file.as_deref().map(PidFile::acquire).transpose().map_err(StartError::from)?;
+    // Dropped last but that: it writes out what is still queued.
+    let _log = logging::init(config.log_level, config.log_file.as_deref(), config.daemon)?;
     for warning in warnings {
         warn!("{warning}");
     }
     let logs_to_file = config.log_file.is_some();
-    start(config).map_err(|error| {
+    start(config, ready).map_err(|error| {
         // The line on stderr is the caller's; a log file gets it too, for whoever looks there.
         if logs_to_file {
             error!("{error}");
@@ -39,16 +97,12 @@ pub fn run(args: ServerArgs) -> Result<(), Error> {
     })
 }
 
-fn start(mut config: ServerConfig) -> Result<(), StartError> {
-    let fds = preflight::check(Needs {
-        cores: config.cpus.len(),
-        maxclients: config.maxclients,
-        admin: config.admin_addr.is_some(),
-    })?;
+fn start(mut config: ServerConfig, ready: impl FnOnce(&str) -> Result<(), StartError>) -> Result<(), StartError> {
+    let fds = preflight::check(Needs::of(&config))?;
     if let Some(warning) = fds.warning(config.maxclients) {
         warn!("{warning}");
     }
     config.maxclients = fds.maxclients;
     config.maxclients_max = fds.maxclients_max;
-    runtime::start(&config)
+    runtime::start(&config, ready)
 }

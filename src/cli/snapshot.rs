@@ -2,18 +2,17 @@
 //!
 //! Never: touches a snapshot of a running server by itself. Errors are one line: what failed: why; what to do.
 
-use std::io::{self, IsTerminal, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::Error;
+use super::conn::Conn;
 use super::connect::{ConnectArgs, ConnectFlags};
-use crate::limits::PROGRESS_MS;
+use crate::limits::{COMMAND_TIMEOUT_S_DEFAULT, PROGRESS_MS};
 use crate::persist::{LoadError, Source};
-use crate::resp::{Value, reply};
 use crate::runtime::files::PlainFile;
 use crate::runtime::unix_ms;
 
@@ -44,43 +43,32 @@ pub struct SnapshotArgs {
 }
 
 /// Has a server take a snapshot.
-pub fn save(args: &SnapshotArgs) -> Result<(), String> {
+pub fn save(args: &SnapshotArgs) -> Result<(), Error> {
     let mut words = vec!["SAVE".to_owned()];
     words.extend(args.name.clone());
     run(args, "save", &words)
 }
 
 /// Has a server load one.
-pub fn load(args: &SnapshotArgs, merge: bool) -> Result<(), String> {
+pub fn load(args: &SnapshotArgs, merge: bool) -> Result<(), Error> {
     let mut words = vec!["ASPINE.LOAD".to_owned()];
     words.extend(args.name.clone());
     words.push(if merge { "MERGE" } else { "REPLACE" }.to_owned());
     run(args, "load", &words)
 }
 
-fn run(args: &SnapshotArgs, what: &str, words: &[String]) -> Result<(), String> {
-    let place = &args.server;
-    let failed = |error: io::Error| {
-        format!(
-            "cannot reach the server at {place}: {error}; give --host and --port, or --unixsocket, of one that runs"
-        )
-    };
-    let key = place.auth.resolve_secret().map_err(|error| error.to_string())?;
-    let mut conn = Conn::open(place, key.as_deref()).map_err(failed)??;
-    let mut watcher = Conn::open(place, key.as_deref()).map_err(failed)??;
-    conn.send(words).map_err(failed)?;
+fn run(args: &SnapshotArgs, what: &str, words: &[String]) -> Result<(), Error> {
+    let timeout = Duration::from_secs(COMMAND_TIMEOUT_S_DEFAULT);
+    let mut conn = Conn::open(&args.server, timeout)?;
+    let mut watcher = Conn::open(&args.server, timeout)?;
+    conn.send(words)?;
     let mut shown = false;
     let answer = loop {
-        if let Some(answer) = conn.answer().map_err(failed)? {
+        if let Some(answer) = conn.answer_within(Duration::from_millis(PROGRESS_MS))? {
             break answer;
         }
         if io::stderr().is_terminal() {
-            watcher.send(&["INFO".to_owned(), "persistence".to_owned()]).map_err(failed)?;
-            let info = loop {
-                if let Some(info) = watcher.answer().map_err(failed)? {
-                    break info;
-                }
-            };
+            let info = watcher.text(&["INFO", "persistence"])?;
             shown = true;
             // Nobody is hurt by a progress that is not shown.
             let _ = write!(io::stderr(), "\r{what}: {}   ", progress(&info));
@@ -90,96 +78,23 @@ fn run(args: &SnapshotArgs, what: &str, words: &[String]) -> Result<(), String> 
         let _ = writeln!(io::stderr());
     }
     match answer {
-        Value::Error(text) => {
-            let text = String::from_utf8_lossy(&text).into_owned();
+        Err(text) => {
             let why = text.strip_prefix("ERR ").unwrap_or(&text);
             let why = why.strip_prefix(&format!("cannot {what} ")).unwrap_or(why);
-            Err(format!("cannot {what} {why}; the server's log may say more"))
+            Err(Error::Snapshot(format!("cannot {what} {why}; the server's log may say more")))
         }
-        _ => Ok(()),
+        Ok(_) => Ok(()),
     }
 }
 
 /// What INFO says of how far it is.
-fn progress(info: &Value) -> String {
-    let Value::Bulk(Some(text)) = info else { return String::new() };
-    let text = String::from_utf8_lossy(text);
-    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("0");
+fn progress(info: &str) -> String {
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("0");
     if field("loading") == "1" {
         return format!("{} %", field("loading_loaded_perc"));
     }
     let (done, total) = (field("current_save_keys_processed"), field("current_save_keys_total"));
     format!("{done} of {total} items")
-}
-
-/// A connection that waits for an answer only so long at a time.
-struct Conn {
-    socket: Box<dyn Stream>,
-    input: Vec<u8>,
-}
-
-trait Stream: Read + Write {}
-impl Stream for TcpStream {}
-impl Stream for UnixStream {}
-
-impl Conn {
-    fn open(args: &ConnectArgs, key: Option<&[u8]>) -> io::Result<Result<Conn, String>> {
-        let wait = Some(Duration::from_millis(PROGRESS_MS));
-        let socket: Box<dyn Stream> = if let Some(path) = &args.unix_socket {
-            let socket = UnixStream::connect(path)?;
-            socket.set_read_timeout(wait)?;
-            Box::new(socket)
-        } else {
-            let socket = TcpStream::connect((args.host.as_str(), args.port))?;
-            socket.set_read_timeout(wait)?;
-            Box::new(socket)
-        };
-        let mut conn = Conn { socket, input: Vec::new() };
-        if let Some(key) = key {
-            conn.send(&[b"AUTH", key])?;
-            let answer = loop {
-                if let Some(answer) = conn.answer()? {
-                    break answer;
-                }
-            };
-            if let Value::Error(text) = answer {
-                let text = String::from_utf8_lossy(&text).into_owned();
-                return Ok(Err(format!("cannot log in: {text}; give --authkey-file with the server's key")));
-            }
-        }
-        Ok(Ok(conn))
-    }
-
-    fn send(&mut self, words: &[impl AsRef<[u8]>]) -> io::Result<()> {
-        let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words.iter().map(AsRef::as_ref) {
-            bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            bytes.extend_from_slice(word);
-            bytes.extend_from_slice(b"\r\n");
-        }
-        self.socket.write_all(&bytes)
-    }
-
-    /// The answer, if it comes soon.
-    fn answer(&mut self) -> io::Result<Option<Value>> {
-        let mut buffer = [0; 4096];
-        loop {
-            let decoded = reply::decode(&self.input).map_err(|error| io::Error::other(error.to_string()))?;
-            if let Some((value, len)) = decoded {
-                self.input.drain(..len);
-                return Ok(Some(value));
-            }
-            match self.socket.read(&mut buffer) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(len) => self.input.extend_from_slice(&buffer[..len]),
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    return Ok(None);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
 }
 
 /// What a snapshot holds, counted.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::command::connection::{After, Home, error};
-use crate::command::table::{Command, Handler, Lookup, TABLE, flag, subcommands};
+use crate::command::table::{Command, Fold, Handler, Lookup, Part, TABLE, flag, subcommands};
 use crate::command::{Client, Error, glob};
 use crate::resp::{Args, Writer};
 
@@ -139,11 +139,32 @@ fn write_info(row: &Command, writer: &mut Writer<'_>) {
     for category in categories {
         writer.simple(&category);
     }
-    writer.array(0); // tips
+    let tips = tips(row);
+    writer.set(tips.len());
+    for tip in tips {
+        writer.bulk(tip.as_bytes());
+    }
     write_key_specs(row, writer);
     writer.array(subs.len());
     for sub in subs {
         write_info(sub, writer);
+    }
+}
+
+/// What a cluster client has to know of a command to ask it of several nodes, in Redis's words.
+fn tips(row: &Command) -> &'static [&'static str] {
+    match row.handler {
+        Handler::EachKey(_, Fold::Array) => &["request_policy:multi_shard"],
+        Handler::EachKey(_, Fold::Sum) => &["request_policy:multi_shard", "response_policy:agg_sum"],
+        Handler::EachKey(_, Fold::Ok) => &["request_policy:multi_shard", "response_policy:all_succeeded"],
+        Handler::EveryCore(Part::Size) => &["request_policy:all_shards", "response_policy:agg_sum"],
+        Handler::EveryCore(Part::Clear) => &["request_policy:all_shards", "response_policy:all_succeeded"],
+        Handler::EveryCore(Part::Keys) => &["request_policy:all_shards", "nondeterministic_output_order"],
+        Handler::EveryCore(Part::RandomKey) => {
+            &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]
+        }
+        Handler::Scan => &["request_policy:special", "response_policy:special", "nondeterministic_output"],
+        _ => &[],
     }
 }
 

@@ -233,10 +233,11 @@ impl Meter {
         .collect()
     }
 
-    /// A copy of what was counted of each command that was asked for at least once, by its name.
-    pub(super) fn counted_commands(&self) -> Vec<(&'static str, Counted)> {
-        let rows = TABLE.iter().zip(&self.commands).filter(|(_, counted)| counted.is_asked());
-        rows.map(|(row, counted)| (row.name, counted.clone())).collect()
+    /// The first command from this row of the table on that was asked for at least once: its row, its name, and what was
+    /// counted of it.
+    pub(super) fn counted_from(&self, row: usize) -> Option<(usize, &'static str, &Counted)> {
+        let mut rows = TABLE.iter().zip(&self.commands).enumerate().skip(row);
+        rows.find(|(_, (_, counted))| counted.is_asked()).map(|(at, (row, counted))| (at, row.name, counted))
     }
 
     /// Error replies by code.

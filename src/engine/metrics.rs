@@ -1,7 +1,8 @@
 //! Metrics: what the cores counted, as a page in Prometheus's text format 0.0.4.
 //!
-//! Each core hands out a copy of what it counts ([`Engine::metrics`]), which costs it one report and a memory copy for each
-//! command that was ever run; whoever asked makes the page of them, so that no core formats a number. Names begin with
+//! Each core hands out what it counts, a few commands a turn ([`Engine::begin_metrics`], [`Engine::add_metrics`]): some
+//! microseconds for each command that was ever run, and nothing is allocated but the answer. Whoever asked makes the page of
+//! them, so that no core formats a number. Names begin with
 //! `aspine_`, or `process_` where Prometheus's own clients have the name; units are seconds and bytes. What can be said of a
 //! core has the label `core`. Commands are told apart summed over the cores, and the cores summed over the commands: both at
 //! once would be a hundred thousand lines on a large machine. Files: `page` writes families and samples, `histogram` turns
@@ -11,35 +12,61 @@
 mod histogram;
 mod page;
 
-use hdrhistogram::Histogram;
-
 use self::histogram::Buckets;
 use self::page::{Kind, Page};
 use crate::command::connection::REDIS_VERSION;
 use crate::engine::Engine;
 use crate::engine::info::Sections;
-use crate::engine::meter::Counted;
 use crate::engine::stats::{Report, SnapshotReport};
+use crate::limits::METRICS_STEP_COMMANDS;
 
 /// What one core has counted, to be read elsewhere.
 #[derive(Debug)]
 pub struct CoreMetrics {
     report: Report,
-    turn_ns: Histogram<u64>,
-    /// The name of each command that was asked for at least once, and what was counted of it.
-    commands: Vec<(&'static str, Counted)>,
+    turns: Buckets,
+    /// Of each command that was asked for at least once.
+    commands: Vec<CommandCounts>,
+    /// The first row of the table that is still to come.
+    next_row: usize,
     maxclients: u32,
 }
 
+/// What one core counted of one command.
+#[derive(Debug)]
+struct CommandCounts {
+    name: &'static str,
+    times: Buckets,
+    rejected: u64,
+    failed: u64,
+}
+
 impl Engine {
-    /// What this core has counted until now.
-    pub fn metrics(&self) -> CoreMetrics {
+    /// What this core has counted until now, but for its commands.
+    pub fn begin_metrics(&self) -> CoreMetrics {
         CoreMetrics {
             report: self.report(Sections::default()),
-            turn_ns: self.stats.turns().clone(),
-            commands: self.meter.counted_commands(),
+            turns: Buckets::of_turns(self.stats.turns()),
+            commands: Vec::new(),
+            next_row: 0,
             maxclients: self.settings.maxclients,
         }
+    }
+
+    /// Adds some more of the commands. True if there are others.
+    pub fn add_metrics(&self, metrics: &mut CoreMetrics) -> bool {
+        let most = metrics.commands.len() + METRICS_STEP_COMMANDS;
+        while metrics.commands.len() < most {
+            let Some((row, name, counted)) = self.meter.counted_from(metrics.next_row) else { return false };
+            metrics.next_row = row + 1;
+            metrics.commands.push(CommandCounts {
+                name,
+                times: Buckets::of_times(counted.times(), counted.ns),
+                rejected: counted.rejected,
+                failed: counted.failed,
+            });
+        }
+        true
     }
 }
 
@@ -213,13 +240,12 @@ fn about_the_times(page: &mut Page, cores: &[&CoreMetrics]) {
     let mut of_cores = Vec::new();
     for core in cores {
         let mut whole = Buckets::default();
-        for (name, counted) in &core.commands {
-            let buckets = Buckets::of_times(counted.times(), counted.ns);
-            whole.add(&buckets);
-            let (sum, rejected, failed) = of_commands.entry(name).or_default();
-            sum.add(&buckets);
-            *rejected += counted.rejected;
-            *failed += counted.failed;
+        for command in &core.commands {
+            whole.add(&command.times);
+            let (sum, rejected, failed) = of_commands.entry(command.name).or_default();
+            sum.add(&command.times);
+            *rejected += command.rejected;
+            *failed += command.failed;
         }
         of_cores.push((core.report.core.to_string(), whole));
     }
@@ -244,7 +270,7 @@ fn about_the_times(page: &mut Page, cores: &[&CoreMetrics]) {
     let help = "How long turns took that found something to do; the sum to 1 %.";
     page.family("aspine_turn_duration_seconds", Kind::Histogram, help);
     for core in cores {
-        Buckets::of_turns(&core.turn_ns).write(page, ("core", &core.report.core.to_string()));
+        core.turns.write(page, ("core", &core.report.core.to_string()));
     }
 }
 

@@ -594,10 +594,11 @@ impl Engine {
         }
     }
 
-    /// This core's share of the bytes a second that may be written, if they are bounded.
+    /// This core's share of the bytes a second that may be written, if they are bounded: not at the server's end, when
+    /// nobody else wants the disk for it and somebody waits.
     fn bandwidth_share(&self) -> Option<u64> {
         let all = self.snapshots.config.bandwidth;
-        (all > 0).then(|| all / u64::from(self.router.cores()))
+        (all > 0 && !self.draining).then(|| all / u64::from(self.router.cores()))
     }
 
     /// Items of this core's part that are done, of all, and bytes of the blocks.

@@ -309,3 +309,37 @@ impl Map<'_> {
         lines + "total_cluster_links_buffer_limit_exceeded:0\r\n"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_all_cores_is_encoded_once_for_each_host_and_protocol() {
+        let mut topology = Topology::default();
+        let mut encoded = 0;
+        let address = |last: usize| Some(IpAddr::from([127, 0, 0, last as u8]));
+        let mut ask = |told, proto, address| {
+            let mut new = false;
+            let reply = topology.get((told, proto, address), |writer| {
+                new = true;
+                writer.bulk(format!("{told:?} {address:?}").as_bytes());
+            });
+            assert!(reply.ends_with(format!("{told:?} {address:?}\r\n").as_bytes()));
+            encoded += usize::from(new);
+            (encoded, topology.encoded.len())
+        };
+        for _ in 0..3 {
+            assert_eq!(ask(Told::Slots, Proto::Resp2, address(1)).1, 1);
+        }
+        assert_eq!(ask(Told::Slots, Proto::Resp3, address(1)), (2, 2));
+        assert_eq!(ask(Told::Slots, Proto::Resp2, None), (3, 3));
+        assert_eq!(ask(Told::Nodes, Proto::Resp2, address(1)), (4, 4));
+        // Whoever connects to one address after the other has no more kept than so many.
+        for last in 2..100 {
+            assert!(ask(Told::Slots, Proto::Resp2, address(last)).1 <= TOPOLOGIES_KEPT_MAX);
+        }
+        assert_eq!(ask(Told::Slots, Proto::Resp2, address(99)), (102, TOPOLOGIES_KEPT_MAX), "the last is there");
+        assert_eq!(ask(Told::Slots, Proto::Resp2, address(1)), (103, TOPOLOGIES_KEPT_MAX), "the first had to go");
+    }
+}

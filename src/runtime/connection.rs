@@ -115,6 +115,11 @@ impl Connection {
         self.interest.read
     }
 
+    /// The socket alone.
+    pub(super) fn into_socket(self) -> OwnedFd {
+        self.socket
+    }
+
     /// Out of the poller; dropping it closes the socket.
     pub(super) fn detach(&self, poller: &Poller) {
         // Closing takes it out as well; this is for the descriptor's duplicates, of which there are none.

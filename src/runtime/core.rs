@@ -19,9 +19,11 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tracing::{debug, info, warn};
 
+use super::Shared;
 use super::admin::Reporter;
 use super::clock::Clock;
 use super::connection::{Connection, Outcome};
+use super::drain::Drain;
 use super::files::CoreFiles;
 use super::give_way::GiveWay;
 use super::listener::CoreListener;
@@ -29,11 +31,11 @@ use super::mesh::{Bell, Mesh, Ports};
 use super::poller::{Interest, Poller, Ready};
 use super::preflight::StartError;
 use super::process::gauges;
-use super::{Progress, Shared};
+use super::supervise::{Progress, Step};
 use crate::engine::{Engine, EngineConfig, Notice, Peer, SessionId};
 use crate::limits::{
-    ACCEPT_PAUSE_MS, DRAIN_MS_MAX, READ_BUFFER_BYTES, RSS_INTERVAL_MS, SLICE_US, TICK_IDLE_MS, TICK_MS,
-    TURN_ACCEPTS_MAX, TURN_EVENTS_US,
+    ACCEPT_PAUSE_MS, READ_BUFFER_BYTES, RSS_INTERVAL_MS, SLICE_US, TICK_IDLE_MS, TICK_MS, TURN_ACCEPTS_MAX,
+    TURN_EVENTS_US,
 };
 
 /// What a core is started with.
@@ -60,7 +62,8 @@ const TOKEN_OWN: u64 = u64::MAX - 3;
 struct Core {
     engine: Engine,
     poller: Poller,
-    listener: CoreListener,
+    /// Absent once no connection is accepted any more.
+    listener: Option<CoreListener>,
     /// By session index.
     connections: Vec<Option<Connection>>,
     /// Sockets that were ready at the last poll, and how many of them have been handled.
@@ -81,10 +84,10 @@ struct Core {
     give_way: GiveWay,
     last_tick_ms: u64,
     last_rss_ms: u64,
-    drain_until_ms: Option<u64>,
-    counted_drained: bool,
-    /// The snapshot at the end has been asked for.
-    saving_at_end: bool,
+    drain: Drain,
+    /// The supervisor's last question that was answered.
+    beat: u64,
+    progress: Progress,
 }
 
 /// What a turn found to do.
@@ -103,10 +106,10 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
     let core = usize::from(setup.engine.core.0);
     let failed = |what| move |source: io::Error| StartError::Core { core, what, source: Box::new(source) };
     let bell = Rc::new(Bell::default());
-    let (progress, spin) = (setup.progress, setup.spin);
+    let spin = setup.spin;
     let mesh = Mesh::connect(setup.ports, &bell).await;
-    let mut core =
-        Core::new(setup.engine, setup.listener, mesh, setup.files, setup.shared).map_err(failed("socket setup"))?;
+    let mut core = Core::new(setup.engine, setup.listener, mesh, setup.files, setup.shared, setup.progress)
+        .map_err(failed("socket setup"))?;
     core.reporter = setup.reporter;
     start_ticker(Rc::clone(&bell));
     let mut is_up = false;
@@ -119,7 +122,7 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
             is_up = true;
             // Before anybody is told that clients may come.
             core.shared.pulse.beat(core.engine.core(), false);
-            progress.up();
+            core.progress.tell(Step::Up);
         }
         match core.turn().map_err(failed("wait for sockets"))? {
             Turn::Over => return Ok(()),
@@ -136,6 +139,10 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
                 }
                 if !core.nap().map_err(failed("nap"))? {
                     continue;
+                }
+                if core.drain.has_begun() {
+                    // Sockets that linger are looked at each time.
+                    bell.note_busy();
                 }
                 core.poller.park(&bell).await.map_err(failed("park"))?;
                 idle_since = None;
@@ -167,14 +174,14 @@ impl Core {
         mesh: Mesh,
         files: CoreFiles,
         shared: Arc<Shared>,
+        progress: Progress,
     ) -> io::Result<Core> {
         let poller = Poller::new()?;
-        start_accepting(&listener, &poller)?;
         poller.add_doorbell(shared.doorbells.bell(config.core), TOKEN_DOORBELL)?;
-        Ok(Core {
+        let core = Core {
             engine: Engine::new(config),
             poller,
-            listener,
+            listener: Some(listener),
             connections: Vec::new(),
             ready: Vec::new(),
             handled: 0,
@@ -190,10 +197,12 @@ impl Core {
             give_way: GiveWay::default(),
             last_tick_ms: 0,
             last_rss_ms: 0,
-            drain_until_ms: None,
-            counted_drained: false,
-            saving_at_end: false,
-        })
+            drain: Drain::default(),
+            beat: 0,
+            progress,
+        };
+        start_accepting(core.listener.as_ref(), &core.poller)?;
+        Ok(core)
     }
 
     /// One turn.
@@ -232,7 +241,8 @@ impl Core {
         while let Some(notice) = self.engine.take_notice() {
             write_notice(&notice);
         }
-        if self.is_over(now_ms) {
+        let Core { drain, engine, files, shared, progress, buffer, .. } = self;
+        if drain.is_over(engine, files, shared, progress, buffer, now_ms) {
             return Ok(Turn::Over);
         }
         Ok(if busy { Turn::Busy } else { Turn::Idle })
@@ -353,6 +363,9 @@ impl Core {
             connection.detach(&self.poller);
             self.engine.on_disconnect(id);
             self.shared.leave();
+            if self.drain.has_begun() {
+                self.drain.linger(connection.into_socket(), &mut self.buffer);
+            }
         }
     }
 
@@ -385,9 +398,10 @@ impl Core {
     }
 
     fn accept_one(&self, token: u64) -> io::Result<Option<(OwnedFd, Peer)>> {
-        match token {
-            TOKEN_UNIX => self.listener.accept_unix(),
-            _ => self.listener.accept_tcp(token == TOKEN_OWN),
+        match &self.listener {
+            Some(listener) if token == TOKEN_UNIX => listener.accept_unix(),
+            Some(listener) => listener.accept_tcp(token == TOKEN_OWN),
+            None => Ok(None),
         }
     }
 
@@ -412,20 +426,21 @@ impl Core {
     }
 
     fn stop_accepting(&self) -> io::Result<()> {
-        self.poller.remove(&self.listener.tcp)?;
-        if let Some(own) = &self.listener.own {
+        let Some(listener) = &self.listener else { return Ok(()) };
+        self.poller.remove(&listener.tcp)?;
+        if let Some(own) = &listener.own {
             self.poller.remove(own)?;
         }
-        self.listener.unix.as_ref().map_or(Ok(()), |unix| self.poller.remove(unix))
+        listener.unix.as_ref().map_or(Ok(()), |unix| self.poller.remove(unix))
     }
 
     fn tick(&mut self, now_ms: u64) -> io::Result<()> {
         self.last_tick_ms = now_ms;
         self.engine.on_tick(now_ms);
         self.shared.pulse.beat(self.engine.core(), self.engine.is_loading());
-        if self.accept_after_ms.is_some_and(|after_ms| now_ms >= after_ms) && self.drain_until_ms.is_none() {
+        if self.accept_after_ms.is_some_and(|after_ms| now_ms >= after_ms) {
             self.accept_after_ms = None;
-            start_accepting(&self.listener, &self.poller)?;
+            start_accepting(self.listener.as_ref(), &self.poller)?;
         }
         if now_ms.abs_diff(self.last_rss_ms) >= RSS_INTERVAL_MS {
             self.last_rss_ms = now_ms;
@@ -434,57 +449,37 @@ impl Core {
         Ok(())
     }
 
-    /// A bell rang. SIGTERM: no new connections; what was read is finished.
+    /// A bell rang: for a batch, for the files, because the supervisor asks, or for SIGTERM. Then there are no new
+    /// connections, and what was read is finished.
     fn on_doorbell(&mut self, now_ms: u64) -> io::Result<()> {
         self.files_rang = true;
-        if let Some(reporter) = &self.reporter {
-            reporter.answer(&self.engine);
+        if let Some(reporter) = &mut self.reporter
+            && reporter.answer(&self.engine)
+        {
+            self.shared.doorbells.ring(self.engine.core());
         }
-        if self.drain_until_ms.is_some() || !self.shared.shutdown.is_asked() {
-            return Ok(());
+        let beat = self.shared.beat.load(Ordering::SeqCst);
+        if std::mem::replace(&mut self.beat, beat) != beat {
+            self.progress.tell(Step::Alive(beat));
         }
-        self.drain_until_ms = Some(now_ms + DRAIN_MS_MAX);
-        if self.accept_after_ms.is_none() {
-            self.stop_accepting()?;
+        if self.shared.shutdown.is_asked() && !self.drain.has_begun() {
+            if self.accept_after_ms.is_none() {
+                self.stop_accepting()?;
+            }
+            // Closed, so that whoever comes now is refused and does not wait.
+            self.listener = None;
+            self.drain.begin(now_ms + self.shared.drain_timeout_ms);
+            self.engine.on_drain();
         }
-        self.engine.on_drain();
+        if self.shared.shutdown.is_hurried() {
+            self.drain.hurry(now_ms);
+        }
         Ok(())
-    }
-
-    /// Whether every core has answered everything, or time is up; and then, whether the last snapshot is complete.
-    fn is_over(&mut self, now_ms: u64) -> bool {
-        let Some(until_ms) = self.drain_until_ms else { return false };
-        let late = now_ms >= until_ms;
-        if !self.counted_drained && (late || self.engine.is_idle()) {
-            self.counted_drained = true;
-            self.shared.cores_drained.fetch_add(1, Ordering::SeqCst);
-            if late {
-                let (core, left) = (self.engine.core().0, self.engine.session_count());
-                info!("core {core}: {left} connections cut off after {DRAIN_MS_MAX} ms");
-            }
-        }
-        if self.shared.cores_drained.load(Ordering::SeqCst) < u32::from(self.engine.cores()) {
-            return false;
-        }
-        if self.engine.coordinates() {
-            if !self.saving_at_end {
-                self.saving_at_end = true;
-                self.engine.save_at_end(now_ms);
-                while let Some(ask) = self.engine.take_file_ask() {
-                    self.files.ask(ask);
-                }
-            }
-            if self.engine.is_saved_at_end() {
-                self.shared.save_failed.store(self.engine.has_failed_to_save(), Ordering::SeqCst);
-                self.shared.is_over.store(true, Ordering::SeqCst);
-                self.shared.doorbells.ring_all();
-            }
-        }
-        self.shared.is_over.load(Ordering::SeqCst)
     }
 }
 
-fn start_accepting(listener: &CoreListener, poller: &Poller) -> io::Result<()> {
+fn start_accepting(listener: Option<&CoreListener>, poller: &Poller) -> io::Result<()> {
+    let Some(listener) = listener else { return Ok(()) };
     poller.add(&listener.tcp, TOKEN_TCP, Interest::READ)?;
     if let Some(own) = &listener.own {
         poller.add(own, TOKEN_OWN, Interest::READ)?;

@@ -17,6 +17,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
@@ -81,6 +82,7 @@ pub(super) fn start(
     let (path, shared) = (path.to_owned(), Arc::clone(shared));
     let mut keeper = Keeper::new(cores, directory, move || Directory::open(&path));
     let mut tell = move |core: CoreId, event| {
+        shared.file_steps.fetch_add(1, Ordering::Relaxed);
         let to_core = &to_cores[usize::from(core.0)];
         let told = match event {
             FileEvent::Records { .. } | FileEvent::End { .. } => to_core.records.send(event).is_ok(),

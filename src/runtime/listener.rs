@@ -47,25 +47,28 @@ impl Listeners {
         if config.port != 0 {
             drop(tcp(address, false).map_err(failed(address))?);
         }
-        let unix = config.unix_socket.as_deref().map(bind_unix).transpose()?;
-        let path = config.unix_socket.clone();
-        let mut cores: Vec<CoreListener> = Vec::new();
+        let mut shared = Vec::new();
         for _ in &config.cpus {
             let tcp = tcp(address, true).and_then(|tcp| listen(&tcp).map(|()| TcpListener::from(tcp)));
             let tcp = tcp.map_err(failed(address))?;
             // With port 0 the first socket's port is everybody's.
             address = tcp.local_addr().map_err(failed(address))?;
-            let unix = unix.as_ref().map(UnixListener::try_clone).transpose();
-            let unix = unix.map_err(|source| StartError::Setup { what: "the Unix socket of each core", source })?;
-            let path = path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-            cores.push(CoreListener { tcp, own: None, unix, path });
+            shared.push(tcp);
         }
         if !own_first {
             own = bind_own(config)?;
         }
         let core_ports = own.iter().map(|(_, port)| *port).collect();
-        for (core, (own, _)) in cores.iter_mut().zip(own) {
-            core.own = Some(own);
+        // Last, since a refusal would leave its file behind.
+        let unix = config.unix_socket.as_deref().map(bind_unix).transpose()?;
+        let path = config.unix_socket.clone();
+        let mut own = own.into_iter().map(|(own, _)| own);
+        let mut cores = Vec::new();
+        for tcp in shared {
+            let unix = unix.as_ref().map(UnixListener::try_clone).transpose();
+            let unix = unix.map_err(|source| StartError::Setup { what: "the Unix socket of each core", source })?;
+            let path = path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+            cores.push(CoreListener { tcp, own: own.next(), unix, path });
         }
         Ok(Listeners { cores, address, core_ports, path })
     }

@@ -4,7 +4,9 @@
 //! the log: lines go into a queue, filled by all threads, drained by the log's thread, bound
 //! `LOG_QUEUE_LINES_MAX`; when it is full, and when the disk is, lines are lost, and the next line
 //! that can be written says how many.
-//! Never: blocks a core, rotates files (appending suits logrotate's copytruncate).
+//! A file is opened again when told to (SIGHUP), by whoever tells, so that it is there at once and an error has a place; the
+//! log's thread goes on in it with the next line.
+//! Never: blocks a core, renames or removes a file.
 //! Weakness: lines still queued when the process aborts are lost, so a panic must also be told on
 //! stderr directly.
 
@@ -12,10 +14,12 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::stdio::{dup2_stderr, dup2_stdout};
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::format::Writer;
@@ -31,12 +35,16 @@ use crate::limits::LOG_QUEUE_LINES_MAX;
 #[must_use = "dropping it ends the log"]
 pub struct LogGuard(#[expect(dead_code, reason = "held for its Drop")] WorkerGuard);
 
-/// Starts the log of this process at `level`, into `file` or on stderr. A second call changes
-/// nothing: the first log stays.
-pub fn init(level: LogLevel, file: Option<&Path>) -> Result<LogGuard, StartError> {
+/// Starts the log of this process at `level`, into `file` or on stderr. `is_daemon`: stdout and stderr are the file too, as
+/// soon as it is opened again. A second call changes nothing: the first log stays.
+pub fn init(level: LogLevel, file: Option<&Path>, is_daemon: bool) -> Result<LogGuard, StartError> {
     let (out, ansi): (Out, bool) = match file {
-        Some(path) => (Out::File(open(path)?), false),
-        None => (Out::Stderr, wants_colour()),
+        Some(path) => {
+            let (next, renewed) = channel();
+            let _ = FILE.set(LogFile { path: path.to_owned(), next, is_daemon });
+            (Out::File { file: open(path)?, renewed }, false)
+        }
+        None => (Out::Stderr, wants_colour(&io::stderr())),
     };
     let (subscriber, level, guard) = subscriber(level, out, ansi, LOG_QUEUE_LINES_MAX);
     // Fails only if a log exists already, in a test that starts twice.
@@ -54,12 +62,39 @@ pub(super) fn set_level(level: LogLevel) {
     }
 }
 
+/// Opens the log's file again, where it is one, under the name it was given; and says which. After it was renamed or
+/// removed, lines come into a new one from then on.
+pub(super) fn reopen() -> Result<Option<&'static Path>, StartError> {
+    let Some(LogFile { path, next, is_daemon }) = FILE.get() else { return Ok(None) };
+    let file = open(path)?;
+    if *is_daemon {
+        let failed = |source: rustix::io::Errno| StartError::LogFile { path: path.clone(), source: source.into() };
+        dup2_stdout(&file).map_err(failed)?;
+        dup2_stderr(&file).map_err(failed)?;
+    }
+    // The log's thread is there as long as the process; if not, there is no log.
+    let _ = next.send(file);
+    Ok(Some(path))
+}
+
+/// The log's file, to be opened again.
+struct LogFile {
+    path: PathBuf,
+    /// To the log's thread.
+    next: Sender<File>,
+    /// stdout and stderr lead there too.
+    is_daemon: bool,
+}
+
+static FILE: OnceLock<LogFile> = OnceLock::new();
+
 /// The level of the log, to be changed.
 type LevelHandle = reload::Handle<LevelFilter, Registry>;
 
 static LEVEL: OnceLock<LevelHandle> = OnceLock::new();
 
-fn open(path: &Path) -> Result<File, StartError> {
+/// Opens a file to append lines to it.
+pub fn open(path: &Path) -> Result<File, StartError> {
     OpenOptions::new()
         .append(true)
         .create(true)
@@ -70,8 +105,8 @@ fn open(path: &Path) -> Result<File, StartError> {
 
 /// Only for people: on a terminal, and not against `NO_COLOR` (no-color.org: set to anything but
 /// nothing).
-fn wants_colour() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+pub fn wants_colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn subscriber(
@@ -106,14 +141,23 @@ fn filter(level: LogLevel) -> LevelFilter {
 /// the process ends.
 enum Out {
     Stderr,
-    File(File),
+    File {
+        file: File,
+        /// The files to go on in.
+        renewed: Receiver<File>,
+    },
 }
 
 impl Write for Out {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match self {
             Out::Stderr => io::stderr().write(buf),
-            Out::File(file) => file.write(buf),
+            Out::File { file, renewed } => {
+                if let Some(next) = renewed.try_iter().last() {
+                    *file = next;
+                }
+                file.write(buf)
+            }
         }
     }
 
@@ -236,7 +280,6 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
-    use std::sync::mpsc::{Receiver, Sender, channel};
 
     #[test]
     fn stamps_are_rfc_3339() {
@@ -259,7 +302,9 @@ mod tests {
     fn lines_below_the_level_are_left_out() {
         let path = std::env::temp_dir().join(format!("aspine-log-{}", std::process::id()));
         fs::write(&path, "before\n").unwrap();
-        let (subscriber, _level, guard) = subscriber(LogLevel::Warn, Out::File(open(&path).unwrap()), false, 64);
+        let (_next, renewed) = channel();
+        let out = Out::File { file: open(&path).unwrap(), renewed };
+        let (subscriber, _level, guard) = subscriber(LogLevel::Warn, out, false, 64);
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!("too quiet");
             tracing::warn!("core {} is \x1b[31mred", 3);

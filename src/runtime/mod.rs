@@ -12,8 +12,12 @@
 //! | `doorbell` | what wakes a core that naps |
 //! | `files` | the thread that reads and writes snapshots |
 //! | `give_way` | whether a core lets others have its CPU before it naps |
-//! | `shutdown` | SIGTERM and SIGINT |
 //! | `allocator` | when unused pages go back to the kernel |
+//! | `drain` | one core's end: what was read is answered, and delivered |
+//! | `signals` | SIGTERM, SIGINT and SIGHUP |
+//! | `supervise`, `notify` | the main thread while the server runs, and what the service manager is told |
+//! | `daemon`, `pid_file` | leaving the terminal, and saying which process is the server |
+//! | `sys` | system calls that are `unsafe` elsewhere |
 //! | `process` | memory and CPU time of a process |
 //! | `pulse`, `admin` | whether the cores are alive; the endpoint that tells whoever watches |
 //! | `preflight`, `logging` | host checks, log |
@@ -23,26 +27,32 @@ mod allocator;
 pub mod clock;
 mod connection;
 mod core;
+pub mod daemon;
 mod doorbell;
+mod drain;
 pub mod files;
 mod give_way;
 mod listener;
 pub mod logging;
 mod mesh;
+mod notify;
+pub mod pid_file;
 mod poller;
 pub mod preflight;
 pub mod process;
 mod pulse;
-mod shutdown;
+mod signals;
+mod supervise;
+mod sys;
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use glommio::{ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement};
+use glommio::{GlommioError, LocalExecutorBuilder, Placement};
 use tracing::{error, info};
 
 use crate::cli::config::ServerConfig;
@@ -59,9 +69,11 @@ use self::core::CoreSetup;
 use self::doorbell::Doorbells;
 use self::files::{CoreFiles, Directory};
 use self::listener::Listeners;
+use self::notify::Notify;
 use self::preflight::StartError;
 use self::pulse::Pulse;
-use self::shutdown::Shutdown;
+use self::signals::Shutdown;
+use self::supervise::{CoreHandle, Progress, Step, Supervisor};
 
 /// What all cores share. Touched by naps and batches, when a client comes or goes, and at the end; never by a command.
 struct Shared {
@@ -72,6 +84,12 @@ struct Shared {
     /// The last snapshot, if there was to be one, has been taken, or has failed: all cores end.
     is_over: AtomicBool,
     save_failed: AtomicBool,
+    /// The supervisor's last question to the cores, whether they turn.
+    beat: AtomicU64,
+    /// How often the thread of the files has got on.
+    file_steps: AtomicU64,
+    /// How long clients are waited for at the end.
+    drain_timeout_ms: u64,
     shutdown: Shutdown,
     doorbells: Doorbells,
     pulse: Pulse,
@@ -82,10 +100,8 @@ struct Shared {
 /// ran). A core has one long-lived task that slices its own work, so nothing needs to be preempted.
 const PREEMPT_TIMER: Duration = Duration::from_secs(3600);
 
-type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
-
-/// Runs the server until SIGTERM or SIGINT.
-pub fn start(config: &ServerConfig) -> Result<(), StartError> {
+/// Runs the server until SIGTERM or SIGINT. `ready` is told, with the line that says where, when clients may come.
+pub fn start(config: &ServerConfig, ready: impl FnOnce(&str) -> Result<(), StartError>) -> Result<(), StartError> {
     end_process_on_panic();
     process::without_huge_pages();
     let doorbells =
@@ -99,22 +115,33 @@ pub fn start(config: &ServerConfig) -> Result<(), StartError> {
         cores_drained: AtomicU32::new(0),
         is_over: AtomicBool::new(false),
         save_failed: AtomicBool::new(false),
+        beat: AtomicU64::new(0),
+        file_steps: AtomicU64::new(0),
+        drain_timeout_ms: config.drain_timeout_s.saturating_mul(1000),
         shutdown: Shutdown::default(),
         doorbells,
         pulse: Pulse::new(config.cpus.len()),
     });
-    Shutdown::listen(Arc::clone(&shared)).map_err(|source| StartError::Setup { what: "signal handling", source })?;
     let (progress, steps) = mpsc::channel();
     let started_ms = Clock::new().now_ms();
+    Shutdown::listen(Arc::clone(&shared), progress.clone())
+        .map_err(|source| StartError::Setup { what: "signal handling", source })?;
+    let notify = Notify::from_env();
     let files = start_files(config, &shared)?;
     let reporters = start_admin(admin, config, started_ms, &shared)?;
     if config.persist {
         info!("listening on {addresses}; loading {SNAPSHOT_NAME_DEFAULT}, if it is there");
+        notify.send(&format!("STATUS=Loading {SNAPSHOT_NAME_DEFAULT}"));
     }
     let helpers = files.into_iter().zip(reporters).collect();
     let process = process_facts(config, &ports, started_ms);
     let handles = spawn_cores(config, listeners, helpers, process, &shared, &progress)?;
-    let result = follow(handles, &steps, || announce(config, &addresses, &ports));
+    let supervisor = Supervisor::new(handles, Arc::clone(&shared), notify, config.drain_timeout_s);
+    let result = supervisor.follow(&steps, || {
+        let line = announce(config, &addresses, &ports);
+        ready(&line)?;
+        Ok(format!("Serving on {addresses}"))
+    });
     if let Some(path) = &config.unix_socket {
         // Gone already is as good as removed.
         let _ = std::fs::remove_file(path);
@@ -150,8 +177,8 @@ fn start_admin(
     Ok(reporters.into_iter().map(Some).collect())
 }
 
-/// Says which core is where, which bound is in force, and that clients may come.
-fn announce(config: &ServerConfig, addresses: &str, ports: &PortFacts) {
+/// Says in the log which core is where, which bound is in force, and that clients may come; that last line is the result.
+fn announce(config: &ServerConfig, addresses: &str, ports: &PortFacts) -> String {
     info!("{}", config.bounds_line());
     let cores = config.cpus.len() as u16;
     for (core, cpu) in config.cpus.iter().enumerate() {
@@ -159,9 +186,9 @@ fn announce(config: &ServerConfig, addresses: &str, ports: &PortFacts) {
         let port = ports.own.get(core).map(|port| format!(", port {port}")).unwrap_or_default();
         info!("core {core}: cpu {cpu}, slots {}-{}{port}", first.0, last.0);
     }
-    info!("ready: listening on {addresses}");
-    // Whoever started us may wait for this line; a closed stdout is no reason to stop.
-    let _ = writeln!(std::io::stdout(), "ready: listening on {addresses}");
+    let line = format!("ready: listening on {addresses}");
+    info!("{line}");
+    line
 }
 
 fn spawn_cores(
@@ -229,63 +256,6 @@ fn spawn_cores(
 /// glommio's error as a text: what it carries can't travel between threads.
 fn plain(error: &GlommioError<()>) -> Box<dyn std::error::Error + Send + Sync> {
     error.to_string().into()
-}
-
-/// How far a core has come.
-enum Step {
-    /// It accepts connections.
-    Up,
-    /// It has ended, or never began: its handle says why.
-    Ended(usize),
-}
-
-/// Tells [`follow`] about one core: that it is up, and, by being dropped, that it has ended.
-struct Progress {
-    core: usize,
-    steps: mpsc::Sender<Step>,
-}
-
-impl Progress {
-    fn up(&self) {
-        // Who follows is there until every core has ended, or one failed.
-        let _ = self.steps.send(Step::Up);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        let _ = self.steps.send(Step::Ended(self.core));
-    }
-}
-
-/// Follows the cores to their end; `all_up` is called when all accept connections. The first core that fails ends it:
-/// half a keyspace is not served, and a peer of a core that never began would wait for it for ever.
-fn follow(handles: Vec<CoreHandle>, steps: &mpsc::Receiver<Step>, all_up: impl FnOnce()) -> Result<(), StartError> {
-    let mut handles: Vec<Option<CoreHandle>> = handles.into_iter().map(Some).collect();
-    let mut all_up = Some(all_up);
-    let (mut up, mut running) = (0, handles.len());
-    while running > 0 {
-        match steps.recv() {
-            Ok(Step::Up) => {
-                up += 1;
-                if up == handles.len()
-                    && let Some(all_up) = all_up.take()
-                {
-                    all_up();
-                }
-            }
-            Ok(Step::Ended(core)) => {
-                running -= 1;
-                if let Some(handle) = handles[core].take() {
-                    let failed = |source| StartError::Core { core, what: "executor", source: plain(&source) };
-                    handle.join().map_err(failed)??;
-                }
-            }
-            // The caller keeps a sender.
-            Err(mpsc::RecvError) => break,
-        }
-    }
-    Ok(())
 }
 
 /// Half a keyspace is not served: a panic in one core ends the process at once, after saying so.

@@ -8,10 +8,11 @@
 
 use std::io;
 
-pub use self::error::{IoUringCause, StartError};
+pub use self::error::{IoUringCause, ProcessError, StartError};
 pub use self::facts::ProcessFacts;
 pub use self::io_uring::probe_io_uring;
 use self::sys::{Resource, Rlimit};
+use crate::cli::config::ServerConfig;
 use crate::limits::{
     ADMIN_FDS, CPUS_MAX, FDS_PER_CORE, FDS_RESERVED, IO_MEMORY_BYTES, MEMLOCK_BYTES_MIN, RING_DEPTH, RINGS_PER_CORE,
 };
@@ -20,6 +21,7 @@ pub mod doctor;
 mod error;
 mod facts;
 mod io_uring;
+mod process_error;
 mod sys;
 
 /// What a server wants of its host.
@@ -31,6 +33,13 @@ pub struct Needs {
     pub maxclients: u32,
     /// Whether it has an admin endpoint, whose connections need descriptors too.
     pub admin: bool,
+}
+
+impl Needs {
+    /// What a server of this configuration wants.
+    pub fn of(config: &ServerConfig) -> Needs {
+        Needs { cores: config.cpus.len(), maxclients: config.maxclients, admin: config.admin_addr.is_some() }
+    }
 }
 
 /// Runs every check without which a server can't start. Done when this returns: limits raised, io_uring tried. The answer

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use aspine::slot::{CoreId, Slot};
 
 use crate::support::conn::Conn;
-use crate::support::server::{Server, Setup, aspine, check_refused, cores, free_port};
+use crate::support::server::{Dir, Server, Setup, aspine, check_refused, cores, free_port};
 
 /// What ASPINE.CORES says.
 struct Told {
@@ -117,6 +117,11 @@ fn ports_that_can_not_be_are_refused() {
         let words = ["7004-7005", "--port 7005"];
         check_refused(aspine(&["--cores", "2", "--port", "7005", "--core-ports", "7004"]), &words);
     }
+    let dir = Dir::new();
+    let path = dir.path().join("s");
+    let flags = ["--cores", "1", "--port", "0", "--core-ports", &own, "--unixsocket", path.to_str().unwrap()];
+    check_refused(aspine(&flags), &[&own, "the port is in use"]);
+    assert!(!path.exists(), "no socket file is left");
     check_refused(aspine(&["--host", "0.0.0.0", "--core-ports", "0"]), &["auth key", "0.0.0.0"]);
     check_refused(aspine(&["--port", "0", "--announce-host", "a b"]), &["\"a b\"", "--announce-host"]);
     let port = server.addr.port().to_string();

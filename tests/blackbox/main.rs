@@ -16,6 +16,10 @@
 //! | `tracking` | clients that are told of changes of keys they have read |
 //! | `listening` | ports, Unix sockets, CPUs |
 //! | `messages` | subscribers: who gets what, who does not read, who vanishes |
+//! | `commands` | `aspine ping`, `info`, `clear`; completions, manual pages, colour, exit codes |
+//! | `settings` | `--config` and `--check` |
+//! | `service` | what a service manager is told |
+//! | `daemon` | leaving the terminal, pid files, `aspine stop`, the log opened again |
 //! | `ending` | SIGTERM, SIGINT, and the start after them |
 //! | `host_checks` | refusals to start |
 //! | `doctor` | what `aspine doctor` says of this host, and of hostile ones |
@@ -36,7 +40,9 @@ mod access;
 mod bad_clients;
 mod bad_protocol;
 mod bounds;
+mod commands;
 mod core_ports;
+mod daemon;
 mod disk;
 mod doctor;
 mod ending;
@@ -45,6 +51,8 @@ mod introspection;
 mod listening;
 mod messages;
 mod operating;
+mod service;
+mod settings;
 mod snapshots;
 mod tracking;
 mod under_load;

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import tomllib
 import unittest
+import urllib.request
 
 import support
 from support import ROOT, Server, check, missing, run
@@ -51,10 +52,11 @@ class Seccomp(unittest.TestCase):
 
     def test_the_commands_run_under_it(self):
         with Server() as server:
-            for command in (["save"], ["bench", "--help"]):
-                port = ["--port", server.port] if command == ["save"] else []
-                code, said = run(*confined(PROFILE), support.BINARY, *command, *port)
+            for command in ("save", "info", "ping"):
+                code, said = run(*confined(PROFILE), support.BINARY, command, "--port", server.port)
                 self.assertEqual(code, 0, said)
+        _, said = run(*confined(PROFILE), support.BINARY, "doctor")
+        self.assertRegex(said, r"(?m)^ok +io_uring ")
 
     def test_without_io_uring_it_says_what_denies_it_and_what_to_do(self):
         profile = json.loads(PROFILE.read_text())
@@ -213,6 +215,28 @@ class Kubernetes(unittest.TestCase):
         settings = tomllib.loads(objects["ConfigMap", "aspine"]["data"]["aspine.toml"])
         self.assertEqual(settings["port"], ports["resp"])
         self.assertEqual(int(settings["admin-addr"].rsplit(":", 1)[1]), ports["admin"])
+
+    def test_pods_serve_and_answer_their_probes(self):
+        """By the settings and paths of the manifests, on loopback, in a directory instead of volumes."""
+        objects = self.objects()
+        container = objects["StatefulSet", "aspine"]["spec"]["template"]["spec"]["containers"][0]
+        self.assertEqual(container["args"], ["server", "--config", "/etc/aspine/aspine.toml"])
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (folder / "authkey").write_text("secret\n")
+        settings = objects["ConfigMap", "aspine"]["data"]["aspine.toml"].replace("/etc/aspine-auth", str(folder))
+        admin = support.free_port()
+        settings = re.sub(r'(?m)^admin-addr = .*$', f'admin-addr = "127.0.0.1:{admin}"', settings)
+        self.assertIn(f":{admin}", settings)
+        (folder / "aspine.toml").write_text(settings)
+        with Server("--host", "127.0.0.1", "--config", folder / "aspine.toml") as server:
+            client = server.connect()
+            self.assertIn("NOAUTH", client.ask("GET a"))
+            self.assertEqual(client.ask("AUTH secret"), "+OK")
+            client.close()
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                url = f"http://127.0.0.1:{admin}{container[probe]['httpGet']['path']}"
+                with urllib.request.urlopen(url, timeout=support.DEADLINE_S) as answer:
+                    self.assertEqual(answer.status, 200, probe)
 
 
 if __name__ == "__main__":

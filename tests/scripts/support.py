@@ -42,6 +42,11 @@ def run(*command, **options):
     return done.returncode, done.stdout
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
 class Connection:
     """One client, of inline commands and RESP2 replies."""
 

@@ -1,6 +1,5 @@
 //! The page of metrics: what it says of cores that answered, and of those that did not.
 
-use aspine::engine::Engine;
 use aspine::engine::metrics::{CoreMetrics, Server, render};
 use aspine::shard::Eviction;
 
@@ -27,7 +26,12 @@ fn ask(cluster: &mut Cluster, conn: Conn, lines: &str) -> String {
 }
 
 fn metrics(cluster: &Cluster) -> Vec<Option<CoreMetrics>> {
-    cluster.engines.iter().map(Engine::metrics).map(Some).collect()
+    let of_core = cluster.engines.iter().map(|engine| {
+        let mut metrics = engine.begin_metrics();
+        while engine.add_metrics(&mut metrics) {}
+        Some(metrics)
+    });
+    of_core.collect()
 }
 
 /// The values of a family's samples that have this label, or any.
@@ -80,6 +84,21 @@ fn what_was_counted_is_on_the_page() {
     assert!(sum(&page, "aspine_forwarded_operations_total", "core=\"0\"") > 0.0);
     assert!(sum(&page, "aspine_command_duration_seconds_sum", "command=\"get\"") >= 150e-6, "a microsecond each");
     assert!(page.ends_with('\n') && !page.contains('\r'), "{page}");
+}
+
+#[test]
+fn commands_come_in_steps_and_each_once() {
+    let (mut cluster, conn) = cluster(u64::MAX);
+    let words = "APPEND a b|BITCOUNT a|DECR n|DEL a|ECHO a|EXISTS a|EXPIRE a 1|GET a|GETDEL a|GETSET a b|INCR n|KEYS *|PING|\
+                 PTTL a|SET a b|SETNX a b|STRLEN a|TIME|TOUCH a|TTL a|TYPE a|UNLINK a";
+    let lines = words.replace('|', "\r\n") + "\r\n";
+    ask(&mut cluster, conn, &lines);
+    let page = render(&metrics(&cluster), &Server::default());
+    for word in words.split('|') {
+        let label = format!("command=\"{}\"", word.split(' ').next().expect("a name").trim().to_lowercase());
+        assert_eq!(values(&page, "aspine_command_duration_seconds_count", &label), [1.0], "{label} in {page}");
+    }
+    assert_eq!(sum(&page, "aspine_core_command_duration_seconds_count", ""), 22.0);
 }
 
 #[test]

@@ -33,6 +33,19 @@ impl Conn {
         Conn { socket: Socket::Tcp(socket), input: Vec::new(), at: 0 }
     }
 
+    /// One whose kernel takes in only so much that is not read: what is beyond waits in the server's.
+    #[track_caller]
+    pub(crate) fn narrow(addr: SocketAddr, receive_bytes: usize) -> Conn {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(receive_bytes).unwrap();
+        socket.connect(&addr.into()).unwrap_or_else(|error| panic!("{addr}: {error}"));
+        let socket = TcpStream::from(socket);
+        socket.set_nodelay(true).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.set_write_timeout(Some(DEADLINE)).unwrap();
+        Conn { socket: Socket::Tcp(socket), input: Vec::new(), at: 0 }
+    }
+
     #[track_caller]
     pub(crate) fn unix(path: &Path) -> Conn {
         let socket = UnixStream::connect(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
@@ -65,6 +78,11 @@ impl Conn {
     /// Sends a command and returns its reply, unless the server goes meanwhile.
     pub(crate) fn try_call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Option<String> {
         self.try_send(&command(args)).ok()?;
+        self.try_reply()
+    }
+
+    /// The next reply, unless the server goes before.
+    pub(crate) fn try_reply(&mut self) -> Option<String> {
         loop {
             let rest = &self.input[self.at..];
             if let Some(len) = Some(rest).filter(|rest| !rest.is_empty()).and_then(|rest| reply_len(rest).ok()) {

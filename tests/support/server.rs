@@ -199,6 +199,25 @@ pub(crate) fn aspine(flags: &[&str]) -> Command {
     cmd
 }
 
+/// Runs `cmd` to its end, of its output too: its code, and what it said on stdout and stderr. For few words.
+#[track_caller]
+pub(crate) fn run(mut cmd: Command) -> (Option<i32>, String, String) {
+    let mut child = cmd.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (said, words) = mpsc::channel();
+    thread::spawn(move || {
+        let mut texts = [String::new(), String::new()];
+        stdout.read_to_string(&mut texts[0]).unwrap();
+        stderr.read_to_string(&mut texts[1]).unwrap();
+        let _ = said.send(texts);
+    });
+    let Ok([out, err]) = words.recv_timeout(DEADLINE) else {
+        let _ = child.kill();
+        panic!("{cmd:?} has not ended, or somebody keeps its stdout or stderr, after {DEADLINE:?}");
+    };
+    (child.wait().unwrap().code(), out, err)
+}
+
 /// Runs `cmd` to its end and checks that it refuses to serve, in one line that has every one of `words`.
 #[track_caller]
 pub(crate) fn check_refused(mut cmd: Command, words: &[&str]) {

@@ -102,8 +102,10 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// `--data-dir` is no path.
-    DataDir {
+    /// What should be a path is none.
+    Path {
+        /// The flag it was given to.
+        flag: &'static str,
         /// What was typed.
         path: PathBuf,
         /// Why.
@@ -114,40 +116,24 @@ pub enum ConfigError {
         /// The path.
         path: PathBuf,
     },
+    /// The file of `--config` is of no use.
+    File(FileError),
+    /// A daemon, or who is to stop one, is told no pid file, and there is no usual place.
+    NoPidFile,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConfigError::CoresTooMany { wanted, cpus_allowed } => write!(
-                f,
-                "cannot run --cores {wanted}: this process may use {} ({}); give --cores {} or less, or widen its CPU \
-                 affinity (taskset, cpuset, docker --cpuset-cpus)",
-                counted(cpus_allowed.len(), "CPU"),
-                format_cpus(cpus_allowed),
-                cpus_allowed.len(),
-            ),
-            ConfigError::CpuNotAllowed { cpu, cpus_allowed } => write!(
-                f,
-                "cannot use CPU {cpu} of --cpus: this process may use {} ({}); list only those, or widen its CPU \
-                 affinity (taskset, cpuset, docker --cpuset-cpus)",
-                counted(cpus_allowed.len(), "CPU"),
-                format_cpus(cpus_allowed),
-            ),
-            ConfigError::CoresUnlikeCpus { cores, cpus } => write!(
-                f,
-                "--cores and --cpus disagree: --cores {cores} but --cpus lists {}, and each core has one; make them \
-                 agree, or leave out --cores",
-                counted(*cpus, "CPU"),
-            ),
+            ConfigError::CoresTooMany { .. }
+            | ConfigError::CpuNotAllowed { .. }
+            | ConfigError::CoresUnlikeCpus { .. } => f.write_str(&cpus_line(self)),
             ConfigError::CorePortsBeyond { .. }
             | ConfigError::CorePortsOverlap { .. }
             | ConfigError::AnnounceHost { .. } => f.write_str(&core_ports_line(self)),
-            ConfigError::HostUnknown { flag, example, host, source: Some(source) } => {
-                write!(f, "cannot resolve {flag} {host}: {source}; give an IP address, for example {flag} {example}")
-            }
-            ConfigError::HostUnknown { flag, example, host, source: None } => {
-                write!(f, "cannot resolve {flag} {host}: it has no address; give one, for example {flag} {example}")
+            ConfigError::HostUnknown { flag, example, host, source } => {
+                let why = source.as_ref().map_or_else(|| "it has no address".to_owned(), ToString::to_string);
+                write!(f, "cannot resolve {flag} {host}: {why}; give an IP address, for example {flag} {example}")
             }
             ConfigError::Exposed { host } => write!(
                 f,
@@ -176,9 +162,11 @@ impl fmt::Display for ConfigError {
                 "cannot read the auth key file {}: {source}; --authkey-file needs a file this user may read",
                 path.display()
             ),
-            ConfigError::DataDir { path, source } => {
-                write!(f, "cannot use --data-dir {path:?}: {source}; give a directory, for example /var/lib/aspine")
+            ConfigError::Path { flag, path, source } => {
+                write!(f, "cannot use {flag} {path:?}: {source}; give an absolute path")
             }
+            ConfigError::File(error) => error.fmt(f),
+            ConfigError::NoPidFile => f.write_str("no pid file: XDG_RUNTIME_DIR is not set; give --pid-file PATH"),
             ConfigError::UnixPath { path } => write!(
                 f,
                 "cannot use --unixsocket {path:?}: a socket's path has 1 to {UNIX_PATH_BYTES_MAX} bytes, this one {}; \
@@ -194,9 +182,84 @@ impl std::error::Error for ConfigError {
         match self {
             ConfigError::HostUnknown { source: Some(source), .. }
             | ConfigError::KeyFile { source, .. }
-            | ConfigError::DataDir { source, .. } => Some(source),
+            | ConfigError::Path { source, .. } => Some(source),
+            ConfigError::File(error) => error.source(),
             _ => None,
         }
+    }
+}
+
+/// Why the file of `--config` is of no use.
+#[derive(Debug)]
+pub enum FileError {
+    /// It can't be read.
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line of it is no setting.
+    Line {
+        /// Its path.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+}
+
+impl From<FileError> for ConfigError {
+    fn from(error: FileError) -> ConfigError {
+        ConfigError::File(error)
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileError::Read { path, source } => write!(
+                f,
+                "cannot read the configuration file {}: {source}; --config needs a file this user may read",
+                path.display()
+            ),
+            FileError::Line { path, line, why } => write!(f, "{}, line {line}: {why}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for FileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            FileError::Read { source, .. } => Some(source),
+            FileError::Line { .. } => None,
+        }
+    }
+}
+
+/// What is wrong with `--cores` or `--cpus`.
+fn cpus_line(error: &ConfigError) -> String {
+    match error {
+        ConfigError::CoresTooMany { wanted, cpus_allowed } => format!(
+            "cannot run --cores {wanted}: this process may use {} ({}); give --cores {} or less, or widen its CPU \
+                 affinity (taskset, cpuset, docker --cpuset-cpus)",
+            counted(cpus_allowed.len(), "CPU"),
+            format_cpus(cpus_allowed),
+            cpus_allowed.len(),
+        ),
+        ConfigError::CpuNotAllowed { cpu, cpus_allowed } => format!(
+            "cannot use CPU {cpu} of --cpus: this process may use {} ({}); list only those, or widen its CPU \
+                 affinity (taskset, cpuset, docker --cpuset-cpus)",
+            counted(cpus_allowed.len(), "CPU"),
+            format_cpus(cpus_allowed),
+        ),
+        ConfigError::CoresUnlikeCpus { cores, cpus } => format!(
+            "--cores and --cpus disagree: --cores {cores} but --cpus lists {}, and each core has one; make them \
+                 agree, or leave out --cores",
+            counted(*cpus, "CPU"),
+        ),
+        _ => String::new(),
     }
 }
 

@@ -10,8 +10,8 @@ use crate::cli::config::{
     AuthSources, ByteSize, CpuList, DebugAccess, Eviction, HostPort, LogLevel, OutputLimit, ServerArgs,
 };
 use crate::limits::{
-    IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT,
-    SPIN_US_DEFAULT, SPIN_US_MAX, TRACKED_KEYS_MAX_DEFAULT,
+    DRAIN_TIMEOUT_S_DEFAULT, DRAIN_TIMEOUT_S_MAX, IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT,
+    PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT, SPIN_US_DEFAULT, SPIN_US_MAX, TRACKED_KEYS_MAX_DEFAULT,
 };
 
 const NETWORK: &str = "Network";
@@ -21,6 +21,7 @@ const ACCESS: &str = "Access";
 const SNAPSHOTS: &str = "Snapshots";
 const LOG: &str = "Log";
 const WATCH: &str = "Watching";
+const PROCESS: &str = "Process";
 
 #[derive(Args)]
 pub(in crate::cli) struct ServerFlags {
@@ -135,9 +136,31 @@ pub(in crate::cli) struct ServerFlags {
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level_parser(), help_heading = LOG)]
     log_level: LogLevel,
 
-    /// Append the log to a file [default: stderr]
+    /// Append the log to a file, opened again at SIGHUP [default: stderr]
     #[arg(long, value_name = "PATH", help_heading = LOG)]
     log_file: Option<PathBuf>,
+
+    /// Seconds that clients are waited for at the end (SIGTERM): what was read is answered and delivered; 0 = not at all
+    #[arg(long, value_name = "SECONDS", default_value_t = DRAIN_TIMEOUT_S_DEFAULT, help_heading = PROCESS)]
+    #[arg(value_parser = value_parser!(u64).range(..=DRAIN_TIMEOUT_S_MAX))]
+    drain_timeout: u64,
+
+    /// Leave the terminal; return 0 once the server is ready, or say why it is not
+    #[arg(long, help_heading = PROCESS)]
+    daemon: bool,
+
+    /// Where to write the process id, held by a lock while the server runs [default with --daemon: /run/aspine/aspine.pid,
+    /// or $XDG_RUNTIME_DIR/aspine.pid unless root]
+    #[arg(long, value_name = "PATH", help_heading = PROCESS)]
+    pid_file: Option<PathBuf>,
+
+    /// Settings in TOML: the long names of these flags, as max-memory = "4gb". Flags and the environment win
+    #[arg(long, value_name = "FILE", help_heading = PROCESS)]
+    pub(in crate::cli) config: Option<PathBuf>,
+
+    /// Check the settings and this machine, print the settings that would be in force, and start nothing
+    #[arg(long, help_heading = PROCESS)]
+    pub(in crate::cli) check: bool,
 
     /// End when the process PID, which has started this one, ends
     #[arg(long, value_name = "PID", hide = true)]
@@ -172,6 +195,12 @@ impl ServerFlags {
             admin_addr: self.admin_addr,
             log_level: self.log_level,
             log_file: self.log_file,
+            drain_timeout_s: self.drain_timeout,
+            daemon: self.daemon,
+            pid_file: self.pid_file,
+            check: self.check,
+            settings: Vec::new(),
+            notes: Vec::new(),
             parent: self.end_with_parent,
         }
     }
@@ -292,6 +321,13 @@ mod tests {
     }
 
     #[test]
+    fn flags_of_the_process_arrive() {
+        let args = parse(&["--drain-timeout", "9", "--daemon", "--pid-file", "/p", "--check"]).unwrap();
+        assert_eq!((args.drain_timeout_s, args.daemon, args.pid_file), (9, true, Some("/p".into())));
+        assert!(args.check && args.settings.contains(&("drain-timeout".to_owned(), "9".to_owned())));
+    }
+
+    #[test]
     fn a_bad_value_names_flag_text_and_example() {
         for (flag, value, words) in [
             ("--max-memory", "5x", &["for example 512mb"][..]),
@@ -305,6 +341,7 @@ mod tests {
             ("--max-size", "many", &[]),
             ("--timeout", "4294967296", &[]),
             ("--spin-us", "1000001", &[]),
+            ("--drain-timeout", "86401", &[]),
             ("--client-output-limit", "1mb 2mb", &["for example '32mb 8mb 60'"]),
             ("--eviction", "random", &["lru", "none"]),
             ("--enable-debug-command", "maybe", &["local"]),

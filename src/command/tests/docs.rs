@@ -1,7 +1,7 @@
 //! COMMAND and its subcommands in both protocols, decoded as a client decodes them, against the table.
 
 use crate::command::docs::markdown_table;
-use crate::command::table::{Command, Lookup, TABLE, flag, subcommands};
+use crate::command::table::{Command, Handler, Lookup, TABLE, flag, subcommands};
 use crate::command::tests::{items, pairs, session_answer, text};
 use crate::resp::{Proto, Value};
 
@@ -30,7 +30,18 @@ fn assert_info(row: &Command, info: &Value) {
     assert!(categories.iter().all(|category| category.starts_with('@')), "{}: {categories:?}", row.name);
     assert!(categories.contains(&"@fast") != categories.contains(&"@slow"), "{}: {categories:?}", row.name);
     assert_eq!(categories.contains(&"@write"), row.is(flag::WRITE), "{}: {categories:?}", row.name);
-    assert!(items(&fields[7]).is_empty(), "{}: no tips", row.name);
+    let tips = texts(&fields[7]);
+    let is_split = matches!(row.handler, Handler::EachKey(..));
+    assert_eq!(tips.contains(&"request_policy:multi_shard"), is_split, "{}: {tips:?}", row.name);
+    // Redis's own of these, but for the order.
+    let known: &[&str] = match row.name {
+        "del" | "exists" => &["request_policy:multi_shard", "response_policy:agg_sum"],
+        "dbsize" => &["request_policy:all_shards", "response_policy:agg_sum"],
+        "flushall" => &["request_policy:all_shards", "response_policy:all_succeeded"],
+        "get" | "info" | "rename" => &[],
+        _ => &tips,
+    };
+    assert_eq!(tips, known, "{}", row.name);
     assert_eq!(items(&fields[8]).len(), usize::from(row.keys.first > 0), "{}: key specifications", row.name);
     for spec in items(&fields[8]) {
         let names: Vec<_> = pairs(spec).into_iter().map(|(name, _)| text(name)).collect();

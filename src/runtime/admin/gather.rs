@@ -1,6 +1,6 @@
-//! Gather: the counts of all cores, asked for by their doorbells and answered through a channel, between two turns of each.
+//! Gather: the counts of all cores, asked for by their doorbells and answered through a channel, over a few turns of each.
 //!
-//! Never: holds up a core: it copies what it counts and goes on. A core that does not answer in time is left out.
+//! Never: holds up a core: it counts a few commands a turn and goes on. A core that does not answer in time is left out.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -18,15 +18,24 @@ pub(in crate::runtime) struct Reporter {
     core: CoreId,
     asks: Receiver<()>,
     answers: Sender<(CoreId, CoreMetrics)>,
+    /// The answer in the making.
+    begun: Option<CoreMetrics>,
 }
 
 impl Reporter {
-    /// Answers, if asked.
-    pub(in crate::runtime) fn answer(&self, engine: &Engine) {
-        while self.asks.try_recv().is_ok() {
-            // The thread of the admin endpoint is there as long as the process.
-            let _ = self.answers.send((self.core, engine.metrics()));
+    /// Answers, if asked, or works on the answer. True if that goes on in the next turn: the bell has to ring for it.
+    pub(in crate::runtime) fn answer(&mut self, engine: &Engine) -> bool {
+        if self.begun.is_none() && self.asks.try_recv().is_ok() {
+            self.begun = Some(engine.begin_metrics());
         }
+        let Some(mut metrics) = self.begun.take() else { return false };
+        if engine.add_metrics(&mut metrics) {
+            self.begun = Some(metrics);
+            return true;
+        }
+        // The thread of the admin endpoint is there as long as the process.
+        let _ = self.answers.send((self.core, metrics));
+        false
     }
 }
 
@@ -47,7 +56,7 @@ impl Gatherer {
         for core in 0..cores {
             let (ask, asked) = channel();
             asks.push(ask);
-            reporters.push(Reporter { core: CoreId(core as u16), asks: asked, answers: to_us.clone() });
+            reporters.push(Reporter { core: CoreId(core as u16), asks: asked, answers: to_us.clone(), begun: None });
         }
         (Gatherer { shared: Arc::clone(shared), asks, owed: vec![false; cores], answers }, reporters)
     }

@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use super::process_error::ProcessError;
 use crate::limits::KERNEL_MIN;
 
 /// Why the server did not start.
@@ -135,6 +136,8 @@ pub enum StartError {
     },
     /// The server has ended, but without the snapshot it should have left.
     LastSnapshot,
+    /// The process can't be what it should: a daemon, or the one that holds the pid file.
+    Process(ProcessError),
 }
 
 impl StartError {
@@ -215,12 +218,8 @@ impl fmt::Display for StartError {
                 "cannot pin core {core} to CPU {cpu}: {source}; choose online CPUs of this process's cpuset with --cpus"
             ),
             StartError::Core { core, what, source } => {
-                let source = source.to_string().replace('\n', " ");
-                write!(
-                    f,
-                    "cannot run core {core}: its {what} failed: {source}; free memory, threads and file descriptors, or run \
-                     fewer --cores"
-                )
+                let why = source.to_string().replace('\n', " ");
+                write!(f, "cannot run core {core}: its {what} failed: {why}; free memory, threads or descriptors, or lower --cores")
             }
             StartError::PortInUse { .. }
             | StartError::CorePort { .. }
@@ -246,6 +245,7 @@ impl fmt::Display for StartError {
             StartError::LastSnapshot => f.write_str(
                 "cannot save the last snapshot: the log says why; the one before it is still there, without what changed since",
             ),
+            StartError::Process(error) => error.fmt(f),
             StartError::Setup { what, source } => {
                 write!(f, "cannot set up {what}: {source}; check the limits and the sandbox of this process")
             }
@@ -257,6 +257,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             StartError::FdLimit { .. } | StartError::Load { .. } | StartError::LastSnapshot => None,
+            StartError::Process(error) => error.source(),
             StartError::IoUring { source, .. }
             | StartError::Memlock { source, .. }
             | StartError::PortInUse { source, .. } => source.as_ref().map(|source| source as &(dyn Error + 'static)),
@@ -311,8 +312,8 @@ fn fmt_io_uring(f: &mut fmt::Formatter<'_>, cause: &IoUringCause, source: Option
         ),
         IoUringCause::DeniedBySeccomp => f.write_str(
             "a seccomp filter denies it, as containers have by default; allow io_uring_setup, io_uring_enter and \
-             io_uring_register in the profile, or run without one (docker run --security-opt seccomp=unconfined, \
-             Kubernetes seccompProfile type Unconfined)",
+             io_uring_register in the profile, as Aspine's tuning/seccomp.json does (docker run --security-opt \
+             seccomp=tuning/seccomp.json, Kubernetes seccompProfile type Localhost), or run without one (seccomp=unconfined)",
         ),
         IoUringCause::DeniedByPolicy => f.write_str(
             "this process has no permission, and neither a seccomp filter nor kernel.io_uring_disabled is the reason; allow \
@@ -452,6 +453,10 @@ mod tests {
             (StartError::DataDir { path: "/data".into(), source: io() }, "--data-dir"),
             (StartError::Load { why: "cannot load f: damaged".to_owned() }, "aspine check"),
             (StartError::LastSnapshot, "snapshot"),
+            (ProcessError::PidFile { path: "/p".into(), source: io() }.into(), "--pid-file"),
+            (ProcessError::Running { path: "/p".into(), pid: Some(7) }.into(), "process 7"),
+            (ProcessError::Running { path: "/p".into(), pid: None }.into(), "aspine stop"),
+            (ProcessError::Detach { source: io() }.into(), "--daemon"),
         ] {
             let line = error.to_string();
             assert!(line.contains(word), "{word} in {line}");

@@ -161,13 +161,16 @@ pub(super) fn quota(host: &Host, plan: &Plan) -> Outcome {
         Err(why) => unknown(why, "cat /sys/fs/cgroup/cpu.max, which should say max"),
         Ok(cgroup) => match cgroup.cpus_max {
             None => ok("none"),
-            Some(cpus) if cpus < plan.needs.cores as f64 => warning(
-                format!(
-                    "{} cores share {cpus:.1} CPUs' worth of time: when it runs out, all stand still for up to 100 ms",
-                    plan.needs.cores
-                ),
-                format!("{lift}; or aspine server --cores {}", (cpus as usize).max(1)),
-            ),
+            Some(cpus) if cpus < plan.needs.cores as f64 => {
+                let cores = plan.needs.cores;
+                let who = if cores == 1 { "1 core has".to_owned() } else { format!("{cores} cores share") };
+                let found = format!(
+                    "{who} {cpus:.1} CPUs' worth of time; when it is used up, they stand still for up to 100 ms"
+                );
+                let fewer =
+                    if cpus >= 1.0 { format!("; or aspine server --cores {}", cpus as usize) } else { String::new() };
+                warning(found, format!("{lift}{fewer}"))
+            }
             Some(cpus) if cgroup.throttled > 0 => {
                 warning(format!("{cpus:.1} CPUs' worth of time, which has run out {} times", cgroup.throttled), lift)
             }

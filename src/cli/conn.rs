@@ -1,0 +1,106 @@
+//! A connection to a running server, for commands that ask it something: the client, with errors that say what to do and
+//! end in the right exit code.
+
+use std::io;
+use std::time::Duration;
+
+use super::Error;
+use super::connect::ConnectArgs;
+use super::error::{EXIT_FAILED, EXIT_NO_SERVER, EXIT_TIMEOUT};
+use crate::blocking::Client;
+use crate::client::{self, Options, Value};
+
+/// A connection.
+pub(super) struct Conn {
+    client: Client,
+    /// Where it leads, for errors.
+    place: String,
+    timeout: Duration,
+}
+
+impl Conn {
+    /// Connects and shows the key, if there is one. `timeout`: for this, and for each answer.
+    pub(super) fn open(server: &ConnectArgs, timeout: Duration) -> Result<Conn, Error> {
+        let key = server.auth.resolve_secret()?;
+        let has_key = key.is_some();
+        let place = server.to_string();
+        let mut options = Options::new(server.address()).timeout(timeout).connect_timeout(timeout);
+        if let Some(key) = key {
+            options = options.authkey(key);
+        }
+        match Client::connect(options) {
+            Ok(client) => Ok(Conn { client, place, timeout }),
+            Err(client::Error::Auth(text)) if has_key => {
+                Err(failed(format!("cannot log in: {text}; give --authkey-file with the server's key")))
+            }
+            Err(error) => Err(explain(&place, timeout, &error)),
+        }
+    }
+
+    /// Asks, and waits for the answer. What the server refuses is an error.
+    pub(super) fn call(&mut self, words: &[&str]) -> Result<Value, Error> {
+        self.client.command(words).map_err(|error| explain(&self.place, self.timeout, &error))
+    }
+
+    /// Asks for a text.
+    pub(super) fn text(&mut self, words: &[&str]) -> Result<String, Error> {
+        match self.call(words)? {
+            Value::Bulk(Some(text)) | Value::Simple(text) | Value::Verbatim { text, .. } => {
+                Ok(String::from_utf8_lossy(&text).into_owned())
+            }
+            Value::Integer(number) => Ok(number.to_string()),
+            other => Err(failed(format!("the server at {} answers {other:?}; is it Aspine?", self.place))),
+        }
+    }
+
+    /// Asks, and does not wait.
+    pub(super) fn send(&mut self, words: &[String]) -> Result<(), Error> {
+        self.client.send(words).map_err(|error| explain(&self.place, self.timeout, &error))
+    }
+
+    /// The answer, if it comes within `wait`; a refusal is the server's text.
+    pub(super) fn answer_within(&mut self, wait: Duration) -> Result<Option<Result<Value, String>>, Error> {
+        match self.client.receive(Some(wait)) {
+            Ok(answer) => Ok(answer.map(Ok)),
+            Err(client::Error::Server(text) | client::Error::Auth(text)) => Ok(Some(Err(text.to_string()))),
+            Err(error) => Err(explain(&self.place, self.timeout, &error)),
+        }
+    }
+}
+
+/// One line, and the exit code.
+fn explain(place: &str, timeout: Duration, error: &client::Error) -> Error {
+    let late = || Error::Command {
+        code: EXIT_TIMEOUT,
+        line: format!(
+            "the server at {place} has not answered within {} s; it may be overloaded or stopped: see its log, or wait longer \
+             with --timeout",
+            timeout.as_secs()
+        ),
+    };
+    match error {
+        client::Error::Timeout { .. } => late(),
+        client::Error::Connection { cause, .. }
+            if matches!(cause.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) =>
+        {
+            late()
+        }
+        client::Error::Connection { cause, .. } => Error::Command {
+            code: EXIT_NO_SERVER,
+            line: format!(
+                "cannot reach the server at {place}: {cause}; give --host and --port, or --unixsocket, of one that runs"
+            ),
+        },
+        client::Error::Auth(text) => failed(format!(
+            "the server at {place} refuses: {text}; give --authkey-file, or ASPINE_AUTHKEY, with its key"
+        )),
+        client::Error::Server(text) => failed(format!("the server at {place} refuses: {text}; its log may say more")),
+        other => {
+            failed(format!("cannot talk to what listens at {place}: {other}; is it Aspine, or Redis 6.0 or later?"))
+        }
+    }
+}
+
+fn failed(line: String) -> Error {
+    Error::Command { code: EXIT_FAILED, line }
+}

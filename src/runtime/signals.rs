@@ -1,0 +1,86 @@
+//! Signals: SIGTERM and SIGINT, told to every core by its doorbell, and SIGHUP, which reopens the log.
+//!
+//! SIGTERM or SIGINT: the first finishes what was read; a second waits for nobody any more, but for the last snapshot; a
+//! third ends the process at once, with 1. SIGHUP never ends it, and changes no setting.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::Sender;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::iterator::Signals;
+use tracing::{info, warn};
+
+use super::Shared;
+use super::logging;
+use super::supervise::Step;
+
+/// The state of the end.
+#[derive(Debug, Default)]
+pub(super) struct Shutdown {
+    /// How often it was asked for.
+    asked: AtomicU32,
+}
+
+impl Shutdown {
+    /// Begins to listen.
+    pub(super) fn listen(shared: Arc<Shared>, steps: Sender<Step>) -> io::Result<()> {
+        // A file beyond RLIMIT_FSIZE is an error of the write, as on a full disk, and no reason to end.
+        signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        #[expect(clippy::disallowed_methods, reason = "it sleeps in a signal's read and holds no core")]
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                if signal == SIGHUP {
+                    reopen_log_apart();
+                } else {
+                    shared.shutdown.ask(signal);
+                    // Who follows is there until every core has ended.
+                    let _ = steps.send(Step::Draining);
+                    shared.doorbells.ring_all();
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn ask(&self, signal: i32) {
+        match self.asked.fetch_add(1, Ordering::SeqCst) {
+            0 => info!("signal {signal}: finishing what was read"),
+            1 => info!("signal {signal}: waiting for no client any more"),
+            _ => std::process::exit(1),
+        }
+    }
+
+    /// Whether the process is to end.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether it is to end without waiting for clients.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.asked.load(Ordering::SeqCst) > 1
+    }
+}
+
+/// Opening may hang, as on a dead file server or a pipe that nobody reads, and SIGTERM is not to wait for that.
+fn reopen_log_apart() {
+    static UNDER_WAY: AtomicBool = AtomicBool::new(false);
+    if UNDER_WAY.swap(true, Ordering::SeqCst) {
+        return;
+    }
+    #[expect(clippy::disallowed_methods, reason = "it opens a file, which may block, and ends")]
+    std::thread::spawn(|| {
+        reopen_log();
+        UNDER_WAY.store(false, Ordering::SeqCst);
+    });
+}
+
+fn reopen_log() {
+    match logging::reopen() {
+        Ok(Some(path)) => info!("SIGHUP: {} opened again", path.display()),
+        Ok(None) => info!("SIGHUP: nothing to open again; the log is no file, and settings stay as they are"),
+        Err(error) => warn!("SIGHUP: {error}; the log goes on in the file there was"),
+    }
+}

@@ -1,0 +1,208 @@
+//! The supervisor: the main thread while the server runs. It follows the cores from their start to their end, and tells
+//! whoever started the process how it goes: the line `ready`, the caller of a daemon, the service manager.
+//!
+//! Liveness is asked, not counted: at each beat every core's bell is rung, and a core that turns answers. So it costs a
+//! serving core nothing between beats, and a manager that waits for a sign of life gets one only when every core has
+//! answered.
+//! Never: touches a core's data, or waits for anything but the steps.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use glommio::ExecutorJoinHandle;
+use tracing::warn;
+
+use super::Shared;
+use super::clock::Clock;
+use super::notify::Notify;
+use super::preflight::StartError;
+use crate::limits::{NOTIFY_EXTEND_S, NOTIFY_INTERVAL_S};
+
+pub(super) type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
+
+/// How far the server has come.
+pub(super) enum Step {
+    /// A core accepts connections and has its share of the data.
+    Up,
+    /// A core turns: it has seen this beat.
+    Alive(u64),
+    /// SIGTERM: what was read is finished.
+    Draining,
+    /// The last snapshot is being written.
+    Saving,
+    /// A core has ended, or never began: its handle says why.
+    Ended(usize),
+}
+
+/// Tells the supervisor about one core, and, by being dropped, that it has ended.
+pub(super) struct Progress {
+    pub(super) core: usize,
+    pub(super) steps: Sender<Step>,
+}
+
+impl Progress {
+    pub(super) fn tell(&self, step: Step) {
+        // Who follows is there until every core has ended, or one failed.
+        let _ = self.steps.send(step);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        let _ = self.steps.send(Step::Ended(self.core));
+    }
+}
+
+/// Where the server is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Starting,
+    Serving,
+    Ending,
+}
+
+/// What the main thread knows of the cores.
+pub(super) struct Supervisor {
+    handles: Vec<Option<CoreHandle>>,
+    shared: Arc<Shared>,
+    notify: Notify,
+    phase: Phase,
+    up: usize,
+    running: usize,
+    clock: Clock,
+    /// Time between two beats; `None` if nobody wants to know.
+    interval: Option<Duration>,
+    /// When the last beat was.
+    last_beat: Duration,
+    /// Cores that have not answered it.
+    silent: usize,
+    /// What the files had done at the beat before, for whether they get on.
+    file_steps: u64,
+    drain_timeout_s: u64,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        handles: Vec<CoreHandle>,
+        shared: Arc<Shared>,
+        notify: Notify,
+        drain_timeout_s: u64,
+    ) -> Supervisor {
+        let running = handles.len();
+        // Twice as often as the manager wants, as its manual has it.
+        let own = Duration::from_secs(NOTIFY_INTERVAL_S);
+        let interval = notify.is_heard().then(|| notify.watchdog().map_or(own, |watchdog| own.min(watchdog / 2)));
+        Supervisor {
+            handles: handles.into_iter().map(Some).collect(),
+            shared,
+            notify,
+            phase: Phase::Starting,
+            up: 0,
+            running,
+            clock: Clock::new(),
+            interval,
+            last_beat: Duration::ZERO,
+            silent: 0,
+            file_steps: 0,
+            drain_timeout_s,
+        }
+    }
+
+    /// Follows the cores to their end; `all_up` is called when all accept connections, and its text is the status then.
+    /// The first core that fails ends it: half a keyspace is not served, and a peer of a core that never began would wait
+    /// for it for ever.
+    pub(super) fn follow(
+        mut self,
+        steps: &Receiver<Step>,
+        all_up: impl FnOnce() -> Result<String, StartError>,
+    ) -> Result<(), StartError> {
+        let mut all_up = Some(all_up);
+        while self.running > 0 {
+            match self.next(steps) {
+                Some(Step::Up) => {
+                    self.up += 1;
+                    if self.up == self.handles.len()
+                        && let Some(all_up) = all_up.take()
+                    {
+                        self.on_up(&all_up()?);
+                    }
+                }
+                Some(Step::Alive(beat)) => self.on_alive(beat),
+                Some(Step::Draining) => {
+                    self.phase = Phase::Ending;
+                    self.notify.send("STOPPING=1\nSTATUS=Finishing what was read");
+                    self.extend(self.drain_timeout_s);
+                }
+                Some(Step::Saving) => self.notify.send("STATUS=Writing the last snapshot"),
+                Some(Step::Ended(core)) => self.on_ended(core)?,
+                None => self.beat(),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next step; `None` when the next beat is due first.
+    fn next(&self, steps: &Receiver<Step>) -> Option<Step> {
+        let is_asked = self.phase != Phase::Serving || self.notify.watchdog().is_some();
+        // `start` keeps a sender, so that there is always one.
+        let Some(interval) = self.interval.filter(|_| is_asked) else { return steps.recv().ok() };
+        let wait = (self.last_beat + interval).saturating_sub(self.clock.elapsed());
+        steps.recv_timeout(wait).ok()
+    }
+
+    fn on_up(&mut self, status: &str) {
+        // A signal may have come before the last core was up.
+        if self.phase == Phase::Starting {
+            self.phase = Phase::Serving;
+        }
+        self.notify.send(&format!("READY=1\nMAINPID={}\nSTATUS={status}", std::process::id()));
+    }
+
+    fn on_ended(&mut self, core: usize) -> Result<(), StartError> {
+        self.running -= 1;
+        let Some(handle) = self.handles[core].take() else { return Ok(()) };
+        let failed = |source| StartError::Core { core, what: "executor", source: super::plain(&source) };
+        handle.join().map_err(failed)?
+    }
+
+    /// Asks every core whether it turns.
+    fn beat(&mut self) {
+        self.last_beat = self.clock.elapsed();
+        if self.silent > 0 {
+            let cores = if self.silent == 1 { "1 core has" } else { &format!("{} cores have", self.silent) };
+            warn!("{cores} not answered the supervisor for {:?}", self.interval.unwrap_or_default());
+            // Those who answer late answer the same beat.
+            self.shared.doorbells.ring_all();
+            return;
+        }
+        self.silent = self.running;
+        self.shared.beat.fetch_add(1, Ordering::SeqCst);
+        self.shared.doorbells.ring_all();
+    }
+
+    /// A core has answered. When all have, the manager hears of it.
+    fn on_alive(&mut self, beat: u64) {
+        if beat != self.shared.beat.load(Ordering::SeqCst) {
+            return;
+        }
+        self.silent = self.silent.saturating_sub(1);
+        if self.silent > 0 {
+            return;
+        }
+        if self.notify.watchdog().is_some() {
+            self.notify.send("WATCHDOG=1");
+        }
+        // Clients are waited for only so long; a disk that hangs is not waited for at all.
+        let file_steps = self.shared.file_steps.load(Ordering::Relaxed);
+        if self.phase != Phase::Serving && std::mem::replace(&mut self.file_steps, file_steps) != file_steps {
+            self.extend(0);
+        }
+    }
+
+    /// Asks the manager for more time: a load or a last snapshot gets on, or clients are still to be answered.
+    fn extend(&self, seconds: u64) {
+        self.notify.send(&format!("EXTEND_TIMEOUT_USEC={}", (seconds + NOTIFY_EXTEND_S) * 1_000_000));
+    }
+}
