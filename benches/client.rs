@@ -1,7 +1,8 @@
 //! Clients: ours, the `redis` crate's multiplexed one and `fred`, one process each in turn, against one server.
 //!
 //! `cargo bench --bench client -- --address HOST:PORT [--repeats N] [--requests N]` measures and prints a line a run;
-//! `scripts/client_numbers.py` starts the server, pins both and takes medians. `cargo test` runs each once, small, against
+//! `scripts/client_numbers.py` starts the server, pins both and takes medians. With `--clients N`, GET by that many clients
+//! of ours, each with its share of the tasks: as many as tasks make a pipeline of one. `cargo test` runs each once, small, against
 //! a server of its own. Every reply is checked. All clients are as they come, on a runtime of one thread or of one worker.
 #![expect(clippy::unwrap_used, reason = "a failed call fails the run")]
 #![expect(clippy::disallowed_methods, reason = "wall time is what is measured here")]
@@ -45,6 +46,11 @@ fn main() {
         }
     };
     runtime(true).block_on(fill(&address));
+    if flag("--clients").is_some() {
+        let took = runtime(true).block_on(many(&address, number("--clients", 1), requests));
+        println!("Get, {requests} requests in {:.3} s", took.as_secs_f64());
+        return;
+    }
     for _ in 0..repeats {
         for one_thread in [true, false] {
             for (load, requests) in [(Load::Get, requests), (Load::Mget, requests / 20)] {
@@ -78,8 +84,35 @@ fn value(at: usize) -> String {
 async fn fill(address: &str) {
     let client = aspine::Client::connect(address).await.unwrap();
     for begin in (0..KEYS).step_by(1000) {
-        client.mset((begin..begin + 1000).map(|at| (key(at), value(at))), None).await.unwrap();
+        // Not MSETEX, which crosses cores.
+        let mut pipeline = client.pipeline();
+        for at in begin..begin + 1000 {
+            pipeline.set(key(at), value(at), None).unwrap();
+        }
+        assert!(pipeline.run().await.unwrap().iter().all(Result::is_ok));
     }
+}
+
+/// GET by many clients of ours.
+async fn many(address: &str, clients: usize, requests: usize) -> Duration {
+    let mut all = Vec::new();
+    for _ in 0..clients {
+        all.push(aspine::Client::connect(address).await.unwrap());
+    }
+    let began = Instant::now();
+    let tasks = (0..TASKS).map(|task| {
+        let client = all[task % clients].clone();
+        tokio::spawn(async move {
+            for request in 0..requests / TASKS {
+                let at = (task * 7919 + request * 31) % KEYS;
+                assert_eq!(client.get::<Bytes>(key(at)).await.unwrap().unwrap(), value_of(at));
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    began.elapsed()
 }
 
 /// Time, and CPU time of this process.

@@ -48,6 +48,12 @@ def main():
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     finally:
         server.stop()
+    report(args, output)
+    core_ports(args, bench)
+
+
+def report(args, output):
+    """The clients beside each other."""
     runs = {}
     for load, runtime, client, rate, cpu_us in LINE.findall(output):
         runs.setdefault((load, runtime), {}).setdefault(client, []).append((float(rate), float(cpu_us)))
@@ -64,6 +70,30 @@ def main():
         print(f"| {load} | {runtime} | {' | '.join(cells)} | {ratio:.2f} | ≥ {AIMS[load]}{missed} |")
         cpu = {client: statistics.median(cpu_us for _, cpu_us in runs) for client, runs in clients.items()}
         print(f"| the same, µs of CPU each | | {cpu['aspine']:.2f} | {cpu['redis']:.2f} | {cpu['fred']:.2f} | | |")
+
+
+def core_ports(args, bench):
+    """The server's CPU per GET by one port and by core ports: two cores on CPUs 0 and 1, which the clients share."""
+    print(f"\n| µs of server CPU per GET, two cores | one port | core ports | less | forwarded |")
+    print("|---|---|---|---|---|")
+    for clients, what in ((64, "64 clients, pipeline 1"), (1, "64 tasks of one client")):
+        taken = {"": [], "--core-ports": []}
+        crossed = 0
+        for _ in range(args.repeats):
+            for flag, runs in taken.items():
+                server = aspine(args.binary, args.port, "0,1", *([flag, str(args.port + 1)] if flag else []))
+                try:
+                    command = [bench, "--bench", "--address", f"127.0.0.1:{args.port}", "--clients", str(clients)]
+                    command += ["--requests", str(args.requests)]
+                    before = server.cpu_s()
+                    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                    runs.append((server.cpu_s() - before) / args.requests * 1e6)
+                    if flag:
+                        crossed = max(crossed, int(re.search(rb"\nforwarded:(\d+)", server.ask("INFO", "aspine")).group(1)))
+                finally:
+                    server.stop()
+        one, own = (statistics.median(runs) for runs in taken.values())
+        print(f"| {what} | {one:.2f} | {own:.2f} | {100 * (1 - own / one):.0f} % | {crossed} |")
 
 
 if __name__ == "__main__":
