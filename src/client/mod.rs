@@ -42,6 +42,9 @@
 //! | `reads` | which commands only read |
 //! | `clock` | how long to wait |
 //!
+//! The load generator uses neither: it has a path of its own by epoll, which knows what it will be answered and makes no
+//! values of it.
+//!
 //! # Values
 //!
 //! Texts, bytes, numbers, `bool` and `char` are stored as plain text or bytes, as every client of Redis does ([`ToValue`],
