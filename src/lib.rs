@@ -106,5 +106,7 @@ pub mod runtime;
 pub mod shard;
 pub mod slot;
 
+#[cfg(feature = "client")]
+pub use client::Client;
 #[cfg(feature = "blocking")]
 pub use client::blocking;

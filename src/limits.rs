@@ -624,6 +624,10 @@ pub const NOTIFY_EXTEND_S: u64 = 30;
 /// Milliseconds between readings of the process's resident memory.
 pub const RSS_INTERVAL_MS: u64 = 1_000;
 
+/// Milliseconds without a tick after which a core may count as hung for the service manager, whose own time may be shorter
+/// than that between two ticks of an idle core.
+pub const PULSE_MS_MIN: u64 = 2 * TICK_IDLE_MS;
+
 /// Milliseconds without a tick after which a core counts as dead for `/healthz`. Ticks come every `TICK_IDLE_MS` at most and
 /// no turn is longer than a hold; a machine that swaps or was paused needs some patience. At it: 503.
 pub const SILENT_MS_MAX: u64 = 5_000;
@@ -812,3 +816,32 @@ pub const CLIENT_REPEATS_MAX: u32 = 2;
 /// Keys a client asks for in one step of a listing (SCAN's COUNT): 1000, some 100 µs of one core. It takes as many steps
 /// as there are thousands of keys.
 pub const CLIENT_SCAN_KEYS: i64 = 1000;
+
+/// Ticks in which a client's timeout is counted: 16. One timer a connection counts for all requests on it, so a timeout
+/// is kept to within a sixteenth.
+pub const CLIENT_TIMEOUT_TICKS: u64 = 16;
+
+/// Ticks without a byte from a server that owes replies, after which a client gives the connection up: two timeouts. What
+/// is between may have forgotten the connection and say nothing. Past it: the connection is made anew.
+pub const CLIENT_SILENT_TICKS_MAX: u64 = 2 * CLIENT_TIMEOUT_TICKS;
+
+/// Bytes of requests that wait for one connection to take them: 4 MiB, some milliseconds of a fast network. At it: callers
+/// wait for room until they are late. One request may pass it.
+pub const CLIENT_UNSENT_BYTES_MAX: usize = 4 << 20;
+
+/// Requests that wait for replies of one connection: 65,536, some 8 MB. At it: callers wait for room until they are late.
+pub const CLIENT_OUTSTANDING_MAX: usize = 1 << 16;
+
+/// Milliseconds a client waits before it connects again: 5, doubling, each drawn between half and all of it, up to one
+/// second: a server that restarts is back in less, and a thousand clients of one that is away cost it 2000 SYN a second.
+pub const CLIENT_BACKOFF_MS_MIN: u64 = 5;
+
+/// Milliseconds a client waits before it connects again, at most: see above.
+pub const CLIENT_BACKOFF_MS_MAX: u64 = 1000;
+
+/// Messages one subscription of a client keeps for a reader that is slow: 4096. Past them: what comes is dropped and
+/// counted, and the stream says so where they are missing.
+pub const CLIENT_MESSAGES_KEPT_MAX: usize = 4096;
+
+/// Connections of a client's own, for WATCH and SAVE, that it keeps for the next caller: 4. More are closed after use.
+pub const CLIENT_EXCLUSIVE_KEPT_MAX: usize = 4;

@@ -28,7 +28,6 @@ impl Deadline {
 pub(crate) struct Passed;
 
 /// Now, as people have it.
-#[expect(dead_code, reason = "for the asynchronous client")]
 #[cfg(feature = "client")]
 pub(crate) fn wall_clock() -> std::time::SystemTime {
     std::time::SystemTime::now()

@@ -94,16 +94,8 @@ struct Entry<T> {
     token: T,
     /// Replies still to come.
     left: u32,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// A reply each.
-    Plain,
-    /// A request whose success is told by pushes alone and whose failure is told by an error, followed by a PING:
-    /// done when that is answered.
-    Fenced,
+    /// Errors that may come before the reply: see `sent_with_fence`.
+    errors: u32,
 }
 
 /// What a value from the server is.
@@ -131,13 +123,20 @@ impl<T: Copy> Awaited<T> {
     #[inline]
     pub(crate) fn sent(&mut self, token: T, replies: u32) {
         debug_assert!(replies > 0, "a request without a reply can't be waited for");
-        self.queue.push_back(Entry { token, left: replies, kind: Kind::Plain });
+        self.queue.push_back(Entry { token, left: replies, errors: 0 });
     }
 
-    #[expect(dead_code, reason = "for the asynchronous client")]
-    /// A SUBSCRIBE or its like was sent, and a PING after it. It has one reply: PONG, or its own error.
+    /// A SUBSCRIBE or its like was sent, and a PING after it. That it succeeded is told by pushes; so the reply is PONG, or
+    /// its error and then PONG.
+    #[cfg(feature = "client")]
     pub(crate) fn sent_with_fence(&mut self, token: T) {
-        self.queue.push_back(Entry { token, left: 1, kind: Kind::Fenced });
+        self.queue.push_back(Entry { token, left: 1, errors: 1 });
+    }
+
+    /// As `sent_with_fence`, but so many requests before the PING, and before all others: what a connection begins with.
+    #[cfg(feature = "client")]
+    pub(crate) fn begin_with_fence(&mut self, token: T, requests: u32) {
+        self.queue.push_front(Entry { token, left: 1, errors: requests });
     }
 
     /// A value came.
@@ -148,10 +147,9 @@ impl<T: Copy> Awaited<T> {
         }
         let front = self.queue.front_mut().ok_or(Fault::Unasked)?;
         let token = front.token;
-        if front.kind == Kind::Fenced && matches!(value, Value::Error(_)) {
-            // The error is the answer; the fence itself is still to come, and is nobody's.
-            front.kind = Kind::Plain;
-            front.left = 2;
+        if front.errors > 0 && matches!(value, Value::Error(_)) {
+            front.errors -= 1;
+            return Ok(Arrival::Reply { token, value, last: false });
         }
         front.left -= 1;
         let last = front.left == 0;
@@ -161,22 +159,35 @@ impl<T: Copy> Awaited<T> {
         Ok(Arrival::Reply { token, value, last })
     }
 
-    #[expect(dead_code, reason = "for the asynchronous client")]
     /// How many requests wait.
+    #[cfg(feature = "client")]
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
 
     /// Those who wait, in order.
-    #[expect(dead_code, reason = "for the asynchronous client")]
     #[cfg(feature = "client")]
-    pub(crate) fn tokens(&self) -> impl Iterator<Item = T> {
-        self.queue.iter().map(|entry| entry.token)
+    pub(crate) fn tokens_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.queue.iter_mut().map(|entry| &mut entry.token)
     }
 
-    #[expect(dead_code, reason = "for the asynchronous client")]
-    /// The connection is gone: nobody waits any more.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
-        self.queue.drain(..).map(|entry| entry.token)
+    /// Forgets, of those after the first `sent`, whom `keep` does not want: requests that have not left.
+    #[cfg(feature = "client")]
+    pub(crate) fn retain_unsent(&mut self, sent: usize, mut keep: impl FnMut(&T) -> bool) {
+        let mut at = 0;
+        self.queue.retain(|entry| {
+            at += 1;
+            at <= sent || keep(&entry.token)
+        });
+    }
+
+    /// The connection is gone: the first `sent` wait no more.
+    #[cfg(feature = "client")]
+    pub(crate) fn drain_sent(&mut self, sent: usize) -> impl Iterator<Item = T> {
+        self.queue.drain(..sent).map(|entry| entry.token)
     }
 }
+
+#[cfg(all(test, feature = "client"))]
+#[path = "conn_tests.rs"]
+mod tests;

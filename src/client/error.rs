@@ -31,7 +31,7 @@ pub enum Error {
     },
     /// The server wants another key or user, or does not let this one do that. The text is the server's.
     Auth(Arc<str>),
-    /// What the server sent is not what the protocol has there. The connection is given up.
+    /// What the server sent is not what the protocol has there. The connection is given up, but for [`Fault::Type`].
     Protocol {
         /// The server's address, as it was given.
         address: Arc<str>,

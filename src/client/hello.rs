@@ -15,8 +15,6 @@ pub(crate) const GREETING_REPLIES: usize = 2;
 /// The cores of a server and where each listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cores {
-    /// Another at every start of the server.
-    pub(crate) run_id: Vec<u8>,
     /// The ports of the cores in their order, or none if they have none of their own.
     pub(crate) ports: Vec<u16>,
 }
@@ -66,7 +64,6 @@ impl Cores {
             let named = |key: &Value| key.as_bytes().is_some_and(|key| key == name);
             fields.iter().find(|(key, _)| named(key)).map(|(_, value)| value)
         };
-        let run_id = field(b"run_id")?.as_bytes()?.to_vec();
         let rows = field(b"cores")?.as_array()?;
         let count = u16::try_from(rows.len()).ok().filter(|count| (1..=SLOTS).contains(count))?;
         let mut ports = Vec::with_capacity(rows.len());
@@ -82,6 +79,6 @@ impl Cores {
         if ports.contains(&0) {
             ports.clear();
         }
-        Some(Cores { run_id, ports })
+        Some(Cores { ports })
     }
 }

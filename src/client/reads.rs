@@ -66,7 +66,6 @@ pub(crate) fn only_reads(name: &[u8]) -> bool {
 }
 
 /// Whether the first argument of a command is its key.
-#[expect(dead_code, reason = "for the asynchronous client")]
 #[cfg(feature = "client")]
 pub(crate) fn begins_with_key(name: &[u8]) -> bool {
     is_one_of(name, &READS_OF_KEY) || is_one_of(name, &WRITES_OF_KEY)

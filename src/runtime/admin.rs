@@ -35,7 +35,9 @@ use super::files::free_cpus;
 use super::preflight::StartError;
 use super::{Shared, listener, process};
 use crate::engine::metrics::{Server, render};
-use crate::limits::{ACCEPT_PAUSE_MS, ADMIN_CONNECTIONS_MAX, ADMIN_DEADLINE_MS, ADMIN_GATHER_PAUSE_MS, ADMIN_GRACE_MS};
+use crate::limits::{
+    ACCEPT_PAUSE_MS, ADMIN_CONNECTIONS_MAX, ADMIN_DEADLINE_MS, ADMIN_GATHER_PAUSE_MS, ADMIN_GRACE_MS, SILENT_MS_MAX,
+};
 
 /// Below the cores, where it has to share a CPU with one, but far enough above idle that a probe is answered in time.
 const NICE: i32 = 10;
@@ -225,7 +227,7 @@ impl Loop {
 
     /// Whether every core is alive, or which is not.
     fn health(&self) -> Result<(), String> {
-        match self.shared.pulse.silent() {
+        match self.shared.pulse.silent(SILENT_MS_MAX) {
             None => Ok(()),
             Some((core, ms)) => Err(format!("core {core} has been silent for {} s\n", ms / 1000)),
         }

@@ -11,7 +11,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_lite::future;
@@ -85,8 +84,6 @@ struct Core {
     last_tick_ms: u64,
     last_rss_ms: u64,
     drain: Drain,
-    /// The supervisor's last question that was answered.
-    beat: u64,
     progress: Progress,
 }
 
@@ -198,7 +195,6 @@ impl Core {
             last_tick_ms: 0,
             last_rss_ms: 0,
             drain: Drain::default(),
-            beat: 0,
             progress,
         };
         start_accepting(core.listener.as_ref(), &core.poller)?;
@@ -449,7 +445,7 @@ impl Core {
         Ok(())
     }
 
-    /// A bell rang: for a batch, for the files, because the supervisor asks, or for SIGTERM. Then there are no new
+    /// A bell rang: for a batch, for the files, because the admin endpoint asks, or for SIGTERM. Then there are no new
     /// connections, and what was read is finished.
     fn on_doorbell(&mut self, now_ms: u64) -> io::Result<()> {
         self.files_rang = true;
@@ -457,10 +453,6 @@ impl Core {
             && reporter.answer(&self.engine)
         {
             self.shared.doorbells.ring(self.engine.core());
-        }
-        let beat = self.shared.beat.load(Ordering::SeqCst);
-        if std::mem::replace(&mut self.beat, beat) != beat {
-            self.progress.tell(Step::Alive(beat));
         }
         if self.shared.shutdown.is_asked() && !self.drain.has_begun() {
             if self.accept_after_ms.is_none() {

@@ -84,8 +84,6 @@ struct Shared {
     /// The last snapshot, if there was to be one, has been taken, or has failed: all cores end.
     is_over: AtomicBool,
     save_failed: AtomicBool,
-    /// The supervisor's last question to the cores, whether they turn.
-    beat: AtomicU64,
     /// How often the thread of the files has got on.
     file_steps: AtomicU64,
     /// How long clients are waited for at the end.
@@ -115,7 +113,6 @@ pub fn start(config: &ServerConfig, ready: impl FnOnce(&str) -> Result<(), Start
         cores_drained: AtomicU32::new(0),
         is_over: AtomicBool::new(false),
         save_failed: AtomicBool::new(false),
-        beat: AtomicU64::new(0),
         file_steps: AtomicU64::new(0),
         drain_timeout_ms: config.drain_timeout_s.saturating_mul(1000),
         shutdown: Shutdown::default(),

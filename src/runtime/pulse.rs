@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::clock::stopwatch_ns;
 use crate::engine::route::CoreId;
-use crate::limits::SILENT_MS_MAX;
 
 /// One core's. On a cache line of its own, since its core writes it.
 #[derive(Debug)]
@@ -38,11 +37,11 @@ impl Pulse {
         beat.at_ns.store(stopwatch_ns(), Ordering::Release);
     }
 
-    /// A core that has been silent for too long, and for how many milliseconds.
-    pub(super) fn silent(&self) -> Option<(usize, u64)> {
+    /// A core that has been silent for `ms_max` or longer, and for how many milliseconds.
+    pub(super) fn silent(&self, ms_max: u64) -> Option<(usize, u64)> {
         let now_ns = stopwatch_ns();
         let silent_ms = |beat: &Beat| now_ns.saturating_sub(beat.at_ns.load(Ordering::Acquire)) / 1_000_000;
-        self.beats.iter().map(silent_ms).enumerate().find(|(_, ms)| *ms >= SILENT_MS_MAX)
+        self.beats.iter().map(silent_ms).enumerate().find(|(_, ms)| *ms >= ms_max)
     }
 
     /// Whether any core loads a snapshot, or has not begun to work.
@@ -54,6 +53,7 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SILENT_MS_MAX;
 
     #[test]
     fn a_core_loads_until_it_says_otherwise() {
@@ -70,13 +70,13 @@ mod tests {
     #[test]
     fn a_core_that_does_not_beat_is_named() {
         let pulse = Pulse::new(3);
-        assert_eq!(pulse.silent(), None);
+        assert_eq!(pulse.silent(SILENT_MS_MAX), None);
         let long_ago = |core: usize, ns: u64| pulse.beats[core].at_ns.fetch_sub(ns, Ordering::Relaxed);
         long_ago(1, (SILENT_MS_MAX - 1_000) * 1_000_000);
-        assert_eq!(pulse.silent(), None);
+        assert_eq!(pulse.silent(SILENT_MS_MAX), None);
         long_ago(2, SILENT_MS_MAX * 1_000_000);
-        assert!(matches!(pulse.silent(), Some((2, SILENT_MS_MAX..))));
+        assert!(matches!(pulse.silent(SILENT_MS_MAX), Some((2, SILENT_MS_MAX..))));
         pulse.beat(CoreId(2), false);
-        assert_eq!(pulse.silent(), None);
+        assert_eq!(pulse.silent(SILENT_MS_MAX), None);
     }
 }

@@ -1,9 +1,7 @@
 //! The supervisor: the main thread while the server runs. It follows the cores from their start to their end, and tells
 //! whoever started the process how it goes: the line `ready`, the caller of a daemon, the service manager.
 //!
-//! Liveness is asked, not counted: at each beat every core's bell is rung, and a core that turns answers. So it costs a
-//! serving core nothing between beats, and a manager that waits for a sign of life gets one only when every core has
-//! answered.
+//! A manager that waits for a sign of life gets one only while the pulse of every core is felt.
 //! Never: touches a core's data, or waits for anything but the steps.
 
 use std::sync::Arc;
@@ -18,7 +16,7 @@ use super::Shared;
 use super::clock::Clock;
 use super::notify::Notify;
 use super::preflight::StartError;
-use crate::limits::{NOTIFY_EXTEND_S, NOTIFY_INTERVAL_S};
+use crate::limits::{NOTIFY_EXTEND_S, NOTIFY_INTERVAL_S, PULSE_MS_MIN};
 
 pub(super) type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
 
@@ -26,8 +24,6 @@ pub(super) type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
 pub(super) enum Step {
     /// A core accepts connections and has its share of the data.
     Up,
-    /// A core turns: it has seen this beat.
-    Alive(u64),
     /// SIGTERM: what was read is finished.
     Draining,
     /// The last snapshot is being written.
@@ -72,13 +68,11 @@ pub(super) struct Supervisor {
     up: usize,
     running: usize,
     clock: Clock,
-    /// Time between two beats; `None` if nobody wants to know.
+    /// Time between two looks at the cores; `None` if nobody wants to know.
     interval: Option<Duration>,
-    /// When the last beat was.
-    last_beat: Duration,
-    /// Cores that have not answered it.
-    silent: usize,
-    /// What the files had done at the beat before, for whether they get on.
+    /// When the last look was.
+    last_look: Duration,
+    /// What the files had done at the look before, for whether they get on.
     file_steps: u64,
     drain_timeout_s: u64,
 }
@@ -103,8 +97,7 @@ impl Supervisor {
             running,
             clock: Clock::new(),
             interval,
-            last_beat: Duration::ZERO,
-            silent: 0,
+            last_look: Duration::ZERO,
             file_steps: 0,
             drain_timeout_s,
         }
@@ -129,7 +122,6 @@ impl Supervisor {
                         self.on_up(&all_up()?);
                     }
                 }
-                Some(Step::Alive(beat)) => self.on_alive(beat),
                 Some(Step::Draining) => {
                     self.phase = Phase::Ending;
                     self.notify.send("STOPPING=1\nSTATUS=Finishing what was read");
@@ -137,18 +129,18 @@ impl Supervisor {
                 }
                 Some(Step::Saving) => self.notify.send("STATUS=Writing the last snapshot"),
                 Some(Step::Ended(core)) => self.on_ended(core)?,
-                None => self.beat(),
+                None => self.look(),
             }
         }
         Ok(())
     }
 
-    /// The next step; `None` when the next beat is due first.
+    /// The next step; `None` when the next look is due first.
     fn next(&self, steps: &Receiver<Step>) -> Option<Step> {
         let is_asked = self.phase != Phase::Serving || self.notify.watchdog().is_some();
         // `start` keeps a sender, so that there is always one.
         let Some(interval) = self.interval.filter(|_| is_asked) else { return steps.recv().ok() };
-        let wait = (self.last_beat + interval).saturating_sub(self.clock.elapsed());
+        let wait = (self.last_look + interval).saturating_sub(self.clock.elapsed());
         steps.recv_timeout(wait).ok()
     }
 
@@ -167,28 +159,12 @@ impl Supervisor {
         handle.join().map_err(failed)?
     }
 
-    /// Asks every core whether it turns.
-    fn beat(&mut self) {
-        self.last_beat = self.clock.elapsed();
-        if self.silent > 0 {
-            let cores = if self.silent == 1 { "1 core has" } else { &format!("{} cores have", self.silent) };
-            warn!("{cores} not answered the supervisor for {:?}", self.interval.unwrap_or_default());
-            // Those who answer late answer the same beat.
-            self.shared.doorbells.ring_all();
-            return;
-        }
-        self.silent = self.running;
-        self.shared.beat.fetch_add(1, Ordering::SeqCst);
-        self.shared.doorbells.ring_all();
-    }
-
-    /// A core has answered. When all have, the manager hears of it.
-    fn on_alive(&mut self, beat: u64) {
-        if beat != self.shared.beat.load(Ordering::SeqCst) {
-            return;
-        }
-        self.silent = self.silent.saturating_sub(1);
-        if self.silent > 0 {
+    /// Feels the pulse of every core. When all turn, the manager hears of it.
+    fn look(&mut self) {
+        self.last_look = self.clock.elapsed();
+        let interval_ms = self.interval.unwrap_or_default().as_millis() as u64;
+        if let Some((core, ms)) = self.shared.pulse.silent(interval_ms.max(PULSE_MS_MIN)) {
+            warn!("core {core} has not turned for {ms} ms");
             return;
         }
         if self.notify.watchdog().is_some() {

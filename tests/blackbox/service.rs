@@ -115,7 +115,7 @@ fn a_core_that_hangs_is_no_sign_of_life() {
     for _ in 0..3 {
         manager.hear_until("WATCHDOG=1");
     }
-    let silences = || server.log().matches("not answered the supervisor").count();
+    let silences = || server.log().matches("has not turned").count();
     for core in 0..cores(2) {
         let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().map(|task| task.unwrap().path());
         let name = format!("core-{core}");

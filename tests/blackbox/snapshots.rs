@@ -61,12 +61,14 @@ fn what_was_saved_is_loaded_by_any_number_of_cores() {
     let mut conn = server.connect();
     fill(&mut conn, 0, 5000);
     assert_eq!(conn.call(&["SET", "timed", "t", "PX", "100000"]), "+OK\r\n");
-    assert_eq!(conn.call(&["SET", "short", "s", "PX", "30"]), "+OK\r\n");
     assert_eq!(conn.call(&["SET", "binary", "a\0\r\nb"]), "+OK\r\n");
-    assert!(conn.info_number("rdb_changes_since_last_save") >= 5003);
+    assert!(conn.info_number("rdb_changes_since_last_save") >= 5002);
     assert_eq!(conn.call(&["SAVE"]), "+OK\r\n");
     assert_eq!(conn.info("rdb_changes_since_last_save"), "0");
-    assert_eq!((conn.info("rdb_saves"), conn.info("rdb_last_bgsave_status")), ("1".into(), "ok".into()));
+    // It expires, which is a change, before it is loaded, and as like as not behind this snapshot.
+    assert_eq!(conn.call(&["SET", "short", "s", "PX", "30"]), "+OK\r\n");
+    assert_eq!(conn.call(&["SAVE"]), "+OK\r\n");
+    assert_eq!((conn.info("rdb_saves"), conn.info("rdb_last_bgsave_status")), ("2".into(), "ok".into()));
     let saved = conn.number(&["LASTSAVE"]);
     assert_eq!(conn.info("rdb_last_save_time"), saved.to_string());
     assert_eq!(conn.call(&["BGSAVE", "other.1"]), "+Background saving started\r\n");

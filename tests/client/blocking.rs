@@ -147,15 +147,17 @@ fn reads_are_repeated_and_writes_are_not() {
     assert_eq!(client.get::<u8>("k").unwrap(), Some(3));
 }
 
-/// A server made of the bytes it answers to each connection in turn.
-fn server_of(answers: Vec<&'static [u8]>) -> String {
+/// A server made of what it answers, for each connection, to one read after the other.
+pub(crate) fn server_of(connections: Vec<&'static [&'static [u8]]>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
-        for answer in answers {
+        for answers in connections {
             let (mut socket, _) = listener.accept().unwrap();
-            let _ = socket.read(&mut [0; 1024]);
-            let _ = socket.write_all(answer);
+            for answer in answers {
+                let _ = socket.read(&mut [0; 1024]);
+                let _ = socket.write_all(answer);
+            }
             // Keeps it open until the client goes.
             while socket.read(&mut [0; 1024]).is_ok_and(|len| len > 0) {}
         }
@@ -172,16 +174,19 @@ fn broken_protocol_is_told_and_ends_the_connection() {
         (b"+OK\r\n+OK\r\n", Fault::Type),
     ];
     for (answer, wanted) in cases {
-        let error = Client::connect(server_of(vec![answer])).unwrap_err();
+        let error = Client::connect(server_of(vec![vec![answer].leak()])).unwrap_err();
         assert!(matches!(error, Error::Protocol { fault, .. } if fault == wanted), "{error:?}");
     }
-    let error = Client::connect(server_of(vec![b"HTTP/1.1 400\r\n"])).unwrap_err();
+    let error = Client::connect(server_of(vec![&[b"HTTP/1.1 400\r\n"]])).unwrap_err();
     assert!(matches!(error, Error::Protocol { fault: Fault::Malformed(_), .. }), "{error:?}");
 
-    let good = [hello.as_slice(), b":1\r\n"].concat().leak();
-    let mut client =
-        Client::connect(server_of(vec![good, [hello.as_slice(), b"$1\r\n7\r\n"].concat().leak()])).unwrap();
-    // A number nobody has asked for, and no string.
+    // A number is no string; then a reply nobody has asked for. The next connection is good.
+    let bad = vec![hello.as_slice(), b":1\r\n", b"$1\r\n2\r\n:3\r\n"].leak();
+    let good = vec![hello.as_slice(), b"$1\r\n7\r\n"].leak();
+    let mut client = Client::connect(server_of(vec![bad, good])).unwrap();
     let error = client.get::<u8>("k").unwrap_err();
-    assert!(matches!(error, Error::Protocol { fault: Fault::Type | Fault::Unasked, .. }), "{error:?}");
+    assert!(matches!(error, Error::Protocol { fault: Fault::Type, .. }), "{error:?}");
+    assert_eq!(client.get::<u8>("k").unwrap(), Some(2));
+    let error = client.get::<u8>("k").unwrap_err();
+    assert!(matches!(error, Error::Protocol { fault: Fault::Unasked | Fault::Type, .. }), "{error:?}");
 }

@@ -2,7 +2,11 @@
 //!
 //! | file | what belongs there |
 //! |---|---|
+//! | `bad_network` | what holds while connections are cut, delayed, half-closed, and servers restart |
 //! | `blocking` | every method and error of the client that waits |
+//! | `cores` | core ports: no hop, and other cores after a restart |
+//! | `methods` | every method and error of the client for tokio |
+//! | `proxy` | the bad network |
 //!
 //! No test asserts a time: there are only deadlines, long enough that passing one is a hang.
 #![cfg(all(feature = "client", feature = "server"))]
@@ -13,4 +17,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_network;
 mod blocking;
+mod cores;
+mod methods;
+mod proxy;

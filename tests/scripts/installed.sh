@@ -95,7 +95,7 @@ printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3
 IFS= read -r -t 20 line <&3
 exec 3>&-
 case $line in "HTTP/1."?" 200"*) ;; *) fail "/readyz says $line" ;; esac
-aspine doctor --config /etc/aspine/aspine.toml
+aspine doctor --max-memory 256mb
 if [ "$(nproc)" -gt 1 ]; then
     would=$(/usr/share/aspine/cpus.sh 0)
     case $would in

@@ -143,3 +143,24 @@ fn the_table_of_commands_is_generated() {
     }
     panic!("README.md: the commands are not those of the table; run `ASPINE_BLESS=1 cargo test --test tidy`");
 }
+
+/// The first block of Rust in a text, without what rustdoc hides.
+fn first_example(text: &str) -> String {
+    let block =
+        text.split("```").skip(1).step_by(2).find(|block| block.starts_with("rust\n") || block.starts_with('\n'));
+    let lines = block.unwrap_or_default().lines().skip(1).filter(|line| *line != "#" && !line.starts_with("# "));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn the_first_example_of_the_readme_is_the_one_that_runs() {
+    let docs = read(&root().join("src/client/mod.rs"));
+    let docs: String = docs
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .fold(String::new(), |all, line| all + line.strip_prefix(' ').unwrap_or(line) + "\n");
+    let readme = read(&root().join("README.md"));
+    let readme = readme.split_once("```rust\n").map(|(_, rest)| format!("```rust\n{rest}")).unwrap_or_default();
+    assert!(first_example(&docs).contains("connect"), "src/client/mod.rs: its first example is what the README shows");
+    assert_eq!(first_example(&readme), first_example(&docs), "README.md: show what src/client/mod.rs runs");
+}

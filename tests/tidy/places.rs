@@ -41,7 +41,7 @@ const UNSAFE_CELLS: [&str; 6] = [
 const UNUSED_LIMITS: [&str; 1] = ["SEGMENT_ENTRIES_MAX"];
 
 /// What the root holds, besides files that begin with a dot.
-const TOP_LEVEL: [&str; 15] = [
+const TOP_LEVEL: [&str; 16] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Cargo.lock",
@@ -52,6 +52,7 @@ const TOP_LEVEL: [&str; 15] = [
     "aspine-data",
     "benches",
     "clippy.toml",
+    "examples",
     "rustfmt.toml",
     "scripts",
     "src",

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Directories that hold our Rust.
-const FOLDERS: [&str; 3] = ["src", "benches", "tests"];
+const FOLDERS: [&str; 4] = ["src", "benches", "examples", "tests"];
 
 /// The repository's root: what cargo says when it runs the test, since copies may share a target directory.
 pub(crate) fn root() -> &'static Path {

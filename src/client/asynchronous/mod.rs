@@ -1,0 +1,569 @@
+//! The client for tokio: many tasks over few connections.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod` | `Client`, one method a command |
+//! | `messages` | its methods for subscriptions |
+//! | `pipeline` | commands that are sent together |
+//! | `mget` | values of many keys, as a stream |
+//! | `exclusive` | connections of one caller: WATCH, SAVE |
+//! | `subscription`, `hub` | streams of what is published, and who hears what |
+//! | `router` | which connection a request takes |
+//! | `link`, `slots`, `lock` | a connection as its callers see it |
+//! | `driver`, `role` | the task of a connection |
+//!
+//! A request is written into its connection's buffer by the caller, its reply decoded by the connection's task; between
+//! them stand one short lock and one wake.
+
+mod driver;
+mod exclusive;
+mod hub;
+mod link;
+mod lock;
+mod messages;
+mod mget;
+mod pipeline;
+mod role;
+mod router;
+mod slots;
+mod subscription;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use exclusive::Watch;
+pub use mget::Mget;
+pub use pipeline::Pipeline;
+pub use subscription::{Gap, KeyEvent, KeyEvents, Message, Messages};
+
+use self::exclusive::Exclusives;
+use self::hub::Hub;
+use self::link::{Call, Link, Shape, ticks};
+use self::lock::Lock;
+use self::router::Router;
+use self::slots::{Failure, Replies};
+use super::error::{Error, Fate, Fault};
+use super::info::Info;
+use super::options::{Options, Place};
+use super::ttl::Ttl;
+use super::value::{Expect, FromValue, ToValue, Value, stored, typed};
+use super::{encode, reads, scan};
+use crate::limits::{CLIENT_REPEATS_MAX, CLIENT_SCAN_KEYS};
+
+/// A client for tokio. Cheap to clone, `Send` and `Sync`: all clones share the same connections, and the requests of all
+/// tasks travel together. When the last clone is dropped, and the last stream of a subscription, the connections are
+/// closed.
+///
+/// ```
+/// # use aspine::client::{Client, Options};
+/// # use std::time::Duration;
+/// # async fn example() -> Result<(), aspine::client::Error> {
+/// let client = Client::connect(Options::new("127.0.0.1:5116").timeout(Duration::from_millis(200))).await?;
+/// client.set("user:1", "alice", Duration::from_secs(60)).await?;
+/// assert_eq!(client.get::<String>("user:1").await?.as_deref(), Some("alice"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Every method fails with [`Error::Connection`] if there is no connection within the timeout or it breaks,
+/// [`Error::Timeout`] if there is no reply, [`Error::Protocol`] if the reply is none, and [`Error::Server`] or
+/// [`Error::Auth`] if it is a refusal. A future that is dropped leaves nothing behind: its reply is thrown away when it
+/// comes, and the request may have run.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Arc<Options>,
+    place: Place,
+    router: Arc<Router>,
+    exclusives: Exclusives,
+    hub: Arc<Hub>,
+    /// The connection of subscriptions, from the first one on.
+    subscriber: Lock<Option<Arc<Link>>>,
+}
+
+impl Client {
+    /// Connects, shows the key if there is one, and names the connections. Where the server has core ports, connects to
+    /// each core.
+    ///
+    /// # Errors
+    /// [`Error::Connection`] if there is no server, [`Error::Auth`] if it wants another key, [`Error::Protocol`] if it
+    /// does not speak RESP3.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O and time.
+    pub async fn connect(options: impl Into<Options>) -> Result<Self, Error> {
+        let options = Arc::new(options.into());
+        let place = options.place().map_err(|why| Error::Connection {
+            address: options.address.clone(),
+            fate: Fate::NotSent,
+            cause: Arc::new(io::Error::new(io::ErrorKind::InvalidInput, why)),
+        })?;
+        let router = Router::connect(options.clone(), place.clone()).await?;
+        let inner = Inner {
+            options,
+            place,
+            router,
+            exclusives: Exclusives::default(),
+            hub: Arc::default(),
+            subscriber: Lock::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Stores a value, for so long or for good. A time to live is rounded up to whole milliseconds.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// client.set("for good", 1, None).await?;
+    /// client.set("for a minute", b"\x00\x01", std::time::Duration::from_secs(60)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every request; [`Error::Server`] with `OOM …` if there is no room; [`Error::Encode`] if the value can't
+    /// be put into bytes.
+    pub async fn set(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl ToValue,
+        ttl: impl Into<Option<Duration>>,
+    ) -> Result<(), Error> {
+        let (key, value, ttl) = (key.as_ref(), stored(&value)?, ttl.into());
+        let value = &*value;
+        let reply = self.write(key, |out| encode::set(out, key, value, ttl, false)).await?;
+        self.expect(reply.unit())
+    }
+
+    /// Stores a value if the key does not exist, and returns whether it did so.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// let locked = client.set_nx("lock:report", "worker 7", std::time::Duration::from_secs(30)).await?;
+    /// # drop(locked);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set).
+    pub async fn set_nx(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl ToValue,
+        ttl: impl Into<Option<Duration>>,
+    ) -> Result<bool, Error> {
+        let (key, value, ttl) = (key.as_ref(), stored(&value)?, ttl.into());
+        let value = &*value;
+        let reply = self.write(key, |out| encode::set(out, key, value, ttl, true)).await?;
+        if reply.is_null() { Ok(false) } else { self.expect(reply.unit()).map(|()| true) }
+    }
+
+    /// The value of a key, or `None` if it does not exist.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// let name: Option<String> = client.get("user:1").await?;
+    /// let visits = client.get::<u64>("visits").await?.unwrap_or(0);
+    /// # drop((name, visits));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every request; [`Error::Decode`], which names key and type, if the value is no `T`.
+    pub async fn get<T: FromValue>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>, Error> {
+        let key = key.as_ref();
+        let reply = self.read(key, |out| encode::of_key(out, b"GET", key)).await?;
+        typed(key, self.expect(reply.bytes())?)
+    }
+
+    /// The values of keys, in their order: a stream, since some may come before others. It asks each core once, all at
+    /// the same time, and begins when it is first polled.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// let mut values = client.mget::<String, _>(["user:1", "user:2"]);
+    /// while let Some(value) = values.next().await {
+    ///     println!("{:?}", value?);
+    /// }
+    /// let all: Vec<Option<u64>> = client.mget(["a", "b"]).into_vec().await?;
+    /// # drop(all);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn mget<T: FromValue, K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Mget<T> {
+        Mget::new(self, keys)
+    }
+
+    /// Stores all values in one step (MSETEX), with one time to live for all, or none.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// client.mset([("a", 1), ("b", 2)], std::time::Duration::from_secs(5)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set); then nothing is stored.
+    pub async fn mset<K: AsRef<[u8]>, V: ToValue>(
+        &self,
+        pairs: impl IntoIterator<Item = (K, V)>,
+        ttl: impl Into<Option<Duration>>,
+    ) -> Result<(), Error> {
+        let mut request = Vec::new();
+        {
+            let pairs: Vec<(K, V)> = pairs.into_iter().collect();
+            if pairs.is_empty() {
+                return Ok(());
+            }
+            let stored: Result<Vec<_>, Error> = pairs.iter().map(|(key, value)| Ok((key, stored(value)?))).collect();
+            encode::mset(&mut request, &stored?, ttl.into());
+        }
+        let reply = self.one(None, false, |out| out.extend_from_slice(&request)).await?;
+        self.expect(reply.integer()).map(drop)
+    }
+
+    /// Deletes a key, and returns whether it existed.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// let existed: bool = client.delete("user:1").await?;
+    /// # drop(existed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
+        let key = key.as_ref();
+        let reply = self.write(key, |out| encode::of_key(out, b"DEL", key)).await?;
+        self.expect(reply.flag())
+    }
+
+    /// Whether a key exists.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// if client.exists("user:1").await? { /* … */ }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn exists(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
+        let key = key.as_ref();
+        let reply = self.read(key, |out| encode::of_key(out, b"EXISTS", key)).await?;
+        self.expect(reply.flag())
+    }
+
+    /// How long a key has to live, to the millisecond.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// if let Some(left) = client.ttl("session:1").await?.left() {
+    ///     println!("{left:?} left");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn ttl(&self, key: impl AsRef<[u8]>) -> Result<Ttl, Error> {
+        let key = key.as_ref();
+        let reply = self.read(key, |out| encode::of_key(out, b"PTTL", key)).await?;
+        Ok(Ttl::of_millis(self.expect(reply.integer())?))
+    }
+
+    /// Gives a key so long to live from now, rounded up to whole milliseconds, and returns whether it exists. Zero
+    /// deletes it.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// let existed: bool = client.expire("session:1", std::time::Duration::from_secs(1800)).await?;
+    /// # drop(existed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn expire(&self, key: impl AsRef<[u8]>, ttl: Duration) -> Result<bool, Error> {
+        let key = key.as_ref();
+        let reply = self.write(key, |out| encode::expire(out, key, ttl)).await?;
+        self.expect(reply.flag())
+    }
+
+    /// Adds to an integer, which is 0 if the key does not exist, and returns the sum.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// let visits: i64 = client.incr("visits", 1).await?;
+    /// # drop(visits);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every request; [`Error::Server`] if the value is no integer, or the sum none of 64 bits.
+    pub async fn incr(&self, key: impl AsRef<[u8]>, by: i64) -> Result<i64, Error> {
+        let key = key.as_ref();
+        let reply = self.write(key, |out| encode::incr(out, key, by)).await?;
+        self.expect(reply.integer())
+    }
+
+    /// Stores `value` if the key has the value `expected`, byte for byte, and returns whether it did so. The time to live
+    /// becomes `ttl`. For a key that is to be absent there is [`set_nx`](Self::set_nx).
+    ///
+    /// The key is watched (WATCH) on a connection of its own while the value is compared, and stored in a transaction:
+    /// two round trips, and again if somebody writes the key just then.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// let ours: bool = client.compare_and_set("state", "open", "closed", None).await?;
+    /// # drop(ours);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set).
+    pub async fn compare_and_set(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: impl ToValue,
+        value: impl ToValue,
+        ttl: impl Into<Option<Duration>>,
+    ) -> Result<bool, Error> {
+        let (key, expected, value, ttl) = (key.as_ref(), stored(&expected)?, stored(&value)?, ttl.into());
+        let (expected, value) = (&*expected, &*value);
+        loop {
+            let mut watch = self.watch([key]).await?;
+            if watch.get_bytes(key).await?.as_deref() != Some(expected) {
+                watch.release().await?;
+                return Ok(false);
+            }
+            let mut store = self.transaction();
+            store.add(key, |out| encode::set(out, key, value, ttl, false));
+            if let Some(replies) = watch.commit(store).await? {
+                return replies.into_iter().next().map_or(Ok(true), |reply| reply.map(|_| true));
+            }
+        }
+    }
+
+    /// The keys that match a pattern as Redis's KEYS has it (`user:*`), each once, in no order. Walks the keyspace in
+    /// steps: a key that exists all the while is there, one that comes or goes meanwhile may be.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// let users: Vec<String> = client.list("user:*").await?;
+    /// # drop(users);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every request; [`Error::Decode`] if a key is no `K`.
+    pub async fn list<K: FromValue>(&self, pattern: impl AsRef<[u8]>) -> Result<Vec<K>, Error> {
+        let pattern = pattern.as_ref();
+        let mut walk = scan::Walk::new();
+        while let Some(cursor) = walk.next_cursor() {
+            let reply = self.one(None, true, |out| encode::scan(out, cursor, pattern, CLIENT_SCAN_KEYS)).await?;
+            let step = walk.on_reply(reply);
+            self.expect(step)?;
+        }
+        walk.into_keys()
+    }
+
+    /// Deletes all keys.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// client.clear().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn clear(&self) -> Result<(), Error> {
+        let reply = self.one(None, false, |out| encode::words(out, ["FLUSHALL"].iter())).await?;
+        self.expect(reply.unit())
+    }
+
+    /// Has the server take a snapshot, under its usual name or another, and waits for it however long it takes, on a
+    /// connection of its own.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// client.save(Some("before-the-release.aspine")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every request, but for the timeout; [`Error::Server`] if it can't be written.
+    pub async fn save(&self, name: Option<&str>) -> Result<(), Error> {
+        self.expect(self.long(|out| encode::save(out, name)).await?.unit())
+    }
+
+    /// Has the server load a snapshot of its data directory in place of what there is, or over it, and waits for it
+    /// however long it takes, on a connection of its own.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// let merge = true;
+    /// client.load(Some("before-the-release.aspine"), merge).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every request, but for the timeout; [`Error::Server`] if there is none, or it is damaged.
+    pub async fn load(&self, name: Option<&str>, merge: bool) -> Result<(), Error> {
+        self.expect(self.long(|out| encode::load(out, name, merge)).await?.unit())
+    }
+
+    /// What the server knows of itself.
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// let info = client.info().await?;
+    /// println!("{} keys in {} bytes; {:?}", info.keys, info.used_memory, info.get("mem_allocator"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn info(&self) -> Result<Info, Error> {
+        let reply = self.one(None, true, |out| encode::words(out, ["INFO"].iter())).await?;
+        let text = self.expect(reply.bytes())?.unwrap_or_default();
+        Ok(Info::parse(&String::from_utf8_lossy(&text)))
+    }
+
+    /// Any command. What only reads is repeated if the connection breaks (see [`crate::client`]). Commands that change
+    /// the connection (SELECT, CLIENT REPLY, MULTI, WATCH, SUBSCRIBE, …) would change it for all tasks: there are
+    /// [`transaction`](Self::transaction), [`watch`](Self::watch) and [`subscribe`](Self::subscribe).
+    ///
+    /// ```
+    /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
+    /// let length = client.command(["STRLEN", "user:1"]).await?.as_integer();
+    /// # drop(length);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every request; [`Error::Server`] if the reply is an error.
+    pub async fn command<A: AsRef<[u8]>>(&self, args: impl IntoIterator<Item = A>) -> Result<Value, Error> {
+        let mut request = Vec::new();
+        let (repeat, key) = {
+            let args: Vec<A> = args.into_iter().collect();
+            encode::words(&mut request, args.iter());
+            let name = args.first().map(AsRef::as_ref).unwrap_or_default();
+            let key = args.get(1).filter(|_| reads::begins_with_key(name)).map(|key| key.as_ref().to_vec());
+            (reads::only_reads(name), key)
+        };
+        self.one(key.as_deref(), repeat, |out| out.extend_from_slice(&request)).await
+    }
+
+    #[inline]
+    async fn read<W: Fn(&mut Vec<u8>) + Unpin>(&self, key: &[u8], write: W) -> Result<Value, Error> {
+        self.one(Some(key), true, write).await
+    }
+
+    #[inline]
+    async fn write<W: Fn(&mut Vec<u8>) + Unpin>(&self, key: &[u8], write: W) -> Result<Value, Error> {
+        self.one(Some(key), false, write).await
+    }
+
+    /// One request, one reply.
+    #[inline]
+    async fn one<W: Fn(&mut Vec<u8>) + Unpin>(
+        &self,
+        key: Option<&[u8]>,
+        repeat: bool,
+        write: W,
+    ) -> Result<Value, Error> {
+        answer(self.request(key, repeat, Shape::Plain(1), &write).await?.one())
+    }
+
+    /// A request that takes as long as it takes, on a connection of its own.
+    async fn long<W: Fn(&mut Vec<u8>) + Unpin>(&self, write: W) -> Result<Value, Error> {
+        let conn = self.exclusive().await?;
+        let reply = conn.call(None, Shape::Plain(1), &write).await?.one();
+        conn.done();
+        answer(reply)
+    }
+
+    /// Sends a request, and again where that is safe.
+    async fn request<W: Fn(&mut Vec<u8>) + Unpin>(
+        &self,
+        key: Option<&[u8]>,
+        repeat: bool,
+        shape: Shape,
+        write: &W,
+    ) -> Result<Replies, Error> {
+        let router = &self.inner.router;
+        let mut link = router.link(key);
+        let mut ticks = ticks(self.inner.options.timeout);
+        let mut repeats = 0;
+        loop {
+            let (error, left) = match Call::new(link.clone(), shape, ticks, write).await {
+                Ok(replies) => return Ok(replies),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Lost(error, left)) => (error, left),
+            };
+            let next = router.link(key);
+            match error.fate() {
+                // Closed, since the server has other cores now.
+                Some(Fate::NotSent) if !Arc::ptr_eq(&next, &link) => {}
+                Some(Fate::Unknown)
+                    if repeat && repeats < CLIENT_REPEATS_MAX && matches!(error, Error::Connection { .. }) =>
+                {
+                    repeats += 1;
+                }
+                _ => return Err(error),
+            }
+            if let Some(ticks) = &mut ticks {
+                *ticks = left.min(*ticks);
+                if left == 0 {
+                    return Err(error);
+                }
+            }
+            link = next;
+        }
+    }
+
+    fn expect<T>(&self, result: Result<T, Fault>) -> Result<T, Error> {
+        result.map_err(|fault| Error::Protocol { address: self.inner.options.address.clone(), fault })
+    }
+}
+
+/// The error in a reply, if it is one.
+#[inline]
+fn answer(value: Value) -> Result<Value, Error> {
+    match value {
+        Value::Error(text) => Err(Error::of_server(&text)),
+        value => Ok(value),
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(link) = self.subscriber.lock().take() {
+            link.close();
+        }
+        self.exclusives.close();
+    }
+}
