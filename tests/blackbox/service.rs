@@ -122,7 +122,13 @@ fn a_core_that_hangs_is_no_sign_of_life() {
         // Its executor, and a helper that has its name.
         let threads = tasks.filter(|task| fs::read_to_string(task.join("comm")).unwrap().starts_with(&name));
         let tid = |task: PathBuf| task.file_name().unwrap().to_str().unwrap().parse().unwrap();
-        let stopped: Vec<_> = threads.map(|task| StoppedThread::new(tid(task))).collect();
+        let stop = |task: PathBuf| {
+            // Not in the middle of its answer, where it holds the lock of a channel and would take the others along.
+            let sleeps = || fs::read_to_string(task.join("status")).unwrap().contains("State:\tS");
+            wait_until("the core's sleep", sleeps);
+            StoppedThread::new(tid(task))
+        };
+        let stopped: Vec<_> = threads.map(stop).collect();
         assert!(!stopped.is_empty());
         let before = silences();
         wait_until("a silence", || silences() > before);
