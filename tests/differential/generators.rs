@@ -123,7 +123,8 @@ pub(crate) const GENERATORS: &[Generator] = &[
     // Pushes come when they come, so nothing here is switched on.
     row("client|tracking", 1, &["CLIENT TRACKING (OFF|X)", "CLIENT TRACKING ON (X|PREFIX a|REDIRECT|REDIRECT x|REDIRECT 0|REDIRECT -1 X|BCAST OPTIN|OPTIN OPTOUT)"]),
     row("client|trackinginfo", 1, &["CLIENT TRACKINGINFO"]),
-    refused("cluster", &["CLUSTER", "CLUSTER BOGUS", "CLUSTER (MEET|FORGET|RESET|ADDSLOTS|SETSLOT|FAILOVER|BUMPEPOCH) *(1|x)"]),
+    // What would change a cluster is no command here and can't be queued; tests/wire has it.
+    refused("cluster", &["CLUSTER", "CLUSTER BOGUS"]),
     refused("cluster|countkeysinslot", &["CLUSTER COUNTKEYSINSLOT (0|16384|x)"]),
     refused("cluster|getkeysinslot", &["CLUSTER GETKEYSINSLOT (0|x) (1|x)"]),
     refused("cluster|help", &["CLUSTER HELP"]),
