@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | events | `on_connect`, `on_bytes` (or `on_input`), `on_sent`, `on_eof`, `on_disconnect`, `on_batch`, `on_file`, `on_tick`, `on_slice` | as they happen |
 //! | end of a turn | `on_turn_end` | after the events of one turn: seals the batches |
-//! | effects | `take_ready` (sessions with something to send or to close), `take_batch`, `take_file_ask`, `take_notice` | after `on_turn_end`, until `None` |
+//! | effects | `take_ready` (sessions with something to send or to close), `take_batch`, `take_file_ask`, `take_notice` | after `on_turn_end`, until `None`; pushes may wait (`only_tells`) |
 //! | getters | `unsent`, `wants_read`, `is_finished`, `has_backlog`, … | any time |
 //!
 //! Files: `session` (one round), `intake` (long arguments), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
@@ -80,7 +80,7 @@ use self::meter::Meter;
 use self::pubsub::Leaving;
 use self::push::Push;
 use self::route::{CoreId, Router};
-use self::session::Session;
+use self::session::{Queue, Session};
 pub use self::sessions::SessionId;
 use self::sessions::Sessions;
 use self::snapshot::Snapshots;
@@ -201,6 +201,9 @@ pub struct Engine {
     /// Sessions with something to send, or to close. Filled by whatever writes; drained by `take_ready`; bounded by
     /// the number of sessions, each being in it once.
     ready: VecDeque<SessionId>,
+    /// Sessions to which something was pushed, and nothing else is due. Filled by pushes; drained by `take_ready` behind
+    /// those of `ready`, over several turns if need be; bounded by the number of sessions and of those that went ahead.
+    told: VecDeque<SessionId>,
     /// Batches of requests that are not run yet, in the order they came. Filled by `on_batch`; drained at once, unless
     /// the shard has done enough for this turn; bounded by what the sessions of all cores may have waiting.
     inbox: VecDeque<Incoming>,
@@ -281,6 +284,7 @@ impl Engine {
             topology: Topology::default(),
             random: config.random_seed | 1,
             ready: VecDeque::new(),
+            told: VecDeque::new(),
             inbox: VecDeque::new(),
             paused: VecDeque::new(),
             holds: Holds::default(),
@@ -479,16 +483,30 @@ impl Engine {
 
     // ---- effects ----
 
-    /// The next session that has something to send (`unsent`) or that is to be closed (`is_finished`).
+    /// The next session that has something to send (`unsent`) or that is to be closed (`is_finished`): first those with
+    /// replies, then those to which something was pushed.
     pub fn take_ready(&mut self) -> Option<SessionId> {
         self.publish_events();
         while let Some(id) = self.ready.pop_front() {
             if let Some(session) = self.sessions.get_mut(id) {
-                session.queued = false;
+                session.queued = None;
+                return Some(id);
+            }
+        }
+        while let Some(id) = self.told.pop_front() {
+            if let Some(session) = self.sessions.get_mut(id)
+                && session.queued.take_if(|queue| *queue == Queue::Told).is_some()
+            {
                 return Some(id);
             }
         }
         None
+    }
+
+    /// Whether all that `take_ready` has left was pushed. It may wait for the next turn: to a client that is told of
+    /// several things one send does.
+    pub fn only_tells(&self) -> bool {
+        self.ready.is_empty() && !self.told.is_empty()
     }
 
     /// The next batch for a peer.
@@ -608,11 +626,11 @@ impl Engine {
     /// Queues a session for `take_ready` if there is anything to do for it.
     fn settle(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(id)
-            && !session.queued
+            && session.queued != Some(Queue::Ready)
             && !session.gone
             && (session.should_send() || session.is_finished() || session.wants_read() != session.told_read)
         {
-            session.queued = true;
+            session.queued = Some(Queue::Ready);
             self.ready.push_back(id);
         }
     }

@@ -4,12 +4,12 @@
 //! A push is encoded once a protocol version, by the first session that needs it in that version, and copied or shared
 //! from there on ([`Encoded`]). Where it goes between a session's replies is `replies`' business. Cost of one more
 //! session: a copy of the bytes, or of a pointer once its client lags.
-//! Never: sends (the session comes up in `take_ready`, once a turn), waits for a client.
+//! Never: sends (the session comes up in `take_ready`, behind those with replies), waits for a client.
 
 use std::rc::Rc;
 
 use crate::engine::replies::Replies;
-use crate::engine::session::Session;
+use crate::engine::session::{Queue, Session};
 use crate::engine::{Engine, Notice, SessionId};
 use crate::resp::{Proto, Writer};
 
@@ -121,11 +121,15 @@ impl Engine {
         }
         session.replies.lend(&mut self.buffers);
         put(&mut session.replies, push.encoded(session.client.proto, write));
-        let (waiting_bytes, queued) = (session.replies.waiting_bytes(), session.queued);
-        if waiting_bytes as u64 >= self.settings.output_limits.pubsub.least_bytes() {
+        if session.replies.waiting_bytes() as u64 >= self.settings.output_limits.pubsub.least_bytes() {
             self.check_output(id);
-        } else if !queued {
-            self.settle(id);
+        } else if session.queued.is_none() {
+            if session.should_send() && !session.gone {
+                session.queued = Some(Queue::Told);
+                self.told.push_back(id);
+            } else {
+                self.settle(id);
+            }
         }
     }
 

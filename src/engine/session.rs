@@ -20,6 +20,15 @@ use crate::limits::{
 };
 use crate::resp::{Args, ParseLimits, Parsed, Parser, Proto, ProtocolError, Writer, peek_key};
 
+/// The engine's lists of sessions for which there is something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queue {
+    /// There are replies, or it ends.
+    Ready,
+    /// Something was pushed to it, and that is all.
+    Told,
+}
+
 /// One client connection.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -58,8 +67,8 @@ pub(super) struct Session {
     pub(super) gone: bool,
     /// The shard has done enough for this turn, or is held; the rest of the input waits.
     pub(super) paused: bool,
-    /// In the engine's list of ready sessions.
-    pub(super) queued: bool,
+    /// Where it waits for `take_ready`.
+    pub(super) queued: Option<Queue>,
     /// What the runtime was last told: whether the socket may be read.
     pub(super) told_read: bool,
     /// Since when more waits for it than the soft limit of output allows, as `Engine::awake_ms` has it.
@@ -103,7 +112,7 @@ impl Session {
             transaction: None,
             gone: false,
             paused: false,
-            queued: false,
+            queued: None,
             told_read: true,
             lags_since_ms: None,
         }
@@ -545,7 +554,7 @@ impl Engine {
             }
             let still_ms = self.awake_ms.saturating_sub(session.progress_ms);
             // What nobody has tried to send yet, since it came in this turn, or waits for another core, is not its fault.
-            let stuck = session.partial || (session.should_send() && !session.queued);
+            let stuck = session.partial || (session.should_send() && session.queued.is_none());
             // As in Redis, who subscribes may be silent.
             let silent = session.client.subscriptions.any();
             let idle_ms = self.settings.idle_timeout_s.saturating_mul(1000);

@@ -225,10 +225,7 @@ impl Core {
         // A chunk of records is done: the next may be here, and who sends it waits until there is room.
         busy |= self.hear_files(now_ms);
         busy |= self.engine.has_backlog() || self.engine.is_walking();
-        while let Some(id) = self.engine.take_ready() {
-            self.flush(id, now_ms)?;
-            busy = true;
-        }
+        busy |= self.send_all(now_ms)?;
         self.engine.on_turn_end(if busy { (self.clock.elapsed() - began).as_nanos() as u64 } else { 0 });
         busy |= self.mesh.send_all(&mut self.engine, &self.shared.doorbells);
         while let Some(ask) = self.engine.take_file_ask() {
@@ -242,6 +239,25 @@ impl Core {
             return Ok(Turn::Over);
         }
         Ok(if busy { Turn::Busy } else { Turn::Idle })
+    }
+
+    /// Sends every reply, and what is pushed to others for as long as a slice. The rest of that waits for the next turn:
+    /// whoever asks is not held up by a message to thousands, and those have several messages with one send by then.
+    /// True if there was anything.
+    fn send_all(&mut self, now_ms: u64) -> io::Result<bool> {
+        let mut telling_since = None;
+        let mut busy = false;
+        while let Some(id) = self.engine.take_ready() {
+            self.flush(id, now_ms)?;
+            busy = true;
+            if self.engine.only_tells() {
+                let now = self.clock.elapsed();
+                if now - *telling_since.get_or_insert(now) >= Duration::from_micros(SLICE_US) {
+                    break;
+                }
+            }
+        }
+        Ok(busy)
     }
 
     /// Passes on what the files have to say, as far as the engine wants to hear it. True if there was anything.

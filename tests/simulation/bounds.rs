@@ -132,6 +132,34 @@ fn who_was_silent_for_long_is_not_stuck_with_the_first_message() {
 }
 
 #[test]
+fn who_asks_goes_ahead_of_who_is_told() {
+    let mut cluster = cluster(1);
+    let listeners: Vec<Conn> = (0..3).map(|_| cluster.connect(0)).collect();
+    for listener in &listeners {
+        let _ = ask(&mut cluster, *listener, "HELLO 3");
+        let _ = ask(&mut cluster, *listener, "SUBSCRIBE news");
+    }
+    let writer = cluster.connect(0);
+    while cluster.engines[0].take_ready().is_some() {}
+    let engine =
+        |cluster: &mut Cluster| cluster.engines[0].take_ready().map(|id| (id, cluster.engines[0].only_tells()));
+    cluster.bytes(writer, b"PUBLISH news 1\r\n");
+    // The writer has its answer first; then a listener is sent the message, and the turn ends.
+    assert_eq!(engine(&mut cluster), Some((writer.id, true)));
+    assert_eq!(engine(&mut cluster), Some((listeners[0].id, true)));
+    // By the next, one of the two left is told more, and the other asks for something.
+    cluster.bytes(writer, b"PUBLISH news 2\r\n");
+    cluster.bytes(listeners[2], b"PING\r\n");
+    assert_eq!(engine(&mut cluster), Some((writer.id, false)));
+    assert_eq!(engine(&mut cluster), Some((listeners[2].id, true)));
+    assert_eq!(engine(&mut cluster), Some((listeners[1].id, true)));
+    assert_eq!(engine(&mut cluster), Some((listeners[0].id, false)));
+    assert_eq!(engine(&mut cluster), None, "each is there once");
+    let said = String::from_utf8(drain(&mut cluster, listeners[2])).expect("text");
+    assert!(said.contains("\r\n1\r\n") && said.contains("\r\n2\r\n") && said.ends_with("+PONG\r\n"), "{said}");
+}
+
+#[test]
 fn who_waits_for_another_core_for_long_is_not_stuck() {
     let mut cluster = cluster(2);
     let conn = cluster.connect(0);

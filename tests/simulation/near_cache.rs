@@ -262,7 +262,7 @@ impl World {
         if self.rng.one_in(2) && engine.has_backlog() {
             engine.on_slice(self.cluster.now_ms);
         }
-        while engine.take_ready().is_some() {}
+        while engine.take_ready().is_some() && !(engine.only_tells() && self.rng.one_in(3)) {}
         if self.rng.one_in(2) {
             self.cluster.end_turn(core);
             self.tamper();

@@ -152,6 +152,9 @@ impl World {
                 self.clients.iter().position(|client| !client.gone && client.conn.core == core && client.conn.id == id);
             let at = found.ok_or_else(|| format!("session {id:?} of core {core} is ready and was closed"))?;
             self.flush(at)?;
+            if !self.calm && self.cluster.engines[core].only_tells() && self.schedule.one_in(2) {
+                break;
+            }
         }
         let before: Vec<usize> = self.cluster.links[core].iter().map(|link| link.len()).collect();
         self.cluster.end_turn(core);
