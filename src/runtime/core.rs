@@ -244,13 +244,16 @@ impl Core {
     /// Sends every reply, and what is pushed to others for as long as a slice. The rest of that waits for the next turn:
     /// whoever asks is not held up by a message to thousands, and those have several messages with one send by then.
     /// True if there was anything.
+    ///
+    /// With peers a turn sends everything: there the messages of a turn come together, in batches, and on two CPUs slices
+    /// brought 0.7 of redis-server's deliveries where this brings 1.3 (scripts/events_numbers.py).
     fn send_all(&mut self, now_ms: u64) -> io::Result<bool> {
         let mut telling_since = None;
         let mut busy = false;
         while let Some(id) = self.engine.take_ready() {
             self.flush(id, now_ms)?;
             busy = true;
-            if self.engine.only_tells() {
+            if self.engine.only_tells() && !self.mesh.has_peers() {
                 let now = self.clock.elapsed();
                 if now - *telling_since.get_or_insert(now) >= Duration::from_micros(SLICE_US) {
                     break;
