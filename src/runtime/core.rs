@@ -245,8 +245,8 @@ impl Core {
     /// whoever asks is not held up by a message to thousands, and those have several messages with one send by then.
     /// True if there was anything.
     ///
-    /// With peers a turn sends everything: there the messages of a turn come together, in batches, and on two CPUs slices
-    /// brought 0.7 of redis-server's deliveries where this brings 1.3 (scripts/events_numbers.py).
+    /// With peers a turn sends everything. On two CPUs runs are of a fast and a slow kind (scripts/events_numbers.py, cores);
+    /// with slices the median was of the slow kind in each of three series, without in one of two.
     fn send_all(&mut self, now_ms: u64) -> io::Result<bool> {
         let mut telling_since = None;
         let mut busy = false;
