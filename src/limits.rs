@@ -517,8 +517,9 @@ pub const TICK_MS: u64 = 10;
 pub const TICK_IDLE_MS: u64 = 100;
 
 /// Milliseconds that count as passed between two ticks, at most, for idle clients, stalls and delays. So neither a step
-/// of the clock nor a server that was stopped for a while cuts off clients that did nothing wrong.
-pub const TICK_COUNTED_MS_MAX: u64 = 1_000;
+/// of the clock nor a server that was stopped for a while cuts off clients that did nothing wrong, or makes a transaction
+/// give up that has only just begun.
+pub const TICK_COUNTED_MS_MAX: u64 = 250;
 
 /// Sessions one tick looks at for idleness and stalls: ten thousand are through in some three seconds.
 pub const TICK_SESSIONS_MAX: usize = 32;
@@ -672,6 +673,9 @@ const _: () = assert!(AUTH_FAILURES_FREE < AUTH_FAILURES_MAX);
 const _: () = assert!(NOTIFY_INTERVAL_S < NOTIFY_EXTEND_S);
 const _: () = assert!(DRAIN_TIMEOUT_S_DEFAULT <= DRAIN_TIMEOUT_S_MAX);
 const _: () = assert!(TICK_MS < TICK_IDLE_MS && TICK_IDLE_MS < CLIENT_STALL_MS_MAX);
+const _: () =
+    assert!(2 * TICK_IDLE_MS <= TICK_COUNTED_MS_MAX, "the ticks of an idle core count in full, late ones too");
+const _: () = assert!(4 * TICK_COUNTED_MS_MAX <= HOLD_WAIT_MS_MAX, "no single tick makes a transaction give up");
 
 // ---- load generator ----
 

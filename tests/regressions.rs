@@ -4,10 +4,11 @@
 #[allow(unreachable_pub, dead_code, reason = "shared with the simulation, which uses all of it")]
 mod cluster;
 
+use aspine::limits::HOLD_WAIT_MS_MAX;
 use aspine::resp::reply::skip;
 use aspine::shard::Eviction;
 
-use cluster::{Cluster, ClusterConfig};
+use cluster::{Cluster, ClusterConfig, Conn};
 
 fn cluster(cores: u16) -> Cluster {
     Cluster::new(&ClusterConfig {
@@ -88,4 +89,47 @@ fn a_scan_for_anything_finds_the_empty_key() {
     cluster.settle();
     let expected = b"+OK\r\n*2\r\n$1\r\n0\r\n*1\r\n$0\r\n\r\n*1\r\n$0\r\n\r\n";
     assert_eq!(cluster.send(conn, usize::MAX), expected);
+}
+
+/// What a server says to `lines` once everything has come to rest.
+fn say(cluster: &mut Cluster, conn: Conn, lines: &str) -> String {
+    cluster.bytes(conn, lines.as_bytes());
+    cluster.settle();
+    String::from_utf8(cluster.send(conn, usize::MAX)).expect("text")
+}
+
+/// A transaction that gave up waiting for its shards was refused without ending the CLIENT CACHING before it: the next
+/// read of a client under OPTOUT was not remembered, and its copy went stale without a word.
+#[test]
+fn client_caching_ends_with_a_transaction_that_is_refused_late() {
+    // The slots of `bar` and `foo` are core 0's and core 1's.
+    for (refused, before) in [("RENAME bar foo\r\n", ""), ("MULTI\r\nGET foo\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n")] {
+        let mut cluster = cluster(2);
+        let (reader, writer) = (cluster.connect(0), cluster.connect(0));
+        cluster.tick(0);
+        say(&mut cluster, writer, "SET bar 1\r\n");
+        assert!(say(&mut cluster, reader, "HELLO 3\r\nCLIENT TRACKING ON OPTOUT\r\n").ends_with("+OK\r\n"));
+        cluster.bytes(reader, format!("CLIENT CACHING NO\r\n{refused}").as_bytes());
+        // Core 1 hears of it only when it is too late.
+        cluster.pass(HOLD_WAIT_MS_MAX);
+        let timeout = "-EXECABORT Transaction discarded because its keys were busy for too long; try again\r\n";
+        assert_eq!(say(&mut cluster, reader, ""), format!("+OK\r\n{before}{timeout}"));
+        assert_eq!(say(&mut cluster, reader, "GET bar\r\n"), "$1\r\n1\r\n");
+        assert_eq!(say(&mut cluster, writer, "SET bar 2\r\n"), "+OK\r\n");
+        let told = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\nbar\r\n";
+        assert_eq!(say(&mut cluster, reader, ""), told, "behind {refused}");
+    }
+}
+
+/// One tick counted for as long as a transaction waits for its shards: a process that had been stopped for a second made
+/// every transaction give up that had only just begun.
+#[test]
+fn a_stopped_server_makes_no_transaction_give_up() {
+    let mut cluster = cluster(2);
+    let conn = cluster.connect(0);
+    cluster.tick(0);
+    say(&mut cluster, conn, "SET bar 1\r\n");
+    cluster.bytes(conn, b"RENAME bar foo\r\n");
+    cluster.tick(3_600_000);
+    assert_eq!(say(&mut cluster, conn, ""), "+OK\r\n");
 }

@@ -252,18 +252,8 @@ impl Engine {
             match advance {
                 Advance::Done => {
                     session.replies.end_group();
-                    if session.client.tracking.is_some() {
-                        Engine::end_caching(&mut session, Some(transaction.command));
-                    }
-                    self.release(&session, id, &transaction, now_ms);
                     self.note_end(&session, &transaction, now_ms);
-                    let gone = session.gone;
-                    self.sessions.check_in(id, session);
-                    if self.shard.has_stale() {
-                        self.spread_stale(None);
-                    }
-                    if gone {
-                        self.on_disconnect(id);
+                    if !self.end_transaction(session, id, &transaction, now_ms) {
                         return false;
                     }
                 }
@@ -279,6 +269,24 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Ends a transaction that ran or was refused: nothing of it is left at the shards or in its session. False if the
+    /// connection ended meanwhile, and with it the session.
+    fn end_transaction(&mut self, mut session: Box<Session>, id: SessionId, tx: &Transaction, now_ms: u64) -> bool {
+        if session.client.tracking.is_some() {
+            Engine::end_caching(&mut session, Some(tx.command));
+        }
+        self.release(&session, id, tx, now_ms);
+        let gone = session.gone;
+        self.sessions.check_in(id, session);
+        if self.shard.has_stale() {
+            self.spread_stale(None);
+        }
+        if gone {
+            self.on_disconnect(id);
+        }
+        !gone
     }
 
     /// Counts what a transaction took as a whole; its commands count besides.
@@ -402,12 +410,7 @@ impl Engine {
                 continue;
             }
             let _ = self.reject(&mut session, Some(tx.command), &Error::HoldTimeout, tx.muted);
-            self.release(&session, id, &tx, now_ms);
-            let gone = session.gone;
-            self.sessions.check_in(id, session);
-            if gone {
-                self.on_disconnect(id);
-            } else {
+            if self.end_transaction(session, id, &tx, now_ms) {
                 self.run_input(id, now_ms);
             }
         }

@@ -90,10 +90,10 @@ fn only_time_at_work_makes_a_client_idle() {
     cluster.tick(0);
     assert_eq!(ask(&mut cluster, conn, "PING"), "+PONG\r\n");
     for _ in 0..4 {
-        cluster.tick(1_000);
+        cluster.pass(1_000);
     }
     assert!(!cluster.engines[0].is_finished(conn.id), "idle for four of five seconds");
-    cluster.tick(1_000);
+    cluster.pass(1_000);
     assert!(cluster.engines[0].is_finished(conn.id), "idle for five seconds");
 }
 
@@ -105,7 +105,7 @@ fn who_was_silent_for_long_is_not_stuck_with_the_first_message() {
         let begin = if tracks { "HELLO 3\r\nCLIENT TRACKING ON\r\nGET k" } else { "SUBSCRIBE news" };
         let _ = ask(&mut cluster, listener, begin);
         for _ in 0..300 {
-            cluster.tick(1_000);
+            cluster.pass(1_000);
         }
         // In one turn something comes for it, and time is looked at before it leaves.
         let change = b"PUBLISH news hi\r\nSET k v\r\n";
@@ -121,11 +121,11 @@ fn who_was_silent_for_long_is_not_stuck_with_the_first_message() {
         cluster.bytes(writer, change);
         while cluster.engines[0].take_ready().is_some() {}
         for _ in 0..59 {
-            cluster.tick(1_000);
+            cluster.pass(1_000);
         }
         assert!(!cluster.engines[0].is_finished(listener.id), "it has a minute");
         for _ in 0..3 {
-            cluster.tick(1_000);
+            cluster.pass(1_000);
         }
         assert!(cluster.engines[0].is_finished(listener.id), "a minute has passed");
     }
@@ -169,7 +169,7 @@ fn who_waits_for_another_core_for_long_is_not_stuck() {
     while cluster.engines[0].take_ready().is_some() {}
     // The other core is slow; the first reply waits so that one send carries both.
     for _ in 0..100 {
-        cluster.tick(1_000);
+        cluster.pass(1_000);
     }
     assert!(!cluster.engines[0].is_finished(conn.id));
     assert_eq!(drain(&mut cluster, conn), b"$-1\r\n$-1\r\n");

@@ -12,6 +12,7 @@ use aspine::engine::batch::Batch;
 use aspine::engine::files::SnapshotConfig;
 use aspine::engine::route::CoreId;
 use aspine::engine::{Engine, EngineConfig, Peer, ProcessFacts, SessionId};
+use aspine::limits::TICK_COUNTED_MS_MAX;
 use aspine::shard::Eviction;
 
 thread_local! {
@@ -203,6 +204,16 @@ impl Cluster {
         self.now_ms += ms;
         for engine in &mut self.engines {
             engine.on_tick(self.now_ms);
+        }
+    }
+
+    /// Lets time pass that the cores count: in ticks none of which is longer than one may count.
+    pub fn pass(&mut self, ms: u64) {
+        let mut left_ms = ms;
+        while left_ms > 0 {
+            let tick_ms = left_ms.min(TICK_COUNTED_MS_MAX);
+            self.tick(tick_ms);
+            left_ms -= tick_ms;
         }
     }
 }

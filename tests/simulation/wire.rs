@@ -66,7 +66,7 @@ fn play(cluster: &mut Cluster, conn: Conn, input: &[u8], cut: Cut) -> (Vec<u8>, 
             }
             cluster.settle();
             output.extend(cluster.send(conn, usize::MAX));
-            cluster.tick(1_000);
+            cluster.pass(1_000);
         }
         cluster.bytes(conn, piece);
         cluster.settle();
@@ -74,7 +74,7 @@ fn play(cluster: &mut Cluster, conn: Conn, input: &[u8], cut: Cut) -> (Vec<u8>, 
     }
     // The longest delay of a refusal is over then.
     for _ in 0..3 {
-        cluster.tick(1_000);
+        cluster.pass(1_000);
         cluster.settle();
         output.extend(cluster.send(conn, usize::MAX));
     }

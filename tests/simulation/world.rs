@@ -4,7 +4,7 @@
 use aspine::engine::Notice;
 use aspine::engine::auth::AuthKey;
 use aspine::engine::batch::{Batch, Payload};
-use aspine::limits::{BATCH_BYTES_SEAL, READ_BUFFER_BYTES, SESSION_OUTPUT_BYTES_MAX, TICK_COUNTED_MS_MAX, TICK_MS};
+use aspine::limits::{BATCH_BYTES_SEAL, READ_BUFFER_BYTES, SESSION_OUTPUT_BYTES_MAX, TICK_MS};
 use aspine::shard::Eviction;
 
 use crate::canary::Fault;
@@ -196,9 +196,7 @@ impl World {
             }
             38 if self.plan.stalls && rng.one_in(8) => {
                 // A minute that the server is at work, and one that only the clock has made.
-                for _ in 0..61 * u64::from(rng.one_in(2)) {
-                    self.cluster.tick(TICK_COUNTED_MS_MAX);
-                }
+                self.cluster.pass(61_000 * u64::from(rng.one_in(2)));
                 now_ms + 61_000
             }
             _ => now_ms + rng.between(5, 60),
