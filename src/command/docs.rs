@@ -96,7 +96,7 @@ pub fn command_getkeys(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, w
     let lookup = Lookup::default();
     let mut row = lookup.find(args.at(0)).map(|id| id.row());
     if let (Some(container), Some(sub)) = (row, args.get(1))
-        && matches!(container.handler, Handler::Container)
+        && container.is_container()
     {
         row = lookup.find_sub(container.name, sub).map(|id| id.row());
     }

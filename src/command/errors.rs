@@ -79,9 +79,9 @@ pub enum Error {
     Arity(String),
     /// No such command; holds the name and the beginning of the arguments, as Redis quotes them.
     UnknownCommand(String),
-    /// No such subcommand; holds the subcommand as typed and its container in upper case.
+    /// No such subcommand; holds the subcommand as typed and its container's name.
     UnknownSubcommand(String, &'static str),
-    /// Arguments that a subcommand does not take; holds the subcommand and its container in upper case.
+    /// Arguments that a subcommand does not take; holds the subcommand and its container's name.
     SubcommandSyntax(String, &'static str),
     /// SLOWLOG GET with a count that is none.
     SlowlogCount,
@@ -284,11 +284,11 @@ impl fmt::Display for Error {
             Error::Arity(name) => write!(f, "ERR wrong number of arguments for '{name}' command"),
             Error::UnknownCommand(quoted) => write!(f, "ERR unknown command {quoted}"),
             Error::UnknownSubcommand(sub, container) => {
-                write!(f, "ERR unknown subcommand '{sub}'. Try {container} HELP.")
+                write!(f, "ERR unknown subcommand '{sub}'. Try {} HELP.", container.to_ascii_uppercase())
             }
             Error::SubcommandSyntax(sub, container) => {
                 let text = "ERR unknown subcommand or wrong number of arguments for";
-                write!(f, "{text} '{sub}'. Try {container} HELP.")
+                write!(f, "{text} '{sub}'. Try {} HELP.", container.to_ascii_uppercase())
             }
             Error::Subscriber(name) => write!(
                 f,

@@ -15,6 +15,7 @@ pub mod docs;
 pub mod dump;
 pub mod errors;
 pub mod expiry;
+pub mod facts;
 pub mod glob;
 pub mod keyspace;
 pub mod lcs;

@@ -43,7 +43,7 @@ impl Topic {
 }
 
 /// Flags of a row that subscribes or unsubscribes.
-pub const SUBSCRIPTION: u16 = flag::BARRIER | flag::PUBSUB | flag::SUBSCRIBER;
+pub const SUBSCRIPTION: u32 = flag::BARRIER | flag::PUBSUB | flag::SUBSCRIBER;
 
 /// Confirms a subscription, or its end. `None`: there was none to end. `count`: those left of its kind.
 pub fn confirmation(writer: &mut Writer<'_>, topic: Topic, subscribes: bool, name: Option<&[u8]>, count: usize) {

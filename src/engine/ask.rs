@@ -11,7 +11,7 @@ use crate::command::errors::quote;
 use crate::command::glob;
 use crate::command::pubsub::Topic;
 use crate::command::settings::Settings;
-use crate::command::table::{CommandId, Handler, Lookup, Part, Question, subcommands};
+use crate::command::table::{Lookup, Question, subcommands};
 use crate::engine::latency::{self, EVENTS, Event};
 use crate::engine::meter::Usage;
 use crate::engine::slowlog::Entry;
@@ -21,32 +21,9 @@ use crate::limits::SLOWLOG_GET_DEFAULT;
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Writer};
 
-/// Whether a question has more arguments than it takes, and what is said of it. Redis quotes the subcommand as it was
-/// typed, which only the session knows.
-#[inline]
-pub(super) fn too_many(command: CommandId, args: Args<'_>) -> Option<fn(&[u8]) -> Error> {
-    match command.row().handler {
-        Handler::EveryCore(Part::Ask(question)) if args.len() > 1 => refusal(question),
-        _ => None,
-    }
-}
-
-/// What is said of a question of two arguments or more, if it takes one at most.
-fn refusal(question: Question) -> Option<fn(&[u8]) -> Error> {
-    match question {
-        Question::SlowlogGet => Some(|sub| Error::SubcommandSyntax(quote(sub), "SLOWLOG")),
-        Question::PubsubNames(_) => Some(|sub| Error::SubcommandSyntax(quote(sub), "PUBSUB")),
-        _ => None,
-    }
-}
-
-/// Refuses what no core could answer. Of `too_many` arguments, which come from EXEC, the first is the subcommand.
+/// Refuses what no core could answer.
 pub(super) fn check(question: Question, args: Args<'_>) -> Result<(), Error> {
-    match refusal(question) {
-        Some(error) if args.len() > 1 => Err(error(args.at(0))),
-        _ if question == Question::SlowlogGet => slowlog_count(args).map(|_| ()),
-        _ => Ok(()),
-    }
+    if question == Question::SlowlogGet { slowlog_count(args).map(|_| ()) } else { Ok(()) }
 }
 
 /// How many entries SLOWLOG GET wants.

@@ -56,7 +56,7 @@ impl Engine {
             }),
             _ => {
                 let sub = quote(args.at(0));
-                return self.fail(session, args, trip, &Error::SubcommandSyntax(sub, "DEBUG"));
+                return self.fail(session, args, trip, &Error::SubcommandSyntax(sub, trip.command.row().name));
             }
         }
         Flow::Next
@@ -85,7 +85,7 @@ impl Engine {
         let value: &[u8] = if parse_i64(switch).unwrap_or(0) == 0 { b"no" } else { b"yes" };
         let caller = session.client.id.to_le_bytes();
         let words: [&[u8]; 3] = [&caller, b"active-expire", value];
-        let Some(command) = self.lookup.find(b"config|set") else { return Flow::Next };
+        let command = self.lookup.config_set();
         let mode = Mode { part: true, ..Mode::new(session.client.proto, false) };
         let place = session.replies.hold(trip.muted);
         Flow::Every(Solo { place, request: Request::alone(command, mode, words.into_iter()) })

@@ -5,7 +5,6 @@
 //! Invariant: between the two a core runs nothing on its shard but what it loads.
 
 use crate::command::snapshot::Verb;
-use crate::command::table::{Command, Handler};
 use crate::engine::batch::Payload;
 use crate::engine::files::FileAsk;
 use crate::engine::jobs::Origin;
@@ -67,17 +66,6 @@ impl Loading {
     pub(super) fn has_work(&self) -> bool {
         self.at < self.chunk.len()
     }
-}
-
-/// Whether a command runs while items are loaded: Redis's choice among those there are here.
-pub(super) fn runs_while_loading(row: &Command) -> bool {
-    let container = row.name.split('|').next().unwrap_or(row.name);
-    let named = [
-        "auth", "client", "command", "config", "debug", "discard", "echo", "exec", "hello", "info", "lastsave",
-        "latency", "multi", "quit", "reset", "select", "slowlog", "time", "unwatch", "watch",
-    ];
-    let tells = matches!(row.handler, Handler::Topology(_));
-    named.contains(&container) || tells || (matches!(row.handler, Handler::Session(_)) && row.name.ends_with("|help"))
 }
 
 impl Engine {

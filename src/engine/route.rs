@@ -6,7 +6,7 @@ use crate::command::client::Client;
 use crate::command::connection::{After, SessionHandler, VerifyKey};
 use crate::command::keyspace::{self, Cursor, ScanOptions};
 use crate::command::several;
-use crate::command::table::{Command, CommandId, Fold, Handler, KeyHandler, Part};
+use crate::command::table::{Command, CommandId, Fold, Handler, KeyHandler, Part, flag};
 use crate::command::{Call, Error, Reply};
 use crate::engine::batch::{Mode, Request, Solo, Waiter};
 use crate::engine::gather::{Asker, GatherId};
@@ -119,6 +119,10 @@ impl Engine {
             Handler::EveryCore(Part::Tracking) => self.dispatch_tracking(session, args, trip),
             Handler::Topology(told) => self.dispatch_topology(session, told, args, trip),
             Handler::EveryCore(part) => {
+                let row = command.row();
+                if row.is(flag::ONE_AT_MOST) && args.len() > 1 {
+                    return self.fail(session, args.tail(1), trip, &row.too_many(args.at(0)));
+                }
                 match every::check(part, args, &self.settings, &self.process, self.router.cores()) {
                     Ok(()) => {
                         let place = session.replies.hold(trip.muted);

@@ -6,14 +6,14 @@
 
 use crate::command::client::{BufferSizes, Client, ReplyMode};
 use crate::command::errors::quote;
-use crate::command::table::{CommandId, Handler, flag};
+use crate::command::table::{CommandId, Handler, Verb, flag, unknown_subcommand};
 use crate::command::{Error, connection};
 use crate::engine::batch::Solo;
 use crate::engine::pubsub::Subscribed;
 use crate::engine::replies::Replies;
 use crate::engine::route::{CoreId, Trip};
 use crate::engine::transaction::{Multi, Transaction};
-use crate::engine::{Engine, Notice, SessionId, ahead, ask, debug, load};
+use crate::engine::{Engine, Notice, SessionId, ahead, debug};
 use crate::limits::{
     AUTH_FAILURES_MAX, BUFFER_KEPT_BYTES_MAX, CLIENT_STALL_MS_MAX, INPUT_RESERVE_BYTES_MAX, TICK_SESSIONS_MAX,
     TURN_REHASHED_MAX,
@@ -381,21 +381,16 @@ impl Engine {
             Ok((command, _)) if session.client.is_subscriber() && !command.row().is(flag::SUBSCRIBER) => {
                 self.refuse_command(session, Some(command), &Error::Subscriber(command.row().name), muted)
             }
-            Ok((command, _)) if self.is_loading() && !load::runs_while_loading(command.row()) => {
+            Ok((command, _)) if self.is_loading() && !command.row().is(flag::LOADING) => {
                 self.refuse_command(session, Some(command), &Error::Loading, muted)
             }
             Ok((command, args)) => {
                 self.stats.commands += 1;
                 session.client.last_command = command.row().name;
                 if session.multi.is_some() && !command.row().is(flag::UNQUEUED) {
-                    let named = ask::too_many(command, args).is_some();
-                    self.queue(session, command, if named { words.tail(1) } else { args }, muted)
+                    self.queue(session, command, args, muted)
                 } else {
-                    let trip = Trip { command, muted, held: false, now_ms };
-                    match ask::too_many(command, args) {
-                        Some(error) => self.fail(session, args, trip, &error(words.at(1))),
-                        None => self.dispatch(session, id, args, trip),
-                    }
+                    self.dispatch(session, id, args, Trip { command, muted, held: false, now_ms })
                 }
             }
         };
@@ -408,7 +403,8 @@ impl Engine {
         flow
     }
 
-    /// The row of a command line, and the arguments its handler gets.
+    /// The row of a command line, and the arguments its handler gets. Of a subcommand that takes one at most and has more
+    /// these begin with its name as it was typed, for the refusal.
     #[inline]
     fn find_command<'a>(&self, args: Args<'a>) -> Result<(CommandId, Args<'a>), Error> {
         let name = args.at(0);
@@ -420,25 +416,20 @@ impl Engine {
             && let Some(sub_id) = self.lookup.find_sub(container.name, sub)
         {
             id = sub_id;
-            words = 2;
+            words = if id.row().is(flag::ONE_AT_MOST) && args.len() > 3 { 1 } else { 2 };
         }
         let row = id.row();
-        if row.name.contains('|') && words == 1 {
+        if row.is_subcommand() && !container.is_container() {
             // Nobody names a subcommand by its table name.
             return Err(unknown_command(args));
         }
         if !row.takes(args.len()) {
             return Err(Error::Arity(row.name.to_owned()));
         }
-        if words == 1
-            && row.is_container()
+        if row.is_container()
             && let Some(sub) = args.get(1)
         {
-            if row.name == "cluster" {
-                self.check_cluster_change(sub, args.len())?;
-            }
-            let sub = quote(&sub[..sub.len().min(128)]);
-            return Err(Error::UnknownSubcommand(sub, upper_name(row.name)));
+            return Err(unknown_subcommand(row, sub, args.len(), self.process.shows_cluster()));
         }
         Ok((id, args.tail(words)))
     }
@@ -455,7 +446,8 @@ impl Engine {
         if let Some(multi) = &mut session.multi {
             multi.fail();
         }
-        if *error == Error::Arity("exec".to_owned()) {
+        let is_exec = command.is_some_and(|command| matches!(command.row().handler, Handler::Transaction(Verb::Exec)));
+        if is_exec && matches!(error, Error::Arity(_)) {
             self.forget(session);
             return self.reject(session, command, &Error::ExecArity, muted);
         }
@@ -572,21 +564,6 @@ impl Engine {
             self.notice(Notice::CutOff(text));
             self.settle(id);
         }
-    }
-}
-
-/// Redis's containers by the name its error texts use.
-fn upper_name(name: &str) -> &'static str {
-    match name {
-        "client" => "CLIENT",
-        "cluster" => "CLUSTER",
-        "config" => "CONFIG",
-        "latency" => "LATENCY",
-        "memory" => "MEMORY",
-        "object" => "OBJECT",
-        "pubsub" => "PUBSUB",
-        "slowlog" => "SLOWLOG",
-        _ => "COMMAND",
     }
 }
 

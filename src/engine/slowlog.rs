@@ -32,19 +32,14 @@ impl SlowCall {
 
 /// The words of a command line as the log keeps them: the name in upper case, however it was typed, and no auth key.
 fn words(command: CommandId, args: Args<'_>) -> Vec<Vec<u8>> {
-    let name = command.row().name;
-    let mut all: Vec<&[u8]> = name.split('|').map(str::as_bytes).collect();
+    let row = command.row();
+    let mut all: Vec<&[u8]> = row.name.split('|').map(str::as_bytes).collect();
     let names = all.len();
     all.extend(args.iter());
     let kept = if all.len() > SLOWLOG_ARGS_MAX { SLOWLOG_ARGS_MAX - 1 } else { all.len() };
-    let secret = |at: usize| match name {
-        "auth" => at >= names,
-        "hello" => (1..=2).any(|back| at > names + back - 1 && all[at - back].eq_ignore_ascii_case(b"AUTH")),
-        _ => false,
-    };
     let word = |(at, word): (usize, &&[u8])| match word.len().checked_sub(SLOWLOG_ARG_BYTES_MAX) {
         _ if at < names => word.to_ascii_uppercase(),
-        _ if secret(at) => b"(redacted)".to_vec(),
+        _ if row.is_secret(args, at - names) => b"(redacted)".to_vec(),
         Some(more @ 1..) => [&word[..SLOWLOG_ARG_BYTES_MAX], format!("... ({more} more bytes)").as_bytes()].concat(),
         _ => word.to_vec(),
     };

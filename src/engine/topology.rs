@@ -61,28 +61,6 @@ impl Topology {
     }
 }
 
-/// Subcommands by which operators change a cluster, and how many words they have, as in [`Command::arity`]. There is
-/// nothing to change here.
-///
-/// [`Command::arity`]: crate::command::table::Command::arity
-const CHANGES: [(&str, i32); 15] = [
-    ("addslots", -3),
-    ("addslotsrange", -4),
-    ("bumpepoch", 2),
-    ("count-failure-reports", 3),
-    ("delslots", -3),
-    ("delslotsrange", -4),
-    ("failover", -2),
-    ("flushslots", 2),
-    ("forget", 3),
-    ("meet", -4),
-    ("replicate", 3),
-    ("reset", -2),
-    ("saveconfig", 2),
-    ("set-config-epoch", 3),
-    ("setslot", -4),
-];
-
 /// The slot that a command is about, and how many of its keys are wanted at most; `None` if only their number is.
 pub(super) fn slot_of(part: Part, args: Args<'_>) -> Result<(Slot, Option<u64>), Error> {
     let number = |at| parse_i64(args.at(at)).ok_or(Error::NotInteger);
@@ -97,19 +75,6 @@ pub(super) fn slot_of(part: Part, args: Args<'_>) -> Result<(Slot, Option<u64>),
 }
 
 impl Engine {
-    /// Refuses what would change the cluster as a server does that has none. Where there is one these are no commands.
-    #[cold]
-    pub(super) fn check_cluster_change(&self, sub: &[u8], words: usize) -> Result<(), Error> {
-        let Some((name, arity)) = CHANGES.iter().find(|(name, _)| sub.eq_ignore_ascii_case(name.as_bytes())) else {
-            return Ok(());
-        };
-        let least = arity.unsigned_abs() as usize;
-        if words < least || (*arity > 0 && words > least) {
-            return Err(Error::Arity(format!("cluster|{name}")));
-        }
-        if self.process.shows_cluster() { Ok(()) } else { Err(Error::ClusterDisabled) }
-    }
-
     /// Tells a client of the cores.
     pub(super) fn dispatch_topology(&mut self, session: &mut Session, told: Told, args: Args<'_>, trip: Trip) -> Flow {
         if told != Told::Cores && !self.process.shows_cluster() {

@@ -200,7 +200,7 @@ impl Engine {
         let goes_on = session.multi.is_some() || session.transaction.is_some();
         if let Some(tracking) = &mut session.client.tracking
             && !goes_on
-            && !command.is_some_and(|command| command.row().name.starts_with("client|"))
+            && !command.is_some_and(|command| command.row().is(flag::KEEPS_CACHING))
         {
             tracking.caching = false;
         }

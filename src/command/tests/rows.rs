@@ -21,6 +21,8 @@ fn names_are_sorted_unique_and_lower_case() {
 #[test]
 fn subcommands_have_containers_and_containers_have_subcommands() {
     for row in TABLE {
+        assert!(row.is_container() || !matches!(row.handler, Handler::Container), "{}: flag it so", row.name);
+        assert_eq!(row.is_subcommand(), row.name.contains('|'), "{}", row.name);
         match row.name.split_once('|') {
             Some((container, sub)) => {
                 let parent = TABLE.iter().find(|row| row.name == container);
