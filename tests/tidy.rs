@@ -5,8 +5,11 @@
 //! | `source` | reads the sources: comments and texts masked, functions and test modules found |
 //! | `sizes` | lines of files and functions, with the list of today's offenders, which may only shrink |
 //! | `places` | what may stand where: modules, clock, glommio, `unsafe`, numbers, leftovers, top-level entries |
+//! | `commands` | what a command is, the command table says; names of commands are compared nowhere else |
 //! | `docs` | heads of files; what README and `src/lib.rs` name exists; generated tables are up to date |
 
+#[path = "tidy/commands.rs"]
+mod commands;
 #[path = "tidy/docs.rs"]
 mod docs;
 #[path = "tidy/places.rs"]

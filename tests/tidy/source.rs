@@ -85,7 +85,7 @@ impl Source {
     }
 
     /// Lines of the modules under `#[cfg(test)]`.
-    fn test_modules(&self) -> Vec<RangeInclusive<usize>> {
+    pub(crate) fn test_modules(&self) -> Vec<RangeInclusive<usize>> {
         let starts = self.code.match_indices("#[cfg(test)]").map(|(at, _)| at);
         starts.filter_map(|at| Some(line_of(&self.code, at)..=line_of(&self.code, body_end(&self.code, at)?))).collect()
     }
