@@ -57,12 +57,13 @@ file tuning/aspine.toml etc/aspine/aspine.toml
 file tuning/cpus.sh usr/share/aspine/cpus.sh 755
 file tuning/seccomp.json usr/share/aspine/seccomp.json
 file tuning/sysctl.conf usr/share/doc/aspine/examples/90-aspine.conf
-file tuning/README.md usr/share/doc/aspine/tuning.md
-file README.md usr/share/doc/aspine/README.md
+# The pages lie as in the repository, so that their links hold.
+for page in README.md CHANGELOG.md CONTRIBUTING.md tuning/README.md docs/*.md docs/*/*.md docs/plots/*.svg; do
+    file "$page" "usr/share/doc/aspine/$page"
+done
 file LICENSE usr/share/doc/aspine/copyright
 install -d "$root/usr/share/lintian/overrides"
 cp scripts/package/lintian-overrides "$root/usr/share/lintian/overrides/aspine"
-file CHANGELOG.md usr/share/doc/aspine/CHANGELOG.md
 gzip -9n >"$root/usr/share/doc/aspine/changelog.gz" <<CHANGELOG
 aspine ($version) unstable; urgency=medium
 
@@ -102,7 +103,7 @@ Section: database
 Priority: optional
 Depends: adduser, init-system-helpers (>= 1.54~), $depends
 Installed-Size: $(du -k --apparent-size -s --exclude=DEBIAN "$root" | cut -f1)
-Description: in-memory cache server, thread per core on io_uring
+Description: in-memory cache server, one thread per core
  Aspine is a cache for latency-critical deployments on Linux: one process, one
  pinned thread per core, nothing shared between them. It speaks the Redis
  protocol, so existing clients work unmodified, and holds strings with exact

@@ -6,12 +6,15 @@
 //! | `sizes` | lines of files and functions, with the list of today's offenders, which may only shrink |
 //! | `places` | what may stand where: modules, clock, glommio, `unsafe`, numbers, leftovers, top-level entries |
 //! | `commands` | what a command is, the command table says; names of commands are compared nowhere else |
-//! | `docs` | heads of files; what README and `src/lib.rs` name exists; generated tables are up to date |
+//! | `docs` | heads of files; the map of modules and the way of a GET in `src/lib.rs` |
+//! | `documents` | README and docs/: a short README, nothing twice, links and named files that exist, generated tables |
 
 #[path = "tidy/commands.rs"]
 mod commands;
 #[path = "tidy/docs.rs"]
 mod docs;
+#[path = "tidy/documents.rs"]
+mod documents;
 #[path = "tidy/places.rs"]
 mod places;
 #[path = "tidy/sizes.rs"]

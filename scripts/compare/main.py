@@ -23,7 +23,8 @@ from sections import SECTIONS, Context, Plan
 from servers import Failed, Kind, builtin_kinds, stop_all
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-README_MARKS = ("<!-- compare -->\n", "<!-- /compare -->")
+PAGE = ROOT / "docs/performance.md"
+MARKS = ("<!-- compare -->\n", "<!-- /compare -->")
 
 
 def arguments():
@@ -46,8 +47,8 @@ def arguments():
     parser.add_argument("--out", type=pathlib.Path, default=target / "compare", help="where the report goes")
     parser.add_argument("--port-base", type=int, default=7400, help="ports from here on are used")
     parser.add_argument("--report-only", action="store_true", help="only write the report of earlier runs again")
-    parser.add_argument("--readme", action="store_true",
-                        help="write the README's part between its marks, and the pictures it shows to benches/plots")
+    parser.add_argument("--docs", action="store_true",
+                        help="write the part of docs/performance.md between its marks, and its pictures to docs/plots")
     args = parser.parse_args()
     args.only = args.only.split(",")
     unknown = [name for name in args.only if name not in SECTIONS]
@@ -157,19 +158,18 @@ def write(args, results):
     (args.out / "report.md").write_text(report.render(results))
 
 
-def write_readme(args, results):
-    path = ROOT / "README.md"
-    text = path.read_text()
-    head, found, rest = text.partition(README_MARKS[0])
-    _, ended, tail = rest.partition(README_MARKS[1])
+def write_page(page, out, results):
+    """Writes the report between the marks of a page, and its pictures to the folder `plots` beside it."""
+    head, found, rest = page.read_text().partition(MARKS[0])
+    _, ended, tail = rest.partition(MARKS[1])
     if not found or not ended:
-        raise Failed(f"README.md: keep {README_MARKS} around the comparison")
-    pictures = ROOT / "benches/plots"
+        raise Failed(f"{page}: keep {MARKS} around the comparison")
+    pictures = page.parent / "plots"
     pictures.mkdir(exist_ok=True)
     for section in results["sections"].values():
         for plot in section.get("plots", []):
-            shutil.copy(args.out / plot["file"], pictures)
-    path.write_text(head + README_MARKS[0] + report.readme(results, "benches/plots") + README_MARKS[1] + tail)
+            shutil.copy(out / plot["file"], pictures)
+    page.write_text(head + MARKS[0] + report.page(results, "plots") + MARKS[1] + tail)
 
 
 def main():
@@ -183,8 +183,8 @@ def main():
         if not args.report_only:
             measure(args, results)
         write(args, results)
-        if args.readme:
-            write_readme(args, results)
+        if args.docs:
+            write_page(PAGE, args.out, results)
     except Failed as failure:
         sys.exit(f"compare: {failure}")
     finally:

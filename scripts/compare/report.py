@@ -140,8 +140,8 @@ def escape(text):
     return text.replace("|", "\\|")
 
 
-def readme(results, picture_folder):
-    """The report for the README: medians and ratios without ranges, and its pictures."""
+def page(results, picture_folder):
+    """The report for docs/performance.md: medians and ratios without ranges, and its pictures."""
     names = [kind["name"] for kind in results["servers"]]
     sections = [section for section in results["sections"].values() if not section.get("quick")]
     facts = results["facts"]

@@ -2,7 +2,7 @@
 
 A table is {"title", "unit", "better": "more" or "less", "digits", "rows": [{"name", "cells": {server: cell}}]}, a cell
 {"runs": [...]}, or {"why": text} where a server can't do what the row asks for. `report` renders them; a table with
-"detail" is left out of the README.
+"detail" is left out of docs/performance.md.
 """
 
 import shlex

@@ -1,4 +1,4 @@
-//! COMMAND and its subcommands, and the README's reference table: all of it read off the command table.
+//! COMMAND and its subcommands, and the table of docs/commands.md: all of it read off the command table.
 
 use std::fmt::Write;
 
@@ -259,7 +259,7 @@ fn categories(row: &Command) -> Vec<String> {
     categories
 }
 
-/// The reference table of the README, in Markdown.
+/// The table of docs/commands.md, in Markdown.
 pub fn markdown_table() -> String {
     let mut text = String::from("| command | arguments | |\n|---|---|---|\n");
     for row in TABLE.iter().filter(|row| !matches!(row.handler, Handler::Container)) {

@@ -1,6 +1,6 @@
 //! The command table: one row a command, and nothing else decides what a command is.
 //!
-//! Arity errors, routing, `COMMAND` and its subcommands and the reference table in the README derive from it.
+//! Arity errors, routing, `COMMAND` and its subcommands and the table of docs/commands.md derive from it.
 //! Rows are sorted by name; a subcommand's name is `container|subcommand`, and stands after its container.
 
 use crate::command::connection::{self as conn, SessionHandler};

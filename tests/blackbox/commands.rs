@@ -223,7 +223,7 @@ fn every_subcommand_has_a_manual_page() {
 
 #[test]
 fn exit_codes_are_documented_where_they_are_looked_for() {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
     for words in [&["--help"][..], &["stop", "--help"], &["server", "--help"], &["ping", "--help"]] {
         let output = aspine(words).output().unwrap();
         assert_eq!(output.status.code(), Some(0));
@@ -231,7 +231,7 @@ fn exit_codes_are_documented_where_they_are_looked_for() {
         assert!(help.contains("Exit codes:") && help.contains("  3  no server is there"), "{help}");
     }
     for code in 0..=4 {
-        assert!(readme.contains(&format!("\n| {code} | ")), "exit code {code} in the README");
+        assert!(page.contains(&format!("\n| {code} | ")), "exit code {code} in docs/operations.md");
     }
 }
 

@@ -16,6 +16,7 @@ SCRIPTS = HERE.parent.parent / "scripts/compare"
 sys.path.insert(0, str(SCRIPTS))
 
 import load
+import main
 import report
 import sections
 import servers
@@ -80,17 +81,44 @@ class Report(unittest.TestCase):
                          "| GET | 2 000 [1 000-9 000] | 4 000 [3 000-5 000] | 2.00 |  |")
 
 
-    def test_the_readme_has_medians_of_what_was_measured_in_full(self):
+    def test_the_page_has_medians_of_what_was_measured_in_full(self):
         results = json.loads((HERE / "results.json").read_text())
         results["facts"]["memory"] = "8 GiB"
         results["sections"]["open"]["tables"].append(
             {**results["sections"]["open"]["tables"][0], "title": "Details", "detail": True})
-        text = report.readme(results, "benches/plots")
+        text = report.page(results, "plots")
         self.assertIn("| 20k/s, p50 | 42 | 39 | 38 | 0.93 | 0.90 |  |", text)
-        self.assertIn("(benches/plots/open-20k.svg)", text)
+        self.assertIn("(plots/open-20k.svg)", text)
         self.assertIn("memcached 1.6.18", text)
         for left_out in ("Targets", "[40", "Details"):
             self.assertNotIn(left_out, text)
+
+    def test_the_page_is_written_between_its_marks_with_its_pictures(self):
+        results = json.loads((HERE / "results.json").read_text())
+        results["facts"]["memory"] = "8 GiB"
+        with tempfile.TemporaryDirectory() as folder:
+            page, out = pathlib.Path(folder, "page.md"), pathlib.Path(folder, "out")
+            files = [plot["file"] for section in results["sections"].values() for plot in section.get("plots", [])]
+            self.assertTrue(files)
+            for file in files:
+                (out / file).parent.mkdir(parents=True, exist_ok=True)
+                (out / file).write_text("<svg/>")
+            for text in ("no mark", "<!-- compare -->\n", "<!-- /compare -->\n<!-- compare -->\n"):
+                page.write_text(text)
+                with self.assertRaisesRegex(servers.Failed, "page.md: keep"):
+                    main.write_page(page, out, results)
+                self.assertEqual(page.read_text(), text)
+            page.write_text("before\n<!-- compare -->\nold\n<!-- /compare -->\nafter\n")
+            main.write_page(page, out, results)
+            text = report.page(results, "plots")
+            self.assertEqual(page.read_text(), f"before\n<!-- compare -->\n{text}<!-- /compare -->\nafter\n")
+            for file in files:
+                self.assertTrue((page.parent / "plots" / pathlib.Path(file).name).exists())
+
+    def test_the_page_that_is_written_has_the_marks(self):
+        text = main.PAGE.read_text()
+        for mark in main.MARKS:
+            self.assertEqual(text.count(mark), 1)
 
 
 class Turns(unittest.TestCase):

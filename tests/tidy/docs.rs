@@ -1,12 +1,9 @@
-//! Docs: every file says what it is, what the documents name exists, and generated parts are up to date.
+//! Docs: every file says what it is, and `src/lib.rs` says where everything is.
 
 use std::fs;
 
 use crate::assert_none;
 use crate::source::{Source, read, root};
-
-/// Where the README's table of commands stands.
-const COMMANDS: [&str; 2] = ["<!-- commands -->\n", "<!-- /commands -->"];
 
 #[test]
 fn every_file_begins_with_what_it_is() {
@@ -20,38 +17,25 @@ fn every_file_begins_with_what_it_is() {
 }
 
 /// What stands between backticks outside of code blocks.
-fn quoted(text: &str) -> Vec<&str> {
+pub(crate) fn quoted(text: &str) -> Vec<&str> {
     let prose = text.split("```").step_by(2);
     prose.flat_map(|prose| prose.split('`').skip(1).step_by(2)).collect()
 }
 
 /// Whether a quoted text is a file or folder of the repository by its form. One that begins at the root is a machine's.
-fn is_path(text: &str) -> bool {
+pub(crate) fn is_path(text: &str) -> bool {
     let ends = [".rs", ".md", ".toml", ".py", ".sh"];
-    let folders = ["src/", "tests/", "benches/", "scripts/", "tuning/", ".ci/"];
+    let folders = ["src/", "tests/", "benches/", "docs/", "examples/", "scripts/", "tuning/", ".ci/"];
     !text.contains(char::is_whitespace)
         && !text.starts_with('/')
         && (folders.iter().any(|folder| text.starts_with(folder)) || ends.iter().any(|end| text.ends_with(end)))
 }
 
 /// The documentation at the head of `src/lib.rs`.
-fn crate_docs() -> String {
+pub(crate) fn crate_docs() -> String {
     let text = read(&root().join("src/lib.rs"));
     let lines = text.lines().map_while(|line| line.strip_prefix("//!"));
     lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
-}
-
-#[test]
-fn files_that_documents_name_exist() {
-    let mut complaints = Vec::new();
-    for (document, text) in [("README.md", read(&root().join("README.md"))), ("src/lib.rs", crate_docs())] {
-        for path in quoted(&text).into_iter().filter(|text| is_path(text)) {
-            if !root().join(path).exists() {
-                complaints.push(format!("{document}: `{path}` does not exist; name the file that took its place"));
-            }
-        }
-    }
-    assert_none(&complaints);
 }
 
 #[test]
@@ -126,41 +110,10 @@ fn the_way_is_read_from_tables_and_prose() {
     assert_eq!(named, [("a.rs", "T::f"), ("a.rs", "g"), ("b.rs", "h"), ("c.rs", "i")]);
 }
 
-#[test]
-fn the_table_of_commands_is_generated() {
-    let path = root().join("README.md");
-    let readme = read(&path);
-    let parts = readme.split_once(COMMANDS[0]).and_then(|(head, rest)| Some((head, rest.split_once(COMMANDS[1])?)));
-    let (head, (table, tail)) = parts.unwrap_or_else(|| panic!("README.md: keep {COMMANDS:?} around the commands"));
-    let generated = aspine::command::docs::markdown_table();
-    if table == generated {
-        return;
-    }
-    if std::env::var_os("ASPINE_BLESS").is_some() {
-        let blessed = [head, COMMANDS[0], &generated, COMMANDS[1], tail].concat();
-        fs::write(&path, blessed).expect("README.md can be written");
-        return;
-    }
-    panic!("README.md: the commands are not those of the table; run `ASPINE_BLESS=1 cargo test --test tidy`");
-}
-
 /// The first block of Rust in a text, without what rustdoc hides.
-fn first_example(text: &str) -> String {
+pub(crate) fn first_example(text: &str) -> String {
     let block =
         text.split("```").skip(1).step_by(2).find(|block| block.starts_with("rust\n") || block.starts_with('\n'));
     let lines = block.unwrap_or_default().lines().skip(1).filter(|line| *line != "#" && !line.starts_with("# "));
     lines.map(|line| format!("{line}\n")).collect()
-}
-
-#[test]
-fn the_first_example_of_the_readme_is_the_one_that_runs() {
-    let docs = read(&root().join("src/client/mod.rs"));
-    let docs: String = docs
-        .lines()
-        .map_while(|line| line.strip_prefix("//!"))
-        .fold(String::new(), |all, line| all + line.strip_prefix(' ').unwrap_or(line) + "\n");
-    let readme = read(&root().join("README.md"));
-    let readme = readme.split_once("```rust\n").map(|(_, rest)| format!("```rust\n{rest}")).unwrap_or_default();
-    assert!(first_example(&docs).contains("connect"), "src/client/mod.rs: its first example is what the README shows");
-    assert_eq!(first_example(&readme), first_example(&docs), "README.md: show what src/client/mod.rs runs");
 }

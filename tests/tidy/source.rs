@@ -123,7 +123,8 @@ fn relative(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).to_string_lossy().into_owned()
 }
 
-fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
+/// Every file under a folder.
+pub(crate) fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.expect("a directory entry").path();
         if path.is_dir() { walk(&path, paths) } else { paths.push(path) }
