@@ -62,8 +62,22 @@
 //! | `src/command/string.rs` | `get` | arguments, one shard call, one reply value |
 //! | `src/shard/mod.rs` | `get` | index, expiry against `now_ms`, recency, a borrowed value |
 //!
-//! Back the same way; `flush` in `src/runtime/connection.rs` sends. For a peer's key two more files lie between:
-//! `src/engine/batch.rs` (`request`) and `src/runtime/mesh.rs` (`send_all`).
+//! The reply goes back the same way; `flush` in `src/runtime/connection.rs` sends it.
+//!
+//! # Follow one GET to another core
+//!
+//! | core | file | function | does |
+//! |---|---|---|---|
+//! | home | `src/engine/route.rs` | `send_whole` | holds a place in the session's order of replies |
+//! | home | `src/engine/batch.rs` | `request` | frames the command in the turn's open batch for the owner |
+//! | home | `src/engine/batch.rs` | `seal_all` | at the end of the turn: a ticket, under which the session waits |
+//! | home | `src/runtime/mesh.rs` | `send_all` | hands the batch to the channel, and wakes the owner if it naps |
+//! | owner | `src/runtime/mesh.rs` | `receive` | takes it from the channel, first in the owner's next turn |
+//! | owner | `src/engine/mod.rs` | `on_batch` | into the inbox, from which batches run in their order |
+//! | owner | `src/engine/every.rs` | `run_requests` | runs each command, frames each reply; the replies are a batch back |
+//! | owner | `src/command/string.rs` | `get` | the same handler, which can't tell that the request crossed cores |
+//! | home | `src/engine/every.rs` | `take_replies` | closes the ticket: each reply to the session that waits for it |
+//! | home | `src/engine/replies.rs` | `fill` | the reply takes its place; all that are next in order may leave |
 //!
 //! # Modules
 //!

@@ -59,15 +59,17 @@ fn section<'a>(text: &'a str, heading: &str) -> &'a str {
     rest.split("\n# ").next().unwrap_or(rest)
 }
 
-/// Files and functions a section names: by a row `| file | function | …`, by `file` (`function`), or by
+/// Files and functions a section names: by a row with the cells `| file | function |`, by `file` (`function`), or by
 /// `function` in `file`.
 fn functions_named(section: &str) -> Vec<(String, String)> {
     let mut named = Vec::new();
     for line in section.lines().filter(|line| line.starts_with('|')) {
-        let cells: Vec<_> = line.split('|').map(str::trim).collect();
-        let [_, file, functions, ..] = cells.as_slice() else { continue };
-        if let [file] = quoted(file).as_slice() {
-            named.extend(quoted(functions).into_iter().map(|function| ((*file).to_owned(), function.to_owned())));
+        let cells: Vec<_> = line.split('|').map(quoted).collect();
+        let file = cells.iter().position(|cell| matches!(cell.as_slice(), [file] if is_path(file)));
+        if let Some(at) = file
+            && let Some(functions) = cells.get(at + 1)
+        {
+            named.extend(functions.iter().map(|function| (cells[at][0].to_owned(), (*function).to_owned())));
         }
     }
     let prose: String = section.lines().filter(|line| !line.starts_with('|')).flat_map(|line| [line, " "]).collect();
@@ -87,9 +89,13 @@ fn functions_named(section: &str) -> Vec<(String, String)> {
 #[test]
 fn the_way_of_one_get_is_still_the_way() {
     let docs = crate_docs();
-    let named = functions_named(section(&docs, "# Follow one GET"));
-    assert!(named.len() >= 5, "src/lib.rs: name a file and a function at each step; found {named:?}");
     let mut complaints = Vec::new();
+    let mut named = Vec::new();
+    for (heading, steps) in [("# Follow one GET\n", 5), ("# Follow one GET to another core\n", 8)] {
+        let way = functions_named(section(&docs, heading));
+        assert!(way.len() >= steps, "src/lib.rs: `{heading}`: name a file and a function at each step; found {way:?}");
+        named.extend(way);
+    }
     for (file, function) in named {
         let name = function.rsplit("::").next().unwrap_or(&function).trim_end_matches("()");
         let source = Source::of_src().find(|source| source.path == file);
@@ -104,10 +110,10 @@ fn the_way_of_one_get_is_still_the_way() {
 
 #[test]
 fn the_way_is_read_from_tables_and_prose() {
-    let text = "| `a.rs` | `T::f` or `g` | x |\nThen `h` in `b.rs` sends, and `c.rs` (`i`) too; `d.rs` is quiet.";
+    let text = "| `a.rs` | `T::f` or `g` | x |\n| home | `e.rs` | `j` | `k` |\nThen `h` in `b.rs` sends, and `c.rs` (`i`) too; `d.rs` is quiet.";
     let named = functions_named(text);
     let named: Vec<_> = named.iter().map(|(file, function)| (file.as_str(), function.as_str())).collect();
-    assert_eq!(named, [("a.rs", "T::f"), ("a.rs", "g"), ("b.rs", "h"), ("c.rs", "i")]);
+    assert_eq!(named, [("a.rs", "T::f"), ("a.rs", "g"), ("e.rs", "j"), ("b.rs", "h"), ("c.rs", "i")]);
 }
 
 /// The first block of Rust in a text, without what rustdoc hides.
