@@ -1,4 +1,4 @@
-//! The client that waits in the caller's thread: one connection, no runtime. What the command line uses.
+//! The blocking client: one connection, no runtime. The command line uses it.
 //!
 //! ```no_run
 //! use aspine::blocking::Client;
@@ -10,8 +10,8 @@
 //! # Ok::<(), aspine::client::Error>(())
 //! ```
 //!
-//! Never: reuses a connection whose next reply may be another request's. After a time-out or a broken connection the
-//! next call makes a new one; reads are then repeated, writes never (see [`crate::client`]).
+//! Never: reuses a connection whose next reply may be another request's. After a timeout or a broken connection the
+//! next call reconnects; reads are then retried, writes never (see [`crate::client`]).
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -29,31 +29,31 @@ use super::value::{Expect, FromValue, ToValue, Value, stored, typed};
 use super::{encode, hello, reads};
 use crate::limits::{CLIENT_READ_BYTES, CLIENT_REPEATS_MAX, CLIENT_SCAN_KEYS};
 
-/// A client that waits in the caller's thread.
+/// A client that blocks the caller's thread.
 #[derive(Debug)]
 pub struct Client {
     options: Options,
     conn: Option<Conn>,
 }
 
-/// Whether a request may be sent again after its fate has become unknown.
+/// Whether a request may be retried when its fate is unknown.
 type Repeat = bool;
 
 impl Client {
-    /// Connects, shows the key if there is one, and names the connection.
+    /// Connects, authenticates if there is a key, and names the connection.
     ///
     /// # Errors
-    /// [`Error::Connection`] if there is no server, [`Error::Auth`] if it wants another key.
+    /// [`Error::Connection`] if there is no server, [`Error::Auth`] if it requires another key.
     pub fn connect(options: impl Into<Options>) -> Result<Self, Error> {
         let mut client = Self { options: options.into(), conn: None };
         client.conn()?;
         Ok(client)
     }
 
-    /// Stores a value, for so long or for good: `set("k", 1, None)`, `set("k", 1, Duration::from_secs(60))`.
+    /// Stores a value, with a time to live or without one: `set("k", 1, None)`, `set("k", 1, Duration::from_secs(60))`.
     ///
     /// # Errors
-    /// Those of every request; [`Error::Server`] with `OOM …` if there is no room.
+    /// The errors of every request; [`Error::Server`] with `OOM …` if there is no room.
     pub fn set(
         &mut self,
         key: impl AsRef<[u8]>,
@@ -68,7 +68,7 @@ impl Client {
     /// Stores a value if the key does not exist, and returns whether it did so.
     ///
     /// # Errors
-    /// Those of [`set`](Self::set).
+    /// The errors of [`set`](Self::set).
     pub fn set_nx(
         &mut self,
         key: impl AsRef<[u8]>,
@@ -83,7 +83,7 @@ impl Client {
     /// The value of a key, or `None` if it does not exist.
     ///
     /// # Errors
-    /// Those of every request; [`Error::Decode`] if the value is no `T`.
+    /// The errors of every request; [`Error::Decode`] if the value is not a `T`.
     pub fn get<T: FromValue>(&mut self, key: impl AsRef<[u8]>) -> Result<Option<T>, Error> {
         let reply = self.call(true, |out| encode::of_key(out, b"GET", key.as_ref()))?;
         typed(key.as_ref(), self.expect(reply.bytes())?)
@@ -92,7 +92,7 @@ impl Client {
     /// Deletes a key, and returns whether it existed.
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
         let reply = self.call(false, |out| encode::of_key(out, b"DEL", key.as_ref()))?;
         self.expect(reply.flag())
@@ -101,7 +101,7 @@ impl Client {
     /// Whether a key exists.
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub fn exists(&mut self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
         let reply = self.call(true, |out| encode::of_key(out, b"EXISTS", key.as_ref()))?;
         self.expect(reply.flag())
@@ -110,16 +110,16 @@ impl Client {
     /// How long a key has to live, to the millisecond.
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub fn ttl(&mut self, key: impl AsRef<[u8]>) -> Result<Ttl, Error> {
         let reply = self.call(true, |out| encode::of_key(out, b"PTTL", key.as_ref()))?;
         Ok(Ttl::of_millis(self.expect(reply.integer())?))
     }
 
-    /// Gives a key so long to live from now, and returns whether it exists. Zero deletes it.
+    /// Sets a key's time to live, from now on, and returns whether it exists. Zero deletes it.
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub fn expire(&mut self, key: impl AsRef<[u8]>, ttl: Duration) -> Result<bool, Error> {
         let reply = self.call(false, |out| encode::expire(out, key.as_ref(), ttl))?;
         self.expect(reply.flag())
@@ -128,17 +128,17 @@ impl Client {
     /// Adds to an integer, which is 0 if the key does not exist, and returns the sum.
     ///
     /// # Errors
-    /// Those of every request; [`Error::Server`] if the value is no integer.
+    /// The errors of every request; [`Error::Server`] if the value is not an integer.
     pub fn incr(&mut self, key: impl AsRef<[u8]>, by: i64) -> Result<i64, Error> {
         let reply = self.call(false, |out| encode::incr(out, key.as_ref(), by))?;
         self.expect(reply.integer())
     }
 
-    /// The keys that match a pattern as Redis's KEYS has it (`user:*`), each once, in no order. Walks the keyspace in
-    /// steps: a key that exists all the while is there, one that comes or goes meanwhile may be.
+    /// The keys that match a glob pattern, as of KEYS (`user:*`), each once, in no order. Walks the keyspace in
+    /// steps: a key that exists throughout is listed, one that is created or deleted meanwhile may be.
     ///
     /// # Errors
-    /// Those of every request; [`Error::Decode`] if a key is no `K`.
+    /// The errors of every request; [`Error::Decode`] if a key is not a `K`.
     pub fn list<K: FromValue>(&mut self, pattern: impl AsRef<[u8]>) -> Result<Vec<K>, Error> {
         let mut walk = super::scan::Walk::new();
         while let Some(cursor) = walk.next_cursor() {
@@ -152,16 +152,16 @@ impl Client {
     /// Deletes all keys.
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub fn clear(&mut self) -> Result<(), Error> {
         let reply = self.call(false, |out| encode::words(out, ["FLUSHALL"].iter()))?;
         self.expect(reply.unit())
     }
 
-    /// Stores all values in one step, with one time to live for all, or none.
+    /// Stores all values in one step, with one time to live for all or without one.
     ///
     /// # Errors
-    /// Those of [`set`](Self::set); then nothing is stored.
+    /// The errors of [`set`](Self::set). After an error nothing is stored.
     pub fn mset<K: AsRef<[u8]>, V: ToValue>(
         &mut self,
         pairs: impl IntoIterator<Item = (K, V)>,
@@ -177,10 +177,10 @@ impl Client {
         self.expect(reply.flag()).map(drop)
     }
 
-    /// The values of keys, in their order.
+    /// The values of several keys, in the order of the keys.
     ///
     /// # Errors
-    /// Those of every request; [`Error::Decode`] if a value is no `T`.
+    /// The errors of every request; [`Error::Decode`] if a value is not a `T`.
     pub fn mget<T: FromValue, K: AsRef<[u8]>>(
         &mut self,
         keys: impl IntoIterator<Item = K>,
@@ -198,29 +198,29 @@ impl Client {
         values.map(|(item, key)| typed(key.as_ref(), self.expect(item.bytes())?)).collect()
     }
 
-    /// Has the server take a snapshot, under its usual name or another, and waits for it however long it takes.
+    /// Makes the server take a snapshot, under the default name or another, and waits for it without a timeout.
     ///
     /// # Errors
-    /// Those of every request; [`Error::Server`] if it can't be written.
+    /// The errors of every request; [`Error::Server`] if it can't be written.
     pub fn save(&mut self, name: Option<&str>) -> Result<(), Error> {
         let reply = self.call_within(None, false, |out| encode::save(out, name))?;
         self.expect(reply.unit())
     }
 
-    /// Has the server load a snapshot of its data directory in place of what there is, or over it, and waits for it
-    /// however long it takes.
+    /// Makes the server load a snapshot of its data directory in place of its keyspace, or over it, and waits for it
+    /// without a timeout.
     ///
     /// # Errors
-    /// Those of every request; [`Error::Server`] if there is none, or it is damaged.
+    /// The errors of every request; [`Error::Server`] if the file is missing or damaged.
     pub fn load(&mut self, name: Option<&str>, merge: bool) -> Result<(), Error> {
         let reply = self.call_within(None, false, |out| encode::load(out, name, merge))?;
         self.expect(reply.unit())
     }
 
-    /// What the server knows of itself.
+    /// The report that the server gives of itself: INFO.
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub fn info(&mut self) -> Result<Info, Error> {
         let reply = self.call(true, |out| encode::words(out, ["INFO"].iter()))?;
         let text = self.expect(reply.bytes())?.unwrap_or_default();
@@ -230,7 +230,7 @@ impl Client {
     /// Sends a message to a channel and returns how many subscribers it has.
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub fn publish(&mut self, channel: impl AsRef<[u8]>, message: impl ToValue) -> Result<u64, Error> {
         let message = stored(&message)?;
         let words = [b"PUBLISH", channel.as_ref(), &message];
@@ -238,21 +238,21 @@ impl Client {
         Ok(self.expect(reply.integer())?.cast_unsigned())
     }
 
-    /// Any command: `command(["GETRANGE", "k", "0", "3"])`. Commands that only read are repeated if the connection
-    /// breaks. SUBSCRIBE and its like are for the asynchronous client.
+    /// Runs any command: `command(["GETRANGE", "k", "0", "3"])`. Commands that only read are retried if the connection
+    /// breaks. For SUBSCRIBE and its like there is the asynchronous client.
     ///
     /// # Errors
-    /// Those of every request; [`Error::Server`] if the reply is an error.
+    /// The errors of every request; [`Error::Server`] if the reply is an error.
     pub fn command<A: AsRef<[u8]>>(&mut self, args: impl IntoIterator<Item = A>) -> Result<Value, Error> {
         let args: Vec<A> = args.into_iter().collect();
         let repeat = args.first().is_some_and(|name| reads::only_reads(name.as_ref()));
         self.call(repeat, |out| encode::words(out, args.iter()))
     }
 
-    /// As [`command`](Self::command), but waits so long, whatever the options say; `None` for as long as it takes.
+    /// As [`command`](Self::command), with a timeout in place of the options' one; `None`: without a timeout.
     ///
     /// # Errors
-    /// Those of [`command`](Self::command).
+    /// The errors of [`command`](Self::command).
     pub fn command_within<A: AsRef<[u8]>>(
         &mut self,
         timeout: Option<Duration>,
@@ -263,10 +263,10 @@ impl Client {
         self.call_within(timeout, repeat, |out| encode::words(out, args.iter()))
     }
 
-    /// Sends commands at once and returns their replies, errors among them, in order. None is repeated.
+    /// Sends commands together and returns their replies in order, error replies included. No command is retried.
     ///
     /// # Errors
-    /// Those of every request, but [`Error::Server`], which stands where its reply would.
+    /// The errors of every request, except [`Error::Server`], which is among the replies.
     pub fn pipeline<A: AsRef<[u8]>>(
         &mut self,
         commands: impl IntoIterator<Item = impl IntoIterator<Item = A>>,
@@ -293,7 +293,8 @@ impl Client {
         Ok(replies.into_iter().map(answer).collect())
     }
 
-    /// Sends a command and does not wait. Each needs its [`receive`](Self::receive) before any other call.
+    /// Sends a command without waiting for the reply. Each `send` needs its [`receive`](Self::receive) before any other
+    /// call.
     ///
     /// # Errors
     /// [`Error::Connection`] if it can't be sent.
@@ -305,11 +306,11 @@ impl Client {
         self.on_conn(|conn, options| conn.send(&bytes, 1, options))
     }
 
-    /// The next reply to what was sent with [`send`](Self::send), if it comes within so long; `None` waits however long
-    /// it takes. Without one yet it is still to be received.
+    /// The next reply to a [`send`](Self::send), or `Ok(None)` if none arrives within `wait`: the reply is then still to be
+    /// received. `None` waits without a timeout.
     ///
     /// # Errors
-    /// Those of every request; [`Error::Server`] if the reply is an error.
+    /// The errors of every request; [`Error::Server`] if the reply is an error.
     pub fn receive(&mut self, wait: Option<Duration>) -> Result<Option<Value>, Error> {
         let deadline = Deadline::after(wait);
         if self.conn.is_none() {
@@ -352,7 +353,7 @@ impl Client {
         }
     }
 
-    /// The connection, made if there is none.
+    /// Connects if there is no connection.
     fn conn(&mut self) -> Result<(), Error> {
         if self.conn.is_none() {
             self.conn = Some(Conn::open(&self.options)?);
@@ -360,7 +361,7 @@ impl Client {
         Ok(())
     }
 
-    /// Uses the connection, and gives it up if that fails.
+    /// Uses the connection, and closes it if that fails.
     fn on_conn<T>(&mut self, run: impl FnOnce(&mut Conn, &Options) -> Result<T, Error>) -> Result<T, Error> {
         let Some(conn) = self.conn.as_mut() else {
             return Err(failed(&self.options, Fate::NotSent, io::ErrorKind::NotConnected.into()));
@@ -377,7 +378,7 @@ impl Client {
     }
 }
 
-/// The error in a reply, if it is one.
+/// The reply, or the error that it stands for.
 fn answer(value: Value) -> Result<Value, Error> {
     match value {
         Value::Error(text) => Err(Error::of_server(&text)),
@@ -395,13 +396,13 @@ enum Socket {
     Unix(UnixStream),
 }
 
-/// A connection that was greeted.
+/// A connection after its greeting.
 #[derive(Debug)]
 struct Conn {
     socket: Socket,
     decoder: Decoder,
     awaited: Awaited<()>,
-    /// Replies that came and were not taken, last first.
+    /// Received replies that were not taken yet, the last first.
     ready: Vec<Value>,
 }
 
@@ -420,15 +421,15 @@ impl Conn {
     }
 
     fn send(&mut self, bytes: &[u8], replies: u32, options: &Options) -> Result<(), Error> {
-        // So that a server which does not read is noticed.
+        // The timeout also notices a server that does not read.
         let result = self.socket.set_timeouts(options.timeout).and_then(|()| self.socket.write_all(bytes));
         result.map_err(|error| failed(options, Fate::Unknown, error))?;
         self.awaited.sent((), replies);
         Ok(())
     }
 
-    /// Whether the server has closed it while nobody looked, as it does when it restarts or a client is idle for long: a
-    /// write sent now would have an unknown fate for nothing.
+    /// Whether the server has closed the connection in the meantime, as after a restart or an idle timeout. A write sent on
+    /// it would needlessly have an unknown fate.
     fn has_ended(&mut self) -> bool {
         let read = self.socket.set_nonblocking(true).and_then(|()| self.socket.read_into(self.decoder.room()));
         let open = match read {
@@ -444,7 +445,7 @@ impl Conn {
         let fault = |fault| Error::Protocol { address: options.address.clone(), fault };
         loop {
             while let Some(value) = self.ready.pop() {
-                // Pushes are for who has asked for them, and nobody here can.
+                // Pushes are ignored: this client can't subscribe to any.
                 if let Arrival::Reply { value, .. } = self.awaited.on_value(value).map_err(fault)? {
                     return Ok(value);
                 }
@@ -466,7 +467,7 @@ impl Conn {
     }
 }
 
-/// While a connection is greeted, no request was sent.
+/// An error during the greeting: no request was sent.
 fn not_sent(error: Error) -> Error {
     match error {
         Error::Connection { address, cause, .. } => Error::Connection { address, fate: Fate::NotSent, cause },

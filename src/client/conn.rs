@@ -1,11 +1,11 @@
-//! One connection without its socket: bytes in, replies matched to requests out, in order.
+//! The protocol of one connection, sans I/O: bytes in, replies matched to requests out, in order.
 //!
-//! Used by: the blocking client and the tasks of the asynchronous one, which move the bytes. `Decoder` makes values of
-//! bytes; `Awaited` knows whose they are. They are apart so that a task decodes while others enqueue.
-//! Never: does I/O, reads a clock, or lets a reply pass to another request than its own: what comes out of turn ends the
+//! Used by: the blocking client and the tasks of the asynchronous one, which do the I/O. `Decoder` decodes bytes to values;
+//! `Awaited` matches values to requests. They are separate so that a task decodes while others enqueue.
+//! Never: does I/O, reads a clock, or gives a reply to another request than its own: a reply out of turn ends the
 //! connection.
-//! Cost: a reply without parts is looked at once; the heads of one with parts twice. Nothing is quadratic in how the
-//! bytes were cut. Small values are copied once, large ones not at all.
+//! Cost: a scalar reply is scanned once, the heads of an aggregate twice. Nothing is quadratic in how the bytes were cut.
+//! Small values are copied once, large ones not at all.
 
 use std::collections::VecDeque;
 
@@ -17,30 +17,29 @@ use crate::limits::{CLIENT_BUFFER_BYTES_KEPT_MAX, CLIENT_READ_BYTES, CLIENT_SHAR
 use crate::resp::reply::{Item, build, item};
 use crate::resp::{Measure, ReplyError};
 
-/// Makes values of the bytes of one connection.
+/// Decodes the bytes of one connection to values.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// What was received and is no whole reply yet. Filled by the transport.
+    /// Received bytes that are not a whole reply yet. Filled by the transport.
     input: BytesMut,
-    /// How much of an aggregate at its start is there.
+    /// The progress of scanning an incomplete aggregate at the start of `input`.
     measure: Measure,
 }
 
 impl Decoder {
-    /// Where to read into. There is always room; empty means the end of the connection.
+    /// The buffer to read into. It always has room, so a read of 0 bytes is the end of the connection.
     pub(crate) fn room(&mut self) -> &mut BytesMut {
         if self.input.is_empty() && self.input.capacity() > CLIENT_BUFFER_BYTES_KEPT_MAX {
             self.input = BytesMut::new();
         }
-        // Doubles as a large reply comes, so that it is moved few times.
+        // The buffer doubles while a large reply arrives, so that few copies are made.
         if self.input.capacity() - self.input.len() < CLIENT_READ_BYTES / 4 {
             self.input.reserve(CLIENT_READ_BYTES.max(self.input.len()));
         }
         &mut self.input
     }
 
-    /// Appends every reply that is whole now. After an error the connection is of no more use; what was appended before
-    /// is right.
+    /// Appends every complete reply. After an error the connection is unusable; the replies appended before it are valid.
     pub(crate) fn decode(&mut self, replies: &mut Vec<Value>) -> Result<(), ReplyError> {
         let mut done = 0;
         let result = self.decode_from(&mut done, replies);
@@ -77,7 +76,7 @@ impl Decoder {
                     if shared { whole.slice_ref(bytes) } else { Bytes::copy_from_slice(bytes) }
                 })?
             };
-            // Measured as whole just now.
+            // The reply was just measured, so it is complete.
             replies.push(value.ok_or(ReplyError::Malformed)?);
         }
     }
@@ -92,25 +91,25 @@ pub(crate) struct Awaited<T> {
 #[derive(Debug)]
 struct Entry<T> {
     token: T,
-    /// Replies still to come.
+    /// The number of outstanding replies.
     left: u32,
-    /// Errors that may come before the reply: see `sent_with_fence`.
+    /// The number of errors that may precede the reply: see `sent_with_fence`.
     errors: u32,
 }
 
-/// What a value from the server is.
+/// A value from the server, matched.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Arrival<T> {
-    /// A reply to the request of this token. `last`: no more come to it.
+    /// A reply to a request.
     Reply {
-        /// Whose.
+        /// The token of the request.
         token: T,
-        /// What.
+        /// The reply.
         value: Value,
-        /// Whether its request is answered now.
+        /// Whether this is the request's last reply.
         last: bool,
     },
-    /// What nobody asked for.
+    /// A push: no request asked for it.
     Push(Vec<Value>),
 }
 
@@ -119,27 +118,28 @@ impl<T: Copy> Awaited<T> {
         Self { queue: VecDeque::new() }
     }
 
-    /// A request that will have so many replies (at least one) was sent.
+    /// A request was sent that gets `replies` replies, at least one.
     #[inline]
     pub(crate) fn sent(&mut self, token: T, replies: u32) {
         debug_assert!(replies > 0, "a request without a reply can't be waited for");
         self.queue.push_back(Entry { token, left: replies, errors: 0 });
     }
 
-    /// A SUBSCRIBE or its like was sent, and a PING after it. That it succeeded is told by pushes; so the reply is PONG, or
-    /// its error and then PONG.
+    /// A SUBSCRIBE or its like was sent, and a PING after it as a fence. Success is confirmed by pushes alone; so the reply
+    /// is PONG, or an error and then PONG.
     #[cfg(feature = "client")]
     pub(crate) fn sent_with_fence(&mut self, token: T) {
         self.queue.push_back(Entry { token, left: 1, errors: 1 });
     }
 
-    /// As `sent_with_fence`, but so many requests before the PING, and before all others: what a connection begins with.
+    /// As `sent_with_fence`, but with several requests before the PING, and ahead of all other requests: the requests that a
+    /// connection begins with.
     #[cfg(feature = "client")]
     pub(crate) fn begin_with_fence(&mut self, token: T, requests: u32) {
         self.queue.push_front(Entry { token, left: 1, errors: requests });
     }
 
-    /// A value came.
+    /// A value was received.
     #[inline]
     pub(crate) fn on_value(&mut self, value: Value) -> Result<Arrival<T>, Fault> {
         if let Value::Push(items) = value {
@@ -159,19 +159,19 @@ impl<T: Copy> Awaited<T> {
         Ok(Arrival::Reply { token, value, last })
     }
 
-    /// How many requests wait.
+    /// The number of requests that wait for replies.
     #[cfg(feature = "client")]
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// Those who wait, in order.
+    /// The tokens of the waiting requests, in order.
     #[cfg(feature = "client")]
     pub(crate) fn tokens_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.queue.iter_mut().map(|entry| &mut entry.token)
     }
 
-    /// Forgets, of those after the first `sent`, whom `keep` does not want: requests that have not left.
+    /// Removes the requests behind the first `sent` that `keep` rejects: requests that were not sent.
     #[cfg(feature = "client")]
     pub(crate) fn retain_unsent(&mut self, sent: usize, mut keep: impl FnMut(&T) -> bool) {
         let mut at = 0;
@@ -181,7 +181,7 @@ impl<T: Copy> Awaited<T> {
         });
     }
 
-    /// The connection is gone: the first `sent` wait no more.
+    /// The connection is gone: removes the first `sent` requests, which were sent.
     #[cfg(feature = "client")]
     pub(crate) fn drain_sent(&mut self, sent: usize) -> impl Iterator<Item = T> {
         self.queue.drain(..sent).map(|entry| entry.token)

@@ -1,12 +1,12 @@
-//! Requests as bytes: each command that the client knows, once for all transports.
+//! Encoding of requests: each command that the client knows, once for all transports.
 //!
-//! Never: copies an argument twice, or checks what the server checks.
+//! Never: copies an argument twice, or repeats a check of the server.
 
 use std::time::Duration;
 
 use crate::resp::number::push_i64;
 
-/// Appends the head of a request of so many words.
+/// Appends the head of a request of `words` words.
 #[inline]
 pub(crate) fn head(out: &mut Vec<u8>, words: usize) {
     out.push(b'*');
@@ -25,7 +25,7 @@ pub(crate) fn word(out: &mut Vec<u8>, word: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// `$`, a length, two line ends: what a word takes at most besides itself.
+/// Bytes of a word's framing at most: `$`, a length, two line ends.
 const WORD_FRAME_BYTES: usize = 1 + 20 + 2 + 2;
 
 /// Appends a request.
@@ -41,13 +41,13 @@ fn number(out: &mut Vec<u8>, value: i64) {
     word(out, crate::resp::number::IntegerText::new(value).as_bytes());
 }
 
-/// A time to live as the protocol has it: whole milliseconds, at least one.
+/// A time to live in the unit of the protocol: whole milliseconds, at least one.
 fn millis(ttl: Duration) -> i64 {
     let up = ttl.as_nanos().div_ceil(1_000_000).max(1);
     i64::try_from(up).unwrap_or(i64::MAX)
 }
 
-/// GET and its like: a name and a key.
+/// Appends a command whose only argument is a key, such as GET.
 #[inline]
 pub(crate) fn of_key(out: &mut Vec<u8>, name: &[u8], key: &[u8]) {
     out.extend_from_slice(b"*2\r\n");
@@ -55,7 +55,7 @@ pub(crate) fn of_key(out: &mut Vec<u8>, name: &[u8], key: &[u8]) {
     word(out, key);
 }
 
-/// SET.
+/// Appends a SET.
 #[inline]
 pub(crate) fn set(out: &mut Vec<u8>, key: &[u8], value: &[u8], ttl: Option<Duration>, if_absent: bool) {
     head(out, 3 + 2 * usize::from(ttl.is_some()) + usize::from(if_absent));
@@ -71,7 +71,7 @@ pub(crate) fn set(out: &mut Vec<u8>, key: &[u8], value: &[u8], ttl: Option<Durat
     }
 }
 
-/// MSETEX.
+/// Appends an MSETEX.
 pub(crate) fn mset(out: &mut Vec<u8>, pairs: &[(impl AsRef<[u8]>, impl AsRef<[u8]>)], ttl: Option<Duration>) {
     head(out, 2 + 2 * pairs.len() + 2 * usize::from(ttl.is_some()));
     word(out, b"MSETEX");
@@ -86,7 +86,7 @@ pub(crate) fn mset(out: &mut Vec<u8>, pairs: &[(impl AsRef<[u8]>, impl AsRef<[u8
     }
 }
 
-/// MGET.
+/// Appends an MGET.
 pub(crate) fn mget<K: AsRef<[u8]>>(out: &mut Vec<u8>, keys: impl ExactSizeIterator<Item = K>) {
     head(out, 1 + keys.len());
     word(out, b"MGET");
@@ -95,22 +95,22 @@ pub(crate) fn mget<K: AsRef<[u8]>>(out: &mut Vec<u8>, keys: impl ExactSizeIterat
     }
 }
 
-/// INCRBY.
+/// Appends an INCRBY.
 pub(crate) fn incr(out: &mut Vec<u8>, key: &[u8], by: i64) {
     out.extend_from_slice(b"*3\r\n$6\r\nINCRBY\r\n");
     word(out, key);
     number(out, by);
 }
 
-/// PEXPIRE.
+/// Appends a PEXPIRE.
 pub(crate) fn expire(out: &mut Vec<u8>, key: &[u8], ttl: Duration) {
     out.extend_from_slice(b"*3\r\n$7\r\nPEXPIRE\r\n");
     word(out, key);
-    // As at once as it gets: a negative time deletes, zero too.
+    // A time to live of zero, or below, deletes the key.
     number(out, if ttl.is_zero() { 0 } else { millis(ttl) });
 }
 
-/// One step of SCAN.
+/// Appends a SCAN: one step of a walk.
 pub(crate) fn scan(out: &mut Vec<u8>, cursor: &[u8], pattern: &[u8], count: i64) {
     out.extend_from_slice(b"*6\r\n$4\r\nSCAN\r\n");
     word(out, cursor);
@@ -120,12 +120,12 @@ pub(crate) fn scan(out: &mut Vec<u8>, cursor: &[u8], pattern: &[u8], count: i64)
     number(out, count);
 }
 
-/// SAVE.
+/// Appends a SAVE.
 pub(crate) fn save(out: &mut Vec<u8>, name: Option<&str>) {
     words(out, [Some("SAVE"), name].into_iter().flatten().collect::<Vec<_>>().into_iter());
 }
 
-/// ASPINE.LOAD.
+/// Appends an ASPINE.LOAD.
 pub(crate) fn load(out: &mut Vec<u8>, name: Option<&str>, merge: bool) {
     let how = if merge { "MERGE" } else { "REPLACE" };
     words(out, [Some("ASPINE.LOAD"), name, Some(how)].into_iter().flatten().collect::<Vec<_>>().into_iter());

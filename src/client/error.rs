@@ -1,6 +1,6 @@
-//! What can go wrong between a caller and a server, and whether the request may have run all the same.
+//! Errors of the clients: what failed between a caller and a server, and whether the request may have run all the same.
 //!
-//! Never: says what it does not know. A request that was given to a connection that then broke has an unknown fate.
+//! Never: claims more than is known. A request that was written to a connection that then broke has an unknown fate.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -9,61 +9,61 @@ use std::{fmt, io};
 
 use crate::resp::ReplyError;
 
-/// A failed request. Cheap to clone: one that concerns all requests of a connection is told to each.
+/// A failed request. Cheap to clone: when a connection fails, each of its requests gets a copy of the error.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// There is no connection, or it broke before the reply came.
     Connection {
-        /// The server's address, as it was given.
+        /// The server's address, as given in the options.
         address: Arc<str>,
         /// Whether the request may have run.
         fate: Fate,
-        /// What the system said.
+        /// The error of the operating system.
         cause: Arc<io::Error>,
     },
-    /// The reply did not come in time. It is thrown away if it comes later.
+    /// The reply did not arrive in time. A reply that arrives later is discarded.
     Timeout {
-        /// How long was waited.
+        /// The timeout that has passed.
         after: Duration,
         /// Whether the request may have run.
         fate: Fate,
     },
-    /// The server wants another key or user, or does not let this one do that. The text is the server's.
+    /// The server refused the auth key or user, or the user lacks the permission. The text is the server's.
     Auth(Arc<str>),
-    /// What the server sent is not what the protocol has there. The connection is given up, but for [`Fault::Type`].
+    /// The server broke the protocol. The connection is closed, except after [`Fault::Type`].
     Protocol {
-        /// The server's address, as it was given.
+        /// The server's address, as given in the options.
         address: Arc<str>,
-        /// What was wrong.
+        /// The rule that was broken.
         fault: Fault,
     },
     /// The server refused the request. The text is the server's, its code first, as in `OOM command not allowed …`.
     Server(Arc<str>),
-    /// A value is not of the type that was asked for.
+    /// A stored value can't be read as the type that was asked for.
     Decode {
-        /// The key it is stored under, escaped; empty where there is none.
+        /// The key of the value, escaped; empty where there is none.
         key: Arc<str>,
-        /// The type asked for.
+        /// The type that was asked for.
         type_name: &'static str,
-        /// Why it is not.
+        /// The reason.
         cause: Arc<dyn StdError + Send + Sync>,
     },
-    /// A value can't be put into bytes. Nothing was sent.
+    /// A value can't be encoded as bytes. Nothing was sent.
     Encode {
-        /// The value's type.
+        /// The type of the value.
         type_name: &'static str,
-        /// Why not.
+        /// The reason why the value can't be encoded.
         cause: Arc<dyn StdError + Send + Sync>,
     },
 }
 
-/// What became of a request without a reply.
+/// What is known of a request that got no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It has not been sent, so it has not run and will not.
+    /// The request was not sent, so it has not run and will not run.
     NotSent,
-    /// It was sent, or part of it. It may have run, may still run, or may never.
+    /// The request was sent at least in part. It may have run, may still run, or may never run.
     Unknown,
 }
 
@@ -71,29 +71,29 @@ pub enum Fate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Bytes that are no reply.
+    /// The bytes are not a reply.
     Malformed(ReplyError),
-    /// A reply that no request waits for.
+    /// A reply arrived that no request waits for.
     Unasked,
-    /// A reply of another type than the command has.
+    /// The reply is of another type than the command's replies are.
     Type,
-    /// It does not speak RESP3, which Redis does from 6.0 on.
+    /// The server does not speak RESP3, which Redis does from 6.0 on.
     Version,
 }
 
 impl Error {
-    /// What became of the request.
+    /// Whether the request may have run; `None` if it was answered.
     pub fn fate(&self) -> Option<Fate> {
         match self {
             Self::Connection { fate, .. } | Self::Timeout { fate, .. } => Some(*fate),
             Self::Encode { .. } => Some(Fate::NotSent),
             Self::Protocol { .. } => Some(Fate::Unknown),
-            // It was answered.
+            // The request was answered.
             Self::Auth(_) | Self::Server(_) | Self::Decode { .. } => None,
         }
     }
 
-    /// The code of an error that the server sent: the first word of its text.
+    /// The code of an error reply: the first word of its text.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Auth(text) | Self::Server(text) => text.split(' ').next(),
@@ -101,7 +101,7 @@ impl Error {
         }
     }
 
-    /// The error in a reply that is one.
+    /// The error that an error reply stands for.
     pub(crate) fn of_server(text: &[u8]) -> Self {
         let text: Arc<str> = String::from_utf8_lossy(text).into();
         match text.split(' ').next() {
@@ -127,8 +127,8 @@ impl fmt::Display for Error {
             Self::Timeout { after, fate } => write!(f, "no reply within {after:?}; {fate}"),
             Self::Auth(text) | Self::Server(text) => f.write_str(text),
             Self::Protocol { address, fault } => write!(f, "{address}: {fault}"),
-            Self::Decode { key, type_name, cause } if key.is_empty() => write!(f, "no {type_name}: {cause}"),
-            Self::Decode { key, type_name, cause } => write!(f, "the value of '{key}' is no {type_name}: {cause}"),
+            Self::Decode { key, type_name, cause } if key.is_empty() => write!(f, "not a {type_name}: {cause}"),
+            Self::Decode { key, type_name, cause } => write!(f, "the value of '{key}' is not a {type_name}: {cause}"),
             Self::Encode { type_name, cause } => write!(f, "a {type_name} can't be stored: {cause}"),
         }
     }

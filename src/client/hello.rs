@@ -1,4 +1,4 @@
-//! The first words on a connection: HELLO, and what the server says of its cores.
+//! The greeting of a connection: HELLO and ASPINE.CORES, and the server's cores.
 //!
 //! Never: does I/O. `greeting` writes both requests at once; `check` reads the two replies.
 
@@ -9,17 +9,17 @@ use super::value::Value;
 use crate::limits::SLOTS;
 use crate::slot::{CoreId, Slot};
 
-/// Replies to a greeting.
+/// The number of replies to a greeting.
 pub(crate) const GREETING_REPLIES: usize = 2;
 
-/// The cores of a server and where each listens.
+/// The cores of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cores {
-    /// The ports of the cores in their order, or none if they have none of their own.
+    /// The core ports in the order of the cores; empty without `--core-ports`.
     pub(crate) ports: Vec<u16>,
 }
 
-/// Appends HELLO and ASPINE.CORES.
+/// Appends the greeting: HELLO and ASPINE.CORES.
 pub(crate) fn greeting(out: &mut Vec<u8>, options: &Options) {
     let auth = options.authkey.is_some();
     head(out, 2 + 3 * usize::from(auth) + 2 * usize::from(options.name.is_some()));
@@ -38,7 +38,7 @@ pub(crate) fn greeting(out: &mut Vec<u8>, options: &Options) {
     word(out, b"ASPINE.CORES");
 }
 
-/// Reads both replies: how the server's cores are reached, if it has cores.
+/// Checks both replies, and returns the server's cores, if it has any.
 pub(crate) fn check(hello: Value, cores: &Value, options: &Options) -> Result<Option<Cores>, Error> {
     let fault = |fault| Error::Protocol { address: options.address.clone(), fault };
     match hello {
@@ -51,7 +51,7 @@ pub(crate) fn check(hello: Value, cores: &Value, options: &Options) -> Result<Op
         _ => return Err(fault(Fault::Type)),
     }
     match cores {
-        // Redis, or an Aspine that has them not.
+        // Redis, or an Aspine without cores of its own.
         Value::Error(_) => Ok(None),
         Value::Map(fields) => Ok(Some(Cores::parse(fields).ok_or_else(|| fault(Fault::Type))?)),
         _ => Err(fault(Fault::Type)),

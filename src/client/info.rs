@@ -1,47 +1,47 @@
-//! INFO, typed: what most programs ask for as fields, and everything by name.
+//! INFO, typed: the common fields by name of a struct, and all fields as text.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What a server knows of itself: INFO. A field that this server does not have is 0 or empty; [`get`](Self::get) has all
-/// of them as text, those too that this version of the client does not know.
+/// The reply to INFO. A field that the server does not have is 0 or empty; [`get`](Self::get) has all fields as text,
+/// also those that this version of the client does not know.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Info {
-    /// The version of Aspine, empty if the server is another.
+    /// The version of Aspine; empty for other servers.
     pub aspine_version: String,
-    /// The version of Redis it behaves as.
+    /// The version of Redis that the server is compatible with.
     pub redis_version: String,
-    /// Another at every start.
+    /// An identifier that is new at every start of the server.
     pub run_id: String,
-    /// How long it has been up, in whole seconds.
+    /// The time since the start of the server, in whole seconds.
     pub uptime: Duration,
-    /// Cores it runs.
+    /// The number of cores.
     pub cores: u64,
-    /// Keys it has.
+    /// The number of keys.
     pub keys: u64,
-    /// Items it may have; 0: no bound.
+    /// The bound on items; 0: no bound.
     pub max_size: u64,
-    /// Bytes that its items take.
+    /// The bytes that all items take.
     pub used_memory: u64,
-    /// Bytes that its items may take; 0: no bound.
+    /// The bound on the bytes of all items; 0: no bound.
     pub max_memory: u64,
-    /// Bytes of memory the process has.
+    /// The resident memory of the process, in bytes.
     pub used_memory_rss: u64,
-    /// Connections.
+    /// The number of connected clients.
     pub connected_clients: u64,
-    /// Commands it has run.
+    /// Commands run since the start.
     pub commands: u64,
-    /// Commands of the last second.
+    /// Commands run in the last second.
     pub commands_per_second: u64,
     /// Reads that found their key.
     pub hits: u64,
-    /// Reads that did not.
+    /// Reads that did not find their key.
     pub misses: u64,
-    /// Items that went to make room.
+    /// Items that were evicted to make room.
     pub evictions: u64,
-    /// Items whose time had come.
+    /// Items that have expired.
     pub expirations: u64,
     fields: BTreeMap<String, String>,
 }
@@ -57,7 +57,7 @@ impl Info {
         self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// A field as a type of the caller's, if it is there and is one.
+    /// A field, parsed as a type of the caller's choice; `None` if it is missing or does not parse.
     pub fn parsed<T: FromStr>(&self, field: &str) -> Option<T> {
         self.get(field)?.parse().ok()
     }
@@ -95,7 +95,7 @@ impl Info {
         Self { fields, ..known }
     }
 
-    /// `db0:keys=3,…`, which is all that Redis says.
+    /// The number of keys in `db0:keys=3,…`, the only place where Redis reports it.
     fn keys_of_databases(&self) -> Option<u64> {
         let row = self.get("db0")?;
         row.split(',').find_map(|part| part.strip_prefix("keys=")?.parse().ok())

@@ -1,4 +1,4 @@
-//! Clients: one for tokio, one that waits in the caller's thread. Both speak RESP3 and work with any server that does.
+//! Clients: an asynchronous one for tokio, and a blocking one. Both speak RESP3 and work with any server that does.
 //!
 //! ```
 //! use aspine::{Client, client::Error};
@@ -29,46 +29,47 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `conn` | one connection without its socket: bytes in, replies matched to requests out |
-//! | `hello` | the first words on a connection |
+//! | `conn` | the protocol of one connection, sans I/O: bytes in, replies matched to requests out |
+//! | `hello` | the greeting of a connection |
 //! | `encode` | requests as bytes |
 //! | `asynchronous` | the client for tokio |
-//! | `blocking` | the client that waits |
-//! | `options` | where the server is and how to speak to it |
-//! | `error` | what can go wrong, and whether a request may have run |
-//! | `value` | what can be stored as it is, and read back |
-//! | `wrapped` | other types, in a wrapper that names their form |
+//! | `blocking` | the blocking client |
+//! | `options` | the server's address, authentication, timeouts |
+//! | `error` | errors, and whether a failed request may have run |
+//! | `value` | types that are stored as they are, and read back |
+//! | `wrapped` | other types, in a wrapper that names their encoding |
 //! | `info`, `ttl`, `scan` | replies that need more than a type |
-//! | `reads` | which commands only read |
-//! | `clock` | how long to wait |
+//! | `reads` | the commands that only read |
+//! | `clock` | deadlines |
 //!
-//! The load generator uses neither: it has a path of its own by epoll, which knows what it will be answered and makes no
-//! values of it.
+//! The load generator uses neither: it has a data path of its own on epoll, which knows the replies that it expects and
+//! makes no values of them.
 //!
 //! # Values
 //!
 //! Texts, bytes, numbers, `bool` and `char` are stored as plain text or bytes, as every client of Redis does ([`ToValue`],
-//! [`FromValue`]); other types in a wrapper that names their form, `Bincode` or `Json`.
+//! [`FromValue`]); other types in a wrapper that names their encoding, `Bincode` or `Json`.
 //!
 //! # Cores
 //!
-//! A server with `--core-ports` is asked for its cores at each connection. Each key then goes straight to the core that
-//! owns it, and elsewhere only while that core's connection is down; a server that comes back with other cores is noticed.
-//! Over a Unix socket, all goes through that socket.
+//! The client asks a server for its cores at each connection. With `--core-ports`, a request for a key goes straight to the
+//! core that owns the key, and to the one port only while that core's connection is down; a restart with other cores is
+//! detected. Over a Unix socket, all requests go through that socket.
 //!
 //! # When a connection breaks
 //!
-//! It is made anew, at first after some milliseconds, then after longer and longer, with chance in it, up to a second.
-//! Requests wait for it within their timeout. A server that owes replies and says nothing for two timeouts counts as gone.
+//! The client reconnects, after a backoff that begins at some milliseconds and doubles up to a second, with jitter.
+//! Requests wait for the connection within their timeout. A server that owes replies and sends nothing for two timeouts
+//! counts as gone.
 //!
-//! # What is repeated
+//! # What is retried
 //!
 //! When a connection breaks, requests on it may have run or not: their [fate](Fate) is unknown. Requests that only read
-//! are then sent again, twice at most: [`get`](crate::blocking::Client::get), `mget`, `exists`, `ttl`, `list`, `info`, and
+//! are then retried, at most twice: [`get`](crate::blocking::Client::get), `mget`, `exists`, `ttl`, `list`, `info`, and
 //! by `command` GET, MGET, EXISTS, TTL, PTTL, EXPIRETIME, PEXPIRETIME, TYPE, STRLEN, GETRANGE, SUBSTR, GETBIT, BITCOUNT,
-//! BITPOS, BITFIELD_RO, DUMP, LCS, SCAN, KEYS, DBSIZE, INFO, TIME, ECHO, PING and ASPINE.CORES. A write is never sent again
+//! BITPOS, BITFIELD_RO, DUMP, LCS, SCAN, KEYS, DBSIZE, INFO, TIME, ECHO, PING and ASPINE.CORES. A write is never retried
 //! once a byte of it may have left, not even a SET: the first may still be on its way, and would undo what was written
-//! after the second. Its caller gets [`Error::Connection`] with [`Fate::Unknown`] and decides.
+//! after the second. The caller gets [`Error::Connection`] with [`Fate::Unknown`] and decides.
 
 #[cfg(feature = "client")]
 mod asynchronous;

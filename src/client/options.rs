@@ -1,6 +1,6 @@
-//! Options: where the server is and how to speak to it.
+//! Options: the server's address, authentication, timeouts and connections of a client.
 //!
-//! Never: prints a key.
+//! Never: prints an auth key.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::limits::{
     CLIENT_CONNECT_TIMEOUT_MS_DEFAULT, CLIENT_CONNECTIONS_PER_CORE_DEFAULT, CLIENT_TIMEOUT_MS_DEFAULT, PORT_DEFAULT,
 };
 
-/// Where a server is and how to speak to it. An address alone is enough:
+/// The address of a server, and how to connect to it. An address alone is enough:
 ///
 /// ```
 /// use aspine::client::Options;
@@ -32,7 +32,7 @@ pub struct Options {
     pub(crate) connections_per_core: usize,
 }
 
-/// What an address says.
+/// An address, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Tcp { host: String, port: u16 },
@@ -54,32 +54,32 @@ impl Options {
         }
     }
 
-    /// The key that the server wants (`--authkey`).
+    /// The auth key of the server (`--authkey`).
     pub fn authkey(mut self, key: impl Into<Vec<u8>>) -> Self {
         self.authkey = Some(key.into());
         self
     }
 
-    /// The user the key is for. Default: `default`.
+    /// The user name that belongs to the auth key. Default: `default`.
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// How long to wait for a reply, and for a connection if there is none. Default: 5 s. It is kept to within a
-    /// sixteenth.
+    /// The timeout of a request: for its reply, and for a connection if there is none. Default: 5 s. It is kept to within
+    /// a sixteenth.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Waits for replies however long they take, until the connection breaks.
+    /// Requests have no timeout: they wait for their reply until the connection breaks.
     pub fn no_timeout(mut self) -> Self {
         self.timeout = None;
         self
     }
 
-    /// How long to try for one connection, with its greeting. Default: 5 s.
+    /// The timeout of one attempt to connect, greeting included. Default: 5 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -92,13 +92,13 @@ impl Options {
     }
 
     /// Connections to each core of the server, or to its one port if it has no core ports. Default: 1, at least 1.
-    /// More help only where one connection's bytes keep a CPU busy.
+    /// More than one helps only where the traffic of one connection keeps a CPU busy.
     pub fn connections_per_core(mut self, connections: usize) -> Self {
         self.connections_per_core = connections.max(1);
         self
     }
 
-    /// What the address says.
+    /// The address, parsed.
     pub(crate) fn place(&self) -> Result<Place, &'static str> {
         Place::parse(&self.address)
     }
@@ -124,7 +124,11 @@ impl Place {
         if host.is_empty() {
             return Err("the address has no host; write host:port, or the path of a Unix socket");
         }
-        let port = if port.is_empty() { PORT_DEFAULT } else { port.parse().map_err(|_| "the port is no port")? };
+        let port = if port.is_empty() {
+            PORT_DEFAULT
+        } else {
+            port.parse().map_err(|_| "the port is not a number from 0 to 65535")?
+        };
         Ok(Place::Tcp { host: host.to_owned(), port })
     }
 }

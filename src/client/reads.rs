@@ -1,6 +1,6 @@
-//! Which commands only read, and so are safe to send again; and which have their key first.
+//! The commands that only read, and so are safe to retry; and those whose first argument is their key.
 //!
-//! A command that is in no list is written once and goes to the one port that answers for all cores.
+//! A command that is in no list is sent once, to the one port, which answers for all cores.
 
 /// Commands whose first argument is their key, and that change nothing.
 const READS_OF_KEY: [&[u8]; 16] = [

@@ -10,9 +10,9 @@ use super::value::{Expect, FromValue, Value};
 /// A walk by SCAN.
 #[derive(Debug)]
 pub(crate) struct Walk {
-    /// Where to go on; `None` at the end.
+    /// The cursor of the next step; `None` at the end.
     cursor: Option<Bytes>,
-    /// What was found. SCAN may tell of a key twice.
+    /// The keys found so far. SCAN may return a key twice.
     keys: HashSet<Bytes>,
 }
 
@@ -21,7 +21,7 @@ impl Walk {
         Self { cursor: Some(Bytes::from_static(b"0")), keys: HashSet::new() }
     }
 
-    /// The cursor of the next step, if there is one.
+    /// The cursor of the next step; `None` at the end of the walk.
     pub(crate) fn next_cursor(&self) -> Option<&[u8]> {
         self.cursor.as_deref()
     }

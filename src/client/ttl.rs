@@ -1,20 +1,20 @@
-//! How long a key has to live.
+//! The time to live of a key.
 
 use std::time::Duration;
 
-/// How long a key has to live.
+/// The time to live of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ttl {
     /// The key does not exist.
     Missing,
-    /// For good.
+    /// The key never expires.
     Forever,
-    /// So long, to the millisecond.
+    /// The time until the key expires, to the millisecond.
     Left(Duration),
 }
 
 impl Ttl {
-    /// What PTTL answers.
+    /// The meaning of PTTL's reply.
     pub(crate) fn of_millis(millis: i64) -> Self {
         match u64::try_from(millis) {
             Ok(millis) => Self::Left(Duration::from_millis(millis)),
@@ -23,7 +23,7 @@ impl Ttl {
         }
     }
 
-    /// What is left of a key that will expire.
+    /// The time until the key expires; `None` if it never expires or does not exist.
     pub fn left(self) -> Option<Duration> {
         match self {
             Self::Left(left) => Some(left),

@@ -1,7 +1,7 @@
-//! Values: what can be stored as it is, and read back.
+//! Values: the types that are stored as they are, and read back.
 //!
 //! Scalars travel as plain text and bytes as bytes, as every Redis client sends them, so programs in other languages
-//! read them. Other types travel in a wrapper that names their form: `Bincode` and `Json`, in `wrapped.rs`.
+//! read them. Other types travel in a wrapper that names their encoding: `Bincode` and `Json`, in `wrapped.rs`.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -13,13 +13,13 @@ use super::error::{Error, Fault};
 use crate::resp::Value as Generic;
 use crate::resp::number::push_i64;
 
-/// One reply, as `command` and pipelines return it. Its strings are [`Bytes`]: large ones are not copied.
+/// A reply, as `command` and pipelines return it. Its strings are [`Bytes`]: large ones are not copied.
 pub type Value = Generic<Bytes>;
 
-/// Why a value can't be put into bytes, or made from them.
+/// The reason why a value can't be encoded or decoded.
 pub type ValueError = Box<dyn StdError + Send + Sync>;
 
-/// What can be stored.
+/// A type whose values can be stored.
 ///
 /// ```
 /// use aspine::client::ToValue;
@@ -29,14 +29,14 @@ pub type ValueError = Box<dyn StdError + Send + Sync>;
 /// assert_eq!(&*true.to_value().unwrap(), b"1");
 /// ```
 pub trait ToValue {
-    /// Its bytes.
+    /// The value as bytes.
     ///
     /// # Errors
-    /// A type whose values can't all be put into bytes says why this one can't.
+    /// The reason why this value can't be encoded, for a type of which not all values can.
     fn to_value(&self) -> Result<Cow<'_, [u8]>, ValueError>;
 }
 
-/// What can be made from a stored value.
+/// A type that a stored value can be read as.
 ///
 /// ```
 /// use aspine::client::FromValue;
@@ -46,10 +46,10 @@ pub trait ToValue {
 /// assert!(u16::from_value(Bytes::from_static(b"many")).is_err());
 /// ```
 pub trait FromValue: Sized {
-    /// The value that has these bytes.
+    /// Reads the bytes of a stored value.
     ///
     /// # Errors
-    /// The bytes are no such value.
+    /// The bytes are not a value of this type.
     fn from_value(value: Bytes) -> Result<Self, ValueError>;
 }
 
@@ -128,7 +128,7 @@ macro_rules! printed {
 
 printed!(f32, f64, char);
 
-/// As `1` or `0`; `true` and `false` are read too.
+/// Stored as `1` or `0`; `true` and `false` are read too.
 impl ToValue for bool {
     fn to_value(&self) -> Result<Cow<'_, [u8]>, ValueError> {
         Ok(Cow::Borrowed(if *self { b"1" } else { b"0" }))
@@ -155,7 +155,7 @@ impl FromValue for Bytes {
 impl FromValue for Vec<u8> {
     #[inline]
     fn from_value(value: Bytes) -> Result<Self, ValueError> {
-        // Takes the buffer over where nobody else has it.
+        // No copy where the buffer has no other owner.
         Ok(value.into())
     }
 }
@@ -184,7 +184,7 @@ impl Generic<Bytes> {
         }
     }
 
-    /// Whether there is nothing: any of the protocol's nulls.
+    /// Whether this is one of the protocol's nulls.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null | Self::Bulk(None) | Self::Array(None))
     }
@@ -197,7 +197,7 @@ impl Generic<Bytes> {
         }
     }
 
-    /// The value as a type of the caller's: `None` for null.
+    /// The value, read as a type of the caller's choice; `None` for null.
     ///
     /// ```
     /// use aspine::client::Value;
@@ -207,7 +207,7 @@ impl Generic<Bytes> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Decode`] if it is no such value.
+    /// [`Error::Decode`] if the value is not of that type.
     pub fn to<T: FromValue>(&self) -> Result<Option<T>, Error> {
         let bytes = match self {
             Self::Integer(value) => {
@@ -225,18 +225,18 @@ impl Generic<Bytes> {
     }
 }
 
-/// What a reply must be to be the answer to its command.
+/// The types of replies that commands expect; any other type is a [`Fault::Type`].
 pub(crate) trait Expect: Sized {
-    /// OK.
+    /// The reply must be OK.
     fn unit(self) -> Result<(), Fault>;
-    /// An integer.
+    /// The reply must be an integer.
     fn integer(self) -> Result<i64, Fault>;
-    /// A string or null.
+    /// The reply must be a string or null.
     fn bytes(self) -> Result<Option<Bytes>, Fault>;
-    /// An array.
+    /// The reply must be an array.
     fn array(self) -> Result<Vec<Value>, Fault>;
 
-    /// An integer that counts or says yes.
+    /// The reply must be an integer; true if it is not 0.
     fn flag(self) -> Result<bool, Fault> {
         Ok(self.integer()? > 0)
     }
@@ -272,7 +272,7 @@ impl Expect for Value {
     }
 }
 
-/// A value of a key, as the type asked for.
+/// The value of a key, read as the type asked for.
 #[inline]
 pub(crate) fn typed<T: FromValue>(key: &[u8], bytes: Option<Bytes>) -> Result<Option<T>, Error> {
     match bytes {
@@ -281,7 +281,7 @@ pub(crate) fn typed<T: FromValue>(key: &[u8], bytes: Option<Bytes>) -> Result<Op
     }
 }
 
-/// The bytes of a value.
+/// A value as the bytes to store.
 #[inline]
 pub(crate) fn stored<T: ToValue + ?Sized>(value: &T) -> Result<Cow<'_, [u8]>, Error> {
     value.to_value().map_err(Error::encode::<T>)

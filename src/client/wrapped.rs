@@ -1,4 +1,4 @@
-//! Values of any serde type, in a wrapper that says at the call what is stored.
+//! Values of any serde type, in a wrapper that names the encoding at the call.
 
 use std::borrow::Cow;
 
@@ -41,7 +41,7 @@ impl<T: Serialize> ToValue for Bincode<T> {
 impl<T: DeserializeOwned> FromValue for Bincode<T> {
     fn from_value(value: Bytes) -> Result<Self, ValueError> {
         let (decoded, len) = bincode::serde::decode_from_slice(&value, bincode::config::standard())?;
-        // Bytes that are left over were another type's.
+        // Left-over bytes mean that the value is of another type.
         if len == value.len() {
             Ok(Self(decoded))
         } else {

@@ -85,7 +85,7 @@ fn errors_say_whose_they_are() {
     let mut client = Client::connect(options).unwrap();
     client.set("k", "text", None).unwrap();
     let error = client.get::<u64>("k").unwrap_err();
-    assert!(error.to_string().starts_with("the value of 'k' is no u64: "), "{error}");
+    assert!(error.to_string().starts_with("the value of 'k' is not a u64: "), "{error}");
     let error = client.incr("k", 1).unwrap_err();
     assert_eq!((error.code(), error.fate()), (Some("ERR"), None), "{error}");
     let error = client.command(["NOSUCH"]).unwrap_err();
@@ -97,7 +97,7 @@ fn errors_say_whose_they_are() {
     assert!(matches!(&error, Error::Connection { fate: Fate::NotSent, .. }), "{error:?}");
     assert!(error.to_string().contains("refused"), "{error}");
     let error = Client::connect("127.0.0.1:port").unwrap_err();
-    assert!(error.to_string().contains("the port is no port"), "{error}");
+    assert!(error.to_string().contains("the port is not a number"), "{error}");
     let error = Client::connect("/no/such/socket").unwrap_err();
     assert!(matches!(error, Error::Connection { .. }), "{error:?}");
 }

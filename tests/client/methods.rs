@@ -49,7 +49,7 @@ async fn every_method_does_what_it_says() {
         assert_eq!(values.next().await.unwrap().unwrap(), Some(7));
         assert_eq!(values.next().await.unwrap().unwrap(), None);
         let error = values.next().await.unwrap().unwrap_err();
-        assert!(error.to_string().starts_with("the value of 'text' is no u32"), "{error}");
+        assert!(error.to_string().starts_with("the value of 'text' is not a u32"), "{error}");
         assert_eq!(values.next().await.unwrap().unwrap(), Some(8), "the others are there");
         assert!(values.next().await.is_none());
         let all: Vec<u32> = (0..2000).collect();
@@ -123,7 +123,7 @@ async fn errors_say_whose_they_are() {
     let client = Client::connect(options).await.unwrap();
     client.set("k", "text", None).await.unwrap();
     let error = client.get::<u64>("k").await.unwrap_err();
-    assert!(error.to_string().starts_with("the value of 'k' is no u64: "), "{error}");
+    assert!(error.to_string().starts_with("the value of 'k' is not a u64: "), "{error}");
     let error = client.incr("k", 1).await.unwrap_err();
     assert_eq!((error.code(), error.fate()), (Some("ERR"), None), "{error}");
     let error = client.command(["NOSUCH"]).await.unwrap_err();
@@ -134,7 +134,7 @@ async fn errors_say_whose_they_are() {
     assert!(matches!(&error, Error::Connection { fate: Fate::NotSent, .. }), "{error:?}");
     assert!(error.to_string().contains("refused"), "{error}");
     let error = Client::connect("127.0.0.1:port").await.unwrap_err();
-    assert!(error.to_string().contains("the port is no port"), "{error}");
+    assert!(error.to_string().contains("the port is not a number"), "{error}");
     let error = Client::connect("/no/such/socket").await.unwrap_err();
     assert!(matches!(error, Error::Connection { .. }), "{error:?}");
 }

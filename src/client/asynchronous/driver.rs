@@ -1,8 +1,8 @@
-//! The task of one connection: connects, greets, moves bytes, and connects again.
+//! The task of one connection: connects, greets, moves bytes, reconnects.
 //!
-//! Owner: itself; it shares `Link` with the callers. It writes all there is with one call, and reads what there is with
-//! one. Before it writes it lets the other tasks that are ready run once, so that their requests leave with it: a runtime
-//! that runs a task first which was woken last would else write each request by itself.
+//! Owner: the task itself; it shares `Link` with the callers. It writes everything that is queued with one call, and reads
+//! everything that has arrived with one. Before it writes it yields once, so that other ready tasks can queue their
+//! requests: a runtime that runs the last woken task first would otherwise write each request by itself.
 //! Never: waits for a caller, or sends a request twice.
 
 use std::future::{Future, poll_fn};
@@ -31,7 +31,7 @@ use crate::limits::{
     CLIENT_TIMEOUT_MS_DEFAULT, CLIENT_TIMEOUT_TICKS,
 };
 
-/// A connection that was greeted.
+/// A connection after its greeting.
 pub(super) struct Wire {
     stream: Stream,
     decoder: Decoder,
@@ -42,7 +42,7 @@ enum Stream {
     Unix(UnixStream),
 }
 
-/// Connects and greets. What the server says of its cores is the second part.
+/// Connects and greets. Returns the connection, and the server's cores if it has any.
 pub(super) async fn open(options: &Options, place: &Place) -> Result<(Wire, Option<Cores>), Error> {
     let failed = |cause: io::Error| Error::Connection {
         address: options.address.clone(),
@@ -75,9 +75,9 @@ pub(super) async fn open(options: &Options, place: &Place) -> Result<(Wire, Opti
     .map_err(late)?
 }
 
-/// Runs a connection until it is closed, or, if its role is to end with it, until it breaks.
+/// Runs a connection until it is closed, or, if its role does not reconnect, until it breaks.
 pub(super) async fn drive(link: Arc<Link>, place: Place, role: Role, mut wire: Option<Wire>) {
-    // Where the runtime ends first, nobody may wait for ever.
+    // If the runtime ends first, no caller may wait for ever.
     let _end = End(link.clone(), role.clone());
     let mut backoff = Backoff::default();
     loop {
@@ -110,7 +110,7 @@ pub(super) async fn drive(link: Arc<Link>, place: Place, role: Role, mut wire: O
     }
 }
 
-/// Closes a connection whose task ends, however it does.
+/// Closes the link when the connection's task ends, in whatever way.
 struct End(Arc<Link>, Role);
 
 impl Drop for End {
@@ -120,7 +120,7 @@ impl Drop for End {
     }
 }
 
-/// Awaits `future` while the time of those who wait on `link` goes on; `None` if it is closed meanwhile.
+/// Awaits `future` while the timeouts of the requests on `link` go on; `None` if the link is closed meanwhile.
 async fn ticking<F: Future>(link: &Link, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut timer = pin!(tokio::time::sleep(tick_period(link)));
@@ -139,18 +139,18 @@ async fn ticking<F: Future>(link: &Link, future: F) -> Option<F::Output> {
 
 fn tick_period(link: &Link) -> Duration {
     let timeout = link.options.timeout.unwrap_or(Duration::from_millis(CLIENT_TIMEOUT_MS_DEFAULT));
-    // A timer of tokio resolves a millisecond.
+    // Tokio's timers resolve a millisecond.
     (timeout / CLIENT_TIMEOUT_TICKS as u32).max(Duration::from_millis(1))
 }
 
-/// How long to wait before the next try.
+/// The backoff before the next attempt to connect.
 #[derive(Debug, Default)]
 struct Backoff {
     tries: u32,
 }
 
 impl Backoff {
-    /// A server that answered is there.
+    /// A connection has ended. `answered`: the server had sent something, so the backoff starts over.
     fn after_connection(&mut self, answered: bool) {
         if answered {
             self.tries = 0;
@@ -160,28 +160,28 @@ impl Backoff {
     fn next(&mut self) -> Duration {
         let all_ms = CLIENT_BACKOFF_MS_MIN.saturating_mul(1 << self.tries.min(16)).min(CLIENT_BACKOFF_MS_MAX);
         self.tries += 1;
-        // Every `RandomState` has other keys.
+        // The jitter. Every `RandomState` has other keys.
         let random = RandomState::new().hash_one(self.tries);
         Duration::from_micros(all_ms * 500 + random % (all_ms * 500))
     }
 }
 
-/// A connection that moves bytes.
+/// A connection while it moves bytes.
 struct Serve<'l> {
     link: &'l Link,
     role: &'l Role,
     wire: Wire,
-    /// What was taken of the link, and how much of it is written.
+    /// The bytes taken from the link, and how many of them are written.
     writing: Vec<u8>,
     written: usize,
-    /// Whether the other tasks were let run since the last write.
+    /// Whether the task has yielded since the last write.
     yielded: bool,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Ticks since something was asked, for a role that beats.
+    /// Ticks without a request, for a role that sends heartbeats.
     idle_ticks: u64,
     values: Vec<Value>,
     wakers: Vec<Waker>,
-    /// Whether anything came.
+    /// Whether the server has sent anything.
     heard: bool,
 }
 
@@ -203,7 +203,7 @@ impl<'l> Serve<'l> {
         }
     }
 
-    /// Ready when the connection broke, or with `None` when it was closed.
+    /// Ready when the connection has broken, or with `None` when it was closed.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Broken>> {
         loop {
             if let Poll::Ready(broken) = self.poll_timer(cx) {
@@ -259,7 +259,7 @@ impl<'l> Serve<'l> {
         }
         self.heard = true;
         let decoded = self.wire.decoder.decode(&mut self.values);
-        // What was whole before a fault is right.
+        // The replies before a fault are valid.
         let matched = self.link.on_values(&mut self.values, &mut self.wakers);
         for push in self.values.drain(..) {
             if let Value::Push(items) = push {
@@ -270,7 +270,7 @@ impl<'l> Serve<'l> {
         Poll::Ready(fault.map_err(Broken::Fault))
     }
 
-    /// Ready with true when everything there was is written, with false when the connection was closed.
+    /// Ready with true when everything queued is written, with false when the connection was closed.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.writing.is_empty() {
             match self.link.take_out(&mut self.writing, cx.waker(), self.yielded) {
@@ -315,7 +315,7 @@ impl Stream {
             Place::Tcp { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
-                // A host that vanished is noticed even while nothing is asked of it.
+                // Keepalive notices a vanished host even while no request is sent.
                 socket2::SockRef::from(&stream).set_keepalive(true)?;
                 Ok(Stream::Tcp(stream))
             }

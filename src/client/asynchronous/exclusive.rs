@@ -1,7 +1,7 @@
-//! Connections that one caller has for itself: what WATCH watches belongs to a connection, and SAVE keeps one busy.
+//! Exclusive connections, each for one caller: watched keys belong to a connection, and SAVE keeps one busy.
 //!
-//! Few are kept for the next caller. One that breaks is not made again: what was watched on it is forgotten, so a
-//! transaction must not go over another. One whose caller goes away in between is closed.
+//! A few are kept for the next caller. One that breaks does not reconnect: its watched keys are forgotten, so a
+//! transaction must not be sent over another. One whose caller disappears midway is closed.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::client::error::{Error, Fault};
 use crate::client::value::{Expect, FromValue, Value, typed};
 use crate::limits::CLIENT_EXCLUSIVE_KEPT_MAX;
 
-/// Those that nobody has now.
+/// The exclusive connections that are not in use.
 #[derive(Debug, Default)]
 pub(super) struct Exclusives(Lock<Vec<Arc<Link>>>);
 
@@ -28,7 +28,7 @@ impl Exclusives {
         self.0.lock().drain(..).for_each(|link| link.close());
     }
 
-    /// One that is up; the others are gone.
+    /// Takes a connection that is up, and drops those that are not.
     fn take(&self) -> Option<Arc<Link>> {
         let mut kept = self.0.lock();
         while let Some(link) = kept.pop() {
@@ -50,7 +50,7 @@ impl Exclusives {
     }
 }
 
-/// A connection of one caller. Dropped before it is `done`, it is closed.
+/// The exclusive connection of one caller. It is closed if it is dropped before `done`.
 #[derive(Debug)]
 pub(super) struct Exclusive {
     client: Client,
@@ -58,7 +58,7 @@ pub(super) struct Exclusive {
 }
 
 impl Client {
-    /// A connection of one's own.
+    /// Takes or opens an exclusive connection.
     pub(super) async fn exclusive(&self) -> Result<Exclusive, Error> {
         let inner = &self.inner;
         if let Some(link) = inner.exclusives.take() {
@@ -71,8 +71,8 @@ impl Client {
         Ok(Exclusive { client: self.clone(), link: Some(link) })
     }
 
-    /// Watches keys, on a connection of its own: what is then [committed](Watch::commit) runs only if none of them has
-    /// changed since.
+    /// Watches keys, on a connection of its own: a transaction that is then [committed](Watch::commit) runs only if none of
+    /// the keys has changed since.
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -88,7 +88,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub async fn watch<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Result<Watch, Error> {
         let mut request = Vec::new();
         {
@@ -112,7 +112,7 @@ impl Exclusive {
         shape: Shape,
         write: &W,
     ) -> Result<Replies, Error> {
-        let Some(link) = &self.link else { unreachable!("it is given away only with the whole") };
+        let Some(link) = &self.link else { unreachable!("the link is taken only by done and drop") };
         Call::new(link.clone(), shape, ticks, write).await.map_err(|failure| match failure {
             Failure::Final(error) | Failure::Lost(error, _) => error,
         })
@@ -122,7 +122,7 @@ impl Exclusive {
         self.call(ticks(self.client.inner.options.timeout), shape, write).await
     }
 
-    /// Gives it to the next caller: everything that was asked is answered, and nothing is watched.
+    /// Returns the connection for the next caller: every request is answered, and no key is watched.
     pub(super) fn done(mut self) {
         if let Some(link) = self.link.take() {
             self.client.inner.exclusives.keep(link);
@@ -138,7 +138,7 @@ impl Drop for Exclusive {
     }
 }
 
-/// Watched keys, with a connection of their own. See [`Client::watch`]. Dropped, they are watched no more.
+/// Watched keys, with a connection of their own. See [`Client::watch`]. Dropping it ends the watch.
 #[derive(Debug)]
 pub struct Watch {
     conn: Exclusive,
@@ -148,16 +148,17 @@ impl Watch {
     /// The value of a key, on the watching connection.
     ///
     /// # Errors
-    /// Those of [`Client::get`].
+    /// The errors of [`Client::get`].
     pub async fn get<T: FromValue>(&mut self, key: impl AsRef<[u8]>) -> Result<Option<T>, Error> {
         let key = key.as_ref();
         typed(key, self.get_bytes(key).await?)
     }
 
-    /// Runs a [transaction](Client::transaction) unless a watched key has changed: then `None`, and nothing has run.
+    /// Runs a [transaction](Client::transaction) unless a watched key has changed; then it returns `None`, and nothing has
+    /// run.
     ///
     /// # Errors
-    /// Those of [`Pipeline::run`].
+    /// The errors of [`Pipeline::run`].
     pub async fn commit(self, transaction: Pipeline) -> Result<Option<Vec<Result<Value, Error>>>, Error> {
         let mut request = Vec::new();
         transaction.write_transaction(&mut request);
@@ -170,10 +171,10 @@ impl Watch {
         executed.unwrap_or(Err(Error::Protocol { address, fault: Fault::Type }))
     }
 
-    /// Watches no more. To drop it does as much, and costs the connection.
+    /// Ends the watch and keeps the connection for the next caller. Dropping ends the watch too, but closes the connection.
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub async fn release(self) -> Result<(), Error> {
         let write = |out: &mut Vec<u8>| encode::words(out, ["UNWATCH"].iter());
         let reply = answer(self.conn.timed(Shape::Plain(1), &write).await?.one())?;
@@ -189,16 +190,16 @@ impl Watch {
     }
 }
 
-/// What a transaction came to: the reply to each command, or `None` where a watched key had changed.
+/// The result of a transaction: the reply to each command, or `None` if a watched key had changed.
 type Executed = Result<Option<Vec<Result<Value, Error>>>, Error>;
 
-/// What the replies to MULTI, the commands and EXEC say: `None` if that is no sense.
+/// The result in the replies to MULTI, the commands and EXEC; `None` if they are malformed.
 pub(super) fn executed(mut replies: Vec<Value>) -> Option<Executed> {
     Some(match replies.pop()? {
         Value::Array(Some(items)) => Ok(Some(items.into_iter().map(answer).collect())),
         Value::Null | Value::Array(None) => Ok(None),
         Value::Error(exec) => {
-            // EXECABORT only says that one was refused; which and why is there.
+            // EXECABORT only says that a command was refused; the reply to that command says why.
             let refused = replies.into_iter().find_map(|reply| answer(reply).err());
             Err(refused.unwrap_or_else(|| Error::of_server(&exec)))
         }

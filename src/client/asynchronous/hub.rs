@@ -1,8 +1,8 @@
-//! Subscriptions of one client: who hears what, over one connection of their own.
+//! The hub: all subscriptions of one client, over one connection of their own.
 //!
-//! A topic is asked of the server once, however many subscribe to it here. When the connection breaks, every topic is
-//! asked for again; once the server confirms one, its streams are told of the gap, so that whoever then reads anew misses
-//! nothing. Each stream keeps a bounded number of messages for its reader; a slow one delays nobody.
+//! A topic is subscribed to at the server once, however many streams it has here. When the connection breaks, every topic is
+//! subscribed to again; once the server confirms a topic, its streams get the gap, so that a reader that then reads the
+//! keys anew misses nothing. Each stream queues a bounded number of messages; a slow reader delays no other.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::lock::Lock;
 use super::subscription::{Gap, Message};
 use crate::limits::CLIENT_MESSAGES_KEPT_MAX;
 
-/// A name to hear of.
+/// A channel or pattern to subscribe to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Topic {
     pub(super) kind: Kind,
@@ -38,7 +38,7 @@ pub(super) struct Hub {
     topics: Lock<HashMap<Topic, Vec<Arc<Inbox>>>>,
 }
 
-/// What one stream has not read yet.
+/// The queue of messages that one stream has not read yet.
 #[derive(Debug, Default)]
 pub(super) struct Inbox(Lock<Unread>);
 
@@ -46,13 +46,13 @@ pub(super) struct Inbox(Lock<Unread>);
 struct Unread {
     queue: VecDeque<Result<Message, Gap>>,
     waker: Option<Waker>,
-    /// The connection broke, and the server has not confirmed the topic since.
+    /// The connection broke, and the server has not confirmed the topic since then.
     broken: bool,
     ended: bool,
 }
 
 impl Hub {
-    /// Adds a stream to a topic and asks the server for it.
+    /// Adds a stream to a topic and subscribes to the topic at the server.
     pub(super) fn add<W: Fn(&mut Vec<u8>)>(
         &self,
         topic: &Topic,
@@ -61,11 +61,11 @@ impl Hub {
         let inbox = Arc::new(Inbox::default());
         let mut topics = self.topics.lock();
         topics.entry(topic.clone()).or_default().push(inbox.clone());
-        // Under the lock, so that it comes after an UNSUBSCRIBE of who left just before.
+        // Under the lock, so that the request comes after an UNSUBSCRIBE of a stream that was just removed.
         (inbox, ask().start())
     }
 
-    /// Takes a stream off a topic; the last one tells the server.
+    /// Removes a stream from a topic; with the last stream the topic is unsubscribed from at the server.
     pub(super) fn remove(&self, topic: &Topic, inbox: &Arc<Inbox>, link: &Link) {
         let mut topics = self.topics.lock();
         let Some(inboxes) = topics.get_mut(topic) else { return };
@@ -76,7 +76,7 @@ impl Hub {
         }
     }
 
-    /// Writes what asks for every topic, and a fence; returns how many requests stand before it.
+    /// Writes the subscriptions to every topic, and a fence; returns the number of requests before the fence.
     pub(super) fn restore(&self, out: &mut Vec<u8>) -> Option<u32> {
         let topics = self.topics.lock();
         let mut requests = 0;
@@ -97,7 +97,7 @@ impl Hub {
         Some(requests)
     }
 
-    /// Something was published, or a topic confirmed.
+    /// A message arrived, or the confirmation of a topic.
     pub(super) fn on_push(&self, items: Vec<Value>) {
         let received = wall_clock();
         let mut parts = items.into_iter().map(|item| match item {
@@ -131,7 +131,7 @@ impl Hub {
         });
     }
 
-    /// There will be no connection any more.
+    /// The connection's task has ended: there will be no further connection.
     pub(super) fn on_end(&self) {
         self.each(|inbox| {
             let mut unread = inbox.0.lock();
@@ -182,7 +182,7 @@ impl Inbox {
         } else if let Some(Err(Gap::Overflow { dropped })) = unread.queue.back_mut() {
             *dropped += 1;
         } else {
-            // One more than the bound, and the last until the reader has made room.
+            // One entry beyond the bound, and the last until the reader has made room.
             unread.queue.push_back(Err(Gap::Overflow { dropped: 1 }));
         }
         unread.waker.take()
@@ -199,7 +199,7 @@ impl Inbox {
 }
 
 impl Topic {
-    /// Writes what asks for it, with a fence.
+    /// Writes the subscription to this topic, and a fence.
     pub(super) fn subscribe(&self, out: &mut Vec<u8>) {
         let command: &[u8] = if self.kind == Kind::Channel { b"SUBSCRIBE" } else { b"PSUBSCRIBE" };
         encode::of_key(out, command, &self.name);
@@ -217,5 +217,5 @@ fn fence(out: &mut Vec<u8>) {
     encode::words(out, ["PING"].iter());
 }
 
-/// When something was received.
+/// The time at which a message was received.
 pub(super) type Received = SystemTime;

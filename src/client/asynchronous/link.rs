@@ -1,14 +1,14 @@
-//! A connection as its callers see it: a place to put requests, and slots where their replies come.
+//! Link: a connection as its callers see it: a buffer for requests, and slots where the replies arrive.
 //!
-//! Shared by callers, on any thread, and the one task that moves the bytes (`driver`). A caller appends its request to
-//! what is to be sent and its slot to the line, under one short lock, and wakes the task unless it is awake. The task
-//! takes everything there is at once: many callers, one write.
+//! Shared by the callers, on any thread, and the one task that does the I/O (`driver`). A caller appends its request to
+//! `out` and its slot to `awaited`, under one short lock, and wakes the task unless it is awake. The task takes all of
+//! `out` at once: many callers, one write.
 //!
 //! | queue | filled by | drained by | bound | at the bound |
 //! |---|---|---|---|---|
 //! | `out` | callers | the driver | `CLIENT_UNSENT_BYTES_MAX` | callers wait in `room` |
 //! | `awaited` | callers | the driver, as replies come | `CLIENT_OUTSTANDING_MAX` | callers wait in `room` |
-//! | `room` | callers | the driver, each time it has taken `out` and each tick | one each | |
+//! | `room` | callers | the driver, each time it has taken `out` and each tick | one per caller | |
 //!
 //! Time is counted in ticks of the driver's timer, a sixteenth of the timeout each. Never: reads a clock, or does I/O.
 
@@ -27,11 +27,11 @@ use super::lock::Lock;
 use super::slots::{Failure, Outcome, Replies, Slots};
 use crate::limits::{CLIENT_OUTSTANDING_MAX, CLIENT_TIMEOUT_TICKS, CLIENT_UNSENT_BYTES_MAX};
 
-/// One connection.
+/// A connection, shared by its callers and its driver.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) options: Arc<Options>,
-    /// Whether it is connected now. A hint: it may break at any time.
+    /// Whether the link is connected now. A hint: the connection may break at any time.
     up: AtomicBool,
     state: Lock<State>,
 }
@@ -39,49 +39,49 @@ pub(super) struct Link {
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// Requests that the driver has not taken.
+    /// The requests that the driver has not taken yet.
     out: Vec<u8>,
-    /// All requests without a reply, in order.
+    /// All unanswered requests, in order.
     awaited: Awaited<Token>,
-    /// How many of them, from the first, the driver has taken.
+    /// How many requests of `awaited`, from the first, the driver has taken.
     taken: usize,
     slots: Slots,
     tick: u64,
-    /// The tick at which the server was last heard, or began to owe a reply.
+    /// The tick at which the server last sent something, or began to owe a reply.
     heard: u64,
     driver: Waker,
-    /// Whether the driver was woken and has not looked since.
+    /// Whether the driver was woken and has not run since.
     woken: bool,
     room: Vec<Waker>,
 }
 
 #[derive(Clone, Debug)]
 enum Phase {
-    /// Connected.
+    /// The link is connected.
     Up,
-    /// Being connected. Why the last try failed, if one did.
+    /// The link is connecting. The error of the last attempt, if one failed.
     Down(Option<Arc<io::Error>>),
-    /// No more: told to every request.
+    /// The link is closed. Every request gets this error.
     Closed(Error),
 }
 
-/// A place in the line of replies.
+/// The entry of a request in `awaited`.
 #[derive(Clone, Copy, Debug)]
 struct Token {
-    /// Whose, or `NOBODY`.
+    /// The slot of the request, or `NOBODY`.
     slot: u32,
-    /// The length of the request.
+    /// The length of the request in bytes.
     bytes: usize,
 }
 
 const NOBODY: u32 = u32::MAX;
 
-/// What a request is like, besides its bytes.
+/// The shape of a request's replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// So many replies.
+    /// The given number of replies.
     Plain(u32),
-    /// A SUBSCRIBE or its like with a PING behind it.
+    /// The replies to a SUBSCRIBE or its like, with a PING behind it as a fence.
     Fenced,
 }
 
@@ -102,32 +102,32 @@ impl Link {
         Self { options, up: AtomicBool::new(false), state: Lock::new(state) }
     }
 
-    /// Whether it is connected, as far as is known.
+    /// Whether the link is connected, as far as is known.
     #[inline]
     pub(super) fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// Ends it. What was not sent goes elsewhere; what was sent has an unknown fate.
+    /// Closes the link. Unsent requests may be sent over another link; sent ones have an unknown fate.
     pub(super) fn close(&self) {
         self.close_with(io::Error::other("the client was closed"));
     }
 
-    /// As `close`, and says why.
+    /// As `close`, with a reason.
     pub(super) fn close_with(&self, why: io::Error) {
         let cause = Arc::new(why);
         let error = |fate| self.broken(fate, cause.clone());
         self.fail_all(&cause, Some(Phase::Closed(error(Fate::NotSent))), error);
     }
 
-    /// Whether it was closed. `waker` is told when it is.
+    /// Whether the link was closed. If not, `waker` is woken when it is.
     pub(super) fn is_closed(&self, waker: &Waker) -> bool {
         let mut state = self.state.lock();
         state.driver.clone_from(waker);
         matches!(state.phase, Phase::Closed(_))
     }
 
-    /// Sends a request whose reply nobody waits for.
+    /// Queues a request whose reply nobody waits for.
     pub(super) fn post(&self, shape: Shape, write: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Closed(_)) {
@@ -141,9 +141,9 @@ impl Link {
         Error::Connection { address: self.options.address.clone(), fate, cause }
     }
 
-    // What the driver calls.
+    // Functions for the driver.
 
-    /// It is connected. What `restore` writes is sent first: so many requests, if any, and a fence.
+    /// The link is connected. The requests that `restore` writes are sent first, with a fence; it returns how many.
     pub(super) fn on_connected(&self, restore: impl FnOnce(&mut Vec<u8>) -> Option<u32>) {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Closed(_)) {
@@ -151,7 +151,7 @@ impl Link {
         }
         state.phase = Phase::Up;
         state.heard = state.tick;
-        // What waits was not taken, so it comes after.
+        // The waiting requests were not taken yet, so they come after.
         let waiting = std::mem::take(&mut state.out);
         if let Some(requests) = restore(&mut state.out) {
             let token = Token { slot: NOBODY, bytes: state.out.len() };
@@ -161,7 +161,7 @@ impl Link {
         self.up.store(true, Ordering::Relaxed);
     }
 
-    /// A try to connect failed.
+    /// An attempt to connect failed.
     pub(super) fn on_refused(&self, error: Error) {
         match error {
             Error::Connection { cause, .. } => {
@@ -170,7 +170,7 @@ impl Link {
                     *last = Some(cause);
                 }
             }
-            // To wait would not help: the server is there and does not want us.
+            // Waiting would not help: the server is there and refuses this client.
             other => {
                 let mut wakers = Vec::new();
                 let mut state = self.state.lock();
@@ -227,8 +227,8 @@ impl Link {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// The driver has nothing to write: takes what there is into `writing`, which is empty, or leaves its waker. False
-    /// if the connection was closed.
+    /// Moves all queued requests to `writing`, which is empty, or registers the driver's waker if there are none. `now`:
+    /// the driver has yielded already.
     pub(super) fn take_out(&self, writing: &mut Vec<u8>, waker: &Waker, now: bool) -> Took {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Closed(_)) {
@@ -254,14 +254,14 @@ impl Link {
         Took::All
     }
 
-    /// Values came. Pushes are left in `values`. `wakers` is scratch.
+    /// Matches received values to requests. Pushes are left in `values`. `wakers` is scratch.
     pub(super) fn on_values(&self, values: &mut Vec<Value>, wakers: &mut Vec<Waker>) -> Result<(), Fault> {
         let mut pushes = Vec::new();
         let mut state = self.state.lock();
         state.heard = state.tick;
         let mut fault = Ok(());
         for value in values.drain(..) {
-            // What was not sent can't be answered.
+            // A request that was not sent can't be answered.
             if state.taken == 0 && !matches!(value, Value::Push(_)) {
                 fault = Err(Fault::Unasked);
                 break;
@@ -289,7 +289,7 @@ impl Link {
         fault
     }
 
-    /// One tick has passed. False if the server owes replies and has been silent for too long.
+    /// A tick has passed. False if the server owes replies and has been silent for too long.
     pub(super) fn on_tick(&self, silent_max: u64) -> bool {
         let mut wakers = Vec::new();
         let mut state = self.state.lock();
@@ -305,26 +305,26 @@ impl Link {
         !silent
     }
 
-    /// Whether anything waits, and so time matters.
+    /// Whether any request or caller waits, so that ticks matter.
     pub(super) fn waits(&self) -> bool {
         let state = self.state.lock();
         state.awaited.len() > 0 || !state.room.is_empty()
     }
 }
 
-/// Why a connection is of no more use.
+/// The reason why a connection is unusable.
 #[derive(Debug)]
 pub(super) enum Broken {
     Io(io::Error),
     Fault(Fault),
 }
 
-/// What the driver got of `take_out`.
+/// The result of `take_out`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Took {
     All,
     Nothing,
-    /// There is something, and the driver did not want it yet.
+    /// There are requests, but the driver should yield first.
     Later,
     Closed,
 }
@@ -348,7 +348,7 @@ impl State {
         }
     }
 
-    /// Ends requests that are late, and takes back what of them, and of those whose callers have gone, was not sent.
+    /// Ends the requests that are late, and removes unsent requests that are late or whose callers have gone.
     fn sweep(&mut self, wakers: &mut Vec<Waker>, error: impl Fn(Fate, Option<Arc<io::Error>>) -> Error) {
         let Self { phase, awaited, taken, slots, tick, out, .. } = self;
         for token in awaited.tokens_mut().take(*taken) {
@@ -364,7 +364,7 @@ impl State {
             Phase::Down(cause) => cause.clone(),
             _ => None,
         };
-        // The bytes that are kept move to the front; `from` is where those of the next request are.
+        // The bytes of kept requests move to the front; `from` is the offset of the next request.
         let (mut from, mut to) = (0, 0);
         awaited.retain_unsent(*taken, |token| {
             let bytes = from..from + token.bytes;
@@ -383,20 +383,20 @@ impl State {
     }
 }
 
-/// A request on its way. Dropped before it is done, its reply is thrown away when it comes.
+/// A request under way. If it is dropped before it is done, its reply is discarded on arrival.
 #[derive(Debug)]
 pub(super) struct Call<W> {
     link: Arc<Link>,
     write: W,
     shape: Shape,
-    /// Ticks it may take; `None`: as many as it takes.
+    /// The timeout in ticks; `None`: no timeout.
     ticks: Option<u64>,
     state: CallState,
 }
 
 #[derive(Debug)]
 enum CallState {
-    /// Not in line yet; late at that tick, once it has been seen.
+    /// The request is not queued yet. The tick at which it is late, once it was polled.
     New(Option<u64>),
     Waiting(u32),
     Over,
@@ -408,10 +408,10 @@ impl<W: Fn(&mut Vec<u8>)> Call<W> {
         Self { link, write, shape, ticks, state: CallState::New(None) }
     }
 
-    /// Takes its place in line now. Whoever polls it later is told.
+    /// Queues the request now. The task that polls it later is woken.
     pub(super) fn start(mut self) -> Self {
         let waker = Waker::noop();
-        // If there is no room it begins when it is polled.
+        // Without room, the request is queued when it is polled.
         let _ = self.enter(waker);
         self
     }
@@ -420,7 +420,7 @@ impl<W: Fn(&mut Vec<u8>)> Call<W> {
         let CallState::New(deadline) = self.state else { return Poll::Pending };
         let mut state = self.link.state.lock();
         let tick = state.tick;
-        // The tick that runs has begun at an unknown time: one more.
+        // The current tick began at an unknown time, so one more is added.
         let deadline = deadline.unwrap_or_else(|| self.ticks.map_or(u64::MAX, |ticks| tick + ticks + 1));
         if let Phase::Closed(error) = &state.phase {
             let lost = Failure::Lost(error.clone(), deadline.saturating_sub(tick));
@@ -456,7 +456,7 @@ impl<W: Fn(&mut Vec<u8>) + Unpin> Future for Call<W> {
                 Some(outcome) => Poll::Ready(outcome),
                 None => Poll::Pending,
             },
-            CallState::Over => unreachable!("polled after it was done"),
+            CallState::Over => unreachable!("a call is not polled after it is done"),
         };
         if outcome.is_ready() {
             this.state = CallState::Over;
@@ -468,23 +468,23 @@ impl<W: Fn(&mut Vec<u8>) + Unpin> Future for Call<W> {
 impl<W> Drop for Call<W> {
     fn drop(&mut self) {
         if let CallState::Waiting(slot) = self.state {
-            // The waker is dropped without the lock: it may be the last that holds a task.
+            // The waker is dropped outside of the lock: it may be the last reference to its task.
             let _waker = self.link.state.lock().slots.abandon(slot);
         }
     }
 }
 
 impl Replies {
-    /// The only one.
+    /// The one reply to a request.
     pub(super) fn one(self) -> Value {
         match self {
             Self::One(value) => value,
-            // More than one only where an error stands before the fence.
+            // There is more than one only if an error precedes the fence.
             Self::Many(mut values) => values.swap_remove(0),
         }
     }
 
-    /// All of them.
+    /// All replies, in order.
     pub(super) fn all(self) -> Vec<Value> {
         match self {
             Self::One(value) => vec![value],
@@ -493,7 +493,7 @@ impl Replies {
     }
 }
 
-/// The ticks of a timeout.
+/// A timeout in ticks.
 pub(super) fn ticks(timeout: Option<Duration>) -> Option<u64> {
     timeout.map(|_| CLIENT_TIMEOUT_TICKS)
 }

@@ -1,11 +1,10 @@
-//! The lock of what tasks share.
+//! Lock: the mutex of everything that tasks share.
 //!
-//! It is held for moves and appends alone, never while anything waits, so that a lock that spins and parks is the
-//! cheapest there is.
+//! It is held for moves and appends alone, never across an await, so a lock that spins and parks is the cheapest one.
 
 use std::sync::{MutexGuard, PoisonError};
 
-/// A value that tasks of several threads use.
+/// A value that tasks on several threads share.
 #[derive(Debug, Default)]
 #[expect(clippy::disallowed_types, reason = "tasks run on any thread; the rule is for the server's cores")]
 pub(super) struct Lock<T>(std::sync::Mutex<T>);
@@ -16,8 +15,7 @@ impl<T> Lock<T> {
         Self(std::sync::Mutex::new(value))
     }
 
-    /// Waits for the lock. A panic of another holder is no reason for one here: what is locked is whole between any two
-    /// statements that can panic.
+    /// Acquires the lock. Poisoning is ignored: the value is consistent between any two statements that can panic.
     #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

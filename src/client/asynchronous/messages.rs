@@ -1,4 +1,4 @@
-//! Publishing and subscribing.
+//! Messages: the methods of `Client` for publishing and subscribing.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::client::value::{Expect, ToValue, stored};
 use crate::limits::CLIENT_REPEATS_MAX;
 
 impl Client {
-    /// What happens to a key from now on: a stream of [`KeyEvent`](super::KeyEvent)s. The server needs no configuration
-    /// for it.
+    /// Subscribes to the key events of a key: a stream of [`KeyEvent`](super::KeyEvent)s. An Aspine server needs no
+    /// configuration for it.
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -34,13 +34,13 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub async fn subscribe(&self, key: impl AsRef<[u8]>) -> Result<KeyEvents, Error> {
         let topic = Topic { kind: Kind::Channel, name: events_of(key.as_ref()) };
         Ok(KeyEvents::new(self.hear(topic).await?))
     }
 
-    /// What happens to all keys that match a pattern (`user:*`).
+    /// Subscribes to the key events of all keys that match a pattern (`user:*`).
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -51,13 +51,13 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub async fn subscribe_keys(&self, pattern: impl AsRef<[u8]>) -> Result<KeyEvents, Error> {
         let topic = Topic { kind: Kind::Pattern, name: events_of(pattern.as_ref()) };
         Ok(KeyEvents::new(self.hear(topic).await?))
     }
 
-    /// What is published to a channel from now on.
+    /// Subscribes to a channel: a stream of [`Message`](super::Message)s.
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -70,12 +70,12 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub async fn subscribe_channel(&self, channel: impl AsRef<[u8]>) -> Result<Messages, Error> {
         self.hear(Topic { kind: Kind::Channel, name: Bytes::copy_from_slice(channel.as_ref()) }).await
     }
 
-    /// What is published to all channels that match a pattern (`news.*`).
+    /// Subscribes to all channels that match a pattern (`news.*`).
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -86,7 +86,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub async fn subscribe_pattern(&self, pattern: impl AsRef<[u8]>) -> Result<Messages, Error> {
         self.hear(Topic { kind: Kind::Pattern, name: Bytes::copy_from_slice(pattern.as_ref()) }).await
     }
@@ -102,7 +102,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub async fn publish(&self, channel: impl AsRef<[u8]>, message: impl ToValue) -> Result<u64, Error> {
         let (channel, message) = (channel.as_ref(), stored(&message)?);
         let words = [b"PUBLISH", channel, &message];
@@ -123,7 +123,7 @@ impl Client {
             Call::new(link.clone(), Shape::Fenced, ticks, move |out: &mut Vec<u8>| topic.subscribe(out))
         };
         let (inbox, mut call) = self.inner.hub.add(&topic, ask);
-        // From here on dropping it ends the subscription, whatever becomes of the request.
+        // From here on dropping `messages` ends the subscription, whatever happens to the request.
         let messages = Messages::new(self.clone(), topic.clone(), inbox, link.clone());
         let mut repeats = 0;
         loop {
@@ -138,7 +138,7 @@ impl Client {
         }
     }
 
-    /// The connection of subscriptions.
+    /// The connection for subscriptions.
     fn subscriber(&self) -> Arc<Link> {
         let inner = &self.inner;
         let mut subscriber = inner.subscriber.lock();

@@ -1,4 +1,4 @@
-//! Values of many keys: one request to each core, and a stream of what comes, in the order of the keys.
+//! Mget: the values of many keys, as a stream in the order of the keys; one request per core.
 
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -14,15 +14,15 @@ use crate::client::encode;
 use crate::client::error::{Error, Fault};
 use crate::client::value::{Expect, FromValue, Value, typed};
 
-/// The values of keys, in their order. See [`Client::mget`].
+/// The values of several keys, in the order of the keys. See [`Client::mget`].
 ///
-/// A [`Stream`], and [`next`](Self::next) and [`into_vec`](Self::into_vec) for those who need no more. After an error of a
-/// connection it ends; after one of a value it goes on.
+/// A [`Stream`], with [`next`](Self::next) and [`into_vec`](Self::into_vec) for code that does not use the trait. An error
+/// of a connection ends the stream; an error of a value does not.
 pub struct Mget<T> {
     parts: Vec<Part>,
-    /// The part of each key, in order; empty where there is only one.
+    /// The index into `parts` of each key, in order; empty if there is one part only.
     order: vec::IntoIter<u32>,
-    /// Keys whose values were not handed out.
+    /// The number of keys whose values were not returned yet.
     left: usize,
     value: PhantomData<fn() -> T>,
 }
@@ -32,12 +32,12 @@ struct Part {
     reply: Reply,
 }
 
-/// The keys of one part, one after the other.
+/// The keys of one part, back to back in one buffer.
 #[derive(Default)]
 struct Keys {
     bytes: Vec<u8>,
     ends: Vec<usize>,
-    /// How many were handed out.
+    /// How many values were returned.
     at: usize,
 }
 
@@ -75,7 +75,7 @@ impl<T: FromValue> Mget<T> {
     /// All values.
     ///
     /// # Errors
-    /// Those of every request; [`Error::Decode`] if a value is no `T`.
+    /// The errors of every request; [`Error::Decode`] if a value is not a `T`.
     pub async fn into_vec(mut self) -> Result<Vec<Option<T>>, Error> {
         let mut values = Vec::with_capacity(self.left);
         while let Some(value) = self.next().await {
@@ -88,7 +88,7 @@ impl<T: FromValue> Mget<T> {
         let Some(part) = self.order.as_slice().first() else { return Poll::Ready(None) };
         let part = *part as usize;
         if let Reply::Coming(_) = self.parts[part].reply {
-            // All of them, so that each is asked at the same time.
+            // All parts are polled, so that all requests are sent at the same time.
             for part in &mut self.parts {
                 if let Reply::Coming(reply) = &mut part.reply
                     && let Poll::Ready(values) = reply.as_mut().poll(cx)
@@ -109,7 +109,7 @@ impl<T: FromValue> Mget<T> {
         Poll::Ready(Some(value))
     }
 
-    /// Nothing more comes.
+    /// Ends the stream.
     fn end(&mut self) {
         self.parts.clear();
         self.order = Vec::new().into_iter();
@@ -121,7 +121,7 @@ impl Part {
     fn take<T: FromValue>(&mut self) -> Poll<Result<Option<T>, Error>> {
         let Reply::Here(values) = &mut self.reply else { return Poll::Pending };
         let key = self.keys.next();
-        // As many as keys: `ask` looked. What is no string has no value, as in Redis.
+        // `ask` checked that there are as many values as keys. A value that is not a string is absent, as in Redis.
         let value = values.next().and_then(|value| value.bytes().ok()).flatten();
         Poll::Ready(typed(key, value))
     }
@@ -148,7 +148,7 @@ impl Keys {
     }
 }
 
-/// Asks for the values of one part.
+/// Requests the values of one part's keys.
 fn ask(client: Client, keys: &Keys) -> Pin<Box<dyn Future<Output = Result<Vec<Value>, Error>> + Send>> {
     let mut request = Vec::with_capacity(keys.bytes.len() + 16 * keys.ends.len());
     encode::mget(&mut request, keys.iter());

@@ -1,19 +1,19 @@
-//! The client for tokio: many tasks over few connections.
+//! The asynchronous client, for tokio: many tasks over few connections.
 //!
 //! | file | what |
 //! |---|---|
-//! | `mod` | `Client`, one method a command |
-//! | `messages` | its methods for subscriptions |
+//! | `mod` | `Client`, one method per command |
+//! | `messages` | the methods of `Client` for pub/sub |
 //! | `pipeline` | commands that are sent together |
 //! | `mget` | values of many keys, as a stream |
 //! | `exclusive` | connections of one caller: WATCH, SAVE |
-//! | `subscription`, `hub` | streams of what is published, and who hears what |
-//! | `router` | which connection a request takes |
+//! | `subscription`, `hub` | streams of messages and key events, and their subscriptions |
+//! | `router` | the connection that a request takes |
 //! | `link`, `slots`, `lock` | a connection as its callers see it |
-//! | `driver`, `role` | the task of a connection |
+//! | `driver`, `role` | the task of a connection, and its purpose |
 //!
-//! A request is written into its connection's buffer by the caller, its reply decoded by the connection's task; between
-//! them stand one short lock and one wake.
+//! The caller writes its request into the connection's buffer; the connection's task decodes the reply. The hand-over costs
+//! one short lock and one wake-up.
 
 mod driver;
 mod exclusive;
@@ -67,9 +67,9 @@ use crate::limits::{CLIENT_REPEATS_MAX, CLIENT_SCAN_KEYS};
 /// ```
 ///
 /// Every method fails with [`Error::Connection`] if there is no connection within the timeout or it breaks,
-/// [`Error::Timeout`] if there is no reply, [`Error::Protocol`] if the reply is none, and [`Error::Server`] or
-/// [`Error::Auth`] if it is a refusal. A future that is dropped leaves nothing behind: its reply is thrown away when it
-/// comes, and the request may have run.
+/// [`Error::Timeout`] if there is no reply, [`Error::Protocol`] if the reply is malformed, and [`Error::Server`] or
+/// [`Error::Auth`] if the server refuses. A dropped future leaves nothing behind: its reply is discarded on arrival, and
+/// the request may have run.
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -82,16 +82,16 @@ struct Inner {
     router: Arc<Router>,
     exclusives: Exclusives,
     hub: Arc<Hub>,
-    /// The connection of subscriptions, from the first one on.
+    /// The connection for subscriptions, from the first subscription on.
     subscriber: Lock<Option<Arc<Link>>>,
 }
 
 impl Client {
-    /// Connects, shows the key if there is one, and names the connections. Where the server has core ports, connects to
+    /// Connects, authenticates if there is a key, and names the connections. Where the server has core ports, connects to
     /// each core.
     ///
     /// # Errors
-    /// [`Error::Connection`] if there is no server, [`Error::Auth`] if it wants another key, [`Error::Protocol`] if it
+    /// [`Error::Connection`] if there is no server, [`Error::Auth`] if it requires another key, [`Error::Protocol`] if it
     /// does not speak RESP3.
     ///
     /// # Panics
@@ -115,7 +115,7 @@ impl Client {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Stores a value, for so long or for good. A time to live is rounded up to whole milliseconds.
+    /// Stores a value, with a time to live or without one. A time to live is rounded up to whole milliseconds.
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -126,7 +126,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request; [`Error::Server`] with `OOM …` if there is no room; [`Error::Encode`] if the value can't
+    /// The errors of every request; [`Error::Server`] with `OOM …` if there is no room; [`Error::Encode`] if the value can't
     /// be put into bytes.
     pub async fn set(
         &self,
@@ -151,7 +151,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of [`set`](Self::set).
+    /// The errors of [`set`](Self::set).
     pub async fn set_nx(
         &self,
         key: impl AsRef<[u8]>,
@@ -176,15 +176,15 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request; [`Error::Decode`], which names key and type, if the value is no `T`.
+    /// The errors of every request; [`Error::Decode`], which names key and type, if the value is not a `T`.
     pub async fn get<T: FromValue>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>, Error> {
         let key = key.as_ref();
         let reply = self.read(key, |out| encode::of_key(out, b"GET", key)).await?;
         typed(key, self.expect(reply.bytes())?)
     }
 
-    /// The values of keys, in their order: a stream, since some may come before others. It asks each core once, all at
-    /// the same time, and begins when it is first polled.
+    /// The values of several keys, in the order of the keys: a stream, since the replies of some cores arrive before
+    /// others. It sends one request per core, all at the same time, when it is first polled.
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -201,7 +201,7 @@ impl Client {
         Mget::new(self, keys)
     }
 
-    /// Stores all values in one step (MSETEX), with one time to live for all, or none.
+    /// Stores all values in one step (MSETEX), with one time to live for all or without one.
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -211,7 +211,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of [`set`](Self::set); then nothing is stored.
+    /// The errors of [`set`](Self::set). After an error nothing is stored.
     pub async fn mset<K: AsRef<[u8]>, V: ToValue>(
         &self,
         pairs: impl IntoIterator<Item = (K, V)>,
@@ -241,7 +241,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub async fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
         let key = key.as_ref();
         let reply = self.write(key, |out| encode::of_key(out, b"DEL", key)).await?;
@@ -258,7 +258,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub async fn exists(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
         let key = key.as_ref();
         let reply = self.read(key, |out| encode::of_key(out, b"EXISTS", key)).await?;
@@ -277,14 +277,14 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub async fn ttl(&self, key: impl AsRef<[u8]>) -> Result<Ttl, Error> {
         let key = key.as_ref();
         let reply = self.read(key, |out| encode::of_key(out, b"PTTL", key)).await?;
         Ok(Ttl::of_millis(self.expect(reply.integer())?))
     }
 
-    /// Gives a key so long to live from now, rounded up to whole milliseconds, and returns whether it exists. Zero
+    /// Sets a key's time to live, from now on, rounded up to whole milliseconds, and returns whether it exists. Zero
     /// deletes it.
     ///
     /// ```
@@ -296,7 +296,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub async fn expire(&self, key: impl AsRef<[u8]>, ttl: Duration) -> Result<bool, Error> {
         let key = key.as_ref();
         let reply = self.write(key, |out| encode::expire(out, key, ttl)).await?;
@@ -314,7 +314,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request; [`Error::Server`] if the value is no integer, or the sum none of 64 bits.
+    /// The errors of every request; [`Error::Server`] if the value is not an integer, or the sum does not fit 64 bits.
     pub async fn incr(&self, key: impl AsRef<[u8]>, by: i64) -> Result<i64, Error> {
         let key = key.as_ref();
         let reply = self.write(key, |out| encode::incr(out, key, by)).await?;
@@ -322,10 +322,10 @@ impl Client {
     }
 
     /// Stores `value` if the key has the value `expected`, byte for byte, and returns whether it did so. The time to live
-    /// becomes `ttl`. For a key that is to be absent there is [`set_nx`](Self::set_nx).
+    /// becomes `ttl`. To store only if the key is absent, use [`set_nx`](Self::set_nx).
     ///
     /// The key is watched (WATCH) on a connection of its own while the value is compared, and stored in a transaction:
-    /// two round trips, and again if somebody writes the key just then.
+    /// two round trips, and again as often as another client writes the key in between.
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -336,7 +336,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of [`set`](Self::set).
+    /// The errors of [`set`](Self::set).
     pub async fn compare_and_set(
         &self,
         key: impl AsRef<[u8]>,
@@ -360,8 +360,8 @@ impl Client {
         }
     }
 
-    /// The keys that match a pattern as Redis's KEYS has it (`user:*`), each once, in no order. Walks the keyspace in
-    /// steps: a key that exists all the while is there, one that comes or goes meanwhile may be.
+    /// The keys that match a glob pattern, as of KEYS (`user:*`), each once, in no order. Walks the keyspace in
+    /// steps: a key that exists throughout is listed, one that is created or deleted meanwhile may be.
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -372,7 +372,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request; [`Error::Decode`] if a key is no `K`.
+    /// The errors of every request; [`Error::Decode`] if a key is not a `K`.
     pub async fn list<K: FromValue>(&self, pattern: impl AsRef<[u8]>) -> Result<Vec<K>, Error> {
         let pattern = pattern.as_ref();
         let mut walk = scan::Walk::new();
@@ -394,13 +394,13 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub async fn clear(&self) -> Result<(), Error> {
         let reply = self.one(None, false, |out| encode::words(out, ["FLUSHALL"].iter())).await?;
         self.expect(reply.unit())
     }
 
-    /// Has the server take a snapshot, under its usual name or another, and waits for it however long it takes, on a
+    /// Makes the server take a snapshot, under the default name or another, and waits for it without a timeout, on a
     /// connection of its own.
     ///
     /// ```
@@ -411,13 +411,13 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request, but for the timeout; [`Error::Server`] if it can't be written.
+    /// The errors of every request, but for the timeout; [`Error::Server`] if it can't be written.
     pub async fn save(&self, name: Option<&str>) -> Result<(), Error> {
         self.expect(self.long(|out| encode::save(out, name)).await?.unit())
     }
 
-    /// Has the server load a snapshot of its data directory in place of what there is, or over it, and waits for it
-    /// however long it takes, on a connection of its own.
+    /// Makes the server load a snapshot of its data directory in place of its keyspace, or over it, and waits for it
+    /// without a timeout, on a connection of its own.
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -428,12 +428,12 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request, but for the timeout; [`Error::Server`] if there is none, or it is damaged.
+    /// The errors of every request, but for the timeout; [`Error::Server`] if the file is missing or damaged.
     pub async fn load(&self, name: Option<&str>, merge: bool) -> Result<(), Error> {
         self.expect(self.long(|out| encode::load(out, name, merge)).await?.unit())
     }
 
-    /// What the server knows of itself.
+    /// The report that the server gives of itself: INFO.
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -444,16 +444,16 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request.
+    /// The errors of every request.
     pub async fn info(&self) -> Result<Info, Error> {
         let reply = self.one(None, true, |out| encode::words(out, ["INFO"].iter())).await?;
         let text = self.expect(reply.bytes())?.unwrap_or_default();
         Ok(Info::parse(&String::from_utf8_lossy(&text)))
     }
 
-    /// Any command. What only reads is repeated if the connection breaks (see [`crate::client`]). Commands that change
-    /// the connection (SELECT, CLIENT REPLY, MULTI, WATCH, SUBSCRIBE, …) would change it for all tasks: there are
-    /// [`transaction`](Self::transaction), [`watch`](Self::watch) and [`subscribe`](Self::subscribe).
+    /// Runs any command. Commands that only read are retried if the connection breaks (see [`crate::client`]). Commands that
+    /// change the connection (SELECT, CLIENT REPLY, MULTI, WATCH, SUBSCRIBE, …) would change it for all tasks: use
+    /// [`transaction`](Self::transaction), [`watch`](Self::watch) and [`subscribe`](Self::subscribe) instead.
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -464,7 +464,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of every request; [`Error::Server`] if the reply is an error.
+    /// The errors of every request; [`Error::Server`] if the reply is an error.
     pub async fn command<A: AsRef<[u8]>>(&self, args: impl IntoIterator<Item = A>) -> Result<Value, Error> {
         let mut request = Vec::new();
         let (repeat, key) = {
@@ -487,7 +487,7 @@ impl Client {
         self.one(Some(key), false, write).await
     }
 
-    /// One request, one reply.
+    /// Sends one request and returns its one reply.
     #[inline]
     async fn one<W: Fn(&mut Vec<u8>) + Unpin>(
         &self,
@@ -498,7 +498,7 @@ impl Client {
         answer(self.request(key, repeat, Shape::Plain(1), &write).await?.one())
     }
 
-    /// A request that takes as long as it takes, on a connection of its own.
+    /// Sends a request without a timeout, on a connection of its own.
     async fn long<W: Fn(&mut Vec<u8>) + Unpin>(&self, write: W) -> Result<Value, Error> {
         let conn = self.exclusive().await?;
         let reply = conn.call(None, Shape::Plain(1), &write).await?.one();
@@ -506,7 +506,7 @@ impl Client {
         answer(reply)
     }
 
-    /// Sends a request, and again where that is safe.
+    /// Sends a request, and retries it where that is safe.
     async fn request<W: Fn(&mut Vec<u8>) + Unpin>(
         &self,
         key: Option<&[u8]>,
@@ -526,7 +526,7 @@ impl Client {
             };
             let next = router.link(key);
             match error.fate() {
-                // Closed, since the server has other cores now.
+                // The link was closed because the server has other cores now.
                 Some(Fate::NotSent) if !Arc::ptr_eq(&next, &link) => {}
                 Some(Fate::Unknown)
                     if repeat && repeats < CLIENT_REPEATS_MAX && matches!(error, Error::Connection { .. }) =>
@@ -550,7 +550,7 @@ impl Client {
     }
 }
 
-/// The error in a reply, if it is one.
+/// The reply, or the error that it stands for.
 #[inline]
 fn answer(value: Value) -> Result<Value, Error> {
     match value {

@@ -1,4 +1,4 @@
-//! Commands that are sent together: as a pipeline, or as one transaction.
+//! Pipeline: commands that are sent together, as a pipeline or as one transaction.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use crate::client::error::{Error, Fault};
 use crate::client::value::{ToValue, Value, stored};
 use crate::client::{encode, reads};
 
-/// Commands that are sent together. Made by [`Client::pipeline`] or [`Client::transaction`].
+/// Commands to be sent together. Created by [`Client::pipeline`] or [`Client::transaction`].
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     client: Client,
@@ -25,15 +25,15 @@ pub struct Pipeline {
 
 #[derive(Clone, Debug)]
 struct Queued {
-    /// Where its request ends.
+    /// The end of the command's bytes in `bytes`.
     end: usize,
-    /// Its key, if that is known.
+    /// The key of the command, if it is known.
     key: Option<Box<[u8]>>,
 }
 
 impl Client {
-    /// Commands that are sent together and answered together, without waiting for each other. Other tasks' commands may
-    /// run between them. None is repeated.
+    /// Creates a pipeline: commands that are sent and answered together. Commands of other tasks may run between them. No
+    /// command is retried.
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -49,8 +49,8 @@ impl Client {
         Pipeline { client: self.clone(), transaction: false, requests: Vec::new(), commands: Vec::new() }
     }
 
-    /// Commands that run as one step (MULTI, EXEC): all, or none if one is refused before it begins. One that fails while
-    /// it runs does not undo the others.
+    /// Creates a transaction (MULTI, EXEC): commands that run as one step, or not at all if one is refused beforehand. A
+    /// command that fails while it runs does not undo the others.
     ///
     /// ```
     /// # async fn example(client: aspine::Client) -> Result<(), aspine::client::Error> {
@@ -69,7 +69,7 @@ impl Pipeline {
     /// Adds a SET, as [`Client::set`].
     ///
     /// # Errors
-    /// [`Error::Encode`] if the value can't be put into bytes.
+    /// [`Error::Encode`] if the value can't be encoded.
     pub fn set(
         &mut self,
         key: impl AsRef<[u8]>,
@@ -115,20 +115,20 @@ impl Pipeline {
         self
     }
 
-    /// How many commands it has.
+    /// The number of commands.
     pub fn len(&self) -> usize {
         self.commands.len()
     }
 
-    /// Whether it has none.
+    /// Whether there are no commands.
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty()
     }
 
-    /// Sends them, and returns their replies in order, errors among them.
+    /// Sends the commands, and returns their replies in order, error replies included.
     ///
     /// # Errors
-    /// Those of every request. Of a transaction also [`Error::Server`] if a command was refused; then none has run.
+    /// The errors of every request. For a transaction also [`Error::Server`] if a command was refused; then none has run.
     pub async fn run(&self) -> Result<Vec<Result<Value, Error>>, Error> {
         if self.is_empty() {
             return Ok(Vec::new());
@@ -156,14 +156,14 @@ impl Pipeline {
         self
     }
 
-    /// Writes them between MULTI and EXEC.
+    /// Writes the commands between MULTI and EXEC.
     pub(super) fn write_transaction(&self, out: &mut Vec<u8>) {
         encode::words(out, ["MULTI"].iter());
         out.extend_from_slice(&self.requests);
         encode::words(out, ["EXEC"].iter());
     }
 
-    /// Sends to each connection its part, all at once.
+    /// Sends each connection its share of the commands, all at the same time.
     async fn run_parts(&self) -> Result<Vec<Result<Value, Error>>, Error> {
         let mut parts = Parts::default();
         let mut begin = 0;
@@ -185,7 +185,7 @@ impl Pipeline {
     }
 }
 
-/// Requests by the connection that they take.
+/// Requests, grouped by connection.
 #[derive(Debug, Default)]
 struct Parts(Vec<Part>);
 
@@ -206,7 +206,7 @@ impl Parts {
         self.0[at].indexes.push(index);
     }
 
-    /// Sends all, and waits for all.
+    /// Sends all groups, and waits for the replies of all.
     async fn run(self, ticks: Option<u64>) -> Vec<(Vec<usize>, Outcome)> {
         let mut waiting = Vec::with_capacity(self.0.len());
         for Part { link, requests, indexes } in self.0 {

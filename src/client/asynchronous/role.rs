@@ -1,4 +1,4 @@
-//! What a connection is for, and so what else its task does.
+//! Role: the purpose of a connection, and what its task does besides moving bytes.
 
 use std::sync::{Arc, Weak};
 
@@ -7,29 +7,29 @@ use super::super::value::Value;
 use super::hub::Hub;
 use super::router::Router;
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Clone, Debug)]
 pub(super) enum Role {
-    /// Requests of everyone. Tells the router what cores the server has.
+    /// The connection carries requests of all tasks, and reports the server's cores to the router.
     Shared(Weak<Router>),
-    /// Subscriptions.
+    /// The connection carries subscriptions.
     Subscriber(Arc<Hub>),
-    /// Requests of one caller that belong together: it ends when it breaks.
+    /// The connection carries the requests of one caller, which depend on its state. It does not reconnect.
     Exclusive,
 }
 
 impl Role {
-    /// Whether it is made anew when it breaks.
+    /// Whether the connection is reopened when it breaks.
     pub(super) fn reconnects(&self) -> bool {
         !matches!(self, Self::Exclusive)
     }
 
-    /// Whether it asks now and then if the server is still there, since nobody else may.
+    /// Whether the connection sends heartbeats, since it may carry no other requests.
     pub(super) fn beats(&self) -> bool {
         matches!(self, Self::Subscriber(_))
     }
 
-    /// It was connected again, to a server of these cores.
+    /// The connection was opened, to a server with these cores.
     pub(super) fn on_cores(&self, cores: &Cores) {
         if let Self::Shared(router) = self
             && let Some(router) = router.upgrade()
@@ -38,7 +38,7 @@ impl Role {
         }
     }
 
-    /// Writes what a new connection begins with: returns how many requests, if any, stand before its fence.
+    /// Writes the first requests of a new connection, if any; returns the number of requests before the fence.
     pub(super) fn restore(&self, out: &mut Vec<u8>) -> Option<u32> {
         match self {
             Self::Subscriber(hub) => hub.restore(out),
@@ -46,14 +46,14 @@ impl Role {
         }
     }
 
-    /// Something came that nobody asked for.
+    /// A push arrived.
     pub(super) fn on_push(&self, items: Vec<Value>) {
         if let Self::Subscriber(hub) = self {
             hub.on_push(items);
         }
     }
 
-    /// The connection broke: what is published until it is back is not heard.
+    /// The connection broke: messages published until it is restored are missed.
     pub(super) fn on_gap(&self) {
         if let Self::Subscriber(hub) = self {
             hub.on_gap();

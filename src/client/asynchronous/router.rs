@@ -1,9 +1,9 @@
-//! Which connection a request takes.
+//! Router: chooses the connection of a request.
 //!
-//! Without core ports: one of those to the server's one port. With them: one to the core that owns the key's slot, while it
-//! is up; every core answers every key, so while it is not, the one port does. What has no key goes to the one port, which
-//! answers for all cores. Each time a connection is made the server says what cores it has; if they are others than
-//! before, connections to the new ones are made and those to the old ones closed.
+//! Without core ports a request takes a connection to the server's one port. With them it takes a connection to the core that
+//! owns the key's slot; while that one is down, a connection to the one port, since every core answers every key. A request
+//! without a key takes the one port, which answers for all cores. Each new connection learns the server's cores; if
+//! they have changed, connections to the new cores are opened and those to the old ones closed.
 
 use std::sync::{Arc, Weak};
 
@@ -21,7 +21,7 @@ use crate::slot::Slot;
 pub(super) struct Router {
     options: Arc<Options>,
     place: Place,
-    /// To the one port.
+    /// Connections to the one port.
     main: Vec<Arc<Link>>,
     cores: Lock<Topology>,
     myself: Weak<Router>,
@@ -29,9 +29,9 @@ pub(super) struct Router {
 
 #[derive(Debug, Default)]
 struct Topology {
-    /// The ports of the cores; empty: they have none.
+    /// The core ports; empty: the server has none.
     ports: Vec<u16>,
-    /// To core 0, as many as there are to each, then to core 1, and so on.
+    /// Connections to the cores: first all to core 0, then all to core 1, and so on.
     links: Vec<Arc<Link>>,
 }
 
@@ -53,7 +53,7 @@ impl Router {
         Ok(router)
     }
 
-    /// The connection for a key, or for what has none.
+    /// The connection for a request with or without a key.
     #[inline]
     pub(super) fn link(&self, key: Option<&[u8]>) -> Arc<Link> {
         let each = self.main.len();
@@ -73,14 +73,14 @@ impl Router {
         self.main[at].clone()
     }
 
-    /// What cores the server has now.
+    /// Takes note of the server's current cores.
     pub(super) fn learn(&self, cores: &Cores) {
         for (link, place) in self.adopt(cores) {
             self.start(link, place, None);
         }
     }
 
-    /// As `learn`, and waits until each connection is made or refused, so that the first requests find their cores.
+    /// As `learn`, and waits until each connection is open or refused, so that the first requests reach their cores.
     async fn connect_cores(&self, cores: &Cores) {
         let opening = self.adopt(cores).into_iter().map(|(link, place)| {
             let options = self.options.clone();
@@ -88,7 +88,7 @@ impl Router {
             (link, place, tokio::spawn(async move { open(&options, &to).await }))
         });
         for (link, place, opened) in opening.collect::<Vec<_>>() {
-            // Without a connection now the driver tries on, and the one port serves.
+            // Without a connection the driver keeps trying, and the one port serves.
             let wire = opened.await.ok().and_then(Result::ok).map(|(wire, _)| wire);
             if wire.is_some() {
                 link.on_connected(|_| None);
@@ -97,9 +97,9 @@ impl Router {
         }
     }
 
-    /// Takes new cores over: returns the connections that are to be made.
+    /// Adopts the server's cores, and returns the connections to open.
     fn adopt(&self, cores: &Cores) -> Vec<(Arc<Link>, Place)> {
-        // A client that was given a Unix socket may have no other way to the server.
+        // A client of a Unix socket may have no other way to reach the server.
         let Place::Tcp { host, .. } = &self.place else { return Vec::new() };
         let mut topology = self.cores.lock();
         if topology.ports == cores.ports {

@@ -1,45 +1,45 @@
-//! The places where requests of one connection wait for their replies.
+//! Slots: where the requests of one connection wait for their replies.
 //!
-//! Owner: `Link`, under its lock. A slot is its caller's from `wait` until `take` or `abandon`; only then is it used
-//! again, so a reply never lands with another. A caller that goes away leaves its slot to the reply, which is thrown away
-//! with it. A caller that is told it is late keeps the slot; its place in the line of replies is made nobody's first.
-//! Cost: no allocation once as many slots exist as were ever waiting at once.
+//! Owner: `Link`, under its lock. A slot belongs to its caller from `wait` until `take` or `abandon`, and is reused only
+//! then, so a reply never reaches another caller. If the caller has gone, the reply is discarded and frees the slot. A
+//! request that is late keeps its slot; its entry in `awaited` is first given to `NOBODY`.
+//! Cost: no allocation once as many slots exist as requests ever waited at the same time.
 
 use std::task::Waker;
 
 use super::super::error::Error;
 use super::super::value::Value;
 
-/// What a request came to.
+/// The result of a request.
 pub(super) type Outcome = Result<Replies, Failure>;
 
 /// The replies to one request, or to several that were sent as one.
 #[derive(Debug)]
 pub(super) enum Replies {
-    /// The usual case.
+    /// The reply to a single request.
     One(Value),
-    /// Those of a pipeline, in order.
+    /// The replies to a pipeline, in order.
     Many(Vec<Value>),
 }
 
-/// Why there is no reply.
+/// The reason why there is no reply.
 #[derive(Clone, Debug)]
 pub(super) enum Failure {
-    /// The connection broke or was closed. Another may do; so many ticks are left.
+    /// The connection broke or was closed; another may serve. The number is the ticks left until the timeout.
     Lost(Error, u64),
-    /// It is over.
+    /// The request has failed for good.
     Final(Error),
 }
 
 #[derive(Debug)]
 enum Slot {
-    /// The next free one, or `u32::MAX`.
+    /// The next free slot, or `u32::MAX`.
     Free(u32),
     Waiting {
         waker: Waker,
-        /// The tick at which it is late.
+        /// The tick at which the request is late.
         deadline: u64,
-        /// What came of several.
+        /// The replies received so far, for a request with several.
         some: Vec<Value>,
     },
     Done(Outcome),
@@ -58,13 +58,15 @@ impl Slots {
         Self { slots: Vec::new(), free: u32::MAX }
     }
 
-    /// A slot for a request; `waker` is told when it is done.
+    /// Allocates a slot for a request; `waker` is woken when the request is done.
     #[inline]
     pub(super) fn wait(&mut self, waker: Waker, deadline: u64) -> u32 {
         let slot = Slot::Waiting { waker, deadline, some: Vec::new() };
         match self.slots.get_mut(self.free as usize) {
             Some(place) => {
-                let Slot::Free(next) = std::mem::replace(place, slot) else { unreachable!("the list is of free ones") };
+                let Slot::Free(next) = std::mem::replace(place, slot) else {
+                    unreachable!("the free list holds free slots only")
+                };
                 std::mem::replace(&mut self.free, next)
             }
             None => {
@@ -74,7 +76,7 @@ impl Slots {
         }
     }
 
-    /// What came, if it is done: then the slot is free. Else `waker` is told.
+    /// The outcome, if the request is done; the slot is then free. Otherwise `with` is woken when it is.
     #[inline]
     pub(super) fn take(&mut self, at: u32, with: &Waker) -> Option<Outcome> {
         match &mut self.slots[at as usize] {
@@ -84,7 +86,7 @@ impl Slots {
             }
             place => {
                 let Slot::Done(outcome) = std::mem::replace(place, Slot::Free(self.free)) else {
-                    unreachable!("a slot is its caller's until taken")
+                    unreachable!("a slot belongs to its caller until taken")
                 };
                 self.free = at;
                 Some(outcome)
@@ -92,7 +94,7 @@ impl Slots {
         }
     }
 
-    /// Its caller has gone. Returns the waker, to be dropped without the lock.
+    /// The caller has gone. Returns the waker, to be dropped outside of the lock.
     pub(super) fn abandon(&mut self, at: u32) -> Option<Waker> {
         match std::mem::replace(&mut self.slots[at as usize], Slot::Abandoned) {
             Slot::Waiting { waker, .. } => Some(waker),
@@ -103,7 +105,7 @@ impl Slots {
         }
     }
 
-    /// A reply. `last`: no more come. Returns whom to wake.
+    /// Delivers a reply. `last`: it is the request's last one. Returns the waker to wake.
     #[inline]
     pub(super) fn reply(&mut self, at: u32, value: Value, last: bool) -> Option<Waker> {
         match &mut self.slots[at as usize] {
@@ -127,11 +129,11 @@ impl Slots {
                 }
                 None
             }
-            Slot::Done(_) | Slot::Free(_) => unreachable!("what is done has no place in the line"),
+            Slot::Done(_) | Slot::Free(_) => unreachable!("a request that is done is no longer awaited"),
         }
     }
 
-    /// A request has lost its place in the line of replies. Returns whom to wake.
+    /// Ends a request that is no longer awaited. Returns the waker to wake.
     pub(super) fn end(&mut self, at: u32, outcome: impl FnOnce() -> Outcome) -> Option<Waker> {
         match &mut self.slots[at as usize] {
             place @ Slot::Waiting { .. } => match std::mem::replace(place, Slot::Done(outcome())) {
@@ -142,11 +144,11 @@ impl Slots {
                 self.free(at);
                 None
             }
-            Slot::Done(_) | Slot::Free(_) => unreachable!("what is done has no place in the line"),
+            Slot::Done(_) | Slot::Free(_) => unreachable!("a request that is done is no longer awaited"),
         }
     }
 
-    /// Whether a request is late at this tick, or its caller has gone.
+    /// Whether a request is late at this tick or its caller has gone.
     pub(super) fn is_over(&self, at: u32, tick: u64) -> bool {
         match &self.slots[at as usize] {
             Slot::Waiting { deadline, .. } => *deadline <= tick,
@@ -162,7 +164,7 @@ impl Slots {
         }
     }
 
-    /// How many are in use.
+    /// The number of slots in use.
     #[cfg(test)]
     pub(super) fn used(&self) -> usize {
         self.slots.iter().filter(|slot| !matches!(slot, Slot::Free(_))).count()

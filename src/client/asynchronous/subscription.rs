@@ -1,4 +1,4 @@
-//! Streams of what is published: messages of channels, and events of keys.
+//! Subscriptions: streams of messages and of key events.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -14,62 +14,63 @@ use super::Client;
 use super::hub::{Inbox, Received, Topic};
 use super::link::Link;
 
-/// How the server names a key's channel of events.
+/// The prefix of the channel of a key's events.
 const KEYSPACE: &[u8] = b"__keyspace@0__:";
 
-/// A message that was published to a channel.
+/// A message of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
     /// The channel.
     pub channel: Bytes,
-    /// The pattern that was subscribed to, if it was one.
+    /// The pattern of the subscription, if it has one.
     pub pattern: Option<Bytes>,
-    /// What was sent.
+    /// The content of the message.
     pub payload: Bytes,
-    /// When this client received it, by its own clock.
+    /// The time at which this client received the message, by its own clock.
     pub received: Received,
 }
 
-/// What happened to a key.
+/// An event of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyEvent {
     /// The key.
     pub key: Bytes,
-    /// What happened, in Redis's words: `set`, `del`, `expire`, `expired`, `evicted`, `incrby`, …
+    /// The name of the event, as in Redis: `set`, `del`, `expire`, `expired`, `evicted`, `incrby`, …
     pub event: String,
-    /// When this client heard of it, by its own clock; the server does not say when it happened.
+    /// The time at which this client received the event, by its own clock; the server sends no time.
     pub timestamp: SystemTime,
 }
 
-/// Where a stream may have missed something.
+/// A gap in a stream: messages may be missing here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Gap {
-    /// The connection broke. From here on everything is heard again; what a reader wants to be sure of it reads now.
+    /// The connection broke and is restored. No message after the gap is missed; a reader that needs the current values reads
+    /// them now.
     Reconnected,
-    /// The reader was slow, and so many were dropped here.
+    /// The reader was slow, and messages were dropped here.
     Overflow {
-        /// How many.
+        /// The number of dropped messages.
         dropped: u64,
     },
 }
 
-/// What is published to a channel, or to all that match a pattern. Dropped, it ends the subscription.
+/// The messages of a channel, or of all channels that match a pattern. Dropping it ends the subscription.
 ///
-/// A [`Stream`], and [`next`](Self::next) for those who need no more. It goes on through reconnections, and says by a
-/// [`Gap`] where something may be missing. It ends only with the runtime it was made in.
+/// A [`Stream`], with [`next`](Self::next) for code that does not use the trait. It survives reconnections, with a
+/// [`Gap`] where messages may be missing. It ends only with the runtime that it was created in.
 #[derive(Debug)]
 pub struct Messages {
-    // Keeps the connections.
+    // Keeps the connections open.
     client: Client,
     topic: Topic,
     inbox: Arc<Inbox>,
     link: Arc<Link>,
 }
 
-/// What happens to a key, or to all that match a pattern. Otherwise as [`Messages`].
+/// The events of a key, or of all keys that match a pattern. Otherwise as [`Messages`].
 #[derive(Debug)]
 pub struct KeyEvents(Messages);
 
@@ -103,7 +104,7 @@ impl KeyEvent {
     }
 }
 
-/// The channel of a key's events, or the pattern of those of several.
+/// The channel of a key's events; for a pattern of keys, the pattern of their channels.
 pub(super) fn events_of(key: &[u8]) -> Bytes {
     [KEYSPACE, key].concat().into()
 }
@@ -133,8 +134,8 @@ impl Drop for Messages {
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reconnected => f.write_str("the connection broke; what was published meanwhile was not heard"),
-            Self::Overflow { dropped } => write!(f, "the reader was slow; {dropped} were dropped"),
+            Self::Reconnected => f.write_str("the connection broke; messages published meanwhile were missed"),
+            Self::Overflow { dropped } => write!(f, "the reader was slow; {dropped} messages were dropped"),
         }
     }
 }
