@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::command::connection::{After, Home, error};
-use crate::command::table::{Command, Fold, Handler, Lookup, Part, TABLE, flag, subcommands};
+use crate::command::table::{Command, Fold, Handler, Lookup, OwnerHandler, Part, TABLE, flag, subcommands};
 use crate::command::{Client, Error, glob};
 use crate::resp::{Args, Writer};
 
@@ -154,16 +154,22 @@ fn write_info(row: &Command, writer: &mut Writer<'_>) {
 /// What a cluster client has to know of a command to ask it of several nodes, in Redis's words.
 fn tips(row: &Command) -> &'static [&'static str] {
     match row.handler {
-        Handler::EachKey(_, Fold::Array) => &["request_policy:multi_shard"],
-        Handler::EachKey(_, Fold::Sum) => &["request_policy:multi_shard", "response_policy:agg_sum"],
-        Handler::EachKey(_, Fold::Ok) => &["request_policy:multi_shard", "response_policy:all_succeeded"],
+        Handler::Owner(OwnerHandler::EachKey(_, Fold::Array)) => &["request_policy:multi_shard"],
+        Handler::Owner(OwnerHandler::EachKey(_, Fold::Sum)) => {
+            &["request_policy:multi_shard", "response_policy:agg_sum"]
+        }
+        Handler::Owner(OwnerHandler::EachKey(_, Fold::Ok)) => {
+            &["request_policy:multi_shard", "response_policy:all_succeeded"]
+        }
         Handler::EveryCore(Part::Size) => &["request_policy:all_shards", "response_policy:agg_sum"],
         Handler::EveryCore(Part::Clear) => &["request_policy:all_shards", "response_policy:all_succeeded"],
         Handler::EveryCore(Part::Keys) => &["request_policy:all_shards", "nondeterministic_output_order"],
         Handler::EveryCore(Part::RandomKey) => {
             &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]
         }
-        Handler::Scan => &["request_policy:special", "response_policy:special", "nondeterministic_output"],
+        Handler::Owner(OwnerHandler::Scan) => {
+            &["request_policy:special", "response_policy:special", "nondeterministic_output"]
+        }
         _ => &[],
     }
 }
@@ -233,7 +239,10 @@ const SINCE: &str = "3.0.0";
 /// Redis's ACL categories, read off flags and group.
 fn categories(row: &Command) -> Vec<String> {
     let mut categories = Vec::new();
-    if row.keys.first > 0 || matches!(row.handler, Handler::Scan) || row.is(flag::BARRIER | flag::READONLY) {
+    if row.keys.first > 0
+        || matches!(row.handler, Handler::Owner(OwnerHandler::Scan))
+        || row.is(flag::BARRIER | flag::READONLY)
+    {
         categories.push("@keyspace".to_owned());
     }
     if row.is(flag::READONLY) {

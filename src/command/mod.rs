@@ -20,6 +20,7 @@ pub mod glob;
 pub mod keyspace;
 pub mod lcs;
 pub mod long_double;
+pub mod lookup;
 pub mod notify;
 pub mod object;
 pub mod output_limit;

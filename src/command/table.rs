@@ -9,6 +9,7 @@ use crate::command::facts::{
     ALL_KEYS, COUNTED_PAIRS, KEY_VALUE_PAIRS, KEYS_AFTER_WORD, NO_KEYS, ONE_KEY, SUB_KEY, TWO_KEYS,
 };
 pub use crate::command::facts::{Group, Keys, flag};
+pub use crate::command::lookup::{CommandId, EachKeyCommand, Lookup, Sent};
 use crate::command::pubsub::{SUBSCRIPTION, Topic};
 use crate::command::several::{self, Decide};
 use crate::command::snapshot;
@@ -51,6 +52,19 @@ pub type KeyHandler = for<'s> fn(&'s mut Shard, Args<'_>, Call) -> Reply<'s>;
 /// What runs a command, and so where.
 #[derive(Clone, Copy, Debug)]
 pub enum Handler {
+    /// The core that owns what the command is about, wherever its client is: another core may send it.
+    Owner(OwnerHandler),
+    /// Every core, each its part; the parts are folded on the home core.
+    EveryCore(Part),
+    /// The home core of the client, and no other.
+    Home(HomeHandler),
+    /// Only a name for its subcommands.
+    Container,
+}
+
+/// What runs where its keys are, or what is placed as keys are.
+#[derive(Clone, Copy, Debug)]
+pub enum OwnerHandler {
     /// One key: on the core that owns it.
     Key(KeyHandler),
     /// Several keys, each by itself on the core that owns it; the replies are folded.
@@ -59,20 +73,21 @@ pub enum Handler {
     Several(Decide),
     /// SCAN: on the core that its cursor names.
     Scan,
-    /// The session: on its home core, at once.
-    Session(SessionHandler),
-    /// Every core, each its part; the parts are folded on the home core.
-    EveryCore(Part),
     /// PUBLISH: on the core that owns the channel's hash.
     Publish(Topic),
+    /// DEBUG OBJECT: on the core that owns its key. The other subcommands of DEBUG end at home, in `engine/debug.rs`.
+    Debug,
+}
+
+/// What runs where its client is, at once.
+#[derive(Clone, Copy, Debug)]
+pub enum HomeHandler {
+    /// What the session knows.
+    Session(SessionHandler),
     /// MULTI and its like: `engine/transaction.rs`.
     Transaction(Verb),
-    /// DEBUG: each of its subcommands in its own way. `engine/debug.rs` has them.
-    Debug,
-    /// What clients are told of the cores: on their home core, at once. `engine/topology.rs` has them.
+    /// What clients are told of the cores: `engine/topology.rs`.
     Topology(Told),
-    /// Only a name for its subcommands.
-    Container,
 }
 
 /// The commands that make a transaction.
@@ -202,7 +217,9 @@ pub enum Question {
 
 use Part::Ask;
 
-use Handler::{Container, EachKey, EveryCore, Key, Publish, Scan, Session, Several, Topology, Transaction};
+use Handler::{Container, EveryCore, Home, Owner};
+use HomeHandler::{Session, Topology, Transaction};
+use OwnerHandler::{EachKey, Key, Publish, Scan, Several};
 
 /// The flag that a name has by itself.
 const fn named(name: &str) -> u32 {
@@ -226,280 +243,178 @@ macro_rules! row {
 /// All commands, sorted by name.
 #[rustfmt::skip]
 pub static TABLE: &[Command] = &[
-    row!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(range::append), "key value", "Appends to the value, which may be absent, and returns its length."),
-    row!("asking", 1, FAST | LOADING, NO_KEYS, Cluster, Topology(Told::Accepted), "", "Is accepted for cluster clients: no slot moves."),
-    row!("aspine.cores", 1, FAST | LOADING | REPEATABLE, NO_KEYS, Cluster, Topology(Told::Cores), "", "Returns the cores, their ports and slots, and which of them the connection has reached."),
+    row!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Owner(Key(range::append)), "key value", "Appends to the value, which may be absent, and returns its length."),
+    row!("asking", 1, FAST | LOADING, NO_KEYS, Cluster, Home(Topology(Told::Accepted)), "", "Is accepted for cluster clients: no slot moves."),
+    row!("aspine.cores", 1, FAST | LOADING | REPEATABLE, NO_KEYS, Cluster, Home(Topology(Told::Cores)), "", "Returns the cores, their ports and slots, and which of them the connection has reached."),
     row!("aspine.load", -1, ADMIN | BARRIER | NO_MULTI, NO_KEYS, Server, EveryCore(Part::Snapshot(snapshot::Verb::Load)), "[name] [REPLACE | MERGE]", "Loads a snapshot in place of what there is, or over it."),
-    row!("auth", -2, FAST | NO_AUTH | BARRIER | LOADING | SECRET, NO_KEYS, Connection, Session(conn::auth), "[username] key", "Shows the auth key."),
+    row!("auth", -2, FAST | NO_AUTH | BARRIER | LOADING | SECRET, NO_KEYS, Connection, Home(Session(conn::auth)), "[username] key", "Shows the auth key."),
     row!("bgsave", -1, ADMIN | BARRIER, NO_KEYS, Server, EveryCore(Part::Snapshot(snapshot::Verb::Bgsave)), "[SCHEDULE] [name]", "Begins a snapshot."),
-    row!("bitcount", -2, READONLY, ONE_KEY, Bitmap, Key(bits::count), "key [start end [BYTE | BIT]]", "Counts the ones."),
-    row!("bitfield", -2, WRITE | DENYOOM, ONE_KEY, Bitmap, Key(bitfield::run), "key [GET type offset | [OVERFLOW WRAP | SAT | FAIL] SET type offset value | [OVERFLOW WRAP | SAT | FAIL] INCRBY type offset increment ...]", "Reads and writes integers of any number of bits."),
-    row!("bitfield_ro", -2, READONLY | FAST, ONE_KEY, Bitmap, Key(bitfield::run_read_only), "key [GET type offset [GET type offset ...]]", "Reads integers of any number of bits."),
-    row!("bitop", -4, WRITE | DENYOOM | READS, KEYS_AFTER_WORD, String, Several(several::bit_op), "operation destination source [source ...]", "Stores AND, OR, XOR or NOT of values, bit by bit."),
-    row!("bitpos", -3, READONLY, ONE_KEY, Bitmap, Key(bits::position), "key bit [start [end [BYTE | BIT]]]", "Finds the first one or zero."),
+    row!("bitcount", -2, READONLY, ONE_KEY, Bitmap, Owner(Key(bits::count)), "key [start end [BYTE | BIT]]", "Counts the ones."),
+    row!("bitfield", -2, WRITE | DENYOOM, ONE_KEY, Bitmap, Owner(Key(bitfield::run)), "key [GET type offset | [OVERFLOW WRAP | SAT | FAIL] SET type offset value | [OVERFLOW WRAP | SAT | FAIL] INCRBY type offset increment ...]", "Reads and writes integers of any number of bits."),
+    row!("bitfield_ro", -2, READONLY | FAST, ONE_KEY, Bitmap, Owner(Key(bitfield::run_read_only)), "key [GET type offset [GET type offset ...]]", "Reads integers of any number of bits."),
+    row!("bitop", -4, WRITE | DENYOOM | READS, KEYS_AFTER_WORD, String, Owner(Several(several::bit_op)), "operation destination source [source ...]", "Stores AND, OR, XOR or NOT of values, bit by bit."),
+    row!("bitpos", -3, READONLY, ONE_KEY, Bitmap, Owner(Key(bits::position)), "key bit [start [end [BYTE | BIT]]]", "Finds the first one or zero."),
     row!("client", -2, LOADING | CONTAINER, NO_KEYS, Connection, Container, "", "Commands on client connections."),
-    row!("client|caching", 3, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Session(tracking::client_caching), "YES | NO", "Says whether the keys of the next command are tracked, after CLIENT TRACKING with OPTIN or OPTOUT."),
-    row!("client|getname", 2, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Session(conn::client_getname), "", "Returns the name of the connection."),
-    row!("client|getredir", 2, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Session(tracking::client_getredir), "", "Returns the id of the client that is told of the connection's stale keys."),
-    row!("client|help", 2, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Session(conn::help), "", "Lists the subcommands."),
-    row!("client|id", 2, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Session(conn::client_id), "", "Returns the connection's id, unique in the process."),
-    row!("client|info", 2, BARRIER | LOADING | KEEPS_CACHING, NO_KEYS, Connection, Session(conn::client_info), "", "Describes the connection in one line."),
+    row!("client|caching", 3, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Home(Session(tracking::client_caching)), "YES | NO", "Says whether the keys of the next command are tracked, after CLIENT TRACKING with OPTIN or OPTOUT."),
+    row!("client|getname", 2, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Home(Session(conn::client_getname)), "", "Returns the name of the connection."),
+    row!("client|getredir", 2, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Home(Session(tracking::client_getredir)), "", "Returns the id of the client that is told of the connection's stale keys."),
+    row!("client|help", 2, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Home(Session(conn::help)), "", "Lists the subcommands."),
+    row!("client|id", 2, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Home(Session(conn::client_id)), "", "Returns the connection's id, unique in the process."),
+    row!("client|info", 2, BARRIER | LOADING | KEEPS_CACHING, NO_KEYS, Connection, Home(Session(conn::client_info)), "", "Describes the connection in one line."),
     row!("client|kill", -3, ADMIN | BARRIER | LOADING | KEEPS_CACHING, NO_KEYS, Connection, EveryCore(Part::ClientKill), "addr:port | [ID id] [ADDR addr:port] [LADDR addr:port] [TYPE type] [USER name] [MAXAGE seconds] [SKIPME yes|no]", "Closes connections."),
     row!("client|list", -2, ADMIN | BARRIER | LOADING | KEEPS_CACHING, NO_KEYS, Connection, EveryCore(Part::ClientList), "[TYPE type] [ID id [id ...]]", "Describes the connections, a line each."),
-    row!("client|no-evict", 3, ADMIN | LOADING | KEEPS_CACHING, NO_KEYS, Connection, Session(conn::client_no_evict), "ON | OFF", "Marks the connection; no connection is closed to save memory here."),
-    row!("client|no-touch", 3, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Session(conn::client_no_touch), "ON | OFF", "Sets whether the connection's reads leave recency alone."),
-    row!("client|reply", 3, BARRIER | LOADING | KEEPS_CACHING, NO_KEYS, Connection, Session(conn::client_reply), "ON | OFF | SKIP", "Sets whether the connection is answered."),
-    row!("client|setinfo", 4, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Session(conn::client_setinfo), "LIB-NAME name | LIB-VER version", "Names the connection's client library."),
-    row!("client|setname", 3, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Session(conn::client_setname), "name", "Names the connection."),
+    row!("client|no-evict", 3, ADMIN | LOADING | KEEPS_CACHING, NO_KEYS, Connection, Home(Session(conn::client_no_evict)), "ON | OFF", "Marks the connection; no connection is closed to save memory here."),
+    row!("client|no-touch", 3, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Home(Session(conn::client_no_touch)), "ON | OFF", "Sets whether the connection's reads leave recency alone."),
+    row!("client|reply", 3, BARRIER | LOADING | KEEPS_CACHING, NO_KEYS, Connection, Home(Session(conn::client_reply)), "ON | OFF | SKIP", "Sets whether the connection is answered."),
+    row!("client|setinfo", 4, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Home(Session(conn::client_setinfo)), "LIB-NAME name | LIB-VER version", "Names the connection's client library."),
+    row!("client|setname", 3, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Home(Session(conn::client_setname)), "name", "Names the connection."),
     row!("client|tracking", -3, BARRIER | LOADING | KEEPS_CACHING, NO_KEYS, Connection, EveryCore(Part::Tracking), "ON | OFF [REDIRECT id] [BCAST] [PREFIX prefix [PREFIX prefix ...]] [OPTIN] [OPTOUT] [NOLOOP]", "Sets whether the connection is told when keys that it may hold in its own cache have changed."),
-    row!("client|trackinginfo", 2, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Session(tracking::client_trackinginfo), "", "Returns what the connection has asked for with CLIENT TRACKING."),
+    row!("client|trackinginfo", 2, LOADING | KEEPS_CACHING, NO_KEYS, Connection, Home(Session(tracking::client_trackinginfo)), "", "Returns what the connection has asked for with CLIENT TRACKING."),
     row!("cluster", -2, CONTAINER, NO_KEYS, Cluster, Container, "", "Commands that show the cores as nodes of a cluster; refused without --core-ports."),
     row!("cluster|countkeysinslot", 3, BARRIER, NO_KEYS, Cluster, EveryCore(Part::SlotCount), "slot", "Counts the keys of a slot."),
     row!("cluster|getkeysinslot", 4, BARRIER, NO_KEYS, Cluster, EveryCore(Part::SlotKeys), "slot count", "Returns keys of a slot, at most so many."),
-    row!("cluster|help", 2, LOADING, NO_KEYS, Cluster, Session(conn::cluster_help), "", "Lists the subcommands."),
-    row!("cluster|info", 2, LOADING, NO_KEYS, Cluster, Topology(Told::Info), "", "Describes the cluster: each core is a node."),
-    row!("cluster|keyslot", 3, LOADING, NO_KEYS, Cluster, Topology(Told::KeySlot), "key", "Returns the slot of a key."),
-    row!("cluster|links", 2, LOADING, NO_KEYS, Cluster, Topology(Told::Links), "", "Returns no links, as there are none between cores."),
-    row!("cluster|myid", 2, LOADING, NO_KEYS, Cluster, Topology(Told::MyId), "", "Returns the id of the core that the connection has reached."),
-    row!("cluster|myshardid", 2, LOADING, NO_KEYS, Cluster, Topology(Told::MyShardId), "", "Returns the shard id of the core that the connection has reached."),
-    row!("cluster|nodes", 2, LOADING, NO_KEYS, Cluster, Topology(Told::Nodes), "", "Describes the cores, a line each."),
-    row!("cluster|replicas", 3, ADMIN | LOADING, NO_KEYS, Cluster, Topology(Told::Replicas), "node", "Returns no replicas, as cores have none."),
-    row!("cluster|shards", 2, LOADING, NO_KEYS, Cluster, Topology(Told::Shards), "", "Returns the slots and the address of each core, by name."),
-    row!("cluster|slots", 2, LOADING, NO_KEYS, Cluster, Topology(Told::Slots), "", "Returns the slots and the address of each core."),
-    row!("command", -1, LOADING | CONTAINER, NO_KEYS, Server, Session(docs::command), "", "Describes all commands."),
-    row!("command|count", 2, LOADING, NO_KEYS, Server, Session(docs::command_count), "", "Returns the number of commands."),
-    row!("command|docs", -2, LOADING, NO_KEYS, Server, Session(docs::command_docs), "[name [name ...]]", "Returns the documentation of commands."),
-    row!("command|getkeys", -4, LOADING, NO_KEYS, Server, Session(docs::command_getkeys), "command arg [arg ...]", "Returns the keys of a command line."),
-    row!("command|help", 2, LOADING, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
-    row!("command|info", -2, LOADING, NO_KEYS, Server, Session(docs::command_info), "[name [name ...]]", "Describes the named commands, or all."),
-    row!("command|list", -2, LOADING, NO_KEYS, Server, Session(docs::command_list), "[FILTERBY MODULE name | ACLCAT category | PATTERN pattern]", "Returns the names of commands."),
+    row!("cluster|help", 2, LOADING, NO_KEYS, Cluster, Home(Session(conn::cluster_help)), "", "Lists the subcommands."),
+    row!("cluster|info", 2, LOADING, NO_KEYS, Cluster, Home(Topology(Told::Info)), "", "Describes the cluster: each core is a node."),
+    row!("cluster|keyslot", 3, LOADING, NO_KEYS, Cluster, Home(Topology(Told::KeySlot)), "key", "Returns the slot of a key."),
+    row!("cluster|links", 2, LOADING, NO_KEYS, Cluster, Home(Topology(Told::Links)), "", "Returns no links, as there are none between cores."),
+    row!("cluster|myid", 2, LOADING, NO_KEYS, Cluster, Home(Topology(Told::MyId)), "", "Returns the id of the core that the connection has reached."),
+    row!("cluster|myshardid", 2, LOADING, NO_KEYS, Cluster, Home(Topology(Told::MyShardId)), "", "Returns the shard id of the core that the connection has reached."),
+    row!("cluster|nodes", 2, LOADING, NO_KEYS, Cluster, Home(Topology(Told::Nodes)), "", "Describes the cores, a line each."),
+    row!("cluster|replicas", 3, ADMIN | LOADING, NO_KEYS, Cluster, Home(Topology(Told::Replicas)), "node", "Returns no replicas, as cores have none."),
+    row!("cluster|shards", 2, LOADING, NO_KEYS, Cluster, Home(Topology(Told::Shards)), "", "Returns the slots and the address of each core, by name."),
+    row!("cluster|slots", 2, LOADING, NO_KEYS, Cluster, Home(Topology(Told::Slots)), "", "Returns the slots and the address of each core."),
+    row!("command", -1, LOADING | CONTAINER, NO_KEYS, Server, Home(Session(docs::command)), "", "Describes all commands."),
+    row!("command|count", 2, LOADING, NO_KEYS, Server, Home(Session(docs::command_count)), "", "Returns the number of commands."),
+    row!("command|docs", -2, LOADING, NO_KEYS, Server, Home(Session(docs::command_docs)), "[name [name ...]]", "Returns the documentation of commands."),
+    row!("command|getkeys", -4, LOADING, NO_KEYS, Server, Home(Session(docs::command_getkeys)), "command arg [arg ...]", "Returns the keys of a command line."),
+    row!("command|help", 2, LOADING, NO_KEYS, Server, Home(Session(conn::help)), "", "Lists the subcommands."),
+    row!("command|info", -2, LOADING, NO_KEYS, Server, Home(Session(docs::command_info)), "[name [name ...]]", "Describes the named commands, or all."),
+    row!("command|list", -2, LOADING, NO_KEYS, Server, Home(Session(docs::command_list)), "[FILTERBY MODULE name | ACLCAT category | PATTERN pattern]", "Returns the names of commands."),
     row!("config", -2, LOADING | CONTAINER, NO_KEYS, Server, Container, "", "Commands on the configuration."),
-    row!("config|get", -3, ADMIN | LOADING, NO_KEYS, Server, Session(admin::config_get), "pattern [pattern ...]", "Returns settings by name."),
-    row!("config|help", 2, LOADING, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
+    row!("config|get", -3, ADMIN | LOADING, NO_KEYS, Server, Home(Session(admin::config_get)), "pattern [pattern ...]", "Returns settings by name."),
+    row!("config|help", 2, LOADING, NO_KEYS, Server, Home(Session(conn::help)), "", "Lists the subcommands."),
     row!("config|resetstat", 2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, EveryCore(Part::ConfigResetStat), "", "Sets the counters of INFO back to zero."),
-    row!("config|rewrite", 2, ADMIN | LOADING, NO_KEYS, Server, Session(admin::config_rewrite), "", "Is refused, since there is no configuration file."),
+    row!("config|rewrite", 2, ADMIN | LOADING, NO_KEYS, Server, Home(Session(admin::config_rewrite)), "", "Is refused, since there is no configuration file."),
     row!("config|set", -4, ADMIN | BARRIER | LOADING, NO_KEYS, Server, EveryCore(Part::ConfigSet), "name value [name value ...]", "Changes settings until the server stops."),
-    row!("copy", -3, WRITE | DENYOOM | READS, TWO_KEYS, Generic, Several(several::copy), "source destination [DB 0] [REPLACE]", "Copies a value and its time to live."),
+    row!("copy", -3, WRITE | DENYOOM | READS, TWO_KEYS, Generic, Owner(Several(several::copy)), "source destination [DB 0] [REPLACE]", "Copies a value and its time to live."),
     row!("dbsize", 1, READONLY | FAST | BARRIER, NO_KEYS, Server, EveryCore(Part::Size), "", "Returns the number of keys."),
-    row!("debug", -2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, Handler::Debug, "subcommand [argument [argument ...]]", "Does what tests need; refused unless --enable-debug-command allows it."),
-    row!("decr", 2, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::decrement), "key", "Subtracts one from an integer."),
-    row!("decrby", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::decrement_by), "key decrement", "Subtracts from an integer."),
-    row!("del", -2, WRITE, ALL_KEYS, Generic, EachKey(keyspace::delete, Fold::Sum), "key [key ...]", "Deletes keys."),
-    row!("discard", 1, FAST | BARRIER | UNQUEUED | LOADING, NO_KEYS, Transactions, Transaction(Verb::Discard), "", "Forgets the queued commands."),
-    row!("dump", 2, READONLY, ONE_KEY, Generic, Key(dump::dump), "key", "Returns the value in a form that RESTORE takes."),
-    row!("echo", 2, FAST | LOADING | REPEATABLE, NO_KEYS, Connection, Session(conn::echo), "message", "Returns the message."),
-    row!("exec", 1, BARRIER | UNQUEUED | LOADING, NO_KEYS, Transactions, Transaction(Verb::Exec), "", "Runs the queued commands as one step."),
-    row!("exists", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::exists, Fold::Sum), "key [key ...]", "Counts how many of the keys exist."),
-    row!("expire", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::expire), "key seconds [NX | XX | GT | LT]", "Sets the time to live in seconds."),
-    row!("expireat", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::expireat), "key unix-time-seconds [NX | XX | GT | LT]", "Sets the unix time at which the key expires."),
-    row!("expiretime", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::expiretime), "key", "Returns the unix time in seconds at which the key expires."),
+    row!("debug", -2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, Owner(OwnerHandler::Debug), "subcommand [argument [argument ...]]", "Does what tests need; refused unless --enable-debug-command allows it."),
+    row!("decr", 2, WRITE | DENYOOM | FAST, ONE_KEY, String, Owner(Key(counter::decrement)), "key", "Subtracts one from an integer."),
+    row!("decrby", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Owner(Key(counter::decrement_by)), "key decrement", "Subtracts from an integer."),
+    row!("del", -2, WRITE, ALL_KEYS, Generic, Owner(EachKey(keyspace::delete, Fold::Sum)), "key [key ...]", "Deletes keys."),
+    row!("discard", 1, FAST | BARRIER | UNQUEUED | LOADING, NO_KEYS, Transactions, Home(Transaction(Verb::Discard)), "", "Forgets the queued commands."),
+    row!("dump", 2, READONLY, ONE_KEY, Generic, Owner(Key(dump::dump)), "key", "Returns the value in a form that RESTORE takes."),
+    row!("echo", 2, FAST | LOADING | REPEATABLE, NO_KEYS, Connection, Home(Session(conn::echo)), "message", "Returns the message."),
+    row!("exec", 1, BARRIER | UNQUEUED | LOADING, NO_KEYS, Transactions, Home(Transaction(Verb::Exec)), "", "Runs the queued commands as one step."),
+    row!("exists", -2, READONLY | FAST, ALL_KEYS, Generic, Owner(EachKey(keyspace::exists, Fold::Sum)), "key [key ...]", "Counts how many of the keys exist."),
+    row!("expire", -3, WRITE | FAST, ONE_KEY, Generic, Owner(Key(expiry::expire)), "key seconds [NX | XX | GT | LT]", "Sets the time to live in seconds."),
+    row!("expireat", -3, WRITE | FAST, ONE_KEY, Generic, Owner(Key(expiry::expireat)), "key unix-time-seconds [NX | XX | GT | LT]", "Sets the unix time at which the key expires."),
+    row!("expiretime", 2, READONLY | FAST, ONE_KEY, Generic, Owner(Key(expiry::expiretime)), "key", "Returns the unix time in seconds at which the key expires."),
     row!("flushall", -1, WRITE | BARRIER, NO_KEYS, Server, EveryCore(Part::Clear), "[ASYNC | SYNC]", "Deletes all keys."),
     row!("flushdb", -1, WRITE | BARRIER, NO_KEYS, Server, EveryCore(Part::Clear), "[ASYNC | SYNC]", "Deletes all keys; there is one database."),
-    row!("get", 2, READONLY | FAST, ONE_KEY, String, Key(string::get), "key", "Returns the value."),
-    row!("getbit", 3, READONLY | FAST, ONE_KEY, Bitmap, Key(bits::get), "key offset", "Returns a bit of the value."),
-    row!("getdel", 2, WRITE | FAST, ONE_KEY, String, Key(string::get_and_delete), "key", "Returns the value and deletes the key."),
-    row!("getex", -2, WRITE | FAST, ONE_KEY, String, Key(string::get_and_expire), "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]", "Returns the value and sets its time to live."),
-    row!("getrange", 4, READONLY, ONE_KEY, String, Key(range::get), "key start end", "Returns the bytes of the value from start to end, both included."),
-    row!("getset", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(string::get_and_set), "key value", "Sets the value and returns the old one."),
-    row!("hello", -1, FAST | NO_AUTH | BARRIER | LOADING | AUTH_OPTION, NO_KEYS, Connection, Session(conn::hello), "[protover [AUTH username key] [SETNAME name]]", "Greets the server and chooses the protocol version."),
-    row!("incr", 2, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::increment), "key", "Adds one to an integer."),
-    row!("incrby", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::increment_by), "key increment", "Adds to an integer."),
-    row!("incrbyfloat", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(counter::increment_by_float), "key increment", "Adds to a float of 64 bits of mantissa."),
+    row!("get", 2, READONLY | FAST, ONE_KEY, String, Owner(Key(string::get)), "key", "Returns the value."),
+    row!("getbit", 3, READONLY | FAST, ONE_KEY, Bitmap, Owner(Key(bits::get)), "key offset", "Returns a bit of the value."),
+    row!("getdel", 2, WRITE | FAST, ONE_KEY, String, Owner(Key(string::get_and_delete)), "key", "Returns the value and deletes the key."),
+    row!("getex", -2, WRITE | FAST, ONE_KEY, String, Owner(Key(string::get_and_expire)), "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]", "Returns the value and sets its time to live."),
+    row!("getrange", 4, READONLY, ONE_KEY, String, Owner(Key(range::get)), "key start end", "Returns the bytes of the value from start to end, both included."),
+    row!("getset", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Owner(Key(string::get_and_set)), "key value", "Sets the value and returns the old one."),
+    row!("hello", -1, FAST | NO_AUTH | BARRIER | LOADING | AUTH_OPTION, NO_KEYS, Connection, Home(Session(conn::hello)), "[protover [AUTH username key] [SETNAME name]]", "Greets the server and chooses the protocol version."),
+    row!("incr", 2, WRITE | DENYOOM | FAST, ONE_KEY, String, Owner(Key(counter::increment)), "key", "Adds one to an integer."),
+    row!("incrby", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Owner(Key(counter::increment_by)), "key increment", "Adds to an integer."),
+    row!("incrbyfloat", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Owner(Key(counter::increment_by_float)), "key increment", "Adds to a float of 64 bits of mantissa."),
     row!("info", -1, BARRIER | LOADING | REPEATABLE, NO_KEYS, Server, EveryCore(Part::Report), "[section [section ...]]", "Returns what the server knows of itself."),
     row!("keys", 2, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::Keys), "pattern", "Returns all keys that match a pattern."),
     row!("lastsave", 1, FAST | BARRIER | LOADING, NO_KEYS, Server, EveryCore(Ask(Question::LastSave)), "", "Returns the unix time of the last snapshot."),
     row!("latency", -2, LOADING | CONTAINER, NO_KEYS, Server, Container, "", "Commands on the times that commands took."),
     row!("latency|doctor", 2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, EveryCore(Ask(Question::LatencyDoctor)), "", "Says what the latency events tell."),
     row!("latency|graph", 3, ADMIN | BARRIER | LOADING, NO_KEYS, Server, EveryCore(Ask(Question::LatencyGraph)), "event", "Draws the samples of a latency event."),
-    row!("latency|help", 2, LOADING, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
+    row!("latency|help", 2, LOADING, NO_KEYS, Server, Home(Session(conn::help)), "", "Lists the subcommands."),
     row!("latency|histogram", -2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, EveryCore(Ask(Question::LatencyHistogram)), "[command [command ...]]", "Returns how many calls of each command took how long."),
     row!("latency|history", 3, ADMIN | BARRIER | LOADING, NO_KEYS, Server, EveryCore(Ask(Question::LatencyHistory)), "event", "Returns the samples of a latency event."),
     row!("latency|latest", 2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, EveryCore(Ask(Question::LatencyLatest)), "", "Returns the last sample of each latency event."),
     row!("latency|reset", -2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, EveryCore(Ask(Question::LatencyReset)), "[event [event ...]]", "Forgets the samples of latency events."),
-    row!("lcs", -3, READONLY | READS, TWO_KEYS, String, Several(several::longest_common), "key1 key2 [LEN] [IDX] [MINMATCHLEN length] [WITHMATCHLEN]", "Finds the longest common subsequence of two values."),
+    row!("lcs", -3, READONLY | READS, TWO_KEYS, String, Owner(Several(several::longest_common)), "key1 key2 [LEN] [IDX] [MINMATCHLEN length] [WITHMATCHLEN]", "Finds the longest common subsequence of two values."),
     row!("memory", -2, CONTAINER, NO_KEYS, Server, Container, "", "Commands on memory."),
     row!("memory|doctor", 2, BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::MemoryDoctor)), "", "Says whether the memory of the process is as it should be."),
-    row!("memory|help", 2, LOADING, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
-    row!("memory|malloc-stats", 2, 0, NO_KEYS, Server, Session(admin::malloc_stats), "", "Returns what the allocator says of itself, which is nothing here."),
-    row!("memory|purge", 2, 0, NO_KEYS, Server, Session(admin::purge), "", "Does nothing, since the allocator gives back memory by itself."),
+    row!("memory|help", 2, LOADING, NO_KEYS, Server, Home(Session(conn::help)), "", "Lists the subcommands."),
+    row!("memory|malloc-stats", 2, 0, NO_KEYS, Server, Home(Session(admin::malloc_stats)), "", "Returns what the allocator says of itself, which is nothing here."),
+    row!("memory|purge", 2, 0, NO_KEYS, Server, Home(Session(admin::purge)), "", "Does nothing, since the allocator gives back memory by itself."),
     row!("memory|stats", 2, BARRIER, NO_KEYS, Server, EveryCore(Ask(Question::MemoryStats)), "", "Returns what memory is used for."),
-    row!("memory|usage", -3, READONLY, SUB_KEY, Server, Key(object::memory_usage), "key [SAMPLES count]", "Returns the bytes the key is charged for."),
-    row!("mget", -2, READONLY | FAST, ALL_KEYS, String, EachKey(string::get, Fold::Array), "key [key ...]", "Returns the values of keys."),
-    row!("mset", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, EachKey(string::set_pair, Fold::Ok), "key value [key value ...]", "Sets the values of keys."),
-    row!("msetex", -4, WRITE | DENYOOM, COUNTED_PAIRS, String, Several(several::set_all_expiring), "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets all values with one time to live, or none."),
-    row!("msetnx", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, Several(several::set_all_if_absent), "key value [key value ...]", "Sets all values if no key exists."),
-    row!("multi", 1, FAST | BARRIER | UNQUEUED | LOADING, NO_KEYS, Transactions, Transaction(Verb::Multi), "", "Queues the commands that follow."),
+    row!("memory|usage", -3, READONLY, SUB_KEY, Server, Owner(Key(object::memory_usage)), "key [SAMPLES count]", "Returns the bytes the key is charged for."),
+    row!("mget", -2, READONLY | FAST, ALL_KEYS, String, Owner(EachKey(string::get, Fold::Array)), "key [key ...]", "Returns the values of keys."),
+    row!("mset", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, Owner(EachKey(string::set_pair, Fold::Ok)), "key value [key value ...]", "Sets the values of keys."),
+    row!("msetex", -4, WRITE | DENYOOM, COUNTED_PAIRS, String, Owner(Several(several::set_all_expiring)), "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets all values with one time to live, or none."),
+    row!("msetnx", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, Owner(Several(several::set_all_if_absent)), "key value [key value ...]", "Sets all values if no key exists."),
+    row!("multi", 1, FAST | BARRIER | UNQUEUED | LOADING, NO_KEYS, Transactions, Home(Transaction(Verb::Multi)), "", "Queues the commands that follow."),
     row!("object", -2, CONTAINER, NO_KEYS, Generic, Container, "", "Commands on what is known of a key."),
-    row!("object|encoding", 3, READONLY, SUB_KEY, Generic, Key(object::encoding), "key", "Returns the encoding Redis would choose for the value."),
-    row!("object|freq", 3, READONLY, SUB_KEY, Generic, Key(object::frequency), "key", "Is refused, since accesses are not counted."),
-    row!("object|help", 2, LOADING, NO_KEYS, Generic, Session(conn::help), "", "Lists the subcommands."),
-    row!("object|idletime", 3, READONLY, SUB_KEY, Generic, Key(object::idle_time), "key", "Returns the seconds since the last access."),
-    row!("object|refcount", 3, READONLY, SUB_KEY, Generic, Key(object::reference_count), "key", "Returns 1, as no value is shared."),
-    row!("persist", 2, WRITE | FAST, ONE_KEY, Generic, Key(expiry::persist), "key", "Removes the time to live."),
-    row!("pexpire", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpire), "key milliseconds [NX | XX | GT | LT]", "Sets the time to live in milliseconds."),
-    row!("pexpireat", -3, WRITE | FAST, ONE_KEY, Generic, Key(expiry::pexpireat), "key unix-time-milliseconds [NX | XX | GT | LT]", "Sets the unix time in milliseconds at which the key expires."),
-    row!("pexpiretime", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::pexpiretime), "key", "Returns the unix time in milliseconds at which the key expires."),
-    row!("ping", -1, FAST | SUBSCRIBER | REPEATABLE, NO_KEYS, Connection, Session(conn::ping), "[message]", "Returns PONG, or the message."),
-    row!("psetex", 4, WRITE | DENYOOM, ONE_KEY, String, Key(string::set_for_millis), "key milliseconds value", "Sets the value and its time to live in milliseconds."),
+    row!("object|encoding", 3, READONLY, SUB_KEY, Generic, Owner(Key(object::encoding)), "key", "Returns the encoding Redis would choose for the value."),
+    row!("object|freq", 3, READONLY, SUB_KEY, Generic, Owner(Key(object::frequency)), "key", "Is refused, since accesses are not counted."),
+    row!("object|help", 2, LOADING, NO_KEYS, Generic, Home(Session(conn::help)), "", "Lists the subcommands."),
+    row!("object|idletime", 3, READONLY, SUB_KEY, Generic, Owner(Key(object::idle_time)), "key", "Returns the seconds since the last access."),
+    row!("object|refcount", 3, READONLY, SUB_KEY, Generic, Owner(Key(object::reference_count)), "key", "Returns 1, as no value is shared."),
+    row!("persist", 2, WRITE | FAST, ONE_KEY, Generic, Owner(Key(expiry::persist)), "key", "Removes the time to live."),
+    row!("pexpire", -3, WRITE | FAST, ONE_KEY, Generic, Owner(Key(expiry::pexpire)), "key milliseconds [NX | XX | GT | LT]", "Sets the time to live in milliseconds."),
+    row!("pexpireat", -3, WRITE | FAST, ONE_KEY, Generic, Owner(Key(expiry::pexpireat)), "key unix-time-milliseconds [NX | XX | GT | LT]", "Sets the unix time in milliseconds at which the key expires."),
+    row!("pexpiretime", 2, READONLY | FAST, ONE_KEY, Generic, Owner(Key(expiry::pexpiretime)), "key", "Returns the unix time in milliseconds at which the key expires."),
+    row!("ping", -1, FAST | SUBSCRIBER | REPEATABLE, NO_KEYS, Connection, Home(Session(conn::ping)), "[message]", "Returns PONG, or the message."),
+    row!("psetex", 4, WRITE | DENYOOM, ONE_KEY, String, Owner(Key(string::set_for_millis)), "key milliseconds value", "Sets the value and its time to live in milliseconds."),
     row!("psubscribe", -2, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Subscribe(Topic::Pattern)), "pattern [pattern ...]", "Subscribes to all channels that match patterns."),
-    row!("pttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::pttl), "key", "Returns the time to live in milliseconds."),
-    row!("publish", 3, FAST | PUBSUB, NO_KEYS, Pubsub, Publish(Topic::Channel), "channel message", "Sends a message to a channel and returns how many receive it."),
+    row!("pttl", 2, READONLY | FAST, ONE_KEY, Generic, Owner(Key(expiry::pttl)), "key", "Returns the time to live in milliseconds."),
+    row!("publish", 3, FAST | PUBSUB, NO_KEYS, Pubsub, Owner(Publish(Topic::Channel)), "channel message", "Sends a message to a channel and returns how many receive it."),
     row!("pubsub", -2, CONTAINER, NO_KEYS, Pubsub, Container, "", "Commands on subscriptions."),
     row!("pubsub|channels", -2, BARRIER | PUBSUB | ONE_AT_MOST, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubNames(Topic::Channel))), "[pattern]", "Lists the channels that have subscribers."),
-    row!("pubsub|help", 2, LOADING, NO_KEYS, Pubsub, Session(conn::help), "", "Lists the subcommands."),
+    row!("pubsub|help", 2, LOADING, NO_KEYS, Pubsub, Home(Session(conn::help)), "", "Lists the subcommands."),
     row!("pubsub|numpat", 2, BARRIER | PUBSUB, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubPatterns)), "", "Returns how many patterns are subscribed to."),
     row!("pubsub|numsub", -2, BARRIER | PUBSUB, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubCounts(Topic::Channel))), "[channel [channel ...]]", "Returns how many subscribe to each channel, patterns aside."),
     row!("pubsub|shardchannels", -2, BARRIER | PUBSUB | ONE_AT_MOST, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubNames(Topic::ShardChannel))), "[pattern]", "Lists the shard channels that have subscribers."),
     row!("pubsub|shardnumsub", -2, BARRIER | PUBSUB, NO_KEYS, Pubsub, EveryCore(Ask(Question::PubsubCounts(Topic::ShardChannel))), "[channel [channel ...]]", "Returns how many subscribe to each shard channel."),
     row!("punsubscribe", -1, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Unsubscribe(Topic::Pattern)), "[pattern [pattern ...]]", "Ends subscriptions to patterns, or all of them."),
-    row!("quit", -1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER | LOADING, NO_KEYS, Connection, Session(conn::quit), "", "Closes the connection."),
+    row!("quit", -1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER | LOADING, NO_KEYS, Connection, Home(Session(conn::quit)), "", "Closes the connection."),
     row!("randomkey", 1, READONLY | BARRIER, NO_KEYS, Generic, EveryCore(Part::RandomKey), "", "Returns some key."),
-    row!("readonly", 1, FAST | LOADING, NO_KEYS, Cluster, Topology(Told::Accepted), "", "Is accepted for cluster clients: there are no replicas."),
-    row!("readwrite", 1, FAST | LOADING, NO_KEYS, Cluster, Topology(Told::Accepted), "", "Is accepted for cluster clients: there are no replicas."),
-    row!("rename", 3, WRITE, TWO_KEYS, Generic, Several(several::rename), "key newkey", "Gives a value another key."),
-    row!("renamenx", 3, WRITE | FAST, TWO_KEYS, Generic, Several(several::rename_if_absent), "key newkey", "Gives a value another key if that does not exist."),
-    row!("reset", 1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER | LOADING, NO_KEYS, Connection, Session(conn::reset), "", "Sets the connection back to how it began."),
-    row!("restore", -4, WRITE | DENYOOM, ONE_KEY, Generic, Key(dump::restore), "key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", "Stores a value that DUMP returned, with a time to live in milliseconds or 0."),
+    row!("readonly", 1, FAST | LOADING, NO_KEYS, Cluster, Home(Topology(Told::Accepted)), "", "Is accepted for cluster clients: there are no replicas."),
+    row!("readwrite", 1, FAST | LOADING, NO_KEYS, Cluster, Home(Topology(Told::Accepted)), "", "Is accepted for cluster clients: there are no replicas."),
+    row!("rename", 3, WRITE, TWO_KEYS, Generic, Owner(Several(several::rename)), "key newkey", "Gives a value another key."),
+    row!("renamenx", 3, WRITE | FAST, TWO_KEYS, Generic, Owner(Several(several::rename_if_absent)), "key newkey", "Gives a value another key if that does not exist."),
+    row!("reset", 1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER | LOADING, NO_KEYS, Connection, Home(Session(conn::reset)), "", "Sets the connection back to how it began."),
+    row!("restore", -4, WRITE | DENYOOM, ONE_KEY, Generic, Owner(Key(dump::restore)), "key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", "Stores a value that DUMP returned, with a time to live in milliseconds or 0."),
     row!("save", -1, ADMIN | BARRIER | NO_MULTI, NO_KEYS, Server, EveryCore(Part::Snapshot(snapshot::Verb::Save)), "[name]", "Takes a snapshot and waits for it."),
-    row!("scan", -2, READONLY, NO_KEYS, Generic, Scan, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
-    row!("select", 2, FAST | LOADING, NO_KEYS, Connection, Session(conn::select), "index", "Chooses the database; there is one, 0."),
-    row!("set", -3, WRITE | DENYOOM, ONE_KEY, String, Key(string::set), "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
-    row!("setbit", 4, WRITE | DENYOOM, ONE_KEY, Bitmap, Key(bits::set), "key offset bit", "Sets a bit of the value and returns the old one."),
-    row!("setex", 4, WRITE | DENYOOM, ONE_KEY, String, Key(string::set_for_seconds), "key seconds value", "Sets the value and its time to live in seconds."),
-    row!("setnx", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Key(string::set_if_absent), "key value", "Sets the value if the key does not exist."),
-    row!("setrange", 4, WRITE | DENYOOM, ONE_KEY, String, Key(range::set), "key offset value", "Overwrites the value from a byte on, with zeros up to it if it was shorter."),
+    row!("scan", -2, READONLY, NO_KEYS, Generic, Owner(Scan), "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
+    row!("select", 2, FAST | LOADING, NO_KEYS, Connection, Home(Session(conn::select)), "index", "Chooses the database; there is one, 0."),
+    row!("set", -3, WRITE | DENYOOM, ONE_KEY, String, Owner(Key(string::set)), "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
+    row!("setbit", 4, WRITE | DENYOOM, ONE_KEY, Bitmap, Owner(Key(bits::set)), "key offset bit", "Sets a bit of the value and returns the old one."),
+    row!("setex", 4, WRITE | DENYOOM, ONE_KEY, String, Owner(Key(string::set_for_seconds)), "key seconds value", "Sets the value and its time to live in seconds."),
+    row!("setnx", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, Owner(Key(string::set_if_absent)), "key value", "Sets the value if the key does not exist."),
+    row!("setrange", 4, WRITE | DENYOOM, ONE_KEY, String, Owner(Key(range::set)), "key offset value", "Overwrites the value from a byte on, with zeros up to it if it was shorter."),
     row!("slowlog", -2, LOADING | CONTAINER, NO_KEYS, Server, Container, "", "Commands on the log of slow commands."),
     row!("slowlog|get", -2, ADMIN | BARRIER | LOADING | ONE_AT_MOST, NO_KEYS, Server, EveryCore(Ask(Question::SlowlogGet)), "[count]", "Returns the last slow commands, the newest first."),
-    row!("slowlog|help", 2, LOADING, NO_KEYS, Server, Session(conn::help), "", "Lists the subcommands."),
+    row!("slowlog|help", 2, LOADING, NO_KEYS, Server, Home(Session(conn::help)), "", "Lists the subcommands."),
     row!("slowlog|len", 2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, EveryCore(Ask(Question::SlowlogLen)), "", "Returns how many slow commands are logged."),
     row!("slowlog|reset", 2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, EveryCore(Ask(Question::SlowlogReset)), "", "Empties the log of slow commands."),
-    row!("spublish", 3, FAST | PUBSUB, NO_KEYS, Pubsub, Publish(Topic::ShardChannel), "channel message", "Sends a message to a shard channel and returns how many receive it."),
+    row!("spublish", 3, FAST | PUBSUB, NO_KEYS, Pubsub, Owner(Publish(Topic::ShardChannel)), "channel message", "Sends a message to a shard channel and returns how many receive it."),
     row!("ssubscribe", -2, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Subscribe(Topic::ShardChannel)), "channel [channel ...]", "Subscribes to shard channels, which patterns do not see."),
-    row!("strlen", 2, READONLY | FAST, ONE_KEY, String, Key(range::len), "key", "Returns the length of the value in bytes."),
+    row!("strlen", 2, READONLY | FAST, ONE_KEY, String, Owner(Key(range::len)), "key", "Returns the length of the value in bytes."),
     row!("subscribe", -2, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Subscribe(Topic::Channel)), "channel [channel ...]", "Subscribes to channels."),
-    row!("substr", 4, READONLY, ONE_KEY, String, Key(range::get), "key start end", "Is the old name of GETRANGE."),
+    row!("substr", 4, READONLY, ONE_KEY, String, Owner(Key(range::get)), "key start end", "Is the old name of GETRANGE."),
     row!("sunsubscribe", -1, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Unsubscribe(Topic::ShardChannel)), "[channel [channel ...]]", "Ends subscriptions to shard channels, or all of them."),
-    row!("time", 1, FAST | LOADING | REPEATABLE, NO_KEYS, Server, Session(admin::time), "", "Returns the server's unix time: seconds and microseconds."),
-    row!("touch", -2, READONLY | FAST, ALL_KEYS, Generic, EachKey(keyspace::touch, Fold::Sum), "key [key ...]", "Makes keys recently used and counts them."),
-    row!("ttl", 2, READONLY | FAST, ONE_KEY, Generic, Key(expiry::ttl), "key", "Returns the time to live in seconds."),
-    row!("type", 2, READONLY | FAST, ONE_KEY, Generic, Key(keyspace::value_type), "key", "Returns the type of the value: string, or none."),
-    row!("unlink", -2, WRITE | FAST, ALL_KEYS, Generic, EachKey(keyspace::delete, Fold::Sum), "key [key ...]", "Deletes keys."),
+    row!("time", 1, FAST | LOADING | REPEATABLE, NO_KEYS, Server, Home(Session(admin::time)), "", "Returns the server's unix time: seconds and microseconds."),
+    row!("touch", -2, READONLY | FAST, ALL_KEYS, Generic, Owner(EachKey(keyspace::touch, Fold::Sum)), "key [key ...]", "Makes keys recently used and counts them."),
+    row!("ttl", 2, READONLY | FAST, ONE_KEY, Generic, Owner(Key(expiry::ttl)), "key", "Returns the time to live in seconds."),
+    row!("type", 2, READONLY | FAST, ONE_KEY, Generic, Owner(Key(keyspace::value_type)), "key", "Returns the type of the value: string, or none."),
+    row!("unlink", -2, WRITE | FAST, ALL_KEYS, Generic, Owner(EachKey(keyspace::delete, Fold::Sum)), "key [key ...]", "Deletes keys."),
     row!("unsubscribe", -1, SUBSCRIPTION, NO_KEYS, Pubsub, EveryCore(Part::Unsubscribe(Topic::Channel)), "[channel [channel ...]]", "Ends subscriptions to channels, or all of them."),
-    row!("unwatch", 1, FAST | BARRIER | LOADING, NO_KEYS, Transactions, Transaction(Verb::Unwatch), "", "Forgets the watched keys."),
-    row!("watch", -2, FAST | BARRIER | UNQUEUED | LOADING, ALL_KEYS, Transactions, Transaction(Verb::Watch), "key [key ...]", "Lets EXEC run only if no key has changed."),
+    row!("unwatch", 1, FAST | BARRIER | LOADING, NO_KEYS, Transactions, Home(Transaction(Verb::Unwatch)), "", "Forgets the watched keys."),
+    row!("watch", -2, FAST | BARRIER | UNQUEUED | LOADING, ALL_KEYS, Transactions, Home(Transaction(Verb::Watch)), "key [key ...]", "Lets EXEC run only if no key has changed."),
 ];
-
-/// The number of a row in [`TABLE`]; batches carry it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommandId(pub u16);
-
-impl CommandId {
-    /// The first id of those that only engines send.
-    const INTERNAL: u16 = 1 << 15;
-    /// Values and deadlines of keys.
-    pub const READ: CommandId = CommandId(Self::INTERNAL);
-    /// Keys whose values have others now.
-    pub const RENAMED: CommandId = CommandId(Self::INTERNAL + 1);
-    /// End of a client's WATCH.
-    pub const UNWATCH: CommandId = CommandId(Self::INTERNAL + 3);
-    /// End of a prefix that a client named.
-    pub const UNTRACK: CommandId = CommandId(Self::INTERNAL + 2);
-    /// WATCH.
-    pub const WATCH: CommandId = CommandId(Self::INTERNAL + 4);
-    /// Keys, values and deadlines.
-    pub const WRITE: CommandId = CommandId(Self::INTERNAL + 5);
-
-    /// Whether only engines send it.
-    pub fn is_internal(self) -> bool {
-        self.0 >= Self::INTERNAL
-    }
-
-    /// The row. A number that is no row's is a bug of ours: batches come from this process.
-    #[inline]
-    pub fn row(self) -> &'static Command {
-        match TABLE.get(usize::from(self.0)) {
-            Some(row) => row,
-            None => &INTERNAL[usize::from(self.0 - Self::INTERNAL)],
-        }
-    }
-}
-
-/// Finds rows by name without allocating or comparing more than one or two names: open addressing over a hash of
-/// length and four bytes. Built once per engine from [`TABLE`].
-#[derive(Clone)]
-pub struct Lookup {
-    /// Row number plus one; 0 is empty.
-    cells: [u16; CELLS],
-}
-
-const CELLS: usize = 1024;
-const _: () = assert!(TABLE.len() * 4 <= CELLS, "sparse, so that probing ends at once");
-
-impl Default for Lookup {
-    fn default() -> Self {
-        let mut cells = [0; CELLS];
-        for (row, number) in TABLE.iter().zip(1..) {
-            let mut at = hash(row.name.as_bytes());
-            while cells[at] != 0 {
-                at = (at + 1) % CELLS;
-            }
-            cells[at] = number;
-        }
-        Lookup { cells }
-    }
-}
-
-impl Lookup {
-    /// The row of a name in any case.
-    #[inline]
-    pub fn find(&self, name: &[u8]) -> Option<CommandId> {
-        let mut at = hash(name);
-        while self.cells[at] != 0 {
-            let id = CommandId(self.cells[at] - 1);
-            if id.row().name.as_bytes().eq_ignore_ascii_case(name) {
-                return Some(id);
-            }
-            at = (at + 1) % CELLS;
-        }
-        None
-    }
-
-    /// DEL.
-    pub fn del(&self) -> CommandId {
-        self.find(b"del").expect("DEL stands in the table")
-    }
-
-    /// CONFIG SET.
-    pub fn config_set(&self) -> CommandId {
-        self.find(b"config|set").expect("CONFIG SET stands in the table")
-    }
-
-    /// The row of a subcommand.
-    pub fn find_sub(&self, container: &str, sub: &[u8]) -> Option<CommandId> {
-        let name = [container.as_bytes(), b"|", sub].concat();
-        self.find(&name)
-    }
-}
-
-/// Case is folded by setting bit 5, which leaves letters of either case alike.
-#[inline]
-fn hash(name: &[u8]) -> usize {
-    let byte = |at: usize| name.get(at).map_or(0, |byte| u64::from(byte | 0x20));
-    let last = byte(name.len().wrapping_sub(1));
-    let mixed =
-        byte(0) | byte(1) << 8 | byte(2) << 16 | last << 24 | byte(name.len() / 2) << 32 | (name.len() as u64) << 40;
-    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54) as usize % CELLS
-}
 
 /// What only engines send each other; no client can name them. Their ids begin at [`CommandId::INTERNAL`].
 #[rustfmt::skip]
-static INTERNAL: &[Command] = &[
-    row!("#read", -2, READONLY, ALL_KEYS, Generic, EachKey(several::read, Fold::Array), "key [key ...]", "Reads values and deadlines."),
-    row!("#renamed", -2, WRITE, ALL_KEYS, Generic, EachKey(several::remove_renamed, Fold::Sum), "key [key ...]", "Removes keys whose values have others now."),
-    row!("#untrack", 3, 0, NO_KEYS, Connection, Key(tracking::untrack), "prefix home", "Ends the tracking of a prefix."),
-    row!("#unwatch", 2, 0, NO_KEYS, Transactions, Key(several::unwatch), "client", "Ends what a client watches."),
-    row!("#watch", -3, 0, KEY_VALUE_PAIRS, Transactions, EachKey(several::watch, Fold::Ok), "key client [key client ...]", "Watches keys."),
-    row!("#write", -4, WRITE, Keys { first: 1, last: -1, step: 3 }, Generic, EachKey(several::write, Fold::Ok), "key value deadline [...]", "Stores values with deadlines."),
+pub(super) static INTERNAL: &[Command] = &[
+    row!("#read", -2, READONLY, ALL_KEYS, Generic, Owner(EachKey(several::read, Fold::Array)), "key [key ...]", "Reads values and deadlines."),
+    row!("#renamed", -2, WRITE, ALL_KEYS, Generic, Owner(EachKey(several::remove_renamed, Fold::Sum)), "key [key ...]", "Removes keys whose values have others now."),
+    row!("#untrack", 3, 0, NO_KEYS, Connection, Owner(Key(tracking::untrack)), "prefix home", "Ends the tracking of a prefix."),
+    row!("#unwatch", 2, 0, NO_KEYS, Transactions, Owner(Key(several::unwatch)), "client", "Ends what a client watches."),
+    row!("#watch", -3, 0, KEY_VALUE_PAIRS, Transactions, Owner(EachKey(several::watch, Fold::Ok)), "key client [key client ...]", "Watches keys."),
+    row!("#write", -4, WRITE, Keys { first: 1, last: -1, step: 3 }, Generic, Owner(EachKey(several::write, Fold::Ok)), "key value deadline [...]", "Stores values with deadlines."),
 ];
 
 impl Command {

@@ -19,7 +19,7 @@ mod texts;
 use crate::command::client::BufferSizes;
 use crate::command::connection::Home;
 use crate::command::settings::{DebugAccess, LogLevel, Settings, Watch};
-use crate::command::table::{Handler, Lookup};
+use crate::command::table::{Handler, HomeHandler, Lookup, OwnerHandler};
 use crate::command::{Call, Client};
 use crate::resp::{Args, Proto, Span, Value, Writer, reply};
 use crate::shard::{Budget, Eviction, Recency, Shard, ShardConfig};
@@ -81,7 +81,7 @@ fn some_settings() -> Settings {
 fn answer(shard: &mut Shard, line: &str) -> String {
     let words = Words::split(line);
     let row = Lookup::default().find(words.args().at(0)).expect("a command").row();
-    let (Handler::Key(handler) | Handler::EachKey(handler, _)) = row.handler else {
+    let Handler::Owner(OwnerHandler::Key(handler) | OwnerHandler::EachKey(handler, _)) = row.handler else {
         panic!("{} is not a command of keys", row.name)
     };
     assert!(row.takes(words.args().len()), "{line}");
@@ -95,7 +95,9 @@ fn answer(shard: &mut Shard, line: &str) -> String {
 fn session_answer(line: &str, proto: Proto) -> Value {
     let words = Words::split(line);
     let row = Lookup::default().find(words.args().at(0)).expect("a command").row();
-    let Handler::Session(handler) = row.handler else { panic!("{} is not a session's command", row.name) };
+    let Handler::Home(HomeHandler::Session(handler)) = row.handler else {
+        panic!("{} is not a session's command", row.name)
+    };
     let settings = some_settings();
     let home = Home {
         cluster: true,

@@ -7,6 +7,7 @@
 use crate::command::connection::error;
 use crate::command::errors::quote;
 use crate::command::settings::DebugAccess;
+use crate::command::table::CommandId;
 use crate::command::{Client, Error};
 use crate::engine::batch::{Mode, Request, Solo};
 use crate::engine::route::Trip;
@@ -85,10 +86,9 @@ impl Engine {
         let value: &[u8] = if parse_i64(switch).unwrap_or(0) == 0 { b"no" } else { b"yes" };
         let caller = session.client.id.to_le_bytes();
         let words: [&[u8]; 3] = [&caller, b"active-expire", value];
-        let command = self.lookup.config_set();
         let mode = Mode { part: true, ..Mode::new(session.client.proto, false) };
         let place = session.replies.hold(trip.muted);
-        Flow::Every(Solo { place, request: Request::alone(command, mode, words.into_iter()) })
+        Flow::Every(Solo { place, request: Request::alone(CommandId::CONFIG_SET, mode, words.into_iter()) })
     }
 }
 

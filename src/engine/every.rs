@@ -7,7 +7,7 @@
 
 use crate::command::errors::quote;
 use crate::command::snapshot::Order;
-use crate::command::table::{CommandId, Handler, Part, Question};
+use crate::command::table::{CommandId, Handler, Part, Question, Sent};
 use crate::command::{Error, settings::Settings};
 use crate::engine::batch::{
     Incoming, Payload, Request, SlowRequest, Solo, Ticket, peek_key, read_frame, reply_frames, write_reply,
@@ -207,32 +207,35 @@ impl Engine {
                 warmed = batch.at + ahead::warm(&self.shard, &batch.bytes[batch.at..], peek_key, |_| true);
             }
             let replies = &mut batch.replies;
-            if let Handler::EveryCore(part) = frame.command.row().handler {
-                assert_eq!(batch.count, 1, "a request for every core travels alone");
-                let mut out = Vec::new();
-                let origin = Origin::Peer { core: batch.from, ticket: batch.ticket };
-                owed = if is_order(frame.command) {
-                    let request = Request::alone(frame.command, frame.mode, frame.args.iter());
-                    self.run_order(&request, origin, now_ms);
-                    true
-                } else if is_ordered(frame.command) && self.router.sequencer().is_none() {
-                    let asker = Asker::Core(batch.from, batch.ticket);
-                    let request = Request::alone(frame.command, frame.mode, frame.args.iter());
-                    self.run_every(asker, frame.mode.proto, request, now_ms);
-                    true
-                } else {
-                    !self.run_part(part, frame.args, frame.mode.proto, origin, now_ms, &mut out)
-                };
-                write_reply(replies, |bytes| bytes.extend_from_slice(&out));
-            } else {
-                let mut slow = None;
-                write_reply(replies, |out| {
-                    slow = self.run_request(frame.command, frame.mode, frame.args, now_ms, out);
-                });
-                if let Some(ns) = slow {
-                    let call = SlowCall::new(frame.command, frame.args, ns, now_ms);
-                    let slow = SlowRequest { ticket: batch.ticket, number: batch.run, call };
-                    self.mesh.send(batch.from, Payload::Slow(Box::new(slow)));
+            match frame.command.sent() {
+                Sent::EveryCore(part) => {
+                    assert_eq!(batch.count, 1, "a request for every core travels alone");
+                    let mut out = Vec::new();
+                    let origin = Origin::Peer { core: batch.from, ticket: batch.ticket };
+                    owed = if is_order(frame.command) {
+                        let request = Request::alone(frame.command, frame.mode, frame.args.iter());
+                        self.run_order(&request, origin, now_ms);
+                        true
+                    } else if is_ordered(frame.command) && self.router.sequencer().is_none() {
+                        let asker = Asker::Core(batch.from, batch.ticket);
+                        let request = Request::alone(frame.command, frame.mode, frame.args.iter());
+                        self.run_every(asker, frame.mode.proto, request, now_ms);
+                        true
+                    } else {
+                        !self.run_part(part, frame.args, frame.mode.proto, origin, now_ms, &mut out)
+                    };
+                    write_reply(replies, |bytes| bytes.extend_from_slice(&out));
+                }
+                Sent::Owner(handler) => {
+                    let mut slow = None;
+                    write_reply(replies, |out| {
+                        slow = self.run_request((frame.command, handler), frame.mode, frame.args, now_ms, out);
+                    });
+                    if let Some(ns) = slow {
+                        let call = SlowCall::new(frame.command, frame.args, ns, now_ms);
+                        let slow = SlowRequest { ticket: batch.ticket, number: batch.run, call };
+                        self.mesh.send(batch.from, Payload::Slow(Box::new(slow)));
+                    }
                 }
             }
             batch.at = next;

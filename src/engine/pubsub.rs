@@ -22,7 +22,7 @@ use std::rc::Rc;
 use crate::command::Error;
 use crate::command::client::Subscriptions;
 use crate::command::pubsub::{self, TOPICS, Topic};
-use crate::command::table::{CommandId, Handler, Part};
+use crate::command::table::CommandId;
 use crate::engine::batch::{Mode, Request, Solo, message_frames};
 use crate::engine::gather::Asker;
 use crate::engine::jobs::Origin;
@@ -99,12 +99,13 @@ impl Engine {
 
     /// SUBSCRIBE and its like, and their opposites. None of the session's earlier commands is under way, and no later
     /// one runs before it is confirmed.
-    pub(super) fn dispatch_subscribe(&mut self, session: &mut Session, args: Args<'_>, trip: Trip) -> Flow {
-        let (topic, subscribes) = match trip.command.row().handler {
-            Handler::EveryCore(Part::Subscribe(topic)) => (topic, true),
-            Handler::EveryCore(Part::Unsubscribe(topic)) => (topic, false),
-            _ => unreachable!("{} is no subscription", trip.command.row().name),
-        };
+    pub(super) fn dispatch_subscribe(
+        &mut self,
+        session: &mut Session,
+        (topic, subscribes): (Topic, bool),
+        args: Args<'_>,
+        trip: Trip,
+    ) -> Flow {
         if subscribes && topic == Topic::ShardChannel && trip.held {
             return self.fail(session, args, trip, &Error::SubscribeInMulti);
         }

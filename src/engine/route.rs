@@ -6,7 +6,7 @@ use crate::command::client::Client;
 use crate::command::connection::{After, SessionHandler, VerifyKey};
 use crate::command::keyspace::{self, Cursor, ScanOptions};
 use crate::command::several;
-use crate::command::table::{Command, CommandId, Fold, Handler, KeyHandler, Part, flag};
+use crate::command::table::{CommandId, EachKeyCommand, Fold, Handler, HomeHandler, OwnerHandler, Part, flag};
 use crate::command::{Call, Error, Reply};
 use crate::engine::batch::{Mode, Request, Solo, Waiter};
 use crate::engine::gather::{Asker, GatherId};
@@ -98,7 +98,7 @@ impl Engine {
     pub(super) fn dispatch(&mut self, session: &mut Session, id: SessionId, args: Args<'_>, trip: Trip) -> Flow {
         let command = trip.command;
         match command.row().handler {
-            Handler::Key(handler) => {
+            Handler::Owner(OwnerHandler::Key(handler)) => {
                 let owner = self.router.owner(args.at(0));
                 if owner == self.core {
                     self.run_here(session, args, trip, |shard, call, writer| handler(shard, args, call).write(writer));
@@ -107,17 +107,21 @@ impl Engine {
                 }
                 Flow::Next
             }
-            Handler::EachKey(handler, fold) => self.dispatch_each(session, id, (handler, fold), args, trip),
-            Handler::Several(decide) => self.dispatch_several(session, id, decide, args, trip),
-            Handler::Transaction(verb) => self.run_verb(session, id, verb, args, trip),
-            Handler::Scan => self.dispatch_scan(session, id, args, trip),
-            Handler::Session(handler) => self.run_session(session, id, handler, args, trip),
-            Handler::Publish(topic) => self.dispatch_publish(session, id, topic, args, trip),
-            Handler::EveryCore(Part::Subscribe(_) | Part::Unsubscribe(_)) => {
-                self.dispatch_subscribe(session, args, trip)
+            Handler::Owner(OwnerHandler::EachKey(handler, fold)) => {
+                self.dispatch_each(session, id, EachKeyCommand { id: command, handler, fold }, args, trip)
+            }
+            Handler::Owner(OwnerHandler::Several(decide)) => self.dispatch_several(session, id, decide, args, trip),
+            Handler::Owner(OwnerHandler::Scan) => self.dispatch_scan(session, id, args, trip),
+            Handler::Owner(OwnerHandler::Publish(topic)) => self.dispatch_publish(session, id, topic, args, trip),
+            Handler::Owner(OwnerHandler::Debug) => self.dispatch_debug(session, id, args, trip),
+            Handler::Home(HomeHandler::Session(handler)) => self.run_session(session, id, handler, args, trip),
+            Handler::Home(HomeHandler::Transaction(verb)) => self.run_verb(session, id, verb, args, trip),
+            Handler::Home(HomeHandler::Topology(told)) => self.dispatch_topology(session, told, args, trip),
+            Handler::EveryCore(Part::Subscribe(topic)) => self.dispatch_subscribe(session, (topic, true), args, trip),
+            Handler::EveryCore(Part::Unsubscribe(topic)) => {
+                self.dispatch_subscribe(session, (topic, false), args, trip)
             }
             Handler::EveryCore(Part::Tracking) => self.dispatch_tracking(session, args, trip),
-            Handler::Topology(told) => self.dispatch_topology(session, told, args, trip),
             Handler::EveryCore(part) => {
                 let row = command.row();
                 if row.is(flag::ONE_AT_MOST) && args.len() > 1 {
@@ -135,7 +139,6 @@ impl Engine {
                     Err(error) => self.fail(session, args, trip, &error),
                 }
             }
-            Handler::Debug => self.dispatch_debug(session, id, args, trip),
             // A container without a subcommand does not pass the arity check.
             Handler::Container => self.fail(session, args, trip, &Error::Syntax),
         }
@@ -221,11 +224,11 @@ impl Engine {
         &mut self,
         session: &mut Session,
         id: SessionId,
-        (handler, fold): (KeyHandler, Fold),
+        command: EachKeyCommand,
         args: Args<'_>,
         trip: Trip,
     ) -> Flow {
-        let row = trip.command.row();
+        let row = command.id.row();
         let step = usize::from(row.keys.step);
         if !args.len().is_multiple_of(step) {
             return self.fail(session, args, trip, &Error::Arity(row.name.to_owned()));
@@ -240,13 +243,13 @@ impl Engine {
             let client = &session.client;
             let tracker = Tracker::of(client, row);
             let mode = Mode { proto: client.proto, no_touch: client.no_touch, part: true, held: trip.held, tracker };
-            let _ = self.split(Asker::Session(id, place), trip.command, mode, args, trip.now_ms, &owners);
+            let _ = self.split(Asker::Session(id, place), command, mode, args, trip.now_ms, &owners);
             if let Some(ns) = self.meter.end(trip.command, refusal_of(&self.scratch)) {
                 self.meter.log(SlowCall::new(trip.command, args, ns, trip.now_ms), &session.client);
             }
         } else if first == self.core {
             self.run_here(session, args, trip, |shard, call, writer| {
-                run_each(shard, row, (handler, fold), args, call, false, writer);
+                run_each(shard, command, args, call, false, writer);
             });
         } else {
             self.send_whole(session, id, first, args, trip);
@@ -259,18 +262,17 @@ impl Engine {
     pub(super) fn split(
         &mut self,
         asker: Asker,
-        command: CommandId,
+        command: EachKeyCommand,
         mode: Mode,
         args: Args<'_>,
         now_ms: u64,
         owners: &[CoreId],
     ) -> Option<GatherId> {
         self.meter.begin();
-        let row = command.row();
-        let Handler::EachKey(handler, fold) = row.handler else { unreachable!("only keys are split") };
+        let row = command.id.row();
         let step = usize::from(row.keys.step);
         self.scratch.clear();
-        let gather = self.gathers.open_each(asker, mode.proto, fold, owners, self.router.cores());
+        let gather = self.gathers.open_each(asker, mode.proto, command.fold, owners, self.router.cores());
         let mut complete = false;
         for core in (0..self.router.cores()).map(CoreId) {
             let count = owners.iter().filter(|owner| **owner == core).count();
@@ -289,7 +291,7 @@ impl Engine {
                 if mode.tracker.quiet {
                     self.shard.set_writer(mode.tracker.client);
                 }
-                run_each(&mut self.shard, row, (handler, fold), own, call, true, &mut writer);
+                run_each(&mut self.shard, command, own, call, true, &mut writer);
                 if mode.tracker.is_some() {
                     tracking::remember(&mut self.shard, mode.tracker, row, own);
                 }
@@ -297,7 +299,7 @@ impl Engine {
                 self.scratch = part;
             } else {
                 self.stats.forwarded += 1;
-                self.mesh.request(core, command, mode, theirs, Waiter::Gather { gather });
+                self.mesh.request(core, command.id, mode, theirs, Waiter::Gather { gather });
             }
         }
         complete.then_some(gather)
@@ -376,11 +378,10 @@ impl Engine {
         }
     }
 
-    /// Runs one request that another core sent. `EveryCore` requests come alone and are run by `every`. Returns its
-    /// nanoseconds if they are to be logged.
+    /// Runs one request that another core sent. Returns its nanoseconds if they are to be logged.
     pub(super) fn run_request(
         &mut self,
-        command: CommandId,
+        (command, handler): (CommandId, OwnerHandler),
         mode: Mode,
         args: Args<'_>,
         now_ms: u64,
@@ -394,29 +395,25 @@ impl Engine {
         let mut writer = Writer::new(out, mode.proto);
         self.stats.operations += 1;
         self.begin_tracked(mode.tracker);
-        match row.handler {
+        match handler {
             // It was under way when the load began.
             _ if self.is_loading() => writer.error(&Error::Loading.to_string()),
-            Handler::Key(handler) => handler(&mut self.shard, args, call).write(&mut writer),
-            Handler::EachKey(handler, fold) => {
-                run_each(&mut self.shard, row, (handler, fold), args, call, mode.part, &mut writer);
+            OwnerHandler::Key(handler) => handler(&mut self.shard, args, call).write(&mut writer),
+            OwnerHandler::EachKey(handler, fold) => {
+                let command = EachKeyCommand { id: command, handler, fold };
+                run_each(&mut self.shard, command, args, call, mode.part, &mut writer);
             }
-            Handler::Scan => match Cursor::parse(args.at(0)).and_then(|c| Ok((c, ScanOptions::parse(args.tail(1))?))) {
-                Ok((cursor, options)) => {
-                    keyspace::scan(&self.shard, cursor, &options, self.router.cores(), call, &mut writer);
+            OwnerHandler::Scan => {
+                match Cursor::parse(args.at(0)).and_then(|c| Ok((c, ScanOptions::parse(args.tail(1))?))) {
+                    Ok((cursor, options)) => {
+                        keyspace::scan(&self.shard, cursor, &options, self.router.cores(), call, &mut writer);
+                    }
+                    Err(error) => writer.error(&error.to_string()),
                 }
-                Err(error) => writer.error(&error.to_string()),
-            },
-            Handler::Publish(topic) => writer.integer(self.publish(topic, args.at(0), args.at(1))),
-            Handler::Debug => debug::object(&self.shard, args, now_ms, &mut writer),
-            Handler::Several(decide) => several::run(&mut self.shard, row, decide, args, call).write(&mut writer),
-            Handler::Session(_)
-            | Handler::EveryCore(_)
-            | Handler::Transaction(_)
-            | Handler::Topology(_)
-            | Handler::Container => {
-                unreachable!("{} was sent to another core", row.name)
             }
+            OwnerHandler::Publish(topic) => writer.integer(self.publish(topic, args.at(0), args.at(1))),
+            OwnerHandler::Debug => debug::object(&self.shard, args, now_ms, &mut writer),
+            OwnerHandler::Several(decide) => several::run(&mut self.shard, row, decide, args, call).write(&mut writer),
         }
         self.end_tracked(mode.tracker, row, args);
         let reply = &out[begin..];
@@ -436,14 +433,13 @@ fn call(client: &Client, now_ms: u64) -> Call {
 /// Runs a handler for each key. Whole: writes the reply. As a part: the bare elements, 8 bytes of sum, or the error.
 fn run_each(
     shard: &mut Shard,
-    row: &Command,
-    (handler, fold): (KeyHandler, Fold),
+    EachKeyCommand { id, handler, fold }: EachKeyCommand,
     args: Args<'_>,
     call: Call,
     part: bool,
     writer: &mut Writer<'_>,
 ) {
-    let step = usize::from(row.keys.step);
+    let step = usize::from(id.row().keys.step);
     let keys = args.len() / step;
     if fold == Fold::Array && !part {
         writer.array(keys);

@@ -6,7 +6,7 @@
 
 use crate::command::client::{BufferSizes, Client, ReplyMode};
 use crate::command::errors::quote;
-use crate::command::table::{CommandId, Handler, Verb, flag, unknown_subcommand};
+use crate::command::table::{CommandId, Handler, HomeHandler, OwnerHandler, Verb, flag, unknown_subcommand};
 use crate::command::{Error, connection};
 use crate::engine::batch::Solo;
 use crate::engine::pubsub::Subscribed;
@@ -364,7 +364,7 @@ impl Engine {
         let found = self.find_command(words);
         if let Ok((command, args)) = &found
             && session.replies.is_holding()
-            && (command.row().is(flag::BARRIER) || self.spans_cores(*command, *args))
+            && (command.row().is(flag::BARRIER) || self.spans_cores(*command, *args).is_some())
         {
             return Flow::Wait;
         }
@@ -446,7 +446,9 @@ impl Engine {
         if let Some(multi) = &mut session.multi {
             multi.fail();
         }
-        let is_exec = command.is_some_and(|command| matches!(command.row().handler, Handler::Transaction(Verb::Exec)));
+        let is_exec = command.is_some_and(|command| {
+            matches!(command.row().handler, Handler::Home(HomeHandler::Transaction(Verb::Exec)))
+        });
         if is_exec && matches!(error, Error::Arity(_)) {
             self.forget(session);
             return self.reject(session, command, &Error::ExecArity, muted);
@@ -460,7 +462,7 @@ impl Engine {
         if command.row().is(flag::NO_MULTI) {
             return self.refuse_command(session, Some(command), &Error::NotInMulti, muted);
         }
-        if matches!(command.row().handler, Handler::Debug) {
+        if matches!(command.row().handler, Handler::Owner(OwnerHandler::Debug)) {
             let allowed = debug::is_allowed(self.settings.debug, &session.client);
             let error = if allowed { Error::NotInMulti } else { Error::DebugRefused };
             return self.refuse_command(session, Some(command), &error, muted);

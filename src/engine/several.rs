@@ -4,8 +4,8 @@
 //! the shards held, its keys are read, the command decides (`command/several.rs`), everything is stored, then deleted,
 //! each of these a batch a core.
 
-use crate::command::several::{self, Changes, Stored};
-use crate::command::table::{CommandId, Handler};
+use crate::command::several::{self, Changes, Decide, Stored};
+use crate::command::table::{CommandId, EachKeyCommand, Handler, OwnerHandler};
 use crate::engine::batch::{Mode, append_frame};
 use crate::engine::gather::Asker;
 use crate::engine::replies::Place;
@@ -21,6 +21,7 @@ pub(super) struct Step {
     place: Place,
     /// Its frame.
     pub(super) at: usize,
+    decide: Decide,
     phase: Phase,
     /// What the phase came to.
     result: Option<Vec<u8>>,
@@ -39,7 +40,7 @@ impl Engine {
         &mut self,
         session: &mut Session,
         id: SessionId,
-        decide: several::Decide,
+        decide: Decide,
         args: Args<'_>,
         trip: Trip,
     ) -> Flow {
@@ -63,14 +64,13 @@ impl Engine {
         Flow::Next
     }
 
-    /// Whether a command has to wait for its session's earlier ones because its keys live on several cores.
-    pub(super) fn spans_cores(&self, command: CommandId, args: Args<'_>) -> bool {
-        if !matches!(command.row().handler, Handler::Several(_)) {
-            return false;
-        }
+    /// What decides on a command whose keys live on several cores: it has to wait for its session's earlier ones.
+    #[inline]
+    pub(super) fn spans_cores(&self, command: CommandId, args: Args<'_>) -> Option<Decide> {
+        let Handler::Owner(OwnerHandler::Several(decide)) = command.row().handler else { return None };
         let mut owners = command.row().keys_after_name(args).map(|key| self.router.owner(key));
         let first = owners.next();
-        owners.any(|owner| Some(owner) != first)
+        owners.any(|owner| Some(owner) != first).then_some(decide)
     }
 
     /// Begins a command whose frame is at `at` and whose reply has its place: its keys are read.
@@ -81,13 +81,13 @@ impl Engine {
         id: SessionId,
         place: Place,
         at: usize,
-        command: CommandId,
+        (command, decide): (CommandId, Decide),
         args: Args<'_>,
         now_ms: u64,
     ) -> Step {
         let keys = command.row().keys_after_name(args);
-        let result = self.each(session, id, (command, CommandId::READ), keys, now_ms);
-        Step { place, at, phase: Phase::Read, result }
+        let result = self.each(session, id, (command, EachKeyCommand::READ), keys, now_ms);
+        Step { place, at, decide, phase: Phase::Read, result }
     }
 
     /// What a phase of a step came to.
@@ -113,19 +113,19 @@ impl Engine {
             let refused = result.first() == Some(&b'-');
             match std::mem::replace(&mut step.phase, Phase::Read) {
                 Phase::Read => {
-                    let (reply, changes) = decide(command, args, &result, session.client.proto, now_ms);
+                    let (reply, changes) = decided(step.decide, args, &result, session.client.proto, now_ms);
                     let writes: Vec<_> = changes
                         .stores
                         .iter()
                         .map(|(k, v, at)| (k, v, several::encode_store(changes.event, *at)))
                         .collect();
                     let words = writes.iter().flat_map(|(key, value, at)| [&key[..], &value[..], &at[..]]);
-                    step.result = self.each(session, id, (command, CommandId::WRITE), words, now_ms);
+                    step.result = self.each(session, id, (command, EachKeyCommand::WRITE), words, now_ms);
                     let renames = changes.renames();
                     step.phase = Phase::Store { reply, deletes: changes.deletes, renames };
                 }
                 Phase::Store { reply, deletes, renames } => {
-                    let delete = if renames { CommandId::RENAMED } else { self.lookup.del() };
+                    let delete = if renames { EachKeyCommand::RENAMED } else { EachKeyCommand::DEL };
                     let (reply, deletes) = if refused { (result, Vec::new()) } else { (reply, deletes) };
                     let words = deletes.iter().map(Vec::as_slice);
                     step.result = self.each(session, id, (command, delete), words, now_ms);
@@ -144,14 +144,13 @@ impl Engine {
         &mut self,
         session: &Session,
         id: SessionId,
-        (whole, command): (CommandId, CommandId),
+        (whole, command): (CommandId, EachKeyCommand),
         words: impl Iterator<Item = &'a [u8]>,
         now_ms: u64,
     ) -> Option<Vec<u8>> {
         let words = Words::new(words);
         let args = words.args();
-        let Handler::EachKey(_, fold) = command.row().handler else { unreachable!("a command of each key") };
-        let owners: Vec<CoreId> = command.row().keys_after_name(args).map(|key| self.router.owner(key)).collect();
+        let owners: Vec<CoreId> = command.id.row().keys_after_name(args).map(|key| self.router.owner(key)).collect();
         if owners.is_empty() {
             return Some(Vec::new());
         }
@@ -161,15 +160,14 @@ impl Engine {
         let gather = self.split(Asker::Step(id), command, mode, args, now_ms, &owners)?;
         let mut gather = self.gathers.take(gather);
         let mut out = Vec::new();
-        gather.fold_keys(fold, &mut out);
+        gather.fold_keys(command.fold, &mut out);
         self.gathers.recycle(gather);
         Some(out)
     }
 }
 
 /// Asks the command what is to be done, now that its keys have been read. Returns its reply, encoded.
-fn decide(command: CommandId, args: Args<'_>, read: &[u8], proto: Proto, now_ms: u64) -> (Vec<u8>, Changes) {
-    let Handler::Several(decide) = command.row().handler else { unreachable!("a command of several keys") };
+fn decided(decide: Decide, args: Args<'_>, read: &[u8], proto: Proto, now_ms: u64) -> (Vec<u8>, Changes) {
     let items = decode(read);
     let stored: Vec<_> =
         items.iter().map(|item| item.as_ref().map(|(value, at_ms)| Stored { value, expires_at_ms: *at_ms })).collect();

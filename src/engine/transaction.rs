@@ -9,7 +9,7 @@
 //! A connection that ends while its transaction runs leaves it to run to its end.
 
 use crate::command::Error;
-use crate::command::table::{CommandId, Handler, Verb, flag};
+use crate::command::table::{CommandId, EachKeyCommand, Handler, OwnerHandler, Verb, flag};
 use crate::engine::batch::{Mode, Payload, Solo, Waiter, append_frame, read_frame};
 use crate::engine::hold::{Hold, HoldKey};
 use crate::engine::route::{CoreId, Trip};
@@ -169,9 +169,8 @@ impl Engine {
             }
         }
         let words = Words::new(args.iter().flat_map(|key| [key, &client]));
-        let trip = Trip { command: CommandId::WATCH, ..trip };
-        let Handler::EachKey(handler, fold) = trip.command.row().handler else { unreachable!("WATCH is of each key") };
-        self.dispatch_each(session, id, (handler, fold), words.args(), trip)
+        let trip = Trip { command: EachKeyCommand::WATCH.id, ..trip };
+        self.dispatch_each(session, id, EachKeyCommand::WATCH, words.args(), trip)
     }
 
     fn exec(&mut self, session: &mut Session, args: Args<'_>, trip: Trip) -> Flow {
@@ -197,9 +196,13 @@ impl Engine {
     pub(super) fn add_cores(&self, cores: &mut Vec<CoreId>, command: CommandId, args: Args<'_>) {
         let row = command.row();
         match row.handler {
-            Handler::EveryCore(_) | Handler::Scan => cores.extend((0..self.router.cores()).map(CoreId)),
+            Handler::EveryCore(_) | Handler::Owner(OwnerHandler::Scan) => {
+                cores.extend((0..self.router.cores()).map(CoreId));
+            }
             // Its channel's core runs what the transaction sends like any command.
-            Handler::Publish(topic) => cores.extend(self.router.peer(self.publisher(topic, args.at(0)))),
+            Handler::Owner(OwnerHandler::Publish(topic)) => {
+                cores.extend(self.router.peer(self.publisher(topic, args.at(0))));
+            }
             _ => cores.extend(row.keys_after_name(args).map(|key| self.router.owner(key))),
         }
     }
@@ -438,13 +441,13 @@ impl Engine {
             };
             let (command, args) = (frame.command, frame.args);
             let spans_cores = self.spans_cores(command, args);
-            if session.replies.is_holding() && (command.row().is(flag::BARRIER) || spans_cores) {
+            if session.replies.is_holding() && (command.row().is(flag::BARRIER) || spans_cores.is_some()) {
                 return Advance::Wait;
             }
             let at = std::mem::replace(&mut tx.at, next);
-            if spans_cores {
+            if let Some(decide) = spans_cores {
                 let place = session.replies.hold(tx.muted);
-                tx.step = Some(self.begin_step(session, id, place, at, command, args, now_ms));
+                tx.step = Some(self.begin_step(session, id, place, at, (command, decide), args, now_ms));
                 continue;
             }
             session.client.last_command = command.row().name;

@@ -1,7 +1,7 @@
 //! COMMAND and its subcommands in both protocols, decoded as a client decodes them, against the table.
 
 use crate::command::docs::markdown_table;
-use crate::command::table::{Command, Handler, Lookup, TABLE, flag, subcommands};
+use crate::command::table::{Command, Handler, Lookup, OwnerHandler, TABLE, flag, subcommands};
 use crate::command::tests::{items, pairs, session_answer, text};
 use crate::resp::{Proto, Value};
 
@@ -31,7 +31,7 @@ fn assert_info(row: &Command, info: &Value) {
     assert!(categories.contains(&"@fast") != categories.contains(&"@slow"), "{}: {categories:?}", row.name);
     assert_eq!(categories.contains(&"@write"), row.is(flag::WRITE), "{}: {categories:?}", row.name);
     let tips = texts(&fields[7]);
-    let is_split = matches!(row.handler, Handler::EachKey(..));
+    let is_split = matches!(row.handler, Handler::Owner(OwnerHandler::EachKey(..)));
     assert_eq!(tips.contains(&"request_policy:multi_shard"), is_split, "{}: {tips:?}", row.name);
     // Redis's own of these, but for the order.
     let known: &[&str] = match row.name {

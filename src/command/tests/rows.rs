@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
-use crate::command::table::{Command, CommandId, Handler, Keys, Lookup, TABLE, Verb, flag, subcommands};
+use crate::command::table::{
+    Command, CommandId, Handler, HomeHandler, Keys, Lookup, OwnerHandler, TABLE, Verb, flag, subcommands,
+};
 use crate::resp::Words;
 
 const NO_KEYS: Keys = Keys { first: 0, last: 0, step: 0 };
@@ -99,13 +101,17 @@ fn required_words(syntax: &str) -> usize {
 fn keys_lie_inside_the_arity() {
     for row in TABLE {
         match row.handler {
-            Handler::Key(_) => {
+            Handler::Owner(OwnerHandler::Key(_)) => {
                 let at = if row.is_subcommand() { 2 } else { 1 };
                 assert_eq!(row.keys, Keys { first: at, last: at.cast_signed(), step: 1 }, "{}", row.name);
             }
-            Handler::EachKey(..) => assert_eq!((row.keys.first, row.keys.last), (1, -1), "{}", row.name),
-            Handler::Several(_) => assert!(row.keys.first > 0, "{}", row.name),
-            Handler::Transaction(Verb::Watch) => assert_eq!(row.keys, Keys { first: 1, last: -1, step: 1 }),
+            Handler::Owner(OwnerHandler::EachKey(..)) => {
+                assert_eq!((row.keys.first, row.keys.last), (1, -1), "{}", row.name)
+            }
+            Handler::Owner(OwnerHandler::Several(_)) => assert!(row.keys.first > 0, "{}", row.name),
+            Handler::Home(HomeHandler::Transaction(Verb::Watch)) => {
+                assert_eq!(row.keys, Keys { first: 1, last: -1, step: 1 })
+            }
             _ => assert_eq!(row.keys, NO_KEYS, "{}: only commands of keys have key positions", row.name),
         }
         if row.keys != NO_KEYS {
@@ -120,7 +126,7 @@ fn keys_lie_inside_the_arity() {
 fn flags_are_consistent() {
     for row in TABLE {
         let is = |bit| row.is(bit);
-        if row.keys != NO_KEYS && !matches!(row.handler, Handler::Transaction(_)) {
+        if row.keys != NO_KEYS && !matches!(row.handler, Handler::Home(HomeHandler::Transaction(_))) {
             assert!(is(flag::READONLY) != is(flag::WRITE), "{}: either readonly or write", row.name);
             assert!(!is(flag::BARRIER) && !is(flag::NO_AUTH) && !is(flag::ADMIN), "{}", row.name);
         }
@@ -128,11 +134,15 @@ fn flags_are_consistent() {
         assert!(is(flag::WRITE) || !is(flag::DENYOOM), "{}: only a write needs memory", row.name);
         match row.handler {
             Handler::EveryCore(_) => assert!(is(flag::BARRIER), "{}: all cores are a barrier", row.name),
-            Handler::Session(_) | Handler::Publish(_) | Handler::Debug | Handler::Topology(_) | Handler::Container => {
+            Handler::Home(HomeHandler::Session(_) | HomeHandler::Topology(_))
+            | Handler::Owner(OwnerHandler::Publish(_) | OwnerHandler::Debug)
+            | Handler::Container => {
                 assert!(!is(flag::READONLY) && !is(flag::WRITE), "{}: touches no key", row.name);
             }
-            Handler::Transaction(_) => assert!(is(flag::BARRIER), "{}: what was queued or watched is known", row.name),
-            Handler::Key(_) | Handler::EachKey(..) | Handler::Several(_) | Handler::Scan => {}
+            Handler::Home(HomeHandler::Transaction(_)) => {
+                assert!(is(flag::BARRIER), "{}: what was queued or watched is known", row.name);
+            }
+            Handler::Owner(_) => {}
         }
         // What changes the client is a barrier: commands before and after it run under what they were sent under.
         assert!(is(flag::BARRIER) || !is(flag::NO_AUTH), "{}", row.name);

@@ -1,0 +1,165 @@
+//! Look-up: rows by number, as batches carry them, and by name, as clients type them.
+
+use crate::command::table::{Command, Fold, Handler, INTERNAL, KeyHandler, OwnerHandler, Part, TABLE};
+
+/// What a core runs of what another sends it.
+#[derive(Clone, Copy, Debug)]
+pub enum Sent {
+    /// A command that is this core's to run.
+    Owner(OwnerHandler),
+    /// This core's part of a command of every core.
+    EveryCore(Part),
+}
+
+/// The number of a row in [`TABLE`]; batches carry it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandId(pub u16);
+
+impl CommandId {
+    /// The first id of those that only engines send.
+    const INTERNAL: u16 = 1 << 15;
+    /// End of a prefix that a client named.
+    pub const UNTRACK: CommandId = CommandId(Self::INTERNAL + 2);
+    /// End of a client's WATCH.
+    pub const UNWATCH: CommandId = CommandId(Self::INTERNAL + 3);
+    /// CONFIG SET.
+    pub const CONFIG_SET: CommandId = CommandId::named("config|set");
+
+    /// Whether only engines send it.
+    pub fn is_internal(self) -> bool {
+        self.0 >= Self::INTERNAL
+    }
+
+    /// The id of a row that is known by name when this is compiled.
+    const fn named(name: &str) -> CommandId {
+        let mut at = 0;
+        while !same(TABLE[at].name.as_bytes(), name.as_bytes()) {
+            at += 1;
+        }
+        CommandId(at as u16)
+    }
+
+    /// What a core runs of a command that another has sent it.
+    ///
+    /// # Panics
+    ///
+    /// When the command is one that runs at home alone: the core that sent it has a bug.
+    #[inline]
+    pub fn sent(self) -> Sent {
+        let row = self.row();
+        match row.handler {
+            Handler::Owner(handler) => Sent::Owner(handler),
+            Handler::EveryCore(part) => Sent::EveryCore(part),
+            Handler::Home(_) | Handler::Container => panic!("{} was sent to another core", row.name),
+        }
+    }
+
+    /// The row. A number that is no row's is a bug of ours: batches come from this process.
+    #[inline]
+    pub fn row(self) -> &'static Command {
+        match TABLE.get(usize::from(self.0)) {
+            Some(row) => row,
+            None => &INTERNAL[usize::from(self.0 - Self::INTERNAL)],
+        }
+    }
+}
+
+/// A command of each key, and what runs it: what splits it need not ask what it is.
+#[derive(Clone, Copy, Debug)]
+pub struct EachKeyCommand {
+    /// Which.
+    pub id: CommandId,
+    /// What runs it for each key.
+    pub handler: KeyHandler,
+    /// How the replies become one.
+    pub fold: Fold,
+}
+
+impl EachKeyCommand {
+    /// DEL.
+    pub const DEL: EachKeyCommand = EachKeyCommand::of(CommandId::named("del"));
+    /// Values and deadlines of keys.
+    pub const READ: EachKeyCommand = EachKeyCommand::of(CommandId(CommandId::INTERNAL));
+    /// Keys whose values have others now.
+    pub const RENAMED: EachKeyCommand = EachKeyCommand::of(CommandId(CommandId::INTERNAL + 1));
+    /// WATCH.
+    pub const WATCH: EachKeyCommand = EachKeyCommand::of(CommandId(CommandId::INTERNAL + 4));
+    /// Keys, values and deadlines.
+    pub const WRITE: EachKeyCommand = EachKeyCommand::of(CommandId(CommandId::INTERNAL + 5));
+
+    /// A row that is known to be of each key when this is compiled.
+    const fn of(id: CommandId) -> EachKeyCommand {
+        let row = if id.0 >= CommandId::INTERNAL {
+            &INTERNAL[(id.0 - CommandId::INTERNAL) as usize]
+        } else {
+            &TABLE[id.0 as usize]
+        };
+        let Handler::Owner(OwnerHandler::EachKey(handler, fold)) = row.handler else { panic!("a command of each key") };
+        EachKeyCommand { id, handler, fold }
+    }
+}
+
+const fn same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
+/// Finds rows by name without allocating or comparing more than one or two names: open addressing over a hash of
+/// length and four bytes. Built once per engine from [`TABLE`].
+#[derive(Clone)]
+pub struct Lookup {
+    /// Row number plus one; 0 is empty.
+    cells: [u16; CELLS],
+}
+
+const CELLS: usize = 1024;
+const _: () = assert!(TABLE.len() * 4 <= CELLS, "sparse, so that probing ends at once");
+
+impl Default for Lookup {
+    fn default() -> Self {
+        let mut cells = [0; CELLS];
+        for (row, number) in TABLE.iter().zip(1..) {
+            let mut at = hash(row.name.as_bytes());
+            while cells[at] != 0 {
+                at = (at + 1) % CELLS;
+            }
+            cells[at] = number;
+        }
+        Lookup { cells }
+    }
+}
+
+impl Lookup {
+    /// The row of a name in any case.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<CommandId> {
+        let mut at = hash(name);
+        while self.cells[at] != 0 {
+            let id = CommandId(self.cells[at] - 1);
+            if id.row().name.as_bytes().eq_ignore_ascii_case(name) {
+                return Some(id);
+            }
+            at = (at + 1) % CELLS;
+        }
+        None
+    }
+
+    /// The row of a subcommand.
+    pub fn find_sub(&self, container: &str, sub: &[u8]) -> Option<CommandId> {
+        let name = [container.as_bytes(), b"|", sub].concat();
+        self.find(&name)
+    }
+}
+
+/// Case is folded by setting bit 5, which leaves letters of either case alike.
+#[inline]
+fn hash(name: &[u8]) -> usize {
+    let byte = |at: usize| name.get(at).map_or(0, |byte| u64::from(byte | 0x20));
+    let last = byte(name.len().wrapping_sub(1));
+    let mixed =
+        byte(0) | byte(1) << 8 | byte(2) << 16 | last << 24 | byte(name.len() / 2) << 32 | (name.len() as u64) << 40;
+    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54) as usize % CELLS
+}
