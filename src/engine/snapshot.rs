@@ -20,8 +20,7 @@ use crate::engine::load::Loading;
 use crate::engine::route::CoreId;
 use crate::engine::{Engine, Notice, SessionId};
 use crate::limits::{
-    HOLD_WAIT_MS_MAX, SNAPSHOT_BLOCK_BYTES, SNAPSHOT_BLOCKS_AHEAD, SNAPSHOT_BLOCKS_PENDING_MAX, SNAPSHOT_STEP_BYTES,
-    SNAPSHOT_STEP_ITEMS,
+    HOLD_WAIT_MS_MAX, SNAPSHOT_BLOCKS_AHEAD, SNAPSHOT_BLOCKS_PENDING_MAX, SNAPSHOT_STEP_BYTES, SNAPSHOT_STEP_ITEMS,
 };
 use crate::persist::{Name, Saved};
 
@@ -113,7 +112,10 @@ struct Part {
     id: u64,
     /// Blocks sent and not yet written.
     under_way: usize,
+    /// Bytes of all blocks sent.
     bytes: u64,
+    /// Bytes in blocks that are not full, as of the last step.
+    open_bytes: u64,
     /// As `Engine::awake_ms` has it: a clock that is set back stops no snapshot.
     began_ms: u64,
     /// The shard's changes at the cut.
@@ -231,11 +233,12 @@ impl Part {
         !self.ended && !self.paced && self.under_way < SNAPSHOT_BLOCKS_AHEAD
     }
 
-    /// Whether it has written what it may by now, of so many bytes a second, if that is bounded.
+    /// Whether it has walked what it may by now, of so many bytes a second, if that is bounded. What is walked counts, not
+    /// what is sent: a block that fills in no time would leave in no time.
     fn pace(&mut self, share: Option<u64>, awake_ms: u64) {
         let passed_ms = awake_ms - self.began_ms;
-        let allowed = |share| u128::from(share) * u128::from(passed_ms) / 1000 + SNAPSHOT_BLOCK_BYTES as u128;
-        self.paced = share.is_some_and(|share| u128::from(self.bytes) > allowed(share));
+        let allowed = |share| u128::from(share) * u128::from(passed_ms) / 1000;
+        self.paced = share.is_some_and(|share| u128::from(self.bytes + self.open_bytes) > allowed(share));
     }
 }
 
@@ -478,9 +481,17 @@ impl Engine {
             Note::Cut { id, at_ms } => {
                 self.shard.begin_cut(self.core.0, id, at_ms);
                 let changes = self.shard.changes();
-                let (under_way, bytes, began_ms) = (0, 0, self.awake_ms);
-                let part = Part { id, under_way, bytes, began_ms, changes, ended: false, paced: false, stepped: false };
-                self.snapshots.part = Some(part);
+                self.snapshots.part = Some(Part {
+                    id,
+                    under_way: 0,
+                    bytes: 0,
+                    open_bytes: 0,
+                    began_ms: self.awake_ms,
+                    changes,
+                    ended: false,
+                    paced: false,
+                    stepped: false,
+                });
             }
             Note::Saved(_) => {
                 if let Some(part) = self.snapshots.part.take() {
@@ -578,6 +589,7 @@ impl Engine {
             part.bytes += block.bytes.len() as u64;
             self.snapshots.asks.push_back(FileAsk::Block { id, block });
         }
+        part.open_bytes = self.shard.cut_progress().map_or(0, |progress| progress.open_bytes as u64);
         part.pace(share, self.awake_ms);
         if over {
             part.ended = true;

@@ -91,6 +91,11 @@ impl Stream {
         self.full.len()
     }
 
+    /// Bytes in the block that is being filled.
+    pub fn open_bytes(&self) -> usize {
+        self.open.len()
+    }
+
     /// Takes the memory of a block that is not needed any more.
     pub fn recycle(&mut self, mut buffer: Vec<u8>) {
         buffer.clear();

@@ -53,6 +53,8 @@ pub struct CutProgress {
     pub done: u64,
     /// Blocks that are full and wait to be taken.
     pub blocks: usize,
+    /// Bytes in blocks that are not full yet.
+    pub open_bytes: usize,
 }
 
 impl Shard {
@@ -106,7 +108,8 @@ impl Shard {
     pub fn cut_progress(&self) -> Option<CutProgress> {
         let walk = &self.cut.as_ref()?.walk;
         let blocks = walk.walked.waiting() + walk.changed.waiting();
-        Some(CutProgress { total: walk.total, done: walk.total - walk.left, blocks })
+        let open_bytes = walk.walked.open_bytes() + walk.changed.open_bytes();
+        Some(CutProgress { total: walk.total, done: walk.total - walk.left, blocks, open_bytes })
     }
 
     /// The cut is over, or not wanted any more.
