@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::conn::Conn;
+use crate::support::namespace;
 use crate::support::server::{Dir, Setup, check_refused, wait_until};
 
 const FILE: &str = "dump.aspine";
@@ -29,14 +30,6 @@ fn check(path: &Path) -> (bool, String) {
     (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
 }
 
-/// How to begin a process with mounts of its own, as root or as a user who may be root in a namespace; `None` if neither.
-fn with_own_mounts() -> Option<&'static str> {
-    ["-m", "-rm"].into_iter().find(|flags| {
-        let probe = "mount -t tmpfs -o size=1m none /mnt";
-        Command::new("unshare").args([flags, "sh", "-c", probe]).output().is_ok_and(|output| output.status.success())
-    })
-}
-
 /// Stores `count` values of 100 kB.
 #[track_caller]
 fn fill(conn: &mut Conn, count: usize) {
@@ -48,9 +41,10 @@ fn fill(conn: &mut Conn, count: usize) {
 
 #[test]
 fn a_file_system_that_is_full_fails_the_save_and_nothing_else() {
-    let Some(flags) = with_own_mounts() else {
-        eprintln!("skipped: this user may mount no tmpfs, not even in a namespace of his own");
-        return;
+    // As root, or as a user who may be root in a namespace.
+    let flags = match namespace::own_mounts(&["-m", "-rm"], &["/mnt"]) {
+        Ok(flags) => flags,
+        Err(why) => return eprintln!("left out: no mounts of its own here: {why}"),
     };
     let dir = Dir::new();
     let data = dir.path().join("data");

@@ -2,6 +2,7 @@
 
 pub(crate) mod conn;
 pub(crate) mod limits;
+pub(crate) mod namespace;
 pub(crate) mod pty;
 pub(crate) mod seccomp;
 pub(crate) mod server;
