@@ -17,8 +17,8 @@ pub struct Checks {
     /// The bound of items in each epoch of the budget, as the first core that got there knows it.
     wholes: HashMap<u32, u64>,
     bytes_max: u64,
-    /// By core: items, budget and epoch after its last turn.
-    last: Vec<(u64, u64, u32)>,
+    /// By core: items and epoch after its last turn, and the largest budget since.
+    last: Vec<(u64, u32, u64)>,
 }
 
 impl Checks {
@@ -28,8 +28,14 @@ impl Checks {
         Checks {
             wholes: HashMap::new(),
             bytes_max: plan.bytes_max.unwrap_or(u64::MAX),
-            last: vec![(0, items_max, 0); plan.cores],
+            last: vec![(0, 0, items_max); plan.cores],
         }
+    }
+
+    /// After an event of a core's turn: its budget may go up and down again before the turn ends.
+    pub fn after_event(&mut self, cluster: &Cluster, core: usize) {
+        let (_, _, most) = &mut self.last[core];
+        *most = cluster.engines[core].shard().budget().items_max.max(*most);
     }
 
     /// After a turn of a core.
@@ -43,10 +49,9 @@ impl Checks {
             ));
         }
         let (items, budget) = (engine.shard().len(), engine.shard().budget().items_max);
-        let (items_before, budget_before, epoch_before) = self.last[core];
-        self.last[core] = (items, budget, epoch);
+        let (items_before, epoch_before, budget_most) = std::mem::replace(&mut self.last[core], (items, epoch, budget));
         // A shard that holds more than it may got there by its budget shrinking, not by insertions.
-        if epoch == epoch_before && items > budget.max(budget_before).max(items_before) {
+        if epoch == epoch_before && items > budget.max(budget_most).max(items_before) {
             return Err(format!("core {core} holds {items} items, may hold {budget}, held {items_before}"));
         }
         marks.evicted += u64::from(engine.shard().counters().evictions > 0);

@@ -3,8 +3,12 @@
 //! Wing and Gong's search with memory: a state is how far each session has got and what the key holds. An operation
 //! may come next if no other that still waits was answered before it began. Operations of one session on one key keep
 //! their order. Time is known to an interval: where a deadline may or may not have passed, both are tried.
+//!
+//! Three rules keep the search small and lose no order that explains anything: a read that agrees with what the key
+//! holds comes at once, since it changes nothing; a value does not go while a read of it is still to come, since each is
+//! written once; and what is due first is tried first.
 
-use ahash::AHashSet;
+use ahash::{AHashMap, AHashSet};
 
 use crate::ops::{Action, Deadline, Outcome, ValueId, When};
 
@@ -40,23 +44,18 @@ const STATES_MAX: usize = 3_000_000;
 
 /// Checks the operations on one key, by session in their order. `evicting`: items may vanish at any time.
 pub fn check(sessions: &[Vec<Event>], evicting: bool) -> Result<(), String> {
-    // The step before which each operation must have run: its own reply, or that of a later one of its session.
-    let due: Vec<Vec<u64>> = sessions
-        .iter()
-        .map(|events| {
-            let mut due: Vec<u64> = events.iter().map(|event| event.end).collect();
-            for at in (1..due.len()).rev() {
-                due[at - 1] = due[at - 1].min(due[at]);
-            }
-            due
-        })
-        .collect();
+    // What was read without a reply says nothing.
+    let tells = |event: &&Event| !(event.only_reads() && event.outcome == Outcome::Unknown);
+    let sessions: Vec<Vec<Event>> =
+        sessions.iter().map(|events| events.iter().filter(tells).cloned().collect()).collect();
+    let due: Vec<Vec<u64>> = sessions.iter().map(|events| dues(events)).collect();
+    let readers = Readers::of(&sessions);
     let mut seen = AHashSet::new();
-    let mut stack = vec![(vec![0usize; sessions.len()], None)];
+    let mut stack: Vec<(Vec<usize>, State)> = vec![(vec![0; sessions.len()], None)];
     let mut furthest = (0, Vec::new());
     while let Some((places, state)) = stack.pop() {
-        let fronts = || places.iter().enumerate().filter(|(session, place)| **place < sessions[*session].len());
-        let first_due = fronts().map(|(session, place)| due[session][*place]).min().unwrap_or(NEVER);
+        let due_of = |session: usize| due[session].get(places[session]).copied();
+        let first_due = (0..sessions.len()).filter_map(due_of).min().unwrap_or(NEVER);
         if first_due == NEVER {
             return Ok(());
         }
@@ -64,23 +63,24 @@ pub fn check(sessions: &[Vec<Event>], evicting: bool) -> Result<(), String> {
         if done >= furthest.0 {
             furthest = (done, places.clone());
         }
-        let may_run = |(session, place): (usize, &usize)| sessions[session][*place].begin <= first_due;
-        let lasts = !evicting && !matches!(state, Some((_, Some(_))));
-        // A read that agrees and that nothing but a write could change may as well come now.
-        let read = fronts().find(|(session, place)| {
-            let event = &sessions[*session][**place];
-            lasts && may_run((*session, place)) && event.only_reads() && !apply(state, event, evicting).is_empty()
-        });
-        let choices: Vec<_> = match read {
-            Some(read) => vec![read],
-            None => fronts().filter(|front| may_run(*front)).collect(),
-        };
-        for (session, place) in choices {
-            let event = &sessions[session][*place];
+        let front = |session: usize| sessions[session].get(places[session]).filter(|event| event.begin <= first_due);
+        let changes_nothing =
+            |event: &Event| event.only_reads() && apply(state, event, evicting).first() == Some(&state);
+        let mut choices: Vec<usize> = (0..sessions.len()).filter(|session| front(*session).is_some()).collect();
+        if let Some(read) = choices.iter().find(|session| front(**session).is_some_and(changes_nothing)) {
+            choices = vec![*read];
+        }
+        // The last is looked at first.
+        choices.sort_by_key(|session| std::cmp::Reverse(due_of(*session)));
+        for session in choices {
+            let Some(event) = front(session) else { continue };
             let mut next = places.clone();
             next[session] += 1;
             for after in apply(state, event, evicting) {
-                if seen.insert((next.clone(), after)) {
+                let goes = state.is_some_and(|(value, _)| {
+                    after.is_none_or(|(then, _)| then != value) && readers.wait_for(value, &next)
+                });
+                if !goes && seen.insert((next.clone(), after)) {
                     stack.push((next.clone(), after));
                 }
             }
@@ -97,6 +97,38 @@ pub fn check(sessions: &[Vec<Event>], evicting: bool) -> Result<(), String> {
         })
         .collect();
     Err(format!("no order explains the outcomes; the best search got here:\n{}", stuck.join("\n")))
+}
+
+/// The step before which each operation of a session must have run: its own reply, or that of a later one.
+fn dues(events: &[Event]) -> Vec<u64> {
+    let mut due: Vec<u64> = events.iter().map(|event| event.end).collect();
+    for at in (1..due.len()).rev() {
+        due[at - 1] = due[at - 1].min(due[at]);
+    }
+    due
+}
+
+/// Of each value the last place in each session that saw it.
+struct Readers(AHashMap<ValueId, Vec<(usize, usize)>>);
+
+impl Readers {
+    fn of(sessions: &[Vec<Event>]) -> Readers {
+        let mut readers: AHashMap<ValueId, Vec<(usize, usize)>> = AHashMap::new();
+        for (session, events) in sessions.iter().enumerate() {
+            for (place, event) in events.iter().enumerate() {
+                let Outcome::Value(value) = event.outcome else { continue };
+                let places = readers.entry(value).or_default();
+                places.retain(|(other, _)| *other != session);
+                places.push((session, place));
+            }
+        }
+        Readers(readers)
+    }
+
+    /// Whether a read of a value is still to come.
+    fn wait_for(&self, value: ValueId, places: &[usize]) -> bool {
+        self.0.get(&value).is_some_and(|readers| readers.iter().any(|(session, place)| places[*session] <= *place))
+    }
 }
 
 /// The states after an operation that agree with its outcome.
@@ -127,13 +159,8 @@ fn run(state: State, event: &Event, after: &mut Vec<State>) {
     let agrees = |outcome: Outcome| event.outcome == outcome || event.outcome == Outcome::Unknown;
     let value = state.map_or(Outcome::Null, |(value, _)| Outcome::Value(value));
     let present = Outcome::Int(i64::from(state.is_some()));
-    // An item with a deadline that may have passed already may be gone for good, whatever the clock does later.
-    let mut store = |new: State| {
-        after.push(new);
-        if matches!(new, Some((_, Some((low, _)))) if low <= event.clock_max) {
-            after.push(None);
-        }
-    };
+    // Whether its time has passed already, whoever comes next decides: the clock has been as high for that one, too.
+    let mut store = |new: State| after.push(new);
     match event.action {
         None | Some(Action::Delete) if event.action.is_none() || agrees(present) => store(None),
         Some(Action::Get) if agrees(value) => store(state),
@@ -211,6 +238,36 @@ mod tests {
         assert!(check(&[writes.clone(), read(3, 7, 8)], false).is_err(), "never written");
         let both = [read(2, 4, 5), read(1, 4, 5)].concat();
         assert!(check(&[writes, both], false).is_err(), "a session goes back in time");
+    }
+
+    #[test]
+    fn a_value_that_was_gone_does_not_come_back() {
+        let writes = vec![event(set(1, Deadline::Never), Outcome::Ok, 1, 2)];
+        let read = |outcome, begin, end| event(Action::Get, outcome, begin, end);
+        let (seen, gone) = (Outcome::Value(1), Outcome::Null);
+        let back = vec![read(seen, 3, 4), read(gone, 5, 6), read(seen, 7, 8)];
+        assert!(check(&[writes.clone(), back], true).is_err(), "evicted, and read again");
+        let together = [vec![read(gone, 3, 8)], vec![read(seen, 3, 8)]].concat();
+        assert!(check(&[writes.clone(), together[..1].to_vec(), together[1..].to_vec()], true).is_ok());
+        let unanswered = vec![event(Action::Delete, Outcome::Unknown, 3, NEVER)];
+        let late = vec![read(gone, 5, 6), read(seen, 7, 8)];
+        assert!(check(&[writes, unanswered, late], false).is_err(), "deleted, and read again");
+    }
+
+    #[test]
+    fn a_deadline_that_passed_before_the_clock_was_set_back_has_passed() {
+        let by = |outcome, begin, end, clock, clock_max| Event {
+            clock,
+            clock_max,
+            ..event(Action::Get, outcome, begin, end)
+        };
+        let write = Event { clock: (10, 10), clock_max: 10, ..event(set(1, Deadline::At(20)), Outcome::Ok, 1, 2) };
+        for (outcome, clock_max, right) in
+            [(Outcome::Null, 30, true), (Outcome::Null, 15, false), (Outcome::Value(1), 30, true)]
+        {
+            let read = by(outcome, 5, 6, (12, 12), clock_max);
+            assert_eq!(check(&[vec![write.clone()], vec![read]], false).is_ok(), right, "{outcome:?} {clock_max}");
+        }
     }
 
     #[test]

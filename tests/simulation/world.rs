@@ -145,6 +145,7 @@ impl World {
         if now_ms.abs_diff(self.last_tick_ms[core]) >= TICK_MS {
             self.last_tick_ms[core] = now_ms;
             self.cluster.engines[core].on_tick(now_ms);
+            self.checks.after_event(&self.cluster, core);
         }
         self.work_in_slices(core);
         while let Some(id) = self.cluster.engines[core].take_ready() {
@@ -190,7 +191,7 @@ impl World {
                 let far_ms = if self.plan.stalls { 100_000 } else { 500 };
                 deadlines.min().unwrap_or(now_ms).clamp(now_ms, now_ms + far_ms)
             }
-            37 if self.plan.clock_back && rng.one_in(4) => {
+            37 if rng.one_in(if self.plan.clock_back { 4 } else { 40 }) => {
                 self.marks.clock_back += 1;
                 now_ms - rng.between(1, 200)
             }
@@ -199,6 +200,8 @@ impl World {
                 self.cluster.pass(61_000 * u64::from(rng.one_in(2)));
                 now_ms + 61_000
             }
+            // As behind SIGSTOP.
+            39 if rng.one_in(8) => now_ms + 1_000,
             _ => now_ms + rng.between(5, 60),
         };
         if next_ms != now_ms {
@@ -272,6 +275,7 @@ impl World {
                 self.cluster.now_ms -= late_ms;
                 self.cluster.deliver(from, core);
                 self.cluster.now_ms += late_ms;
+                self.checks.after_event(&self.cluster, core);
                 self.note_access(core, expired);
             }
         }
@@ -285,9 +289,9 @@ impl World {
 
     fn work_in_slices(&mut self, core: usize) {
         let slices = if self.calm { 1_000 } else { self.schedule.below(4) };
-        let engine = &mut self.cluster.engines[core];
         let mut walked = 0;
         for _ in 0..slices {
+            let engine = &mut self.cluster.engines[core];
             if !engine.has_backlog() {
                 break;
             }
@@ -296,6 +300,7 @@ impl World {
             engine.on_slice(self.cluster.now_ms);
             self.marks.expired_by_wheel += u64::from(engine.shard().counters().expirations > expired);
             walked += 1;
+            self.checks.after_event(&self.cluster, core);
         }
         let keys_wait = self
             .clients
@@ -351,6 +356,7 @@ impl World {
         mark_round(&self.clients[at], completed, owed_before > 0 && tickets > 0, self.plan.cores, &mut self.marks);
         let expired = self.cluster.engines[conn.core].shard().counters().expirations;
         self.cluster.bytes(conn, &bytes);
+        self.checks.after_event(&self.cluster, conn.core);
         self.note_access(conn.core, expired);
         self.settle(at);
         Ok(())
