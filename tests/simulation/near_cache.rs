@@ -19,7 +19,7 @@ use aspine::shard::Eviction;
 use self::reader::{Asked, Client, Ear, Scope, Way};
 use crate::cluster::{Cluster, ClusterConfig, Conn};
 use crate::rng::Rng;
-use crate::seeds::quietly;
+use crate::seeds::{quietly, run_each};
 
 const KEYS: usize = 14;
 const STEPS: usize = 1_500;
@@ -93,6 +93,8 @@ struct World {
     fault: Option<Fault>,
     written: u64,
     small_table: bool,
+    /// The latest that the clock was.
+    latest_ms: u64,
 }
 
 fn key_of(at: usize) -> String {
@@ -120,8 +122,16 @@ impl World {
             now_ms: 1_700_000_000_000,
         });
         let small_table = rng.one_in(3);
-        let mut world =
-            World { cluster, clients: Vec::new(), rng, marks: Marks::default(), fault, written: 0, small_table };
+        let mut world = World {
+            cluster,
+            clients: Vec::new(),
+            rng,
+            marks: Marks::default(),
+            fault,
+            written: 0,
+            small_table,
+            latest_ms: 0,
+        };
         if small_table {
             world.once("CONFIG SET tracking-table-max-keys 4\r\n");
         }
@@ -241,7 +251,10 @@ impl World {
                 self.cluster.deliver(from, core);
             }
             5..9 => self.sockets(core)?,
-            9 => self.cluster.tick(self.rng.below(4) as u64),
+            9 => {
+                self.latest_ms = self.latest_ms.max(self.cluster.now_ms);
+                self.cluster.tick_unevenly(self.rng.next(), 3);
+            }
             10 if self.rng.one_in(60) => {
                 let at = self.rng.below(self.clients.len());
                 self.vanish(at);
@@ -297,7 +310,12 @@ impl World {
                 Some(Fault::LostClear) if begins_with(&link[at].payload, 2) => drop(link.remove(at)),
                 Some(Fault::LostRedirected) if begins_with(&link[at].payload, 3) => drop(link.remove(at)),
                 Some(Fault::LostBroken) if begins_with(&link[at].payload, 4) => drop(link.remove(at)),
-                Some(Fault::Overtaking) if at > 0 => link.swap(0, at),
+                // It alone: the others keep their order.
+                Some(Fault::Overtaking) => {
+                    if let Some(early) = link.remove(at) {
+                        link.push_front(early);
+                    }
+                }
                 _ => {}
             }
         }
@@ -372,6 +390,9 @@ impl World {
 
     /// Everything comes to rest; then no copy may be old.
     fn check(&mut self) -> Result<(), String> {
+        // What has expired goes by itself once the clock, if it was set back, is where it was.
+        self.latest_ms = self.latest_ms.max(self.cluster.now_ms);
+        self.cluster.tick(self.latest_ms - self.cluster.now_ms);
         for round in 0..60 {
             for at in 0..self.clients.len() {
                 self.say(at, usize::MAX);
@@ -452,26 +473,26 @@ fn begins_with(payload: &Payload, kind: u8) -> bool {
 fn run(seed: u64, fault: Option<Fault>) -> Result<Marks, String> {
     let mut world = World::new(seed, fault);
     for step in 1..=STEPS {
-        world.step().map_err(|error| format!("seed {seed}, step {step}: {error}"))?;
+        world.step().map_err(|error| format!("step {step}: {error}"))?;
         if step % 250 == 0 {
-            world.check().map_err(|error| format!("seed {seed}, step {step}: {error}"))?;
+            world.check().map_err(|error| format!("step {step}: {error}"))?;
         }
     }
-    world.end().map_err(|error| format!("seed {seed}: {error}"))?;
+    world.end()?;
     Ok(world.marks)
 }
 
 #[test]
-fn no_near_cache_holds_an_old_value() {
-    let seeds = std::env::var("ASPINE_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(150);
+fn every_seed_leaves_no_old_value_in_a_near_cache() {
     let mut all = [0; 16];
-    for seed in 0..seeds {
-        let marks = run(seed, None).unwrap_or_else(|error| panic!("{error}"));
+    let whole = run_each(150, |seed| {
+        let marks = run(seed, None)?;
         all.iter_mut().zip(marks.all()).for_each(|(sum, (_, count))| *sum += count);
-    }
+        Ok(())
+    });
     eprintln!("{all:?}");
     for ((name, _), count) in Marks::default().all().iter().zip(all) {
-        assert!(count > 0, "never reached: {name}");
+        assert!(count > 0 || !whole, "never reached: {name}");
     }
 }
 

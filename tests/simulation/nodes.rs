@@ -14,6 +14,7 @@ use aspine::slot::Slot;
 
 use crate::cluster::{Cluster, ClusterConfig, Conn};
 use crate::rng::Rng;
+use crate::seeds::run_each;
 
 /// Few, so that each has many keys.
 const TAGS: usize = 7;
@@ -125,6 +126,9 @@ impl Run {
     fn run(mut self) -> Result<Marks, String> {
         for _ in 0..STEPS {
             let core = self.rng.below(self.cores.into());
+            if self.rng.one_in(20) {
+                self.cluster.tick_unevenly(self.rng.next(), 10);
+            }
             match self.rng.weighted(&[4, 6, 6, 4, 4]) {
                 0 => self.churn(),
                 1 => self.ask(),
@@ -320,19 +324,20 @@ fn texts(values: Vec<Value>) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn nodes_add_up_to_the_whole_and_any_tells_the_keys_of_any_slot() {
+fn every_seed_has_nodes_add_up_to_the_whole() {
     let mut all = Marks::default();
-    for seed in 0..SEEDS {
-        let marks = Run::new(seed, Plant::Nothing).run().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    let whole = run_each(SEEDS, |seed| {
+        let marks = Run::new(seed, Plant::Nothing).run()?;
         all.sliced += marks.sliced;
         all.forwarded += marks.forwarded;
         all.cut_short += marks.cut_short;
         all.changed_meanwhile += marks.changed_meanwhile;
         all.in_transactions += marks.in_transactions;
-    }
+        Ok(())
+    });
     let Marks { sliced, forwarded, cut_short, changed_meanwhile, in_transactions } = all;
     for mark in [sliced, forwarded, cut_short, changed_meanwhile, in_transactions] {
-        assert!(mark > 0, "a rare path was not reached: {all:?}");
+        assert!(mark > 0 || !whole, "a rare path was not reached: {all:?}");
     }
 }
 

@@ -20,7 +20,7 @@ use aspine::shard::Eviction;
 
 use crate::cluster::{Cluster, ClusterConfig, Conn};
 use crate::rng::Rng;
-use crate::seeds::quietly;
+use crate::seeds::{quietly, run_each};
 
 const ACCOUNTS: usize = 8;
 const EACH: i64 = 100;
@@ -181,7 +181,7 @@ impl World {
                     self.hear(core, event)?;
                 }
             }
-            92 => self.cluster.tick(1 + self.rng.below(60) as u64),
+            92 => self.cluster.tick_unevenly(self.rng.next(), 60),
             93 if self.rng.one_in(20) => self.frozen = Some((core, self.rng.below(cores), 400)),
             94 if self.rng.one_in(10) => {
                 // From some call on, this disk does nothing more; or it is mended.
@@ -421,25 +421,25 @@ impl World {
 fn run(seed: u64, fault: Option<Fault>) -> Result<Marks, String> {
     let mut world = World::new(seed, fault);
     for _ in 0..STEPS {
-        world.step().map_err(|error| format!("seed {seed}: {error}"))?;
+        world.step()?;
     }
     for engine in &world.cluster.engines {
         engine.verify();
     }
-    world.crash().map_err(|error| format!("seed {seed}: {error}"))
+    world.crash()
 }
 
 #[test]
-fn every_snapshot_is_one_instant_and_survives() {
-    let seeds = std::env::var("ASPINE_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(80);
+fn every_seed_has_snapshots_of_one_instant_that_survive() {
     let mut all = [0; 9];
-    for seed in 0..seeds {
-        let marks = run(seed, None).unwrap_or_else(|error| panic!("{error}"));
+    let whole = run_each(80, |seed| {
+        let marks = run(seed, None)?;
         let Marks { saved, failed, refused, changed_first, cleared, expired, crashed_midway, by_other_cores, gave_up } =
             marks;
         let these = [saved, failed, refused, changed_first, cleared, expired, crashed_midway, by_other_cores, gave_up];
         all.iter_mut().zip(these).for_each(|(sum, one)| *sum += one);
-    }
+        Ok(())
+    });
     eprintln!("{all:?}");
     let names = [
         "a snapshot",
@@ -453,7 +453,7 @@ fn every_snapshot_is_one_instant_and_survives() {
         "a transaction that gave up",
     ];
     for (reached, what) in all.into_iter().zip(names) {
-        assert!(reached > 0, "never reached: {what}");
+        assert!(reached > 0 || !whole, "never reached: {what}");
     }
 }
 

@@ -16,7 +16,7 @@ use aspine::shard::Eviction;
 
 use crate::cluster::{Cluster, ClusterConfig, Conn};
 use crate::rng::Rng;
-use crate::seeds::quietly;
+use crate::seeds::{quietly, run_each};
 
 const ACCOUNTS: usize = 6;
 const EACH: i64 = 100;
@@ -198,7 +198,7 @@ impl World {
         match self.rng.below(16) {
             0..6 => self.deliver(core),
             6..11 => self.clients_of(core)?,
-            11 => self.cluster.tick(if self.frozen.is_some() { 200 } else { 1 }),
+            11 => self.cluster.tick_unevenly(self.rng.next(), if self.frozen.is_some() { 400 } else { 2 }),
             12 if self.rng.one_in(200) && self.cores() > 1 => {
                 let to = (core + 1 + self.rng.below(self.cores() - 1)) % self.cores();
                 self.frozen = Some((core, to, 150));
@@ -390,25 +390,25 @@ fn amount(value: &Value) -> Result<i64, String> {
 fn run(seed: u64, fault: Option<Fault>) -> Result<Marks, String> {
     let mut world = World::new(seed, fault);
     for _ in 0..STEPS {
-        world.step().map_err(|error| format!("seed {seed}: {error}"))?;
+        world.step()?;
     }
-    world.end().map_err(|error| format!("seed {seed}: {error}"))?;
+    world.end()?;
     Ok(world.marks)
 }
 
 #[test]
-fn money_is_neither_made_nor_lost_nor_seen_on_its_way() {
-    let seeds = std::env::var("ASPINE_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(100);
+fn every_seed_neither_makes_nor_loses_nor_shows_money_on_its_way() {
     let mut all = Marks::default();
-    for seed in 0..seeds {
-        let marks = run(seed, None).unwrap_or_else(|error| panic!("{error}"));
+    let whole = run_each(100, |seed| {
+        let marks = run(seed, None)?;
         all.moved += marks.moved;
         all.watch_failed += marks.watch_failed;
         all.gave_up += marks.gave_up;
         all.died_inside += marks.died_inside;
         all.token_moved += marks.token_moved;
         all.audits += marks.audits;
-    }
+        Ok(())
+    });
     let Marks { moved, watch_failed, gave_up, died_inside, token_moved, audits } = all;
     eprintln!("{all:?}");
     for (reached, what) in [
@@ -419,7 +419,7 @@ fn money_is_neither_made_nor_lost_nor_seen_on_its_way() {
         (token_moved, "a RENAME over two cores"),
         (audits, "a look at all accounts"),
     ] {
-        assert!(reached > 0, "never reached: {what}");
+        assert!(reached > 0 || !whole, "never reached: {what}");
     }
 }
 
