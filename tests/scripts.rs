@@ -2,6 +2,7 @@
 //!
 //! | file | what it tests |
 //! |---|---|
+//! | `commits` | which histories the check of commits takes |
 //! | `compare` | the comparison with other servers, on canned results and servers that are none; `ASPINE_BLESS=1` writes its report anew |
 //! | `host` | tuning/: the CPU script on a tree that only looks like a machine, the sysctl file, the unit file |
 //! | `container` | the seccomp profile by serving under it, the image's recipe, the Kubernetes manifests by their schemas |
@@ -29,6 +30,11 @@ fn check(file: &str) {
     for line in said.lines().filter(|line| line.contains(" ... skipped ")) {
         eprintln!("left out: {line}");
     }
+}
+
+#[test]
+fn the_check_of_commits_holds_its_tests() {
+    check("commits.py");
 }
 
 #[test]
