@@ -1,5 +1,5 @@
-//! Connections: made one after the other before anything is measured, each shown the key if there is one. The first also
-//! asks whether there is a server that speaks the protocol, so that a wrong port is one line and not many errors.
+//! Connections: opened one after the other before anything is measured, and authenticated if there is a key. The first one
+//! also checks that the server speaks the protocol, so that a wrong port gives one line instead of many errors.
 //!
 //! Never: waits longer than the timeout for one connection.
 
@@ -16,7 +16,7 @@ use super::{Options, Target};
 use crate::limits::{BENCH_CORE_PORTS_MAX, REPLY_LINE_BYTES_MAX};
 use crate::resp::reply::{self, Item, Scalar, Value};
 
-/// The sockets of all clients, those of one after the other.
+/// The sockets of all clients, client by client.
 pub(super) fn connect_all(options: &Options) -> Result<Vec<OwnedFd>, BenchError> {
     let timeout = Duration::from_nanos(options.timeout_ns);
     let mut fds = Vec::new();
@@ -55,7 +55,7 @@ fn tcp(address: SocketAddr, options: &Options, is_first: bool, timeout: Duration
     Ok(stream.into())
 }
 
-/// The ports of the target's cores, as the server tells them.
+/// The core ports of the target, as the server reports them.
 pub fn ask_for_core_ports(options: &Options) -> Result<Target, BenchError> {
     let target = options.target.to_string();
     let failed = |source| BenchError::Connect { target: target.clone(), source };
@@ -74,25 +74,23 @@ pub fn ask_for_core_ports(options: &Options) -> Result<Target, BenchError> {
             Err(_) => return Err(refused("it does not speak the Redis protocol")),
         }
         match stream.read(&mut chunk).map_err(failed)? {
-            0 => return Err(refused("it closed the connection when asked for the ports of its cores")),
+            0 => return Err(refused("it closed the connection when asked for its core ports")),
             len => bytes.extend_from_slice(&chunk[..len]),
         }
     };
     if let Value::Error(_) = told {
-        return Err(refused("it does not know ASPINE.CORES; list the ports of its cores after --core-ports"));
+        return Err(refused("it does not know ASPINE.CORES; list its core ports after --core-ports"));
     }
     match core_ports(&told) {
         Some(ports) if !ports.contains(&0) && ports.len() <= BENCH_CORE_PORTS_MAX => {
             Ok(Target::Cores(ports.iter().map(|port| SocketAddr::new(address.ip(), *port)).collect()))
         }
-        Some(ports) if ports.contains(&0) => {
-            Err(refused("its cores have no ports of their own; start it with --core-ports BASE"))
-        }
-        _ => Err(refused("it tells of no cores, or of too many")),
+        Some(ports) if ports.contains(&0) => Err(refused("it has no core ports; start it with --core-ports BASE")),
+        _ => Err(refused("it reports no cores, or too many")),
     }
 }
 
-/// The ports in what ASPINE.CORES says: of each core an array, in which the port comes second.
+/// The ports in the reply to ASPINE.CORES, which has an array per core with the port second.
 fn core_ports(told: &Value) -> Option<Vec<u16>> {
     let Value::Array(Some(fields)) = told else { return None };
     let name = |value: &Value| matches!(value, Value::Bulk(Some(name)) if name == b"cores");
@@ -108,7 +106,7 @@ fn core_ports(told: &Value) -> Option<Vec<u16>> {
     cores.iter().map(port).collect::<Option<Vec<_>>>().filter(|ports| !ports.is_empty())
 }
 
-/// Shows the key, and on the first connection asks for a sign of life.
+/// Authenticates, and on the first connection checks that the server answers.
 fn greet(stream: &mut (impl Read + Write), target: &str, options: &Options, is_first: bool) -> Result<(), BenchError> {
     let refused = |why: String| BenchError::Greeting { target: target.to_owned(), why };
     let lost = |error: io::Error| match error.kind() {
@@ -134,7 +132,7 @@ fn greet(stream: &mut (impl Read + Write), target: &str, options: &Options, is_f
     Ok(())
 }
 
-/// Everything up to the end of the first line.
+/// Reads up to the end of the first line of an answer.
 fn answer(stream: &mut impl Read, protocol: Protocol) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     let mut chunk = [0; 512];
@@ -153,14 +151,14 @@ fn answer(stream: &mut impl Read, protocol: Protocol) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether the answer is the expected one; else what to say of it.
+/// Checks an answer; the error is what to tell the user.
 fn check(answer: &[u8], protocol: Protocol, expected: &str) -> Result<(), String> {
     let said = excerpt(answer);
     match protocol {
         Protocol::Resp => match resp::part(answer) {
             Ok(Some((Item::Whole(Scalar::Simple(text)), _))) if text == expected.as_bytes() => Ok(()),
             Ok(Some((Item::Whole(Scalar::Error(text)), _))) if text.starts_with(b"NOAUTH") => {
-                Err(format!("it wants a key ({said}); give --authkey-file PATH or ASPINE_AUTHKEY"))
+                Err(format!("it requires an auth key ({said}); give --authkey-file PATH or ASPINE_AUTHKEY"))
             }
             Ok(Some((Item::Whole(Scalar::Error(_)), _))) => Err(format!("it answered {said}")),
             _ => Err(format!("it does not speak the Redis protocol: it answered {said:?}")),

@@ -1,68 +1,68 @@
-//! Why a run is none, or is not to be trusted: each cause in one line.
+//! Errors of a run: why it did not start, or why its numbers can't be trusted; each in one line.
 //!
-//! Made by `loadgen` and `cli::bench`, printed by `cli`. Whose fault it is: the server's, or what was typed.
+//! Created by `loadgen` and `cli::bench`, printed by `cli`. Whose fault it is: the server's, or the command line's.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why a run ended badly. `Display` is one line: what failed, why, what to do.
+/// The error of a run. `Display` is one line: what failed, why, what to do.
 #[derive(Debug)]
 pub enum BenchError {
-    /// What was typed does not go together.
+    /// The options contradict each other.
     Options(String),
-    /// No connection.
+    /// A connection could not be opened.
     Connect {
-        /// To where.
+        /// The server's address.
         target: String,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The server is there, but does not take us, or speaks something else.
+    /// The server is there, but refuses the client or speaks another protocol.
     Greeting {
-        /// Which server.
+        /// The server's address.
         target: String,
-        /// What it said, and what to do.
+        /// The server's answer, and what to do.
         why: String,
     },
-    /// The machine refused something.
+    /// The machine refused a resource.
     Setup {
-        /// What.
+        /// The resource.
         what: &'static str,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The server of our own did not start.
+    /// The embedded server did not start.
     Embedded {
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// A file can't be read or written.
     File {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A file can be read, but is not what it should be; or a picture can't be drawn.
+    /// A file has the wrong content, or a picture can't be drawn.
     Content {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// It ran, and the report was printed, but operations failed.
+    /// The run ended and its report was printed, but operations failed.
     Failed {
-        /// Operations that failed.
+        /// The number of failed operations.
         errors: u64,
-        /// Operations that were answered or should have been.
+        /// The number of operations, failed ones included.
         operations: u64,
-        /// The first thing that went wrong.
+        /// The first failure.
         first: String,
     },
-    /// It ran, and the report was printed, but somebody stopped it.
+    /// The run was interrupted; its report was printed.
     Interrupted {
-        /// Seconds it was measured.
+        /// The length of the measured part, in seconds.
         seconds: f64,
     },
 }
@@ -77,12 +77,12 @@ impl fmt::Display for BenchError {
             BenchError::Greeting { target, why } => write!(f, "cannot use the server at {target}: {why}"),
             BenchError::Setup { what, source } => write!(f, "cannot set up {what}: {source}"),
             BenchError::Embedded { why } => {
-                write!(f, "cannot start a server to measure: {why}; give --target for one that runs")
+                write!(f, "cannot start a server to measure: {why}; give --target for a running one")
             }
             BenchError::File { path, source } => write!(f, "cannot open {}: {source}", path.display()),
             BenchError::Content { path, why } => write!(f, "cannot use {}: {why}", path.display()),
             BenchError::Failed { errors, operations, first } => {
-                write!(f, "{errors} of {operations} operations failed, so these are no numbers to quote: {first}")
+                write!(f, "{errors} of {operations} operations failed, so do not quote these numbers: {first}")
             }
             BenchError::Interrupted { seconds } => {
                 write!(f, "interrupted: the report is about the {seconds:.1} s until then")

@@ -8,15 +8,15 @@ use crate::limits::BENCH_HGRM_TICKS;
 
 /// A line of the file.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
+pub(crate) struct Point {
     /// A share of all operations, 0 to 1.
     pub quantile: f64,
-    /// They took at most this long, in milliseconds.
+    /// The latency, in milliseconds, that this share of operations stays within.
     pub ms: f64,
 }
 
 /// The file of a histogram of nanoseconds.
-pub fn write(histogram: &Histogram<u64>) -> String {
+pub(crate) fn write(histogram: &Histogram<u64>) -> String {
     let mut out = format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
     let ms = |ns: f64| ns / 1e6;
     let mut total = 0;
@@ -25,7 +25,7 @@ pub fn write(histogram: &Histogram<u64>) -> String {
         total += step.count_since_last_iteration();
         let (value, quantile) = (ms(step.value_iterated_to() as f64), step.quantile_iterated_to());
         let _ = write!(out, "{value:>12.6} {quantile:>2.12} {total:>10}");
-        // The last one has no other side.
+        // The last percentile is 100 %, of which 1/(1-p) is infinite.
         let _ = if quantile < 1.0 { writeln!(out, " {:>14.2}", 1.0 / (1.0 - quantile)) } else { writeln!(out) };
     }
     let (mean, deviation, max) = (ms(histogram.mean()), ms(histogram.stdev()), ms(histogram.max() as f64));
@@ -35,8 +35,8 @@ pub fn write(histogram: &Histogram<u64>) -> String {
     out
 }
 
-/// Reads such a file back, ours or that of another program. The error is one line.
-pub fn parse(text: &str) -> Result<Vec<Point>, String> {
+/// Parses such a file, ours or that of another program. The error is one line.
+pub(crate) fn parse(text: &str) -> Result<Vec<Point>, String> {
     let mut points: Vec<Point> = Vec::new();
     for (line, number) in text.lines().zip(1..) {
         let line = line.trim();
@@ -59,7 +59,7 @@ pub fn parse(text: &str) -> Result<Vec<Point>, String> {
 }
 
 /// The points of a histogram of nanoseconds.
-pub fn points(histogram: &Histogram<u64>) -> Vec<Point> {
+pub(crate) fn points(histogram: &Histogram<u64>) -> Vec<Point> {
     let steps = histogram.iter_quantiles(BENCH_HGRM_TICKS);
     steps
         .map(|step| Point { quantile: step.quantile_iterated_to(), ms: step.value_iterated_to() as f64 / 1e6 })

@@ -1,8 +1,9 @@
-//! Keys: which of them a request is about, and how they are written.
+//! Keys: their distribution over requests, and their text.
 //!
 //! Owner: the workload; a lane draws from it with its own random numbers. Cost: uniform and hotspot a few nanoseconds,
 //! zipf some fifty (a logarithm and an exponential), whatever the number of keys; no tables.
-//! Keys are numbers from 0, written as redis-benchmark writes them, so that both find each other's: `key:000000000042`.
+//! Keys are numbers from 0, in the form of redis-benchmark, so that each tool finds the keys of the other:
+//! `key:000000000042`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,26 +14,26 @@ use crate::limits::{BENCH_KEY_DIGITS, BENCH_KEYS_MAX, BENCH_ZIPF_EXPONENT_MAX};
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 4 + BENCH_KEY_DIGITS;
 
-/// How often which key is asked for.
+/// A distribution of requests over keys.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum KeyDist {
-    /// All alike.
+    /// All keys are equally likely.
     Uniform,
-    /// The k-th most popular as often as 1/k^s; key 0 is the most popular.
+    /// The k-th most popular key has a probability proportional to 1/k^s; key 0 is the most popular.
     Zipf {
-        /// s.
+        /// The exponent s.
         exponent: f64,
     },
-    /// A few keys get most of the requests; both as shares of 100. Inside and outside all are alike.
+    /// A few hot keys get most of the requests. Hot keys are equally likely, and so are all others.
     Hotspot {
-        /// Keys that are hot.
+        /// The share of hot keys, in percent.
         keys_percent: f64,
-        /// Requests they get.
+        /// The share of requests for hot keys, in percent.
         requests_percent: f64,
     },
 }
 
-/// The hotspot when only the word is given: the usual complaint of a cache's operator.
+/// The default of `hotspot`: the usual complaint of a cache's operator.
 const HOTSPOT: KeyDist = KeyDist::Hotspot { keys_percent: 1.0, requests_percent: 90.0 };
 
 impl FromStr for KeyDist {
@@ -74,23 +75,23 @@ impl fmt::Display for KeyDist {
     }
 }
 
-/// A distribution over so many keys, ready to draw from.
+/// A distribution over a number of keys, ready to draw from.
 #[derive(Clone, Debug)]
 pub enum Keys {
-    /// All alike.
+    /// All keys are equally likely.
     Uniform {
-        /// Keys.
+        /// The number of keys.
         count: u64,
     },
-    /// By popularity.
+    /// Keys by popularity.
     Zipf(Zipf),
-    /// Hot ones first.
+    /// Hot keys, which have the lowest numbers, and others.
     Hotspot {
-        /// Keys.
+        /// The number of keys.
         count: u64,
-        /// Of them hot.
+        /// The number of hot keys.
         hot: u64,
-        /// Chance of a hot one.
+        /// The probability of a hot key.
         chance: f64,
     },
 }
@@ -126,16 +127,16 @@ impl Keys {
     }
 }
 
-/// Zipf's distribution by rejection from an integral of its density (Hörmann and Derflinger, 1996): no table, and
-/// nearly every draw is taken.
+/// Zipf's distribution by rejection-inversion (Hörmann and Derflinger, 1996): no table, and nearly every draw is
+/// accepted.
 #[derive(Clone, Debug)]
 pub struct Zipf {
     count: f64,
     exponent: f64,
-    /// The integral's values at the two ends of the range that is drawn from.
+    /// The values of the integral at both ends of the range.
     first: f64,
     last: f64,
-    /// Draws no farther below a whole number than this are taken at once.
+    /// Draws at most this far below a whole number are accepted without a further test.
     sure: f64,
 }
 
@@ -160,16 +161,16 @@ impl Zipf {
         }
     }
 
-    /// x^-s.
+    /// The density: x^-s.
     fn density(&self, x: f64) -> f64 {
         (-self.exponent * x.ln()).exp()
     }
 
-    /// (x^(1-s) - 1) / (1-s), which goes to ln x as s goes to 1.
+    /// The integral of the density: (x^(1-s) - 1) / (1-s), which goes to ln x as s goes to 1.
     fn integral(&self, x: f64) -> f64 {
         let ln = x.ln();
         let t = (1.0 - self.exponent) * ln;
-        // exp_m1(t) / t without dividing by nothing.
+        // exp_m1(t) / t without a division by zero.
         let ratio = if t.abs() > 1e-8 { t.exp_m1() / t } else { 1.0 + t / 2.0 };
         ratio * ln
     }
@@ -177,21 +178,21 @@ impl Zipf {
     /// The inverse of `integral`.
     #[inline]
     fn inverse(&self, y: f64) -> f64 {
-        // Rounding may take it just below what a logarithm takes.
+        // Rounding may put it just below the domain of the logarithm.
         let t = ((1.0 - self.exponent) * y).max(-1.0);
         let ratio = if t.abs() > 1e-8 { t.ln_1p() / t } else { 1.0 - t / 2.0 };
         (ratio * y).exp()
     }
 }
 
-/// What keys begin with: strings, counters and channels are apart.
+/// The prefix of a key: strings, counters and channels do not share keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefix {
-    /// Strings.
+    /// The prefix of strings.
     Key,
-    /// Counters of INCR.
+    /// The prefix of the counters of INCR.
     Counter,
-    /// Channels of PUBLISH.
+    /// The prefix of the channels of PUBLISH.
     Channel,
 }
 

@@ -1,9 +1,9 @@
-//! Lane: one pinned thread of the generator with its own connections, random numbers and record. Nothing is shared but
-//! a counter of what was done and a flag that says stop.
+//! Lane: one pinned thread of the generator with its own connections, random numbers and record. Lanes share nothing but
+//! a counter of progress and a stop flag.
 //!
-//! A client has one socket, or one for each core of the server where it goes straight to the owner. In a closed loop a
-//! client sends a pipeline, waits for all of its replies, and sends the next. In an open loop operations go to the
-//! clients in turn, as far as those have room in their pipelines.
+//! A client has one socket, or, with core ports, one for each core of the server. In a closed loop a client sends a
+//! pipeline, waits for all of its replies, and sends the next. In an open loop operations go to the clients in turn, as
+//! far as those have room in their pipelines.
 //! Cost of an operation at pipeline 1: one receive, one send, one reading of the clock and a share of an `epoll_wait`;
 //! nothing is allocated. Never: waits for anything but its set.
 
@@ -27,17 +27,17 @@ use super::{Clocks, Verify};
 use crate::limits::{BENCH_BACKLOG_NS_MAX, BENCH_EVENTS_MAX, BENCH_READ_BYTES, BENCH_STOP_NS_MAX, BENCH_TICK_NS};
 use crate::slot::Slot;
 
-/// What all lanes are told.
+/// The settings that all lanes share.
 #[derive(Debug)]
 pub(super) struct Orders<'a> {
     pub(super) protocol: Protocol,
     pub(super) workload: &'a Workload,
     pub(super) verify: Verify,
-    /// A GET that misses is followed by a SET.
+    /// Whether a GET that misses is followed by a SET of its key.
     pub(super) fill_on_miss: bool,
-    /// After which a reply will not come any more.
+    /// The timeout of a reply.
     pub(super) timeout_ns: u64,
-    /// How long before an operation's time a lane stops sleeping and looks all the time.
+    /// How long before an operation is due a lane stops sleeping and polls.
     pub(super) spin_ns: u64,
     pub(super) clocks: Clocks,
     pub(super) stop: &'a AtomicBool,
@@ -48,53 +48,53 @@ pub(super) struct Orders<'a> {
 pub(super) struct Phase {
     pub(super) schedule: Schedule,
     pub(super) source: Source,
-    /// Operations a client may have under way.
+    /// The number of operations that a client may have under way.
     pub(super) pipeline: u32,
 }
 
-/// Where operations come from.
+/// The source of operations.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Source {
-    /// Drawn from the workload.
+    /// Operations are drawn from the workload.
     Drawn,
-    /// A SET of each key from here on.
+    /// One SET for each key of a range.
     Load {
         /// The next key.
         next: u64,
     },
 }
 
-/// A user of the server.
+/// A client of the server, with its sockets.
 #[derive(Debug, Default)]
 struct Client {
-    /// Operations under way.
+    /// The number of operations under way.
     under_way: u32,
-    /// Operations of the current pipeline that are still to be encoded. Closed loop.
+    /// The number of operations of the current pipeline that are not encoded yet. Closed loop only.
     left: u32,
-    /// Keys that a read has missed and that are to be filled.
+    /// Keys that a read has missed, to be filled.
     fills: VecDeque<u64>,
-    /// It stands in `Lane::room`.
+    /// Whether the client is in `Lane::room`.
     is_in_room: bool,
     is_lost: bool,
 }
 
-/// One thread's part of the load.
+/// One thread of the generator.
 pub(super) struct Lane<'a> {
     orders: &'a Orders<'a>,
-    /// Operations answered so far, for whoever watches.
+    /// The number of operations answered so far, for the progress display.
     answered: &'a AtomicU64,
     set: OwnedFd,
     events: Vec<Event>,
     input: Vec<u8>,
     clients: Vec<Client>,
-    /// Of client i: from `i * ports` on.
+    /// The sockets of all clients; those of client i start at `i * ports`.
     sockets: Vec<Socket>,
     ports: usize,
-    /// Clients that may be sent to. Open loop.
+    /// Clients with room in their pipelines. Open loop only.
     room: VecDeque<u32>,
-    /// Sockets with something new to send.
+    /// Sockets with requests that were encoded and not sent.
     touched: Vec<u32>,
-    /// The keys of the operation that is being encoded.
+    /// The keys of the operation being encoded.
     ids: Vec<u64>,
     random: Random,
     phase: Phase,
@@ -105,7 +105,7 @@ pub(super) struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    /// A lane with its clients' sockets, `ports` for each of them.
+    /// Creates a lane with the sockets of its clients, `ports` per client.
     pub(super) fn new(
         orders: &'a Orders<'a>,
         answered: &'a AtomicU64,
@@ -143,7 +143,7 @@ impl<'a> Lane<'a> {
         })
     }
 
-    /// Runs a phase to its end and returns what was seen.
+    /// Runs a phase to its end and returns what was measured.
     pub(super) fn run(&mut self, phase: Phase) -> Record {
         self.phase = phase;
         self.record = Record::default();
@@ -174,7 +174,7 @@ impl<'a> Lane<'a> {
             }
             self.wait(now_ns);
             for at in 0..self.events.len() {
-                // Copied out: the kernel's struct is packed.
+                // The fields are copied, since the kernel's struct is packed.
                 let (flags, data) = (self.events[at].flags, self.events[at].data);
                 self.on_event(data.u64() as usize, flags);
             }
@@ -186,16 +186,16 @@ impl<'a> Lane<'a> {
         self.end(cpu_from)
     }
 
-    /// No new operations are to be sent.
+    /// Whether no further operations are to be sent.
     fn is_over(&self, now_ns: u64) -> bool {
         let schedule = &self.phase.schedule;
         self.orders.stop.load(Ordering::Relaxed)
             || schedule.next(now_ns) == Next::Over
-            // What an open loop could not send in time it sends later, but not for ever.
+            // An open loop catches up on late operations for a bounded time.
             || schedule.until_ns().is_some_and(|until| now_ns >= until + BENCH_BACKLOG_NS_MAX)
     }
 
-    /// How long replies may still take when no more operations are sent.
+    /// How long to wait for outstanding replies when no further operations are sent.
     fn patience_ns(&self) -> u64 {
         let stopped = self.orders.stop.load(Ordering::Relaxed);
         if stopped { BENCH_STOP_NS_MAX.min(self.orders.timeout_ns) } else { self.orders.timeout_ns }
@@ -225,9 +225,9 @@ impl<'a> Lane<'a> {
         self.events.clear();
         let timeout = |ns: u64| Timespec { tv_sec: 0, tv_nsec: ns as i64 };
         let room = rustix::buffer::spare_capacity(&mut self.events);
-        // Another error is a signal; the flag says what of it.
+        // Any other error is a signal; the stop flag says what it meant.
         if let Err(Errno::NOSYS) = epoll::wait(&self.set, room, Some(&timeout(wait_ns))) {
-            // Before Linux 5.11 a set waits for whole milliseconds.
+            // Before Linux 5.11, epoll waits for whole milliseconds.
             let room = rustix::buffer::spare_capacity(&mut self.events);
             let _ = epoll::wait(&self.set, room, Some(&timeout(wait_ns / 1_000_000 * 1_000_000)));
         }
@@ -246,7 +246,7 @@ impl<'a> Lane<'a> {
                     Ok(received) => {
                         now_ns = (self.orders.clocks.now_ns)();
                         if let Err(garbage) = self.read(socket, now_ns) {
-                            return self.lose(client, &format!("not understood: {garbage}"));
+                            return self.lose(client, &format!("malformed reply: {garbage}"));
                         }
                         if received == Received::All {
                             break;
@@ -259,7 +259,7 @@ impl<'a> Lane<'a> {
         self.pump(client, now_ns);
     }
 
-    /// Reads all replies that are whole.
+    /// Reads all complete replies.
     #[inline]
     fn read(&mut self, socket: usize, now_ns: u64) -> Result<(), Garbage> {
         let bytes = self.sockets[socket].take_input(&mut self.input);
@@ -305,13 +305,13 @@ impl<'a> Lane<'a> {
         Ok(at)
     }
 
-    /// Open loop: sends what is due, as far as clients have room.
+    /// Open loop: sends the operations that are due, as far as clients have room.
     fn send_due(&mut self, now_ns: u64) {
         while let Next::Due(at_ns) = self.phase.schedule.next(now_ns) {
             let Some(at) = self.room.pop_front() else { break };
             let client = &mut self.clients[at as usize];
             client.is_in_room = false;
-            // Fills may have taken its room.
+            // Fills may have taken the client's room.
             if client.is_lost || client.under_way >= self.phase.pipeline {
                 continue;
             }
@@ -326,8 +326,8 @@ impl<'a> Lane<'a> {
         self.flush_touched();
     }
 
-    /// Sends what a client has to send: what it has missed, and in a closed loop its next pipeline, or the rest of the
-    /// one that did not fit its sockets.
+    /// Sends a client's fills, and in a closed loop its next pipeline, or the rest of the current one that did not fit its
+    /// sockets.
     #[inline]
     fn pump(&mut self, client: usize, now_ns: u64) {
         if self.clients[client].is_lost {
@@ -448,7 +448,7 @@ impl<'a> Lane<'a> {
         client * self.ports..(client + 1) * self.ports
     }
 
-    /// Gives up clients that have waited for longer than a reply may take.
+    /// Ends clients whose replies are beyond the timeout.
     fn give_up_silent_sockets(&mut self, now_ns: u64) {
         let timeout_ns = self.orders.timeout_ns;
         for client in 0..self.clients.len() {
@@ -462,7 +462,7 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Ends a client: all its operations under way have failed.
+    /// Ends a client; all its operations under way count as failed.
     #[cold]
     fn lose(&mut self, client: usize, why: &str) {
         if self.clients[client].is_lost {

@@ -1,31 +1,31 @@
-//! Load generator: what `aspine bench` sends, when, and what comes of it. A client of any RESP server, and by a small
-//! adapter of memcached; it shares the protocol with our server and nothing else.
+//! Load generator of `aspine bench`: a client of any RESP server and, by a small adapter, of memcached. It shares the
+//! protocol with our server and nothing else.
 //!
-//! Owner: `cli::bench`, which passes in the clocks, the connections' target, and what it knows of the server's process.
+//! Owner: `cli::bench`, which passes in the clocks, the target, and the resource usage of the server's process.
 //! Never: reads a clock by itself, prints, allocates for an operation in the steady state.
 //!
 //! | file | what |
 //! |---|---|
-//! | `schedule` | when: closed and open loop, what counts. Pure |
-//! | `workload`, `keys`, `random` | what: kinds, keys, values. Pure |
-//! | `wire` | requests as bytes, and what replies say. Pure |
-//! | `record` | what was seen: histograms by kind. Pure |
-//! | `report`, `hgrm`, `plot` | what is told of it: text and JSON, percentiles as files, pictures |
+//! | `schedule` | when operations are sent: closed and open loop; which of them count. Pure |
+//! | `workload`, `keys`, `random` | what operations are: kinds, keys, values. Pure |
+//! | `wire` | encoding of requests, checks of replies. Pure |
+//! | `record` | what a lane measured: histograms by kind. Pure |
+//! | `report`, `hgrm`, `plot` | the output: text and JSON, percentile files, pictures |
 //! | `socket`, `lane` | one connection; one thread with its own connections |
-//! | `connect` | connections, and the first words on them |
-//! | `run` | the whole: lanes started, phases, samples of the server |
+//! | `connect` | opening and greeting of connections |
+//! | `run` | a run: start of the lanes, phases, samples of the server |
 
 mod connect;
 pub mod error;
-pub mod hgrm;
+pub(crate) mod hgrm;
 pub mod keys;
 mod lane;
-pub mod plot;
-pub mod random;
+pub(crate) mod plot;
+pub(crate) mod random;
 pub mod record;
-pub mod report;
+pub(crate) mod report;
 mod run;
-pub mod schedule;
+pub(crate) mod schedule;
 mod socket;
 pub mod wire;
 pub mod workload;
@@ -41,19 +41,19 @@ pub use self::run::{Loaded, Measured, Progress, ServerUsage, Watch, run};
 use self::wire::Protocol;
 use self::workload::{Mix, Range};
 
-/// Where a server is.
+/// The address of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// One port.
+    /// One port for all connections.
     Tcp(SocketAddr),
-    /// A port for each core of the server, in their order: requests go to the owner of their key.
+    /// A port for each core of the server, in the order of the cores: a request goes to the owner of its key.
     Cores(Vec<SocketAddr>),
     /// A Unix socket.
     Unix(PathBuf),
 }
 
 impl Target {
-    /// Sockets of each client.
+    /// The number of sockets of each client.
     pub fn ports(&self) -> usize {
         match self {
             Target::Tcp(_) | Target::Unix(_) => 1,
@@ -75,76 +75,76 @@ impl fmt::Display for Target {
     }
 }
 
-/// How long a run is.
+/// The length of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// Nanoseconds of sending.
+    /// For this many nanoseconds operations are sent.
     Ns(u64),
-    /// Operations of all lanes together, besides fills.
+    /// The number of operations of all lanes together, fills not counted.
     Operations(u64),
 }
 
-/// What is checked of replies, besides that they are answers to what was asked.
+/// How replies are verified, besides that they answer their request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verify {
-    /// Nothing.
+    /// Values are not verified.
     No,
-    /// Values are those of their keys.
+    /// Values must be those of their keys.
     Values,
-    /// And every key is there.
+    /// Values must be those of their keys, and every key must exist.
     Hits,
 }
 
-/// A run, with everything decided.
+/// The options of a run, with all defaults resolved.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to.
+    /// The server's address.
     pub target: Target,
-    /// In which protocol.
+    /// The protocol of the server.
     pub protocol: Protocol,
-    /// What AUTH shows.
+    /// The auth key.
     pub secret: Option<Vec<u8>>,
-    /// Clients, at least as many as lanes. Each has a connection, or one to each core.
+    /// The number of clients, at least as many as lanes. Each has one connection, or one to each core.
     pub connections: usize,
-    /// Operations that a client has under way.
+    /// The number of operations that a client has under way.
     pub pipeline: u32,
-    /// The CPU of each lane, if it is to have one; at least one lane.
+    /// The CPU to which each lane is pinned, if any; at least one lane.
     pub lanes: Vec<Option<usize>>,
-    /// How long it is measured.
+    /// The length of the measured part.
     pub length: Length,
-    /// How long it runs before.
+    /// The length of the warm-up before it.
     pub warmup_ns: u64,
-    /// What is asked.
+    /// The kinds of operations, and their shares.
     pub mix: Mix,
-    /// Operations a second of an open loop; none for a closed one.
+    /// The rate of an open loop, in operations a second; none for a closed loop.
     pub rate: Option<u64>,
-    /// Keys there are.
+    /// The number of keys.
     pub keys: u64,
-    /// How often which.
+    /// The distribution of requests over the keys.
     pub key_dist: KeyDist,
-    /// Bytes of values.
+    /// The sizes of values, in bytes.
     pub value_bytes: Range,
-    /// Seconds that values live.
+    /// The time to live of values, in seconds.
     pub ttl_s: Option<Range>,
-    /// Keys that are stored first.
+    /// The number of keys that are stored before the run.
     pub preload: u64,
-    /// What decides all draws.
+    /// The seed of all random draws.
     pub seed: u64,
-    /// What is checked.
+    /// How replies are verified.
     pub verify: Verify,
-    /// A GET that misses is followed by a SET of its key.
+    /// Whether a GET that misses is followed by a SET of its key.
     pub fill_on_miss: bool,
-    /// After which a reply or a connection will not come any more.
+    /// The timeout of a reply, and of a connection.
     pub timeout_ns: u64,
-    /// How long before an operation's time a lane looks all the time; open loop.
+    /// How long before an operation is due a lane stops sleeping and polls; open loop only.
     pub spin_ns: u64,
 }
 
 /// The clocks of the process.
 #[derive(Clone, Copy, Debug)]
 pub struct Clocks {
-    /// Time that never goes back.
+    /// The monotonic time.
     pub now_ns: fn() -> u64,
-    /// CPU time of the calling thread.
+    /// The CPU time of the calling thread.
     pub thread_cpu_ns: fn() -> u64,
 }

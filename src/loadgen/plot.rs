@@ -1,21 +1,21 @@
-//! Plot: latency over percentiles of one or several runs, as SVG. The percentile axis is the usual one: each nine as wide
-//! as the last. Both axes are logarithmic.
+//! Plot: latency over percentiles of one or several runs, as SVG. On the percentile axis each nine is as wide as the one
+//! before. Both axes are logarithmic.
 
 use plotters::prelude::*;
 
 use super::hgrm::Point;
 use crate::limits::{BENCH_PLOT_NINES_MAX, BENCH_PLOT_PIXELS};
 
-/// One run on a picture.
+/// The curve of one run.
 #[derive(Clone, Debug)]
-pub struct Curve {
-    /// What the legend calls it.
+pub(crate) struct Curve {
+    /// The label in the legend.
     pub label: String,
-    /// Its percentiles.
+    /// The percentiles of the run.
     pub points: Vec<Point>,
 }
 
-/// Colours one can tell apart, also when some can't be (Okabe and Ito, without the yellow that white paper swallows).
+/// Colours that colour-blind readers can tell apart too (Okabe and Ito, without the yellow, which is faint on white).
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -27,13 +27,13 @@ const COLOURS: [RGBColor; 7] = [
 ];
 
 /// Draws the curves. The error is one line.
-pub fn draw(curves: &[Curve]) -> Result<String, String> {
+pub(crate) fn draw(curves: &[Curve]) -> Result<String, String> {
     let mut svg = String::new();
     draw_into(&mut svg, curves).map_err(|error| error.to_string().replace('\n', " "))?;
     Ok(svg)
 }
 
-/// Where a percentile stands: 1 at 0 %, 10 at 90 %, 100 at 99 %.
+/// The position of a percentile on the axis: 1 at 0 %, 10 at 90 %, 100 at 99 %.
 fn place(quantile: f64, most: f64) -> f64 {
     (1.0 / (1.0 - quantile).max(1e-12)).min(most)
 }
@@ -46,7 +46,7 @@ fn draw_into(svg: &mut String, curves: &[Curve]) -> Result<(), Box<dyn std::erro
     if most == 0.0 {
         return Err("there is nothing to draw: no operation was answered".into());
     }
-    // The last nine that any run has operations for.
+    // The finest percentile that any run has operations for.
     let finest = all().map(|point| point.quantile).filter(|quantile| *quantile < 1.0).fold(0.0, f64::max);
     let nines = (1.0 / (1.0 - finest)).log10().ceil().clamp(1.0, f64::from(BENCH_PLOT_NINES_MAX));
     let right = 10_f64.powf(nines);
@@ -91,7 +91,7 @@ fn draw_into(svg: &mut String, curves: &[Curve]) -> Result<(), Box<dyn std::erro
     Ok(())
 }
 
-/// 1 is 0 %, 10 is 90 %, 1000 is 99.9 %.
+/// The label of a position: 1 is 0 %, 10 is 90 %, 1000 is 99.9 %.
 fn percent(place: f64) -> String {
     let nines = place.log10().round().max(0.0) as usize;
     match nines {

@@ -1,32 +1,32 @@
 //! Random numbers of a workload: SplitMix64, the same for the same seed on every machine.
 //!
-//! Owner: a lane, one for what it draws. Cost: some two nanoseconds a number. Never: for secrets.
+//! Owner: a lane. Cost: some two nanoseconds a number. Never: used for secrets.
 
 /// A stream of random numbers.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The `stream`th stream of a seed. Streams of one seed have nothing to do with each other.
+    /// The `stream`th stream of a seed. The streams of one seed are independent.
     pub fn new(seed: u64, stream: u64) -> Random {
         Random(mix(seed).wrapping_add(mix(stream.wrapping_add(GAMMA))))
     }
 
-    /// Any number.
+    /// A random number of 64 bits.
     #[inline]
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(GAMMA);
         mix(self.0)
     }
 
-    /// A number below `end`, which is not 0, all alike.
+    /// A uniform number below `end`, which is not 0.
     #[inline]
     pub fn below(&mut self, end: u64) -> u64 {
-        // Off by less than end / 2^64 from all alike.
+        // The bias is below end / 2^64.
         ((u128::from(self.next_u64()) * u128::from(end)) >> 64) as u64
     }
 
-    /// A number in 0..1.
+    /// A uniform number in 0..1.
     #[inline]
     pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
@@ -36,9 +36,9 @@ impl Random {
 /// 2^64 divided by the golden ratio, odd.
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Scatters a number over all 64 bits, each to another.
+/// Mixes all 64 bits of a number; a bijection.
 #[inline]
-pub fn mix(number: u64) -> u64 {
+pub(crate) fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     number ^ (number >> 31)

@@ -1,7 +1,7 @@
-//! Record: what one lane saw: latencies by kind, hits and misses, errors. Records of lanes add up.
+//! Record: what one lane measured: latencies by kind, hits and misses, errors. Records of lanes add up.
 //!
-//! Owner: a lane, until it hands it over. Cost: a bucket and a few additions an operation; 300 KiB for each kind that
-//! occurs, of which a run touches a few pages. Never: reads a clock, allocates for a kind it has seen.
+//! Owner: a lane, until it hands the record over. Cost: a bucket and a few additions an operation; 300 KiB for each kind
+//! that occurs, of which a run touches a few pages. Never: reads a clock, allocates for a kind that occurred before.
 //! Latencies are nanoseconds with three digits; longer ones than `BENCH_LATENCY_NS_MAX` count as that.
 
 use std::ops::AddAssign;
@@ -12,37 +12,37 @@ use super::wire::{Fault, Outcome, excerpt};
 use super::workload::{KINDS, Kind};
 use crate::limits::BENCH_LATENCY_NS_MAX;
 
-/// What was seen of one kind.
+/// The counts of one kind.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
-    /// Latencies of all answered operations, in nanoseconds. Made by the first.
+    /// The latencies of all answered operations, in nanoseconds. Allocated for the first one.
     pub latency: Option<Box<Histogram<u64>>>,
-    /// Operations that failed: by an error, a strange reply, a wrong one, or none.
+    /// Failed operations: an error, an unexpected reply, a wrong value, or no reply.
     pub errors: u64,
 }
 
-/// What was seen.
+/// What one lane measured, or several together.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
-    /// By kind.
+    /// The counts of each kind.
     pub kinds: [Counted; KINDS],
     /// Keys whose values were read.
     pub hits: u64,
-    /// Keys that had none.
+    /// Keys that had no value.
     pub misses: u64,
-    /// Wrong values; among the errors too.
+    /// Wrong or missing values, which are errors too.
     pub verify_failures: u64,
-    /// Operations that were never answered; among the errors too.
+    /// Operations without a reply, which are errors too.
     pub unanswered: u64,
-    /// Connections that were lost.
+    /// The number of lost connections.
     pub connections_lost: u64,
     /// Operations that were due and never sent, as the server had not answered earlier ones.
     pub unsent: u64,
-    /// When the last counted reply came, in nanoseconds of the lanes' clock.
+    /// The time of the last counted reply, in nanoseconds of the lanes' clock.
     pub last_reply_ns: u64,
-    /// CPU time of the lane in the measured part.
+    /// The CPU time of the lane in the measured part.
     pub cpu_ns: u64,
-    /// The first thing that went wrong, in words.
+    /// The first failure, in words.
     pub first_fault: Option<String>,
 }
 
@@ -52,7 +52,7 @@ pub fn latencies() -> Histogram<u64> {
 }
 
 impl Record {
-    /// A reply that came at `now_ns`, `latency_ns` after the operation's time.
+    /// Counts a reply at `now_ns`, `latency_ns` after the operation was due.
     #[inline]
     pub fn reply(&mut self, kind: Kind, latency_ns: u64, now_ns: u64, outcome: Outcome<'_>) {
         let counted = &mut self.kinds[kind as usize];
@@ -71,7 +71,7 @@ impl Record {
         let name = kind.name();
         let text = match fault {
             Fault::Error(text) => format!("{name} was answered: {}", excerpt(text)),
-            Fault::Strange => format!("{name} was answered by what is no answer to it"),
+            Fault::Strange => format!("{name} got a reply of another type"),
             Fault::Wrong => {
                 self.verify_failures += 1;
                 format!("{name} returned a value that is not the key's")
@@ -84,31 +84,31 @@ impl Record {
         self.first_fault.get_or_insert(text);
     }
 
-    /// An operation that will not be answered, and why.
+    /// Counts an operation that will not be answered, with the reason.
     pub fn unanswered(&mut self, kind: Kind, why: &str) {
         self.kinds[kind as usize].errors += 1;
         self.unanswered += 1;
         self.lost_to(why);
     }
 
-    /// Something went wrong that is no operation's.
+    /// Counts a lost connection, with the reason.
     pub fn lost_to(&mut self, why: &str) {
         if self.first_fault.is_none() {
             self.first_fault = Some(why.to_owned());
         }
     }
 
-    /// Operations that were answered.
+    /// The number of answered operations.
     pub fn answered(&self) -> u64 {
         self.kinds.iter().filter_map(|counted| counted.latency.as_ref()).map(|latency| latency.len()).sum()
     }
 
-    /// Operations that failed.
+    /// The number of failed operations.
     pub fn errors(&self) -> u64 {
         self.kinds.iter().map(|counted| counted.errors).sum()
     }
 
-    /// Latencies of all kinds together.
+    /// The latencies of all kinds together.
     pub fn all(&self) -> Histogram<u64> {
         let mut all = latencies();
         for latency in self.kinds.iter().filter_map(|counted| counted.latency.as_ref()) {

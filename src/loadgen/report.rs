@@ -1,7 +1,7 @@
-//! Report: a run as text for people and as JSON for programs. Pure: from what was measured to characters.
+//! Report: a run as text for people and as JSON for programs. Pure: from measurements to text.
 //!
-//! Latencies are told in microseconds. "Operations" are those that were answered, by an error too; `errors` are those
-//! that failed: by an error, by no answer to what was asked, by a wrong value, or by no reply at all.
+//! Latencies are in microseconds. "Operations" are those that were answered, with an error too; `errors` are those that
+//! failed: an error, an unexpected reply, a wrong value, or no reply.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -15,57 +15,56 @@ use super::{Length, Measured, Options, Verify};
 
 /// A run, as `--json` prints it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// Where the server was; `embedded` if it was our own.
+pub(crate) struct Report {
+    /// The server's address; `embedded` for a server that the run started itself.
     pub target: String,
-    /// What it speaks.
+    /// The protocol of the server.
     pub protocol: &'static str,
-    /// What was asked for.
+    /// The options of the run.
     pub options: OptionsReport,
-    /// From the begin of the measured part to its last reply.
+    /// The seconds from the begin of the measured part to its last reply.
     pub seconds: f64,
-    /// Operations that were answered.
+    /// The number of answered operations.
     pub operations: u64,
-    /// Of them a second.
+    /// Answered operations a second.
     pub throughput_per_s: f64,
-    /// Operations that failed.
+    /// The number of failed operations.
     pub errors: u64,
-    /// Of them by a value that is not the key's, or that is missing.
+    /// Operations that failed since a value was wrong or missing.
     pub verify_failures: u64,
-    /// Of them by no reply.
+    /// Operations that failed since no reply came.
     pub unanswered: u64,
-    /// Operations of an open loop that were due and could not be sent.
+    /// Operations of an open loop that were due and were not sent.
     pub unsent: u64,
-    /// Connections that were lost.
+    /// The number of lost connections.
     pub connections_lost: u64,
-    /// Keys whose value was read.
+    /// Keys whose values were read.
     pub hits: u64,
-    /// Keys that had none.
+    /// Keys that had no value.
     pub misses: u64,
-    /// Hits of all reads; null if nothing was read.
+    /// The share of hits in all reads; null if nothing was read.
     pub hit_ratio: Option<f64>,
-    /// CPU time of the generator per operation.
+    /// The CPU time of the generator per operation.
     pub client_cpu_us_per_op: Option<f64>,
-    /// CPU time of the server per operation; null if its process is not known.
+    /// The CPU time of the server per operation; null if its process is not known.
     pub server_cpu_us_per_op: Option<f64>,
-    /// Resident memory of the server at the end; null if its process is not known.
+    /// The resident memory of the server at the end; null if its process is not known.
     pub server_rss_bytes: Option<u64>,
-    /// What storing everything took, if something was stored first.
+    /// The preload, if there was one.
     pub preload: Option<PreloadReport>,
-    /// Whether somebody stopped it.
+    /// Whether the run was interrupted.
     pub interrupted: bool,
-    /// The first thing that went wrong.
+    /// The first failure.
     pub first_error: Option<String>,
-    /// Latencies of all operations.
+    /// The latencies of all operations.
     pub all: Latencies,
-    /// Of each kind that occurred.
+    /// The latencies and errors of each kind that occurred.
     pub kinds: BTreeMap<&'static str, KindReport>,
 }
 
-/// What was asked for, with every default decided.
+/// The options of a run, with all defaults resolved.
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "each is the flag of its name")]
-pub struct OptionsReport {
+pub(crate) struct OptionsReport {
     pub connections: usize,
     pub pipeline: u32,
     pub cores: usize,
@@ -87,10 +86,9 @@ pub struct OptionsReport {
     pub timeout_s: f64,
 }
 
-/// What storing everything took.
+/// The result of the preload.
 #[derive(Clone, Copy, Debug, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct PreloadReport {
+pub(crate) struct PreloadReport {
     pub keys: u64,
     pub errors: u64,
     pub seconds: f64,
@@ -99,8 +97,7 @@ pub struct PreloadReport {
 
 /// A distribution of latencies in microseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Latencies {
+pub(crate) struct Latencies {
     pub count: u64,
     pub p50_us: f64,
     pub p90_us: f64,
@@ -111,19 +108,19 @@ pub struct Latencies {
     pub mean_us: f64,
 }
 
-/// Latencies and errors of a kind.
+/// The latencies and errors of a kind.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct KindReport {
-    /// Latencies.
+pub(crate) struct KindReport {
+    /// The latencies of the kind.
     #[serde(flatten)]
     pub latencies: Latencies,
-    /// Operations that failed.
+    /// The number of failed operations.
     pub errors: u64,
 }
 
 impl Latencies {
-    /// Of a histogram of nanoseconds.
-    pub fn of(histogram: &Histogram<u64>) -> Latencies {
+    /// The distribution in a histogram of nanoseconds.
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Latencies {
         let at = |quantile: f64| rounded(histogram.value_at_quantile(quantile) as f64 / 1e3, 3);
         Latencies {
             count: histogram.len(),
@@ -138,7 +135,7 @@ impl Latencies {
     }
 }
 
-/// A number of so many decimal places.
+/// A number rounded to `places` decimal places.
 fn rounded(number: f64, places: i32) -> f64 {
     let scale = 10_f64.powi(places);
     (number * scale).round() / scale
@@ -146,7 +143,7 @@ fn rounded(number: f64, places: i32) -> f64 {
 
 impl Report {
     /// The report of a run at `target`.
-    pub fn new(target: String, options: &Options, measured: &Measured) -> Report {
+    pub(crate) fn new(target: String, options: &Options, measured: &Measured) -> Report {
         let record = &measured.record;
         let operations = record.answered();
         let per_op = |us: f64| (operations > 0).then(|| rounded(us / operations as f64, 3));
@@ -183,13 +180,13 @@ impl Report {
         }
     }
 
-    /// As JSON, a line.
-    pub fn to_json(&self) -> String {
+    /// The report as one line of JSON.
+    pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("names and numbers, none of them infinite")
     }
 
-    /// For people.
-    pub fn to_text(&self) -> String {
+    /// The report as text.
+    pub(crate) fn to_text(&self) -> String {
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = self.write(&mut text);
@@ -274,7 +271,7 @@ impl Report {
             )?;
         }
         if self.interrupted {
-            writeln!(out, "            interrupted: what is above and below was seen until then")?;
+            writeln!(out, "            interrupted: the numbers are those until then")?;
         }
         Ok(())
     }

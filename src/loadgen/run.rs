@@ -1,6 +1,6 @@
-//! Run: connections, lanes, phases: everything is stored first, then all lanes begin in the same instant.
+//! Run: connections, lanes, phases: the keys are preloaded, then all lanes begin at the same instant.
 //!
-//! The calling thread only watches: it tells of progress, and samples the server's process when the measured part begins
+//! The calling thread only conducts: it reports progress, and samples the server's process when the measured part begins
 //! and when the last lane has ended. A lane that panics ends the run: its channel closes.
 
 use std::io;
@@ -21,72 +21,72 @@ use super::workload::Workload;
 use super::{Clocks, Length, Options};
 use crate::limits::{BENCH_LOAD_PIPELINE_MIN, BENCH_START_NS, BENCH_WATCH_NS};
 
-/// What the server's process has used so far.
+/// The resource usage of the server's process so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerUsage {
-    /// CPU time in microseconds.
+    /// The CPU time, in microseconds.
     pub cpu_us: u64,
-    /// Resident memory in bytes.
+    /// The resident memory, in bytes.
     pub rss_bytes: u64,
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// What it does: `preload`, `warm up`, `measure`.
+    /// The name of the step: `preload`, `warm up`, `measure`.
     pub step: &'static str,
-    /// Operations answered in this step.
+    /// The number of operations answered in this step.
     pub answered: u64,
-    /// How much of this step is done, in thousandths.
+    /// The done share of this step, in thousandths.
     pub permille: u64,
 }
 
-/// What a run needs of its surroundings.
+/// The surroundings of a run.
 pub struct Watch<'a> {
-    /// Set by whoever wants the run to end.
+    /// A flag that ends the run when it is set.
     pub stop: &'a AtomicBool,
-    /// What the server's process has used; `None` if it is not known.
+    /// Reads the resource usage of the server's process; `None` if it is not known.
     pub server: &'a dyn Fn() -> Option<ServerUsage>,
-    /// Told of progress some times a second.
+    /// Receives the progress, some times a second.
     pub progress: &'a mut dyn FnMut(Progress),
     /// The clocks.
     pub clocks: Clocks,
 }
 
-/// What storing everything took.
+/// The result of the preload.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Loaded {
-    /// Keys stored.
+    /// The number of stored keys.
     pub keys: u64,
-    /// SETs that failed.
+    /// The number of failed SETs.
     pub errors: u64,
-    /// How long it took.
+    /// The duration of the preload, in seconds.
     pub seconds: f64,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Measured {
-    /// What all lanes saw together.
+    /// What all lanes measured together.
     pub record: Record,
-    /// From the begin of the measured part to its last reply.
+    /// The seconds from the begin of the measured part to its last reply.
     pub seconds: f64,
-    /// What the server used in the measured part; its memory is that of the end.
+    /// The resource usage of the server in the measured part; the memory is that at the end.
     pub server: Option<ServerUsage>,
     /// The preload, if there was one.
     pub loaded: Option<Loaded>,
-    /// Whether somebody stopped it.
+    /// Whether the run was interrupted.
     pub interrupted: bool,
 }
 
-/// What a lane tells.
+/// A message of a lane to the conductor.
 enum Told {
     Loaded(Record),
     Ran(Record),
     Failed(io::Error),
 }
 
-/// Runs it.
+/// Runs a workload against a server.
 pub fn run(options: &Options, watch: Watch<'_>) -> Result<Measured, BenchError> {
     let workload =
         Workload::new(options.mix.clone(), options.keys, options.key_dist, options.value_bytes, options.ttl_s);
@@ -121,13 +121,13 @@ pub fn run(options: &Options, watch: Watch<'_>) -> Result<Measured, BenchError> 
     })
 }
 
-/// The part of `count` things that is a lane's: one after the other, none left out.
+/// A lane's contiguous share of `count` things; all lanes together cover them.
 fn share(count: u64, lane: usize, lanes: usize) -> std::ops::Range<u64> {
     let begin = |lane: usize| (u128::from(count) * lane as u128 / lanes as u128) as u64;
     begin(lane)..begin(lane + 1)
 }
 
-/// What a lane's thread begins with.
+/// The arguments of a lane's thread.
 struct LaneSetup<'a> {
     lane: usize,
     options: &'a Options,
@@ -142,7 +142,7 @@ impl<'a> LaneSetup<'a> {
         'a: 's,
     {
         let name = format!("lane {}", self.lane);
-        // Nobody listens any more if another lane has failed.
+        // If another lane has failed, there is no receiver any more.
         let told = move |told: Told| drop(tell.send(told));
         thread::Builder::new().name(name).spawn_scoped(scope, move || match self.run(&told, &start) {
             Ok(Some(record)) => told(Told::Ran(record)),
@@ -152,7 +152,7 @@ impl<'a> LaneSetup<'a> {
         Ok(())
     }
 
-    /// Both phases; `None` if there is no start, since another lane has failed.
+    /// Runs both phases; `None` if another lane has failed before the start.
     fn run(self, tell: &dyn Fn(Told), start: &Receiver<u64>) -> io::Result<Option<Record>> {
         let LaneSetup { lane, options, orders, answered, fds } = self;
         let lanes = options.lanes.len();
@@ -162,7 +162,7 @@ impl<'a> LaneSetup<'a> {
             rustix::thread::sched_setaffinity(None, &cpus)?;
         }
         if options.rate.is_some() {
-            // The kernel may be late by this much for a sleeper; its default is 50 µs. Where it refuses we are late.
+            // The slack by which the kernel may delay a sleeper; the default is 50 µs. A refusal only makes sends later.
             let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
         }
         let now_ns = orders.clocks.now_ns;
@@ -189,7 +189,7 @@ impl<'a> LaneSetup<'a> {
     }
 }
 
-/// The thread that watches.
+/// The calling thread's part of a run.
 struct Conductor<'a, 'w> {
     options: &'a Options,
     answered: &'a [AtomicU64],
@@ -205,7 +205,7 @@ impl Conductor<'_, '_> {
         let before = self.answered();
         let begin_ns = now_ns() + BENCH_START_NS;
         let measure_from_ns = begin_ns + self.options.warmup_ns;
-        // Without a warm-up there is no time to look at the server later.
+        // Without a warm-up the server has to be sampled now.
         let mut from = (self.options.warmup_ns == 0).then(|| (self.watch.server)());
         for start in self.starts.drain(..) {
             let _ = start.send(begin_ns);
@@ -243,7 +243,7 @@ impl Conductor<'_, '_> {
         })
     }
 
-    /// Waits until all lanes have stored their part.
+    /// Waits until all lanes have stored their share of the keys.
     fn follow_load(&mut self) -> Result<Loaded, BenchError> {
         let now_ns = self.watch.clocks.now_ns;
         let begin_ns = now_ns();
@@ -274,7 +274,7 @@ impl Conductor<'_, '_> {
         Ok(Loaded { keys: record.answered(), errors, seconds: (now_ns() - begin_ns) as f64 / 1e9 })
     }
 
-    /// The next that a lane tells, or none for so long.
+    /// The next message of a lane, or none within `ns`.
     fn wait(&self, ns: u64) -> Result<Option<Told>, BenchError> {
         match self.told.recv_timeout(Duration::from_nanos(ns)) {
             Ok(Told::Failed(source)) => Err(BenchError::Setup { what: "a lane", source }),

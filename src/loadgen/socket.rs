@@ -1,8 +1,8 @@
-//! Socket: one connection: requests that wait to be sent, and replies that are due.
+//! Socket: one connection with its unsent requests and its due replies.
 //!
-//! Owner: a lane. Cost: buffers that keep their size; one send for all that was encoded since the last, one receive for
-//! all that has come. Two queues, bounded by the pipeline of the client whose socket it is: `dues`, filled by `encode`,
-//! drained by `read`; `ids`, the keys of those. Never: blocks.
+//! Owner: a lane. Cost: buffers that keep their size; one send for all requests encoded since the last one, one receive for
+//! all replies that have arrived. Two queues, bounded by the client's pipeline: `dues`, filled by `encode`, drained by
+//! `read`; `ids`, the keys of those. Never: blocks.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,43 +22,43 @@ use crate::limits::{BENCH_READ_BYTES, BENCH_UNSENT_BYTES_MAX};
 pub(super) struct Sent {
     pub(super) kind: Kind,
     pub(super) keys: u16,
-    /// Whether it is in the measured part.
+    /// Whether the operation is in the measured part.
     pub(super) counts: bool,
-    /// The operation's time.
+    /// The time at which the operation was due.
     pub(super) at_ns: u64,
 }
 
-/// One connection.
+/// A connection to the server.
 #[derive(Debug)]
 pub(super) struct Socket {
-    /// `None` once it is lost.
+    /// The descriptor; `None` once the connection is lost.
     fd: Option<OwnedFd>,
-    /// Requests; sent up to `sent`.
+    /// Encoded requests, sent up to `sent`.
     out: Vec<u8>,
     sent: usize,
-    /// The begin of a reply whose end has not come.
+    /// The start of an incomplete reply.
     stash: Vec<u8>,
     dues: VecDeque<Sent>,
     ids: VecDeque<u64>,
-    /// The kernel took less than there was; the set wakes us when it takes more.
+    /// Whether the kernel's buffer is full; epoll reports when it takes more.
     is_blocked: bool,
-    /// When something last came, or was first waited for.
+    /// The time at which bytes last arrived, or at which the first reply became due.
     pub(super) progress_ns: u64,
 }
 
-/// What a receive found.
+/// The result of a receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Received {
-    /// All that had come.
+    /// Everything that had arrived was received.
     All,
-    /// As much as fits a read; there may be more.
+    /// The buffer was filled; there may be more.
     Some,
-    /// Nothing; it was no event of ours.
+    /// Nothing had arrived.
     Nothing,
 }
 
 impl Socket {
-    /// A connected socket that does not block, added to a set under `token`.
+    /// Makes a connected socket non-blocking and adds it to an epoll set under `token`.
     pub(super) fn new(fd: OwnedFd, set: impl AsFd, token: u64) -> io::Result<Socket> {
         epoll::add(set, &fd, EventData::new_u64(token), EventFlags::IN)?;
         Ok(Socket {
@@ -73,7 +73,7 @@ impl Socket {
         })
     }
 
-    /// Encodes a request. True if nothing waited to be sent before, so that someone must send it.
+    /// Encodes a request. True if no request was unsent before, so that the socket has to be flushed.
     #[inline]
     pub(super) fn encode(
         &mut self,
@@ -93,13 +93,13 @@ impl Socket {
         was_empty
     }
 
-    /// Whether so much waits to be sent that no more should be encoded.
+    /// Whether so many bytes are unsent that no further request should be encoded.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.out.len() - self.sent >= BENCH_UNSENT_BYTES_MAX
     }
 
-    /// Whether the kernel takes no more for now.
+    /// Whether the kernel's buffer is full.
     #[inline]
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked
@@ -111,7 +111,7 @@ impl Socket {
         !self.dues.is_empty()
     }
 
-    /// Sends what the kernel takes.
+    /// Sends as much as the kernel takes.
     #[inline]
     pub(super) fn flush(&mut self, set: impl AsFd, token: u64) -> io::Result<()> {
         let Some(fd) = &self.fd else { return Ok(()) };
@@ -136,7 +136,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Receives once, into `input` or behind the begin of a reply. The bytes are then [`Socket::take_input`]'s.
+    /// Receives once, into `input` or behind an incomplete reply. [`Socket::take_input`] then has the bytes.
     #[inline]
     pub(super) fn receive(&mut self, input: &mut Vec<u8>) -> io::Result<Received> {
         let Some(fd) = &self.fd else { return Ok(Received::Nothing) };
@@ -152,13 +152,13 @@ impl Socket {
         }
     }
 
-    /// What was received and not understood yet; `input` if nothing was left from before.
+    /// The received bytes that were not parsed yet; `input` if no incomplete reply was left.
     #[inline]
     pub(super) fn take_input(&mut self, input: &mut Vec<u8>) -> Vec<u8> {
         std::mem::take(if self.stash.is_empty() { input } else { &mut self.stash })
     }
 
-    /// Gives the input back, all of it understood up to `at`. Its memory goes to where it came from.
+    /// Returns the input, parsed up to `at`. Its memory goes back to its owner.
     #[inline]
     pub(super) fn give_input(&mut self, mut bytes: Vec<u8>, at: usize, input: &mut Vec<u8>) {
         let is_lanes = input.capacity() == 0;
@@ -172,7 +172,7 @@ impl Socket {
         }
     }
 
-    /// The reply at the start of `bytes`: its length, the operation, its first key, and what it says.
+    /// Parses the reply at the start of `bytes`: its length, the operation, its first key, and the outcome.
     #[inline]
     pub(super) fn read<'b>(
         &mut self,
@@ -181,7 +181,7 @@ impl Socket {
         values: Option<&Values>,
     ) -> Result<Option<(usize, Sent, u64, Outcome<'b>)>, Garbage> {
         let Some(sent) = self.dues.front().copied() else {
-            return Err(format!("a reply nobody asked for: {}", wire::excerpt(bytes)));
+            return Err(format!("a reply to no request: {}", wire::excerpt(bytes)));
         };
         let due = Due { kind: sent.kind, keys: sent.keys, ids: &self.ids, values };
         let Some((len, outcome)) = wire::read(protocol, bytes, due)? else { return Ok(None) };
@@ -191,7 +191,7 @@ impl Socket {
         Ok(Some((len, sent, first, outcome)))
     }
 
-    /// Closes it, and gives back the operations that will not be answered.
+    /// Closes the socket, and returns the operations that will not be answered.
     pub(super) fn close(&mut self) -> VecDeque<Sent> {
         self.fd = None;
         self.out.clear();

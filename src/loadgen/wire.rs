@@ -1,12 +1,12 @@
-//! Wire: requests as bytes, and what the bytes of their replies say. Which protocol it is is decided here alone.
+//! Wire: encoding of requests and checks of replies. This file alone distinguishes the protocols.
 //!
-//! Owner: a lane's sockets. Cost: a request is a copy of a few parts, a reply one look at its head; with `--verify` a
-//! comparison of its value besides. Nothing is allocated. Never: panics on what a server sent.
+//! Owner: a lane's sockets. Cost: a request is a copy of a few constants, a reply one look at its head; with `--verify`
+//! also a comparison of its value. Nothing is allocated. Never: panics on bytes from a server.
 //!
 //! | file | what |
 //! |---|---|
 //! | `resp` | the Redis protocol, RESP2 |
-//! | `memcached` | memcached's text protocol, INCR by its meta command |
+//! | `memcached` | memcached's text protocol, with INCR as a meta command |
 
 use std::collections::VecDeque;
 use std::str::FromStr;
@@ -17,17 +17,17 @@ use super::workload::{Kind, Values, Workload};
 pub(super) mod memcached;
 pub(super) mod resp;
 
-/// What a server speaks.
+/// The protocol of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// Redis's.
+    /// The Redis protocol.
     Resp,
-    /// memcached's text protocol.
+    /// The text protocol of memcached.
     Memcached,
 }
 
 impl Protocol {
-    /// Its name.
+    /// The name of the protocol.
     pub fn name(self) -> &'static str {
         match self {
             Protocol::Resp => "resp",
@@ -35,7 +35,7 @@ impl Protocol {
         }
     }
 
-    /// Whether it has such an operation.
+    /// Whether the protocol has an operation of this kind.
     pub fn has(self, kind: Kind) -> bool {
         self == Protocol::Resp || !matches!(kind, Kind::Mset | Kind::Exists | Kind::Publish)
     }
@@ -50,48 +50,48 @@ impl FromStr for Protocol {
     }
 }
 
-/// A reply that is due.
+/// The request of a due reply.
 #[derive(Clone, Copy, Debug)]
 pub struct Due<'a> {
-    /// What was asked.
+    /// The kind of the operation.
     pub kind: Kind,
-    /// About how many keys.
+    /// The number of keys of the operation.
     pub keys: u16,
-    /// The keys, before those of later requests.
+    /// The keys of this request, followed by those of later ones.
     pub ids: &'a VecDeque<u64>,
-    /// What values must be, if they are checked.
+    /// The expected values, if they are verified.
     pub values: Option<&'a Values>,
 }
 
 impl Due<'_> {
-    /// Whether a value is right for the `at`th key; yes if nobody checks.
+    /// Whether a value is right for the `at`th key; true if values are not verified.
     #[inline]
     fn is_right(&self, at: usize, value: &[u8]) -> bool {
         self.values.is_none_or(|values| self.ids.get(at).is_some_and(|id| values.is_right(*id, value)))
     }
 }
 
-/// What a reply says.
+/// The outcome of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome<'a> {
     /// Keys whose values were read.
     pub hits: u32,
-    /// Keys that had none.
+    /// Keys that had no value.
     pub misses: u32,
-    /// Why it is wrong, if it is.
+    /// The fault of the reply, if it has one.
     pub fault: Option<Fault<'a>>,
 }
 
-/// What is wrong with a reply.
+/// A fault of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault<'a> {
-    /// The server says so.
+    /// The reply is an error.
     Error(&'a [u8]),
-    /// It is no answer to what was asked, such as a number to a GET.
+    /// The reply is of another type than the request's, such as a number to a GET.
     Strange,
-    /// It is an answer, but not the right one.
+    /// The reply has a wrong value.
     Wrong,
-    /// The key should be there.
+    /// The reply lacks a value that should exist.
     Missing,
 }
 
@@ -107,13 +107,14 @@ impl<'a> Outcome<'a> {
         Outcome { hits: 0, misses: 0, fault: Some(fault) }
     }
 
-    /// Right if so, strange if not.
+    /// The outcome without values: right if the reply is the expected one, otherwise strange.
     fn expect(is_expected: bool) -> Outcome<'static> {
         if is_expected { Outcome::RIGHT } else { Outcome::fault(Fault::Strange) }
     }
 }
 
-/// Why bytes are no reply: where the next one begins is unknown, so the connection is of no more use. One line.
+/// The reason, in one line, why bytes are not a reply: the start of the next reply is unknown, so the connection is
+/// unusable.
 pub type Garbage = String;
 
 /// Appends a request.
@@ -132,7 +133,7 @@ pub fn encode(
     }
 }
 
-/// Reads the reply at the start of `bytes`: its length and what it says, or `None` if it is not all there.
+/// Reads the reply at the start of `bytes`: its length and outcome, or `None` if it is incomplete.
 #[inline]
 pub fn read<'a>(protocol: Protocol, bytes: &'a [u8], due: Due<'_>) -> Result<Option<(usize, Outcome<'a>)>, Garbage> {
     match protocol {
@@ -141,7 +142,7 @@ pub fn read<'a>(protocol: Protocol, bytes: &'a [u8], due: Due<'_>) -> Result<Opt
     }
 }
 
-/// The first line of something, as far as a person wants to read it.
+/// An excerpt of bytes for a message: the first line, shortened.
 pub(super) fn excerpt(bytes: &[u8]) -> String {
     let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
     line.iter().take(crate::limits::BENCH_EXCERPT_BYTES_MAX).copied().collect::<Vec<u8>>().escape_ascii().to_string()

@@ -1,8 +1,8 @@
-//! Workload: what is asked for: kinds of operations and their shares, keys, values.
+//! Workload: kinds of operations and their shares, keys, values.
 //!
-//! Owner: one for all lanes, read only; each draws from it with its own random numbers. Cost: a random number for the
-//! kind (none if there is one kind), one for each key, one for a length that varies; values are never made, but copied
-//! out of a pool at a place that the key decides, so that every reader knows what they must be.
+//! Owner: the run; all lanes share it read-only, and each draws with its own random numbers. Cost: a random number for
+//! the kind (none if there is one kind), one for each key, one for a length that varies. Values are not generated but
+//! copied from a pool, at a position that the key decides, so that every reader knows the expected value.
 
 use std::fmt;
 use std::str::FromStr;
@@ -32,21 +32,21 @@ pub enum Kind {
     Incr,
     /// Deletes a key.
     Del,
-    /// Asks whether a key is there.
+    /// Asks whether a key exists.
     Exists,
-    /// Gives a key a time to live.
+    /// Sets the time to live of a key.
     Expire,
     /// Sends a message to a channel.
     Publish,
-    /// Asks for nothing.
+    /// Sends a PING.
     Ping,
 }
 
-/// How many kinds there are.
+/// The number of kinds.
 pub const KINDS: usize = 11;
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Kind; KINDS] = [
         Kind::Get,
         Kind::Set,
@@ -61,7 +61,7 @@ impl Kind {
         Kind::Ping,
     ];
 
-    /// Its name in `--mix` and in reports.
+    /// The name of the kind in `--mix` and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Get => "get",
@@ -78,12 +78,12 @@ impl Kind {
         }
     }
 
-    /// Whether it takes several keys.
+    /// Whether the kind takes several keys.
     pub fn takes_many(self) -> bool {
         matches!(self, Kind::Mget | Kind::Mset)
     }
 
-    /// What its keys begin with.
+    /// The prefix of the kind's keys.
     #[inline]
     pub fn prefix(self) -> Prefix {
         match self {
@@ -94,12 +94,12 @@ impl Kind {
     }
 }
 
-/// An operation that is to be sent: what, and about how many keys.
+/// An operation to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// What.
+    /// The kind of the operation.
     pub kind: Kind,
-    /// Keys; 1 for PING, which ignores it.
+    /// The number of keys; 1 for PING, which ignores it.
     pub keys: u16,
 }
 
@@ -108,7 +108,7 @@ pub struct Operation {
 pub struct Mix(Vec<(Operation, u32)>);
 
 impl Mix {
-    /// So many GETs to so many SETs; not both 0.
+    /// A mix of GETs and SETs; not both shares are 0.
     pub fn of_ratio(Ratio { gets, sets }: Ratio) -> Mix {
         let parts = [(Kind::Get, gets), (Kind::Set, sets)].into_iter().filter(|(_, weight)| *weight > 0);
         Mix(parts.map(|(kind, weight)| (Operation { kind, keys: 1 }, weight)).collect())
@@ -167,12 +167,12 @@ impl fmt::Display for Mix {
     }
 }
 
-/// `--ratio`: GETs to SETs.
+/// The value of `--ratio`: GETs to SETs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ratio {
-    /// Shares of GET.
+    /// The shares of GET.
     pub gets: u32,
-    /// Shares of SET.
+    /// The shares of SET.
     pub sets: u32,
 }
 
@@ -190,17 +190,17 @@ impl FromStr for Ratio {
     }
 }
 
-/// Whole numbers from one to another, both included.
+/// A range of whole numbers, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// The least.
+    /// The lowest number.
     pub low: u64,
-    /// The most.
+    /// The highest number.
     pub high: u64,
 }
 
 impl Range {
-    /// `N` or `LOW-HIGH`, at most `max`.
+    /// Parses `N` or `LOW-HIGH`, at most `max`.
     fn parse(text: &str, max: u64) -> Option<Range> {
         let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
         let (low, high) = text.split_once('-').unwrap_or((text, text));
@@ -208,21 +208,21 @@ impl Range {
         (range.low <= range.high && range.high <= max).then_some(range)
     }
 
-    /// Reads `--value-size`.
+    /// Parses `--value-size`.
     pub fn of_bytes(text: &str) -> Result<Range, String> {
         let max = VALUE_BYTES_MAX as u64;
         Range::parse(text, max)
             .ok_or_else(|| format!("not a size in bytes up to {max}; give one, or a range, for example 64 or 16-1024"))
     }
 
-    /// Reads `--ttl`.
+    /// Parses `--ttl`.
     pub fn of_seconds(text: &str) -> Result<Range, String> {
         Range::parse(text, BENCH_TTL_S_MAX).filter(|range| range.low > 0).ok_or_else(|| {
             format!("not a time in seconds from 1 to {BENCH_TTL_S_MAX}; give one, or a range, for example 60 or 60-120")
         })
     }
 
-    /// One of them, all alike.
+    /// Draws a uniform number of the range.
     #[inline]
     pub fn draw(self, random: &mut Random) -> u64 {
         if self.low == self.high { self.low } else { self.low + random.below(self.high - self.low + 1) }
@@ -235,8 +235,8 @@ impl fmt::Display for Range {
     }
 }
 
-/// What values are: pieces of one row of random bytes. It is the same in every run, so that what one run stored another
-/// can check.
+/// The values: slices of one pool of random bytes. The pool is the same in every run, so that one run can verify what
+/// another has stored.
 #[derive(Clone, Debug)]
 pub struct Values {
     pool: Vec<u8>,
@@ -244,7 +244,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// Values of these sizes in bytes.
+    /// Values with sizes of the given range, in bytes.
     pub fn new(sizes: Range) -> Values {
         let bytes = sizes.high as usize + BENCH_VALUE_POOL_STARTS;
         let mut random = Random::new(0, 0);
@@ -255,13 +255,13 @@ impl Values {
         Values { pool, sizes }
     }
 
-    /// A value for a key, as long as drawn.
+    /// The value of a key, of a drawn length.
     #[inline]
     pub fn draw(&self, key: u64, random: &mut Random) -> &[u8] {
         &self.from(key)[..self.sizes.draw(random) as usize]
     }
 
-    /// Whether that is a value for a key.
+    /// Whether `value` is a value of the key.
     #[inline]
     pub fn is_right(&self, key: u64, value: &[u8]) -> bool {
         (self.sizes.low..=self.sizes.high).contains(&(value.len() as u64)) && self.from(key).starts_with(value)
@@ -273,20 +273,20 @@ impl Values {
     }
 }
 
-/// All of it.
+/// A workload: mix, keys, values.
 #[derive(Clone, Debug)]
 pub struct Workload {
     mix: Mix,
     weights: u64,
     keys: Keys,
-    /// What is stored.
+    /// The values to store.
     pub values: Values,
-    /// Seconds that what is stored lives.
+    /// The time to live of stored values, in seconds.
     pub ttl_s: Option<Range>,
 }
 
 impl Workload {
-    /// A workload over `keys` keys.
+    /// Creates a workload over `keys` keys.
     pub fn new(mix: Mix, keys: u64, dist: KeyDist, sizes: Range, ttl_s: Option<Range>) -> Workload {
         let weights = mix.0.iter().map(|(_, weight)| u64::from(*weight)).sum();
         assert!(weights > 0, "a mix of nothing");
@@ -310,7 +310,7 @@ impl Workload {
         first
     }
 
-    /// Seconds for EXPIRE.
+    /// Draws the seconds of an EXPIRE.
     pub fn expire_s(&self, random: &mut Random) -> u64 {
         self.ttl_s.map_or(BENCH_EXPIRE_S_DEFAULT, |ttl_s| ttl_s.draw(random))
     }

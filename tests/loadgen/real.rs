@@ -122,8 +122,7 @@ fn it_asks_for_the_ports_of_cores_and_nothing_crosses_them() {
     assert_eq!(conn.call(&["AUTH", "secret"]), "+OK\r\n");
     assert_eq!((conn.info_number("forwarded"), conn.info_number("operations")), (0, 3000));
     let plain = Server::start(2, &[]);
-    run(plain.addr, &["--core-ports", "--requests", "10"])
-        .check_failed(&["--core-ports BASE", "no ports of their own"]);
+    run(plain.addr, &["--core-ports", "--requests", "10"]).check_failed(&["--core-ports BASE", "it has no core ports"]);
     let report = embedded(
         &[&load[..], &["--duration", "0.3"]]
             .concat()

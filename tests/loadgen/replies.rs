@@ -83,7 +83,7 @@ fn too_few_values_are_found_always() {
             if request.is("MGET") { Action::Say(b"*1\r\n$-1\r\n".to_vec()) } else { Action::Serve }
         },
     );
-    run(fake.addr, &["--mix", "mget:2=1", "--requests", "10"]).check_failed(&["10 of 10", "no answer"]);
+    run(fake.addr, &["--mix", "mget:2=1", "--requests", "10"]).check_failed(&["10 of 10", "a reply of another type"]);
 }
 
 #[test]
@@ -101,9 +101,9 @@ fn a_server_that_forgets_fails_where_nothing_may_be_missing() {
 fn errors_are_counted_and_quoted() {
     for (said, quoted) in [
         (&b"-OOM command not allowed\r\n"[..], "OOM command not allowed"),
-        (b"+OK\r\n", "what is no answer"),
-        (b":1\r\n", "what is no answer"),
-        (b"*2\r\n:1\r\n:2\r\n", "what is no answer"),
+        (b"+OK\r\n", "a reply of another type"),
+        (b":1\r\n", "a reply of another type"),
+        (b"*2\r\n:1\r\n:2\r\n", "a reply of another type"),
     ] {
         let ended = run(tenth(said).addr, &[&GETS[..], &["--json"]].concat());
         ended.check_failed(&["50 of 500", quoted]);
@@ -149,12 +149,12 @@ fn memcacheds_lies_errors_and_garbage_are_found() {
     let gets = ["--protocol", "memcached", "--ratio", "1:0", "--requests", "100", "--verify", "--json"];
     for (said, words) in [
         (&b"SERVER_ERROR out of memory\r\n"[..], "SERVER_ERROR out of memory"),
-        (b"STORED\r\n", "no answer"),
-        (b"VALUE key:999999999999 0 1\r\nx\r\nEND\r\n", "no answer"),
-        (b"VALUE x\r\nEND\r\n", "not understood"),
-        (b"VALUE key:000000000000 0 99999999999\r\n", "not understood"),
-        (b"what\r\n", "not understood"),
-        (b"END\n", "not understood"),
+        (b"STORED\r\n", "a reply of another type"),
+        (b"VALUE key:999999999999 0 1\r\nx\r\nEND\r\n", "a reply of another type"),
+        (b"VALUE x\r\nEND\r\n", "malformed reply"),
+        (b"VALUE key:000000000000 0 99999999999\r\n", "malformed reply"),
+        (b"what\r\n", "malformed reply"),
+        (b"END\n", "malformed reply"),
     ] {
         let fake =
             Fake::new(

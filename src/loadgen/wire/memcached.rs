@@ -1,6 +1,6 @@
-//! memcached's text protocol. INCR is its meta command `ma`, which makes a counter that is not there, as Redis does.
+//! The text protocol of memcached. INCR is its meta command `ma`, which creates a missing counter, as Redis does.
 //!
-//! What it lacks: MSET, EXISTS, PUBLISH; a mix with those is refused before anything is sent.
+//! MSET, EXISTS and PUBLISH do not exist; a mix with those is refused before anything is sent.
 
 use memchr::memchr;
 
@@ -68,7 +68,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], due: Due<'_>) -> Result<Option<(usize, O
         (Kind::Set | Kind::Fill, b"STORED") => Outcome::RIGHT,
         (Kind::Del, b"DELETED" | b"NOT_FOUND") | (Kind::Expire, b"TOUCHED" | b"NOT_FOUND") => Outcome::RIGHT,
         (Kind::Ping, _) if line.starts_with(b"VERSION ") => Outcome::RIGHT,
-        // Words the protocol has, in the wrong place. Anything else is not the protocol.
+        // Words of the protocol in the wrong place. Anything else is another protocol.
         (_, b"STORED" | b"NOT_STORED" | b"DELETED" | b"TOUCHED" | b"NOT_FOUND" | b"EXISTS" | b"END" | b"OK") => {
             Outcome::fault(Fault::Strange)
         }
@@ -77,12 +77,12 @@ pub(super) fn read<'a>(bytes: &'a [u8], due: Due<'_>) -> Result<Option<(usize, O
     Ok(Some((len, outcome)))
 }
 
-/// Whether a line is how memcached says that something went wrong.
+/// Whether a line is an error of memcached.
 pub(in crate::loadgen) fn is_error(line: &[u8]) -> bool {
     line == b"ERROR" || line.starts_with(b"CLIENT_ERROR") || line.starts_with(b"SERVER_ERROR")
 }
 
-/// The line at the start of `bytes`, without its end.
+/// The line at the start of `bytes`, without its line end.
 pub(in crate::loadgen) fn line(bytes: &[u8]) -> Result<Option<&[u8]>, Garbage> {
     match memchr(b'\n', &bytes[..bytes.len().min(REPLY_LINE_BYTES_MAX)]) {
         None if bytes.len() >= REPLY_LINE_BYTES_MAX => Err("a line that does not end".to_owned()),
@@ -94,10 +94,10 @@ pub(in crate::loadgen) fn line(bytes: &[u8]) -> Result<Option<&[u8]>, Garbage> {
     }
 }
 
-/// Values and the END after them.
+/// Reads values and the END after them.
 fn values<'a>(bytes: &'a [u8], due: Due<'_>) -> Result<Option<(usize, Outcome<'a>)>, Garbage> {
     let mut outcome = Outcome::RIGHT;
-    // They come in the order of the keys, with those left out that have no value.
+    // Values come in the order of the keys; keys without a value are left out.
     let (mut at, mut key) = (0, 0);
     loop {
         let Some(line) = line(&bytes[at..])? else { return Ok(None) };
@@ -124,7 +124,7 @@ fn values<'a>(bytes: &'a [u8], due: Due<'_>) -> Result<Option<(usize, Outcome<'a
     }
 }
 
-/// A block of so many bytes from `at` on, and where it ends after its CRLF.
+/// A block of `size` bytes at `at`, and the offset behind its CRLF.
 fn data(bytes: &[u8], at: usize, size: usize) -> Result<Option<(&[u8], usize)>, Garbage> {
     let Some((data, end)) = bytes.get(at..at + size + 2).and_then(|block| block.split_at_checked(size)) else {
         return Ok(None);
@@ -138,5 +138,5 @@ fn number(text: &[u8]) -> Option<usize> {
 }
 
 fn strange(line: &[u8]) -> Garbage {
-    format!("no reply of memcached: {}", excerpt(line))
+    format!("not a reply of memcached: {}", excerpt(line))
 }

@@ -1,4 +1,4 @@
-//! The Redis protocol, RESP2: requests put together from parts that are the same each time.
+//! The Redis protocol, RESP2: requests are assembled from constants.
 
 use super::{Due, Fault, Garbage, Outcome};
 use crate::loadgen::keys::{KEY_BYTES, key_text};
@@ -53,7 +53,7 @@ pub(super) fn encode(out: &mut Vec<u8>, kind: Kind, ids: &[u64], workload: &Work
     }
 }
 
-/// AUTH.
+/// Appends an AUTH.
 pub(in crate::loadgen) fn auth(out: &mut Vec<u8>, secret: &[u8]) {
     out.extend_from_slice(b"*2\r\n$4\r\nAUTH\r\n");
     bulk(out, secret);
@@ -101,7 +101,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], due: Due<'_>) -> Result<Option<(usize, O
     }
 }
 
-/// The item at the start of `bytes`.
+/// Reads the item at the start of `bytes`.
 #[inline]
 pub(in crate::loadgen) fn part(bytes: &[u8]) -> Result<Option<(Item<'_>, usize)>, Garbage> {
     item(bytes).map_err(|error| error.to_string())
@@ -122,7 +122,7 @@ fn whole<'a>(scalar: Scalar<'a>, due: Due<'_>) -> Outcome<'a> {
     }
 }
 
-/// The rest of MGET's reply, whose head has `head` bytes.
+/// Reads the values of an MGET's reply, whose head has `head` bytes.
 fn values<'a>(bytes: &'a [u8], head: usize, count: u64, due: Due<'_>) -> Result<Option<(usize, Outcome<'a>)>, Garbage> {
     let mut outcome = Outcome::RIGHT;
     let mut at = head;
