@@ -1,49 +1,49 @@
-//! Disk: what snapshots ask of a file system. The runtime has the real one, tests have some that fail.
+//! Disk: the file system as snapshots need it. The runtime implements the real one, tests implement failing ones.
 //!
-//! Every call may fail, and may do less than was asked for where it says so. Names are those of one directory.
+//! Every call may fail; reads and writes may be short. All names are in one directory.
 
 use std::io;
 
-/// A directory.
+/// The directory of the snapshots.
 pub trait Disk {
-    /// Its files.
+    /// An open file of the directory.
     type File: DiskFile;
 
-    /// A new file, to be written; an error if there is one of that name.
+    /// Creates a file for writing; an error if the name exists.
     fn create(&mut self, name: &str) -> io::Result<Self::File>;
 
-    /// Whether a file of that name may be put there, over one that is there or not; an error if not.
+    /// Checks that a file may be renamed to this name, whether the name exists or not.
     fn may_replace(&mut self, name: &str) -> io::Result<()>;
 
-    /// A file, to be read.
+    /// Opens a file for reading.
     fn open(&mut self, name: &str) -> io::Result<Self::File>;
 
-    /// Gives a file another name, which may be another file's, in one step.
+    /// Renames a file atomically, over an existing one if there is one.
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
 
     /// Removes a file.
     fn remove(&mut self, name: &str) -> io::Result<()>;
 
-    /// Makes names durable: what was created, renamed and removed so far stays so.
+    /// Makes all creations, renames and removals so far durable.
     fn sync_names(&mut self) -> io::Result<()>;
 }
 
 /// An open file.
 pub trait DiskFile {
-    /// Writes some of `bytes` at an offset. Returns how many.
+    /// Writes some of `bytes` at an offset. Returns the number of written bytes.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize>;
 
-    /// Reads some bytes from an offset. Returns how many; 0 at the end.
+    /// Reads some bytes at an offset. Returns the number of read bytes; 0 at the end of the file.
     fn read_at(&mut self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Makes what was written durable.
+    /// Makes all writes so far durable.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Its length in bytes.
+    /// The length of the file in bytes.
     fn size(&mut self) -> io::Result<u64>;
 }
 
-/// Writes all of `bytes`, however many calls that takes.
+/// Writes all of `bytes`, in as many calls as needed.
 pub(super) fn write_all(file: &mut impl DiskFile, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write_at(bytes, offset) {
@@ -59,7 +59,7 @@ pub(super) fn write_all(file: &mut impl DiskFile, mut bytes: &[u8], mut offset: 
     Ok(())
 }
 
-/// Reads until `bytes` is full. False if the file ends before.
+/// Reads until `bytes` is full. False if the file ends earlier.
 pub(super) fn read_all(file: &mut impl DiskFile, mut bytes: &mut [u8], mut offset: u64) -> io::Result<bool> {
     while !bytes.is_empty() {
         match file.read_at(bytes, offset) {

@@ -1,8 +1,8 @@
-//! Faulty: a disk in memory that fails as told, and that loses at a crash what was not made durable. For tests and the
+//! Faulty: a disk in memory with injected faults, which loses at a crash what was not made durable. For tests and the
 //! simulation.
 //!
-//! Writes that were not synced are kept or lost at a crash sector by sector; renames, creations and removals that were not
-//! synced are kept up to some point and lost from there on, as a journal does it.
+//! At a crash, unsynced writes are kept or lost sector by sector; unsynced renames, creations and removals are kept up to
+//! some point and lost from there on, as by a journal.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,14 +11,14 @@ use std::rc::Rc;
 
 use super::disk::{Disk, DiskFile};
 
-/// Bytes that a disk writes whole or not at all.
+/// Bytes of a sector, which is written whole or not at all.
 const SECTOR_BYTES: usize = 512;
 
-/// A disk in memory. A clone is the same disk.
+/// A disk in memory. Clones share the disk.
 #[derive(Clone, Debug, Default)]
 pub struct FaultyDisk(Rc<RefCell<State>>);
 
-/// A file of it.
+/// An open file of the disk.
 #[derive(Debug)]
 pub struct FaultyFile {
     disk: FaultyDisk,
@@ -30,9 +30,9 @@ struct State {
     files: Vec<Content>,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
-    /// What happened to names since they were synced, as the names after each.
+    /// The names after each change since the last sync.
     unsynced_names: Vec<BTreeMap<String, usize>>,
-    /// Calls so far, of those that may fail.
+    /// The number of calls so far that could have failed.
     calls: u64,
     fault: Option<Fault>,
 }
@@ -43,38 +43,38 @@ struct Content {
     durable: Vec<u8>,
 }
 
-/// What goes wrong, and when: at the call of that number, counted from 0, and at all after it.
+/// An injected fault: a call, counted from 0, and all calls after it fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The first call that fails.
     pub call: u64,
-    /// How.
+    /// The kind of the failure.
     pub kind: FaultKind,
 }
 
-/// How a call fails.
+/// The kind of an injected fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// With this error of the system.
+    /// Calls fail with this error of the operating system.
     Error(i32),
-    /// Writes and reads do only one byte; nothing fails.
+    /// Reads and writes transfer one byte only; no call fails.
     Short,
 }
 
 impl FaultyDisk {
-    /// From the next call on counted as 0, this goes wrong.
+    /// Injects a fault, counted from the next call on.
     pub fn fail(&self, fault: Option<Fault>) {
         let mut state = self.0.borrow_mut();
         state.calls = 0;
         state.fault = fault;
     }
 
-    /// Calls since `fail`.
+    /// The number of calls since `fail`.
     pub fn calls(&self) -> u64 {
         self.0.borrow().calls
     }
 
-    /// The power goes. `random` decides what was kept of what was not durable.
+    /// Simulates a power loss. `random` decides which of the unsynced changes are kept.
     pub fn crash(&self, mut random: impl FnMut() -> u64) {
         let mut guard = self.0.borrow_mut();
         let state = &mut *guard;
@@ -98,7 +98,7 @@ impl FaultyDisk {
         }
     }
 
-    /// All names.
+    /// The names of all files.
     pub fn names(&self) -> Vec<String> {
         self.0.borrow().names.keys().cloned().collect()
     }
@@ -109,7 +109,7 @@ impl FaultyDisk {
         state.names.get(name).map(|number| state.files[*number].bytes.clone())
     }
 
-    /// Puts a file there, durable.
+    /// Stores a file durably.
     pub fn put(&self, name: &str, bytes: &[u8]) {
         let mut state = self.0.borrow_mut();
         state.files.push(Content { bytes: bytes.to_vec(), durable: bytes.to_vec() });
@@ -118,7 +118,7 @@ impl FaultyDisk {
         state.durable_names.insert(name.to_owned(), number);
     }
 
-    /// A call that may fail. Returns whether it is to do one byte only.
+    /// Counts a call and fails it if a fault is due. Returns whether it should transfer one byte only.
     fn call(&self) -> io::Result<bool> {
         let mut state = self.0.borrow_mut();
         state.calls += 1;
@@ -175,7 +175,7 @@ impl Disk for FaultyDisk {
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
-        // Never fails: what a test looks at is whether it was called.
+        // Never fails: tests only check whether it was called.
         self.change_names(|state| state.names.remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into()))
     }
 

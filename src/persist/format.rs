@@ -1,19 +1,19 @@
 //! Format: header, block heads and footer, to bytes and back. The drawing is in the head of `persist`.
 //!
-//! Never: trusts a byte. What does not fit is a `Damage` with its reason; the caller knows the offset.
+//! Never: trusts a byte. Whatever does not fit is a `Damage` with its reason; the caller knows the offset.
 
 use crate::limits::{SNAPSHOT_ALIGN_BYTES, SNAPSHOT_BLOCK_BYTES};
 
-/// Bytes of header and footer.
+/// Bytes of the header, and of the footer.
 pub const PAGE_BYTES: usize = SNAPSHOT_ALIGN_BYTES;
 
 /// Bytes of a block's head.
 pub const HEAD_BYTES: usize = 64;
 
-/// The version of all that is not a record.
+/// The version of the format: of everything but the records.
 pub const FORMAT: u16 = 1;
 
-/// The version of the records.
+/// The version of the codec: of the records.
 pub const CODEC: u8 = 1;
 
 const MAGIC: [u8; 8] = *b"ASPINE\x1a\n";
@@ -22,58 +22,58 @@ const MAGIC_FOOTER: [u8; 8] = *b"ASPINEND";
 const CRC_AT: usize = HEAD_BYTES - 4;
 const PAGE_CRC_AT: usize = PAGE_BYTES - 4;
 
-/// Why bytes are not what they should be.
+/// The reason why bytes are damaged.
 pub type Damage = &'static str;
 
-/// What a file says of itself at its beginning.
+/// The header of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Cores that wrote it.
+    /// The number of cores that wrote the file.
     pub cores: u16,
-    /// Repeated by every block.
+    /// The id of the snapshot, which every block and the footer repeat.
     pub id: u64,
-    /// Unix milliseconds of the instant that it holds.
+    /// The instant of the snapshot, in unix milliseconds.
     pub created_ms: u64,
 }
 
-/// What a file says of itself at its end.
+/// The footer of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footer {
-    /// The header's.
+    /// The id of the snapshot.
     pub id: u64,
-    /// Blocks between header and footer.
+    /// The number of blocks between header and footer.
     pub blocks: u64,
-    /// Records in them.
+    /// The number of records in all blocks.
     pub items: u64,
-    /// Bytes of their payloads.
+    /// The bytes of all payloads.
     pub bytes: u64,
-    /// Over their checksums.
+    /// The checksum over the checksums of all blocks.
     pub checksum: u32,
 }
 
 /// The head of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Which of the core's two streams, as a byte.
+    /// The stream of the core that the block belongs to, as a byte.
     pub stream: u8,
-    /// Whose.
+    /// The core that wrote the block.
     pub core: u16,
-    /// Where in its stream.
+    /// The number of the block in its stream.
     pub sequence: u64,
-    /// Bytes of payload.
+    /// The bytes of the payload.
     pub payload: u32,
-    /// Records that begin in it.
+    /// The number of records that begin in the block.
     pub records: u32,
-    /// Where in the file.
+    /// The offset of the block in the file.
     pub offset: u64,
-    /// The header's.
+    /// The id of the snapshot.
     pub id: u64,
-    /// Of the whole block.
+    /// The checksum of the whole block.
     pub checksum: u32,
 }
 
 impl Header {
-    /// As bytes.
+    /// Encodes the page.
     pub fn to_bytes(self) -> [u8; PAGE_BYTES] {
         let mut page = [0; PAGE_BYTES];
         page[..8].copy_from_slice(&MAGIC);
@@ -86,24 +86,24 @@ impl Header {
         page
     }
 
-    /// From bytes.
+    /// Decodes and checks the page.
     pub fn from_bytes(page: &[u8; PAGE_BYTES]) -> Result<Header, Damage> {
         if page[..8] != MAGIC {
-            return Err("this is no snapshot of Aspine");
+            return Err("this is not a snapshot of Aspine");
         }
         check_page(page).map_err(|_| "the header's checksum is wrong")?;
         if u16_at(page, 8) != FORMAT {
-            return Err("the format version is another one than 1");
+            return Err("the format version is not 1");
         }
         if page[10] != CODEC {
-            return Err("the codec version is another one than 1");
+            return Err("the codec version is not 1");
         }
         Ok(Header { cores: u16_at(page, 12), id: u64_at(page, 16), created_ms: u64_at(page, 24) })
     }
 }
 
 impl Footer {
-    /// As bytes.
+    /// Encodes the page.
     pub fn to_bytes(self) -> [u8; PAGE_BYTES] {
         let mut page = [0; PAGE_BYTES];
         page[..8].copy_from_slice(&MAGIC_FOOTER);
@@ -115,7 +115,7 @@ impl Footer {
         page
     }
 
-    /// From bytes.
+    /// Decodes and checks the page.
     pub fn from_bytes(page: &[u8; PAGE_BYTES]) -> Result<Footer, Damage> {
         if page[..8] != MAGIC_FOOTER {
             return Err("there is no footer: the file was cut off, or something was appended");
@@ -127,7 +127,7 @@ impl Footer {
 }
 
 impl Head {
-    /// Writes it, but for offset and checksum, which [`place_block`] knows.
+    /// Writes the head, except for offset and checksum, which [`place_block`] sets.
     pub fn write(&self, block: &mut [u8]) {
         block[..HEAD_BYTES].fill(0);
         block[..4].copy_from_slice(&MAGIC_BLOCK);
@@ -140,16 +140,16 @@ impl Head {
         block[32..40].copy_from_slice(&self.id.to_le_bytes());
     }
 
-    /// From the first bytes of a block, as far as it can be right without the rest.
+    /// Decodes the head and checks what can be checked without the rest of the block.
     pub fn from_bytes(bytes: &[u8; HEAD_BYTES]) -> Result<Head, Damage> {
         if bytes[..4] != MAGIC_BLOCK {
             return Err("a block should begin here");
         }
         if bytes[5] != CODEC {
-            return Err("the block's codec version is another one than 1");
+            return Err("the block's codec version is not 1");
         }
         if bytes[4] > 1 {
-            return Err("the block is of no stream there is");
+            return Err("the block is of an unknown stream");
         }
         let head = Head {
             stream: bytes[4],
@@ -162,7 +162,7 @@ impl Head {
             checksum: u32_at(bytes, CRC_AT),
         };
         if head.payload as usize > SNAPSHOT_BLOCK_BYTES - HEAD_BYTES {
-            return Err("the block says that it is longer than blocks are");
+            return Err("the block's length is beyond the limit");
         }
         Ok(head)
     }
@@ -173,7 +173,7 @@ impl Head {
     }
 }
 
-/// Gives a whole block, zeros at its end included, its place and its checksum. Returns that.
+/// Sets the offset and the checksum of a whole block, padding included. Returns the checksum.
 pub fn place_block(block: &mut [u8], offset: u64) -> u32 {
     block[24..32].copy_from_slice(&offset.to_le_bytes());
     let checksum = checksum_of(block);
@@ -181,7 +181,7 @@ pub fn place_block(block: &mut [u8], offset: u64) -> u32 {
     checksum
 }
 
-/// The checksum that a block should have.
+/// Computes the checksum of a block.
 pub fn checksum_of(block: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&block[..CRC_AT]), &block[HEAD_BYTES..])
 }
@@ -199,7 +199,7 @@ fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }
 
-/// The number at `at`.
+/// The u32 at `at`.
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

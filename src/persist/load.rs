@@ -1,9 +1,9 @@
-//! Load: a file back into items, in the order of their use, the least recent first.
+//! Load: reads the items of a file, in LRU order, the least recent first.
 //!
-//! Opening reads header, footer and every block's head, and finds out whether anything is missing. Then the streams of
-//! all cores are merged: by the second of the last access, and within one by how far along its stream an item is. Cost:
+//! Opening reads header, footer and every block's head, and checks that nothing is missing. Then the streams of all cores
+//! are merged: by the second of the last access, and within a second by the relative position in the stream. Cost:
 //! a block of memory for each stream, and one copy of each byte.
-//! Never: trusts a byte, allocates what a damaged file asks for, goes on behind damage.
+//! Never: trusts a byte, allocates what a damaged file announces, goes on behind damage.
 
 use std::fmt;
 use std::io;
@@ -13,16 +13,16 @@ use super::format::{self, Damage, Footer, HEAD_BYTES, Head, Header, PAGE_BYTES};
 use super::record::{self, LEN_BYTES, Record};
 use crate::limits::SNAPSHOT_BLOCK_BYTES;
 
-/// Why a file can't be loaded.
+/// The reason why a file can't be loaded.
 #[derive(Debug)]
 pub enum LoadError {
-    /// It can't be read.
+    /// The file can't be read.
     Io(io::Error),
-    /// It is not what was written.
+    /// The file is damaged.
     Damage {
-        /// Where in the file the first damage is.
+        /// The offset of the first damage.
         offset: u64,
-        /// What is wrong there.
+        /// The reason.
         reason: Damage,
     },
 }
@@ -55,7 +55,7 @@ fn damaged<T>(offset: u64, reason: Damage) -> Result<T, LoadError> {
     Err(LoadError::Damage { offset, reason })
 }
 
-/// A snapshot that nothing is missing from, as far as its outline goes.
+/// A snapshot whose outline (header, heads, footer) is complete.
 #[derive(Debug)]
 pub struct Source<F> {
     file: F,
@@ -63,45 +63,45 @@ pub struct Source<F> {
     footer: Footer,
     size: u64,
     streams: Vec<Track>,
-    /// Bytes of blocks read so far.
+    /// The bytes of blocks read so far.
     read: u64,
     block: Vec<u8>,
 }
 
-/// What a file holds.
+/// The summary of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// What it says at its beginning.
+    /// The header of the file.
     pub header: Header,
-    /// Blocks.
+    /// The number of blocks.
     pub blocks: u64,
-    /// Items.
+    /// The number of items.
     pub items: u64,
-    /// Bytes of the whole file.
+    /// The length of the file in bytes.
     pub bytes: u64,
 }
 
-/// An item as it comes.
+/// An item, as it is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Item<'a> {
-    /// What it is.
+    /// The decoded record of the item.
     pub record: Record<'a>,
-    /// The record's bytes behind their length, as in the file.
+    /// The bytes of the record with its length, as in the file.
     pub framed: &'a [u8],
-    /// Bytes of blocks read so far.
+    /// The bytes of blocks read so far.
     pub read: u64,
 }
 
-/// One stream of one core, and how far it has been read.
+/// One stream of one core, and its read position.
 #[derive(Debug, Default)]
 struct Track {
     blocks: Vec<Head>,
-    /// The next block to read.
+    /// The index of the next block to read.
     next: usize,
-    /// Payload read and not used yet begins at `at`.
+    /// The payload that was read; the unused part begins at `at`.
     bytes: Vec<u8>,
     at: usize,
-    /// Length of the record there, with its length; 0 if it is not known yet.
+    /// The framed length of the record at `at`; 0 if it is not known yet.
     record: usize,
     accessed_s: u64,
     used: u64,
@@ -109,7 +109,7 @@ struct Track {
 }
 
 impl<F: DiskFile> Source<F> {
-    /// Reads a file's outline.
+    /// Reads the outline of a file.
     pub fn open(mut file: F) -> Result<Source<F>, LoadError> {
         let size = file.size()?;
         let mut page = [0; PAGE_BYTES];
@@ -132,18 +132,18 @@ impl<F: DiskFile> Source<F> {
         Ok(source)
     }
 
-    /// What the file holds.
+    /// The summary of the file.
     pub fn summary(&self) -> Summary {
         let Footer { blocks, items, .. } = self.footer;
         Summary { header: self.header, blocks, items, bytes: self.size }
     }
 
-    /// Bytes read so far, of `summary().bytes`.
+    /// The bytes read so far, of `summary().bytes`.
     pub fn bytes_read(&self) -> u64 {
         self.read
     }
 
-    /// The heads of all blocks, which lie one after the other up to the footer.
+    /// Reads the heads of all blocks, which are contiguous up to the footer.
     fn outline(&mut self, end: u64) -> Result<Vec<Head>, LoadError> {
         let mut heads = Vec::new();
         let mut offset = PAGE_BYTES as u64;
@@ -155,7 +155,7 @@ impl<F: DiskFile> Source<F> {
             }
             let head = Head::from_bytes(&head).or_else(|reason| damaged(offset, reason))?;
             if head.offset != offset || head.id != self.header.id {
-                return damaged(offset, "a block of another place or snapshot lies here");
+                return damaged(offset, "a block of another offset or snapshot lies here");
             }
             offset += head.block_bytes() as u64;
             items += u64::from(head.records);
@@ -165,12 +165,12 @@ impl<F: DiskFile> Source<F> {
         }
         let Footer { blocks, items: all_items, bytes: all_bytes, checksum: all, .. } = self.footer;
         if offset != end || (heads.len() as u64, items, bytes, checksum) != (blocks, all_items, all_bytes, all) {
-            return damaged(self.size - PAGE_BYTES as u64, "the footer counts other blocks than there are");
+            return damaged(self.size - PAGE_BYTES as u64, "the footer's count of blocks is wrong");
         }
         Ok(heads)
     }
 
-    /// Sorts the blocks into their streams: those of the walks first.
+    /// Sorts the blocks into their streams, those of the walks first.
     fn sort(&mut self, mut heads: Vec<Head>) -> Result<(), LoadError> {
         heads.sort_unstable_by_key(|head| (head.stream, head.core, head.sequence));
         for head in heads {
@@ -190,7 +190,7 @@ impl<F: DiskFile> Source<F> {
         Ok(())
     }
 
-    /// Gives every item to `visit`, in order, until it says false. Returns whether it was given all.
+    /// Passes every item to `visit`, in order, until it returns false. Returns whether all items were passed.
     pub fn read(&mut self, mut visit: impl FnMut(Item<'_>) -> bool) -> Result<bool, LoadError> {
         for stream in 0..=1 {
             let mut tracks: Vec<Track> = Vec::new();
@@ -227,7 +227,7 @@ impl<F: DiskFile> Source<F> {
         }
     }
 
-    /// Makes sure that a track's next record is there whole, if it has one.
+    /// Reads blocks until a track's next record is complete, if it has one.
     fn peek(&mut self, track: &mut Track) -> Result<(), LoadError> {
         track.record = 0;
         loop {
@@ -270,13 +270,13 @@ impl<F: DiskFile> Source<F> {
 }
 
 impl Track {
-    /// What is smaller goes first.
+    /// The position of the next record in the merge: the smallest goes first.
     fn rank(&self) -> (u64, u128) {
-        // The part of the stream that lies before the record, as a fraction of 2^64.
+        // The share of the stream before the record, as a fraction of 2^64.
         (self.accessed_s, (u128::from(self.used) << u64::BITS) / u128::from(self.total.max(1)))
     }
 
-    /// The block that was read last: where damage inside a record is told to be.
+    /// The offset of the block that was read last, which is reported for damage inside a record.
     fn offset(&self) -> u64 {
         self.blocks.get(self.next.saturating_sub(1)).map_or(0, |head| head.offset)
     }

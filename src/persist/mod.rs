@@ -1,8 +1,9 @@
-//! Persist: snapshots as bytes, written and read through a small [`Disk`]. Pure: no I/O of its own, no clock, no threads.
+//! Persist: the format of snapshots, written and read through a small [`Disk`]. Pure: no I/O of its own, no clock, no
+//! threads.
 //!
-//! Files: `format` (header, block heads, footer), `record` (one item), `stream` (items into blocks, on the core that owns
-//! them), `snapshot` (blocks into a file), `load` (a file back into items), `name` (what clients may call a file), `disk`
-//! (what all this asks of a file system), `faulty` (one that fails, for tests).
+//! Files: `format` (header, block heads, footer), `record` (one item), `stream` (packs items into blocks, on the core that
+//! owns them), `snapshot` (writes blocks to a file), `load` (reads a file's items), `name` (names that clients may use),
+//! `disk` (the file system as a trait), `faulty` (a disk with injected faults, for tests).
 //!
 //! # A snapshot, byte by byte
 //!
@@ -37,9 +38,9 @@
 //!       4092  4  CRC32C of the 4092 bytes before
 //! ```
 //!
-//! Each core writes two streams. What its walk found is in the order of use, the least recent first. What had to be written
-//! before the walk got there, since it was about to change, is in the other; it counts as more recent than all of the first.
-//! The payloads of one stream, joined in sequence, are records; one may begin in a block and end in another.
+//! Each core writes two streams. One has the items that its walk found, in LRU order, the least recent first. The other has
+//! the pre-images: items that were about to change before the walk had reached them; they count as more recent than all of
+//! the first. The payloads of one stream, joined in sequence, are records; a record may span blocks.
 //!
 //! ```text
 //! record   length u32 of what follows, which is, by codec 1 (`bincode` 2, standard configuration):
@@ -55,7 +56,7 @@
 //! # Durability
 //!
 //! A snapshot is written under a temporary name, synced, renamed, and the directory is synced. A file without a valid footer
-//! at its very end is no snapshot. Whatever fails, the temporary file goes and the one before stays.
+//! at its very end is not a snapshot. Whatever fails, the temporary file is removed and the file before stays.
 
 pub mod disk;
 #[cfg(any(test, feature = "verify"))]

@@ -1,22 +1,22 @@
-//! Names: what clients may call a snapshot. A name is one file of one directory, never a way out of it.
+//! Names: the names that clients may give snapshots. A name is a file in one directory, never a path out of it.
 
 use std::fmt;
 
 use crate::limits::SNAPSHOT_NAME_BYTES_MAX;
 
-/// What the names of files that are being written begin with; so no client can name one.
+/// The prefix of temporary files, which no valid name has.
 const TEMPORARY: &str = ".aspine-";
 
-/// A name that was checked.
+/// A valid name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);
 
-/// Why a name is none.
+/// The reason why a name is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameError;
 
 impl Name {
-    /// Checks a name: 1 to 128 bytes of ASCII letters, digits, `.`, `_`, `-`, the first of them no `.` nor `-`.
+    /// Checks a name: 1 to 128 bytes of ASCII letters, digits, `.`, `_`, `-`, the first of them neither `.` nor `-`.
     pub fn parse(name: &[u8]) -> Result<Name, NameError> {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
         let fits = (1..=SNAPSHOT_NAME_BYTES_MAX).contains(&name.len());
@@ -26,17 +26,17 @@ impl Name {
         Ok(Name(name.iter().map(|byte| char::from(*byte)).collect()))
     }
 
-    /// As text.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What it is called while it is being written.
+    /// The name of the temporary file that is written first.
     pub fn temporary(&self, id: u64) -> String {
         format!("{TEMPORARY}{id:016x}.tmp")
     }
 
-    /// Whether a file is one that was being written.
+    /// Whether a name is that of a temporary file.
     pub fn is_temporary(name: &str) -> bool {
         name.starts_with(TEMPORARY) && name.ends_with(".tmp")
     }

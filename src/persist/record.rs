@@ -1,4 +1,4 @@
-//! Record: one item as bytes. Encoded in parts, so that a long value need not be written in one go.
+//! Record: the encoding of one item. Head and value are encoded apart, so that a long value can be written in slices.
 
 use bincode::config::standard;
 
@@ -8,7 +8,7 @@ use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 /// Bytes of the length before each record.
 pub const LEN_BYTES: usize = 4;
 
-/// Bytes of a record besides key and value, at most: four numbers.
+/// Bytes of a record besides key and value at most: four numbers.
 const NUMBERS_BYTES_MAX: usize = 4 * 9;
 
 /// One item of a snapshot.
@@ -18,14 +18,14 @@ pub struct Record<'a> {
     pub key: &'a [u8],
     /// The value.
     pub value: &'a [u8],
-    /// Unix milliseconds from which on it is gone, if it has a TTL.
+    /// The deadline in unix milliseconds, if the item has a TTL.
     pub expires_at_ms: Option<u64>,
-    /// Unix seconds of its last access.
+    /// The last access in unix seconds.
     pub accessed_s: u64,
 }
 
 impl<'a> Record<'a> {
-    /// Everything before the value's bytes, its length included, given to `put` in order.
+    /// Encodes everything before the value's bytes, its length included, and passes it to `put` in order.
     pub fn write_head(&self, mut put: impl FnMut(&[u8])) {
         let mut front = [0; NUMBERS_BYTES_MAX];
         let front_len = encode((self.expires_at_ms.unwrap_or(0), self.accessed_s, self.key.len()), &mut front);
@@ -38,7 +38,7 @@ impl<'a> Record<'a> {
         put(&back[..back_len]);
     }
 
-    /// From the bytes behind a record's length.
+    /// Decodes the bytes behind a record's length.
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Record<'a>, Damage> {
         type Fields<'a> = (u64, u64, &'a [u8], &'a [u8]);
         let decoded = bincode::borrow_decode_from_slice::<Fields<'a>, _>(bytes, standard());
@@ -47,26 +47,26 @@ impl<'a> Record<'a> {
             return Err("a record is longer than its fields");
         }
         if key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
-            return Err("a key or value is longer than any may be");
+            return Err("a key or value is longer than allowed");
         }
         Ok(Record { key, value, expires_at_ms: (deadline_ms > 0).then_some(deadline_ms), accessed_s })
     }
 }
 
-/// The length of the record whose length stands at the beginning of `bytes`, that of its length included. `None` if even
-/// that is not there.
+/// The framed length of the record at the start of `bytes`: with the bytes of the length itself. `None` if those are
+/// incomplete.
 pub fn framed_len(bytes: &[u8]) -> Result<Option<usize>, Damage> {
     if bytes.len() < LEN_BYTES {
         return Ok(None);
     }
     let len = u32_at(bytes, 0) as usize;
     if len > KEY_BYTES_MAX + VALUE_BYTES_MAX + NUMBERS_BYTES_MAX {
-        return Err("a record says that it is longer than records are");
+        return Err("a record's length is beyond the limit");
     }
     Ok(Some(LEN_BYTES + len))
 }
 
 fn encode(numbers: impl bincode::Encode, out: &mut [u8]) -> usize {
-    // Four numbers of nine bytes at most, for which there is room.
+    // There is room for four numbers of nine bytes at most.
     bincode::encode_into_slice(numbers, out, standard()).unwrap_or_default()
 }

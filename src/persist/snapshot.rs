@@ -1,7 +1,7 @@
-//! Snapshot: blocks into a file that appears whole or not at all.
+//! Snapshot: writes blocks to a file that appears whole or not at all.
 //!
-//! Blocks come from all cores in any order and get their offsets here, one after the other. After an error the caller
-//! has to `abandon`, so that no temporary file stays.
+//! Blocks come from all cores in any order, and get consecutive offsets here. After an error the caller has to `abandon`
+//! the file, so that no temporary file stays.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use super::format::{self, Footer, HEAD_BYTES, Header, PAGE_BYTES};
 use super::name::Name;
 use super::stream::Block;
 
-/// A file that is being written.
+/// A snapshot being written.
 #[derive(Debug)]
 pub struct Snapshot<F> {
     file: F,
@@ -21,17 +21,17 @@ pub struct Snapshot<F> {
     footer: Footer,
 }
 
-/// A file that was written.
+/// A snapshot that is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Saved {
-    /// Items in it.
+    /// The number of items.
     pub items: u64,
-    /// Its length in bytes.
+    /// The length of the file in bytes.
     pub bytes: u64,
 }
 
 impl<F: DiskFile> Snapshot<F> {
-    /// Begins a file.
+    /// Creates the temporary file.
     pub fn begin<D: Disk<File = F>>(disk: &mut D, name: Name, header: Header) -> io::Result<Snapshot<F>> {
         let temporary = name.temporary(header.id);
         disk.may_replace(name.as_str())?;
@@ -40,22 +40,22 @@ impl<F: DiskFile> Snapshot<F> {
         Ok(Snapshot { file, name, temporary, header, offset: PAGE_BYTES as u64, footer })
     }
 
-    /// Which it is.
+    /// The id of the snapshot.
     pub fn id(&self) -> u64 {
         self.header.id
     }
 
-    /// The instant that it holds, which need not be known at its beginning.
+    /// Sets the instant of the snapshot, which need not be known at the begin.
     pub fn set_created(&mut self, created_ms: u64) {
         self.header.created_ms = created_ms;
     }
 
-    /// Bytes written so far.
+    /// The bytes written so far.
     pub fn bytes(&self) -> u64 {
         self.offset
     }
 
-    /// Writes a block behind those before.
+    /// Appends a block.
     pub fn block(&mut self, block: &mut Block) -> io::Result<()> {
         let checksum = format::place_block(&mut block.bytes, self.offset);
         write_all(&mut self.file, &block.bytes, self.offset)?;
@@ -87,10 +87,10 @@ impl<F: DiskFile> Snapshot<F> {
         disk.sync_names()
     }
 
-    /// Removes what was written so far.
+    /// Removes the temporary file.
     pub fn abandon<D: Disk<File = F>>(self, disk: &mut D) {
         drop(self.file);
-        // After a rename it is not there any more; and what can't be removed now is removed at the next start.
+        // After a rename the temporary file is gone; one that can't be removed now is removed at the next start.
         let _ = disk.remove(&self.temporary);
     }
 }

@@ -1,7 +1,7 @@
-//! Stream: the items of one core into blocks. Core: the one that owns the items.
+//! Stream: packs the items of one core into blocks. Core: the one that owns the items.
 //!
-//! Cost: one copy of each byte. Never: waits, or computes a checksum (who writes the blocks does).
-//! `full` is filled by `put`, drained by `take`; it is bounded by whoever stops to put while blocks are under way.
+//! Cost: one copy of each byte. Never: waits, or computes a checksum (the writer of the blocks does).
+//! `full` is filled by `put`, drained by `take`; it is bounded by the caller, which pauses while blocks are under way.
 
 use std::collections::VecDeque;
 
@@ -9,32 +9,32 @@ use super::format::{HEAD_BYTES, Head};
 use super::record::Record;
 use crate::limits::{SNAPSHOT_ALIGN_BYTES, SNAPSHOT_BLOCK_BYTES};
 
-/// Which of a core's two streams.
+/// The two streams of a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// What the walk found, the least recent first.
+    /// The items that the walk found, the least recent first.
     Walk,
-    /// What was about to change before the walk got there.
+    /// The pre-images: items that were about to change before the walk had reached them.
     Changed,
 }
 
-/// A block, whole but for its place and its checksum.
+/// A block, complete except for its offset and its checksum.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Head, payload, zeros.
+    /// The bytes of the block: head, payload, padding.
     pub bytes: Vec<u8>,
-    /// Records that begin in it.
+    /// The number of records that begin in the block.
     pub records: u32,
 }
 
-/// Items on their way into blocks.
+/// A stream being packed into blocks.
 #[derive(Debug)]
 pub struct Stream {
     kind: Kind,
     core: u16,
     id: u64,
     sequence: u64,
-    /// The block that is being filled; empty if there is none.
+    /// The block being filled; empty if there is none.
     open: Vec<u8>,
     records: u32,
     full: VecDeque<Block>,
@@ -42,25 +42,25 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Nothing yet.
+    /// Creates an empty stream.
     pub fn new(kind: Kind, core: u16, id: u64) -> Stream {
         Stream { kind, core, id, sequence: 0, open: Vec::new(), records: 0, full: VecDeque::new(), spare: Vec::new() }
     }
 
-    /// A whole item.
+    /// Adds a whole item.
     pub fn put(&mut self, record: &Record<'_>) {
         self.begin(record);
         self.append(record.value);
     }
 
-    /// An item whose value follows, in parts, before any other item.
+    /// Adds an item whose value follows in slices, by `append`, before any other item.
     pub fn begin(&mut self, record: &Record<'_>) {
         self.open_block();
         self.records += 1;
         record.write_head(|bytes| self.append(bytes));
     }
 
-    /// More bytes of the item.
+    /// Adds further bytes of the item's value.
     pub fn append(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             self.open_block();
@@ -74,29 +74,29 @@ impl Stream {
         }
     }
 
-    /// No item follows.
+    /// Ends the stream: closes its last block.
     pub fn finish(&mut self) {
         if !self.open.is_empty() {
             self.close_block();
         }
     }
 
-    /// The next block that is full.
+    /// Takes the next full block.
     pub fn take(&mut self) -> Option<Block> {
         self.full.pop_front()
     }
 
-    /// Blocks that are full.
+    /// The number of full blocks.
     pub fn waiting(&self) -> usize {
         self.full.len()
     }
 
-    /// Bytes in the block that is being filled.
+    /// The bytes in the block being filled.
     pub fn open_bytes(&self) -> usize {
         self.open.len()
     }
 
-    /// Takes the memory of a block that is not needed any more.
+    /// Takes back the buffer of a block that was written, for reuse.
     pub fn recycle(&mut self, mut buffer: Vec<u8>) {
         buffer.clear();
         self.spare.push(buffer);
