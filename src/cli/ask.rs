@@ -1,4 +1,4 @@
-//! `aspine ping`, `aspine clear`: one question to a running server.
+//! `aspine ping`, `aspine clear`: one request to a running server.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -6,15 +6,15 @@ use super::Error;
 use super::connect::AskArgs;
 use super::error::EXIT_FAILED;
 
-/// Asks whether it answers.
+/// Sends a PING and prints the answer.
 pub(super) fn ping(args: &AskArgs) -> Result<(), Error> {
     let answer = args.open()?.text(&["PING"])?;
-    // Nobody is left to tell if printing fails.
+    // A failure to print can't be reported anywhere.
     let _ = writeln!(io::stdout(), "{answer}");
     Ok(())
 }
 
-/// Deletes every key, unless the person at the terminal does not want to. Without a terminal only `yes` is a yes.
+/// Deletes every key, after a confirmation at the terminal. Without a terminal it needs `yes`.
 pub(super) fn clear(args: &AskArgs, yes: bool) -> Result<(), Error> {
     let refused = |why: &str| Error::Command { code: EXIT_FAILED, line: why.to_owned() };
     if !yes && !io::stdin().is_terminal() {

@@ -1,7 +1,7 @@
-//! Where the auth key comes from: flag, file or environment.
+//! Auth: the sources of the auth key: flag, file or environment.
 //!
-//! Owner: `ServerConfig`. Never: printed, logged or shown by `Debug`. A key in a file or in the environment does not
-//! stand in the process list; one given by flag does.
+//! Owner: `ServerConfig`. Never: printed, logged or shown by `Debug`. A key in a file or in the environment is not in the
+//! process list; one given by flag is.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -15,39 +15,39 @@ use super::config::ConfigError;
 use crate::engine::auth::{AuthKey, KeyError};
 use crate::limits::AUTHKEY_BYTES_MAX;
 
-/// The places a key was given in. At most one of flag and file; either overrides the environment.
+/// The sources in which a key was given. At most one of flag and file; either overrides the environment.
 #[derive(Clone, Default)]
 pub struct AuthSources {
-    /// `--authkey`.
+    /// The value of `--authkey`.
     pub flag: Option<Vec<u8>>,
-    /// `ASPINE_AUTHKEY`.
+    /// The value of `ASPINE_AUTHKEY`.
     pub env: Option<Vec<u8>>,
-    /// `--authkey-file`.
+    /// The value of `--authkey-file`.
     pub file: Option<PathBuf>,
 }
 
 impl AuthSources {
-    /// What was typed, or found where clap looks for a flag's variable.
+    /// The sources, from the value that clap found in the flag or its variable.
     pub(super) fn new(key: Option<OsString>, is_env: bool, file: Option<PathBuf>) -> AuthSources {
         let key = key.map(OsString::into_vec);
         let (flag, env) = if is_env { (None, key) } else { (key, None) };
         AuthSources { flag, env, file }
     }
 
-    /// The key in force, and a warning for the log where its file is open to others.
+    /// The key in force, and a warning for the log if its file is readable by others.
     pub(super) fn resolve(&self) -> Result<(Option<AuthKey>, Option<String>), ConfigError> {
         let Some(Secret { bytes, origin, warning }) = self.secret()? else { return Ok((None, None)) };
         Ok((Some(named(&bytes, &origin)?), warning))
     }
 
-    /// The bytes that a client shows; as [`AuthSources::resolve`].
+    /// As [`AuthSources::resolve`], the key as the bytes that a client sends.
     pub(super) fn resolve_secret(&self) -> Result<Option<Vec<u8>>, ConfigError> {
         let Some(Secret { bytes, origin, .. }) = self.secret()? else { return Ok(None) };
         named(&bytes, &origin)?;
         Ok(Some(bytes))
     }
 
-    /// What is given.
+    /// The key in force, with its source.
     fn secret(&self) -> Result<Option<Secret>, ConfigError> {
         let given =
             |bytes: &[u8], origin: &str| Secret { bytes: bytes.to_vec(), origin: origin.to_owned(), warning: None };
@@ -61,12 +61,12 @@ impl AuthSources {
     }
 }
 
-/// What was given as a key.
+/// A key with its source.
 struct Secret {
     bytes: Vec<u8>,
-    /// Where, for the error.
+    /// The source, for errors.
     origin: String,
-    /// For the log, where its file is open to others.
+    /// A warning for the log, if the file is readable by others.
     warning: Option<String>,
 }
 
@@ -80,7 +80,7 @@ impl fmt::Debug for AuthSources {
     }
 }
 
-/// A key from `origin`, which the error names.
+/// Checks a key from `origin`, which the error names.
 fn named(key: &[u8], origin: &str) -> Result<AuthKey, ConfigError> {
     AuthKey::new(key).map_err(|error| match error {
         KeyError::Empty => ConfigError::KeyEmpty { origin: origin.to_owned() },
@@ -88,7 +88,7 @@ fn named(key: &[u8], origin: &str) -> Result<AuthKey, ConfigError> {
     })
 }
 
-/// The first line of the file at `path`, without its line end.
+/// Reads the first line of the file at `path`, without its line end.
 fn read_key_file(path: &Path) -> Result<Secret, ConfigError> {
     let failed = |source| ConfigError::KeyFile { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
@@ -157,7 +157,7 @@ mod tests {
             (some("flag"), None, Some("flag")),
             (None, some("env"), Some("env")),
             (some("flag"), some("env"), Some("flag")),
-            // Overridden, so that its being empty does not matter.
+            // The variable is overridden, so it may be empty.
             (some("flag"), some(""), Some("flag")),
         ] {
             let sources = AuthSources { flag, env, file: None };

@@ -1,14 +1,14 @@
-//! `aspine bench`: from what was typed to a report.
+//! `aspine bench`: from the arguments to a report.
 //!
-//! The order: what was typed makes options; without a target a server of our own is started; its process is found, so
-//! that its CPU time can be told; then the run, whose report goes to stdout and whose progress, on a terminal, to stderr.
-//! A run in which operations failed prints its report all the same, and ends with 1.
+//! The order: the arguments are resolved to options; without a target an embedded server is started; the server's process
+//! is looked up, so that its CPU time can be reported; then the run, whose report goes to stdout and whose progress, on a
+//! terminal, to stderr. A run with failed operations prints its report too, and exits with 1.
 //!
 //! | file | what |
 //! |---|---|
-//! | `flags` | what may be typed |
-//! | `plan` | what it means |
-//! | `embedded` | the server that is measured if there is no target |
+//! | `flags` | the flags |
+//! | `plan` | what the flags mean on this machine |
+//! | `embedded` | the server that is started if there is no target |
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ mod plan;
 
 pub(super) use self::plan::BenchArgs;
 
-/// Measures, and tells.
+/// Runs a measurement and prints its report.
 pub(super) fn run(args: &BenchArgs) -> Result<(), Error> {
     let earlier = args.plot_with.iter().map(|curve| read_curve(curve)).collect::<Result<Vec<_>, _>>()?;
     if args.plot_only {
@@ -71,7 +71,7 @@ fn measure(options: &Options, usage: &dyn Fn() -> Option<ServerUsage>) -> Result
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         let failed = |source| BenchError::Setup { what: "signal handling", source };
-        // The second time, for those who can't wait for the report.
+        // A second signal ends the process at once, without a report.
         signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop)).map_err(failed)?;
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(failed)?;
     }
@@ -87,7 +87,7 @@ fn measure(options: &Options, usage: &dyn Fn() -> Option<ServerUsage>) -> Result
 /// Prints the report and writes the files.
 fn tell(args: &BenchArgs, earlier: Vec<Curve>, report: &Report, measured: &Measured) -> Result<(), BenchError> {
     let text = if args.json { report.to_json() + "\n" } else { report.to_text() };
-    // Nobody is left to tell if printing fails.
+    // A failure to print can't be reported anywhere.
     let _ = io::stdout().write_all(text.as_bytes());
     let all = measured.record.all();
     if let Some(path) = &args.hgrm {
@@ -99,7 +99,7 @@ fn tell(args: &BenchArgs, earlier: Vec<Curve>, report: &Report, measured: &Measu
     write_plot(args, &curves)
 }
 
-/// Whether the numbers are to be trusted.
+/// An error if the numbers can't be trusted.
 fn judge(measured: &Measured) -> Result<(), Error> {
     let record = &measured.record;
     if measured.interrupted {
@@ -120,7 +120,7 @@ fn write_plot(args: &BenchArgs, curves: &[Curve]) -> Result<(), BenchError> {
     write_file(path, &svg)
 }
 
-/// An earlier run for a picture: `NAME=FILE`, or a file, whose name without its end is the name then.
+/// Reads an earlier run for a picture: `NAME=FILE`, or a file, whose name without its extension is then the name.
 fn read_curve(text: &str) -> Result<Curve, BenchError> {
     let (label, path) = match text.split_once('=') {
         Some((label, path)) => (label.to_owned(), PathBuf::from(path)),
@@ -139,11 +139,11 @@ fn write_file(path: &Path, text: &str) -> Result<(), BenchError> {
 }
 
 fn note_on_stderr(note: &str) {
-    // A closed stderr is no reason to stop.
+    // A closed stderr does not stop the run.
     let _ = writeln!(io::stderr(), "aspine: {note}");
 }
 
-/// Progress on a terminal; nothing elsewhere.
+/// The progress bar, on a terminal only.
 struct Bar(Option<ProgressBar>);
 
 impl Bar {
@@ -152,7 +152,7 @@ impl Bar {
             return Bar(None);
         }
         let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
-        // The template is a constant; were it wrong, the plain bar would do.
+        // The template is a constant; with a wrong one the plain bar would be shown.
         if let Ok(style) = ProgressStyle::with_template("{msg:28} [{bar:40}] {elapsed_precise}") {
             bar.set_style(style.progress_chars("=> "));
         }

@@ -1,5 +1,5 @@
-//! A connection to a running server, for commands that ask it something: the client, with errors that say what to do and
-//! end in the right exit code.
+//! Conn: a connection to a running server for subcommands: the client, with errors that say what to do and have the
+//! right exit code.
 
 use std::io;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use super::error::{EXIT_FAILED, EXIT_NO_SERVER, EXIT_TIMEOUT};
 use crate::blocking::Client;
 use crate::client::{self, Options, Value};
 
-/// A connection.
+/// A connection to a running server.
 pub(super) struct Conn {
     client: Client,
-    /// Where it leads, for errors.
+    /// The server's address, for errors.
     place: String,
     timeout: Duration,
 }
 
 impl Conn {
-    /// Connects and shows the key, if there is one. `timeout`: for this, and for each answer.
+    /// Connects, and authenticates if there is a key. `timeout`: for this, and for each answer.
     pub(super) fn open(server: &ConnectArgs, timeout: Duration) -> Result<Conn, Error> {
         let key = server.auth.resolve_secret()?;
         let has_key = key.is_some();
@@ -37,12 +37,12 @@ impl Conn {
         }
     }
 
-    /// Asks, and waits for the answer. What the server refuses is an error.
+    /// Sends a command and waits for the answer. A refusal is an error.
     pub(super) fn call(&mut self, words: &[&str]) -> Result<Value, Error> {
         self.client.command(words).map_err(|error| explain(&self.place, self.timeout, &error))
     }
 
-    /// Asks for a text.
+    /// Sends a command whose answer is a text.
     pub(super) fn text(&mut self, words: &[&str]) -> Result<String, Error> {
         match self.call(words)? {
             Value::Bulk(Some(text)) | Value::Simple(text) | Value::Verbatim { text, .. } => {
@@ -53,12 +53,12 @@ impl Conn {
         }
     }
 
-    /// Asks, and does not wait.
+    /// Sends a command without waiting for the answer.
     pub(super) fn send(&mut self, words: &[String]) -> Result<(), Error> {
         self.client.send(words).map_err(|error| explain(&self.place, self.timeout, &error))
     }
 
-    /// The answer, if it comes within `wait`; a refusal is the server's text.
+    /// The answer, if it arrives within `wait`; a refusal is the server's text.
     pub(super) fn answer_within(&mut self, wait: Duration) -> Result<Option<Result<Value, String>>, Error> {
         match self.client.receive(Some(wait)) {
             Ok(answer) => Ok(answer.map(Ok)),
@@ -68,7 +68,7 @@ impl Conn {
     }
 }
 
-/// One line, and the exit code.
+/// Turns a client's error into one line and an exit code.
 fn explain(place: &str, timeout: Duration, error: &client::Error) -> Error {
     let late = || Error::Command {
         code: EXIT_TIMEOUT,
@@ -88,7 +88,7 @@ fn explain(place: &str, timeout: Duration, error: &client::Error) -> Error {
         client::Error::Connection { cause, .. } => Error::Command {
             code: EXIT_NO_SERVER,
             line: format!(
-                "cannot reach the server at {place}: {cause}; give --host and --port, or --unixsocket, of one that runs"
+                "cannot reach the server at {place}: {cause}; give --host and --port, or --unixsocket, of a running one"
             ),
         },
         client::Error::Auth(text) => failed(format!(

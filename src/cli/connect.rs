@@ -1,4 +1,4 @@
-//! Where a running server is: the flags that every command shares which talks to one.
+//! Connect: the flags that locate a running server, shared by all subcommands that talk to one.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -17,39 +17,39 @@ use super::peer;
 use crate::limits::{COMMAND_TIMEOUT_S_DEFAULT, COMMAND_TIMEOUT_S_MAX, PORT_DEFAULT};
 use crate::loadgen::Target;
 
-/// What may be typed. The doc comments of the fields are the help texts.
+/// The flags. The doc comments of the fields are the help texts.
 #[derive(Args)]
 pub(super) struct ConnectFlags {
-    /// Where the server is
+    /// Host of the server
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1", help_heading = SERVER)]
     host: String,
 
-    /// Its port
+    /// Port of the server
     #[arg(long, value_name = "PORT", default_value_t = PORT_DEFAULT, help_heading = SERVER)]
     port: u16,
 
-    /// Its Unix socket, instead of host and port
+    /// Unix socket of the server, instead of host and port
     #[arg(long, value_name = "PATH", help_heading = SERVER)]
     unixsocket: Option<PathBuf>,
 
-    /// Its key; other users see it in the process list, so prefer the variable or the file
+    /// Auth key of the server; other users see it in the process list, so prefer the variable or the file
     #[arg(long, value_name = "KEY", env = "ASPINE_AUTHKEY", hide_env_values = true, help_heading = SERVER)]
     authkey: Option<OsString>,
 
-    /// File whose first line is its key
+    /// File whose first line is the auth key
     #[arg(long, value_name = "PATH", help_heading = SERVER)]
     authkey_file: Option<PathBuf>,
 }
 
 const SERVER: &str = "Server";
 
-/// As [`ConnectFlags`], for commands that ask one thing.
+/// As [`ConnectFlags`], for subcommands with one request and a timeout.
 #[derive(Args)]
 pub(super) struct AskFlags {
     #[command(flatten)]
     pub(super) server: ConnectFlags,
 
-    /// How long to wait for a connection, and for an answer
+    /// Seconds to wait for a connection, and for an answer
     #[arg(long, value_name = "SECONDS", default_value_t = COMMAND_TIMEOUT_S_DEFAULT, help_heading = SERVER)]
     #[arg(value_parser = value_parser!(u64).range(1..=COMMAND_TIMEOUT_S_MAX))]
     timeout: u64,
@@ -61,32 +61,32 @@ impl AskFlags {
     }
 }
 
-/// Where the server is, and how long it is waited for.
+/// The server's location, and the timeout.
 #[derive(Clone, Debug)]
 pub(super) struct AskArgs {
-    /// Where.
+    /// The server's location.
     pub(super) server: ConnectArgs,
-    /// How long.
+    /// The timeout of the connection, and of each answer.
     pub(super) timeout: Duration,
 }
 
 impl AskArgs {
-    /// A connection.
+    /// Opens a connection.
     pub(super) fn open(&self) -> Result<Conn, Error> {
         Conn::open(&self.server, self.timeout)
     }
 }
 
-/// Where the server is, in plain types.
+/// The server's location, in plain types.
 #[derive(Clone, Debug)]
 pub struct ConnectArgs {
-    /// Its host.
+    /// The host of the server.
     pub host: String,
-    /// Its port.
+    /// The port of the server.
     pub port: u16,
-    /// Its Unix socket.
+    /// The Unix socket of the server.
     pub unix_socket: Option<PathBuf>,
-    /// Its key.
+    /// The sources of the auth key.
     pub auth: AuthSources,
 }
 
@@ -102,7 +102,7 @@ impl ConnectFlags {
 }
 
 impl ConnectArgs {
-    /// The place, as the client takes it.
+    /// The address, in the form of the client's options.
     pub(super) fn address(&self) -> String {
         match &self.unix_socket {
             Some(path) => format!("unix:{}", path.display()),
@@ -111,7 +111,7 @@ impl ConnectArgs {
         }
     }
 
-    /// The process that listens there, if it is one of this machine, and a server that says the same of itself.
+    /// The process that listens there, if it is on this machine and the server reports the same process id.
     pub(super) fn process(&self) -> Result<Pid, Error> {
         let target = match &self.unix_socket {
             Some(path) => Some(Target::Unix(path.clone())),
@@ -135,7 +135,7 @@ impl ConnectArgs {
 }
 
 impl fmt::Display for ConnectArgs {
-    /// The place, as an error names it.
+    /// Writes the address as errors show it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.unix_socket {
             Some(path) => path.display().fmt(f),

@@ -1,7 +1,7 @@
 //! `aspine doctor`: whether this host is fit to serve from, a line for each check, or JSON.
 //!
-//! The checks are `runtime::preflight::doctor`'s; here is what may be typed and how it is told. Ends with 0 if nothing fails,
-//! with 1 if something does, whatever else there is to warn of.
+//! The checks are those of `runtime::preflight::doctor`; here are the flags and the output. Exits with 0 if nothing fails,
+//! with 1 otherwise; warnings do not matter.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,26 +15,26 @@ use crate::runtime::logging::wants_colour;
 use crate::runtime::preflight::doctor::{Finding, Plan, Verdict, examine};
 use crate::runtime::preflight::{Needs, cpus_allowed};
 
-/// What may be typed. The doc comments of the fields are the help texts.
+/// The flags. The doc comments of the fields are the help texts.
 #[derive(Args, Debug)]
 pub(super) struct DoctorFlags {
-    /// How many cores the server will run [default: every CPU this process may run on]
+    /// Number of cores of the server [default: every CPU this process may run on]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     cores: Option<u32>,
 
-    /// On which CPUs, for example 0,2-5 [default: the first N allowed]
+    /// CPUs of the server, for example 0,2-5 [default: the first N allowed]
     #[arg(long, value_name = "LIST")]
     cpus: Option<CpuList>,
 
-    /// Clients connected at once [default: 10000]
+    /// Clients that may be connected at once [default: 10000]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     maxclients: Option<u32>,
 
-    /// Memory it will keep items in, as 512mb, 4gb
+    /// Memory for items, as 512mb, 4gb
     #[arg(long, value_name = "BYTES")]
     max_memory: Option<ByteSize>,
 
-    /// Take what is not given here from the settings of a server (aspine server --config)
+    /// Settings of the server (aspine server --config), for everything that is not given here
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -43,18 +43,18 @@ pub(super) struct DoctorFlags {
     json: bool,
 }
 
-/// Looks, and says what was found.
+/// Runs all checks and prints the findings.
 pub(super) fn run(flags: DoctorFlags) -> Result<(), Error> {
     let json = flags.json;
     let findings = examine(Path::new("/"), &plan(server(flags)?));
     let verdict = worst(&findings);
     let text = if json { as_json(&findings) } else { as_text(&findings, wants_colour(&io::stdout())) };
-    // A closed stdout leaves nobody to tell; the exit code still says it.
+    // With a closed stdout the exit code still tells the result.
     let _ = io::stdout().write_all(text.as_bytes());
     if verdict == Verdict::Failing { Err(Error::Unfit) } else { Ok(()) }
 }
 
-/// The server that is asked about: what is given here, else what its settings say, else the defaults.
+/// The server to check for: the flags, else its settings, else the defaults.
 fn server(flags: DoctorFlags) -> Result<ServerArgs, Error> {
     let mut server = ServerArgs::default();
     if let Some(path) = flags.config {
@@ -78,14 +78,14 @@ fn server(flags: DoctorFlags) -> Result<ServerArgs, Error> {
     Ok(server)
 }
 
-/// What it would be on this machine. What it can't be is one of the findings, and the rest is looked at all the same.
+/// The plan of the server on this machine. An impossible setting is a finding; the other checks run all the same.
 fn plan(server: ServerArgs) -> Plan {
     let (allowed, unread) = match cpus_allowed() {
         Ok(allowed) => (allowed, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     let (maxclients, bytes_max, admin) = (server.maxclients, server.bytes_max, server.admin_addr.is_some());
-    // Whether its address can be resolved is none of the host's.
+    // Whether the admin address resolves is not a matter of the host.
     let (cpus, wrong) = match ServerConfig::from_args(ServerArgs { admin_addr: None, ..server }, &allowed) {
         Ok((config, _)) => (config.cpus, None),
         Err(error) => (allowed, Some(error.to_string())),
@@ -98,7 +98,7 @@ fn worst(findings: &[Finding]) -> Verdict {
     findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok)
 }
 
-/// A line for each check, and one for all.
+/// The text output: a line for each check, and one for all.
 fn as_text(findings: &[Finding], colour: bool) -> String {
     let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
     let (failing, warnings, well) = (count(Verdict::Failing), count(Verdict::Warning), count(Verdict::Ok));

@@ -1,4 +1,4 @@
-//! `aspine completions`, `aspine man`: what the description of the command line says, for shells and for man.
+//! `aspine completions`, `aspine man`: shell completions and manual pages, generated from the command line.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use super::Error;
 use super::error::EXIT_FAILED;
 
-/// Prints what a shell reads to complete our words.
+/// Prints the completions for a shell.
 pub(super) fn completions(shell: Shell, mut command: Command) -> Result<(), Error> {
     let mut script = Vec::new();
     let name = command.get_name().to_owned();
@@ -53,7 +53,7 @@ fn pages(mut command: Command) -> Result<Vec<(String, Vec<u8>)>, Error> {
 
 fn print(text: &[u8]) -> Result<(), Error> {
     match io::stdout().write_all(text) {
-        // Who reads has had enough, as head has.
+        // A reader that closes the pipe, as head does, is no error.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(failed(format!("cannot print: {error}; see where stdout goes")))
         }

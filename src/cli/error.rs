@@ -1,4 +1,4 @@
-//! Why a command ended badly, as one line and an exit code.
+//! Errors of the command line: one line and an exit code each.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -10,13 +10,13 @@ use crate::loadgen::BenchError;
 use crate::runtime::logging::wants_colour;
 use crate::runtime::preflight::StartError;
 
-/// What failed, or was refused.
+/// The exit code of a command that failed or was refused.
 pub(super) const EXIT_FAILED: u8 = 1;
-/// What was typed is no command line.
+/// The exit code of a wrong command line.
 pub(super) const EXIT_USAGE: u8 = 2;
-/// No server is there.
+/// The exit code if no server is there.
 pub(super) const EXIT_NO_SERVER: u8 = 3;
-/// A server is there, and has not done in time what it was asked for.
+/// The exit code if a server is there and did not answer or end in time.
 pub(super) const EXIT_TIMEOUT: u8 = 4;
 
 /// The exit codes, for help texts and the man page.
@@ -28,55 +28,55 @@ Exit codes:
   3  no server is there: nothing listens, or no process holds the pid file
   4  the server is there and has not ended or answered in time";
 
-/// Why a command ended badly.
+/// The error of a command.
 #[derive(Debug)]
 pub enum Error {
-    /// What was typed is no command line; also how `--help` and `--version` end.
+    /// The command line is wrong; also the end of `--help` and `--version`.
     Usage(clap::Error),
-    /// What was typed does not make a configuration on this machine.
+    /// The settings are wrong, or impossible on this machine.
     Config(ConfigError),
-    /// The server could not start, or went down.
+    /// The server could not start, or failed.
     Start(StartError),
-    /// A measurement could not be made, or is not to be trusted.
+    /// A measurement failed, or its numbers can't be trusted.
     Bench(BenchError),
-    /// A snapshot could not be taken, loaded or read. One line.
+    /// A snapshot could not be taken, loaded or read; in one line.
     Snapshot(String),
-    /// The host is not fit to serve from. Everything has been said already.
+    /// The host is not fit to serve from. The findings were printed already.
     Unfit,
-    /// A daemon has said why it does not serve.
+    /// A daemon did not start, and said why.
     Refused {
-        /// Its exit code.
+        /// The exit code of the daemon.
         code: u8,
-        /// What it said.
+        /// The error line of the daemon.
         line: String,
     },
-    /// A daemon ended without a word.
+    /// A daemon ended without an error line.
     Died {
-        /// How.
+        /// The exit code or signal, in words.
         how: String,
-        /// Where it may have said more.
+        /// The log file of the daemon, if it has one.
         log_file: Option<PathBuf>,
     },
-    /// This daemon has told whoever started it.
+    /// This process is a daemon that failed, and has reported the error to its caller.
     Told {
-        /// What it was.
+        /// The exit code.
         code: u8,
     },
-    /// A command to a running server, or to its process. One line.
+    /// A command to a running server, or to its process, failed.
     Command {
-        /// Which of the exit codes.
+        /// The exit code.
         code: u8,
-        /// What failed: why; what to do.
+        /// The error in one line: what failed: why; what to do.
         line: String,
     },
 }
 
 impl Error {
-    /// Says on stderr what happened and returns the exit code.
+    /// Prints the error to stderr and returns the exit code.
     pub fn report(&self) -> ExitCode {
         let code = ExitCode::from(self.exit_code());
         match self {
-            // Help goes to stdout and counts as success. Nobody is left to tell if printing fails.
+            // Help goes to stdout and counts as success. A failure to print can't be reported anywhere.
             Error::Usage(error) => drop(error.print()),
             Error::Told { .. } | Error::Unfit => {}
             _ => {
@@ -89,7 +89,7 @@ impl Error {
         code
     }
 
-    /// What it ends the process with.
+    /// The exit code of the process.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage(error) => u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE),
@@ -103,7 +103,7 @@ impl Error {
         }
     }
 
-    /// One line, whatever a name or a path holds that was typed.
+    /// The error as one line, whatever characters a given name or path has.
     pub fn line(&self) -> String {
         self.to_string().replace('\n', " ")
     }

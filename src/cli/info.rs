@@ -1,4 +1,4 @@
-//! `aspine info`: what a running server says of itself, for people and for programs, once or again and again.
+//! `aspine info`: the INFO of a running server, as text or JSON, once or periodically.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -12,18 +12,18 @@ use super::error::{EXIT_FAILED, EXIT_NO_SERVER};
 use crate::limits::COMMAND_TIMEOUT_S_MAX;
 use crate::runtime::logging::wants_colour;
 
-/// What may be typed. The doc comments of the fields are the help texts.
+/// The flags. The doc comments of the fields are the help texts.
 #[derive(Args)]
 pub(super) struct InfoFlags {
-    /// One section, as server, memory, stats, commandstats; or all, or everything [default: the usual ones]
+    /// One section, as server, memory, stats, commandstats; or all, or everything [default: the default sections]
     #[arg(value_name = "SECTION")]
     section: Option<String>,
 
-    /// As JSON: an object of sections, in one line
+    /// Print JSON: an object of sections, in one line
     #[arg(long)]
     json: bool,
 
-    /// Again every so many seconds, until Ctrl-C: --watch for every second, --watch=5 for every fifth
+    /// Repeat every so many seconds, until Ctrl-C: --watch for every second, --watch=5 for every fifth
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     #[arg(value_parser = value_parser!(u64).range(1..=COMMAND_TIMEOUT_S_MAX))]
     watch: Option<u64>,
@@ -32,7 +32,7 @@ pub(super) struct InfoFlags {
     ask: AskFlags,
 }
 
-/// What was typed after `aspine info`.
+/// The arguments of `aspine info`.
 #[derive(Debug)]
 pub(super) struct InfoArgs {
     section: Option<String>,
@@ -48,7 +48,7 @@ impl InfoFlags {
     }
 }
 
-/// Asks and prints, once or until the server or the reader is gone.
+/// Prints INFO, once or until the server or the reader is gone.
 pub(super) fn run(args: &InfoArgs) -> Result<(), Error> {
     let mut conn = args.ask.open()?;
     let mut words = vec!["INFO"];
@@ -65,12 +65,12 @@ pub(super) fn run(args: &InfoArgs) -> Result<(), Error> {
         let text = if args.json { to_json(&said).to_string() + "\n" } else { to_text(&said, colour) };
         let home = if is_screen { "\x1b[H\x1b[2J" } else { "" };
         let printed = write!(&stdout, "{home}{text}").and_then(|()| (&stdout).flush());
-        // Who reads has had enough, as head has.
+        // A reader that closes the pipe, as head does, is no error.
         let (Some(seconds), Ok(())) = (args.watch_s, printed) else { return Ok(()) };
         if !args.json && !is_screen {
             let _ = writeln!(&stdout);
         }
-        // Nothing was asked meanwhile, so there is no answer; but its end is heard of at once.
+        // No command was sent, so no answer comes; but the end of the connection is noticed at once.
         if conn.answer_within(Duration::from_secs(seconds)).is_err() {
             let line = format!("the server at {} has ended the connection; see its log", args.ask.server);
             return Err(Error::Command { code: EXIT_NO_SERVER, line });
@@ -78,7 +78,7 @@ pub(super) fn run(args: &InfoArgs) -> Result<(), Error> {
     }
 }
 
-/// Lines as the server has them, with line ends of this system, and headings that stand out on a terminal.
+/// The text output: the server's lines with this system's line ends, headings in bold on a terminal.
 fn to_text(said: &str, colour: bool) -> String {
     let mut text = String::new();
     for line in said.lines() {
@@ -91,7 +91,7 @@ fn to_text(said: &str, colour: bool) -> String {
     text
 }
 
-/// Sections as objects, in small letters; rows of `name=value` as objects too.
+/// The JSON output: sections as objects, in lower case; rows of `name=value` as objects too.
 fn to_json(said: &str) -> Value {
     let mut sections = Map::new();
     let mut section = String::new();
@@ -118,7 +118,7 @@ fn field(name: &str, value: &str) -> Value {
     }
 }
 
-/// A number where it is one: not a version that looks like one, nor what has more digits than numbers have.
+/// A JSON value: a number if it is one, but not a version, nor a text with more digits than a number holds.
 fn scalar(name: &str, value: &str) -> Value {
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte));
     if name.ends_with("version") || !is_number {

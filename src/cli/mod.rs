@@ -1,10 +1,10 @@
 //! The command line: the server, the commands to a running one, the load generator.
 //!
-//! Here is what may be typed (clap types and help texts); `config` is what it means; each
-//! subcommand has a file.
-//! Never: decides anything about the host or the server. A value clap can't read ends the process
-//! with 2 and clap's text; every other error is one line on stderr, `aspine: what failed: why; what
-//! to do`, and one of the exit codes of `error`.
+//! Here is the syntax (clap types and help texts); `config` has the meaning; each subcommand has a
+//! file.
+//! Never: decides anything about the host or the server. A value that clap can't parse ends the
+//! process with 2 and clap's text; every other error is one line on stderr, `aspine: what failed:
+//! why; what to do`, and one of the exit codes of `error`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -53,7 +53,7 @@ pub fn run() -> Result<(), Error> {
     }
 }
 
-/// What was asked for.
+/// The subcommand and its arguments, parsed.
 enum Command {
     Server(Box<ServerArgs>),
     Bench(Box<bench::BenchArgs>),
@@ -79,12 +79,12 @@ fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Er
     {
         let settings = server::file::read(path, server, typed).map_err(ConfigError::from)?;
         notes = settings.notes;
-        // After the program and its subcommand.
+        // The settings go behind the program and its subcommand.
         args.splice(2..2, settings.args);
         matches = command().try_get_matches_from(&args).map_err(Error::Usage)?;
     }
     let cli = Cli::from_arg_matches(&matches).map_err(Error::Usage)?;
-    // clap gives a variable and a flag the same place; which it was decides what overrides what.
+    // clap does not tell a variable from a flag in the value; which of them it was decides the precedence.
     let takes_key = |matches: &&ArgMatches| matches.try_contains_id("authkey").is_ok();
     let asked = matches.subcommand().map(|(_, matches)| matches).filter(takes_key);
     let key_source = asked.and_then(|matches| matches.value_source("authkey"));
@@ -135,48 +135,48 @@ enum CliCommand {
     Bench(Box<bench::flags::BenchFlags>),
     /// End a server: SIGTERM, then wait until it has ended
     Stop(stop::StopFlags),
-    /// Show what a running server says of itself
+    /// Show the INFO of a running server
     Info(info::InfoFlags),
-    /// Delete every key of a running server, after a question
+    /// Delete every key of a running server, after a confirmation
     Clear {
-        /// Don't ask
+        /// Don't ask for confirmation
         #[arg(long)]
         yes: bool,
 
         #[command(flatten)]
         flags: AskFlags,
     },
-    /// Ask a running server whether it answers
+    /// Check that a running server answers
     Ping(AskFlags),
-    /// Have a running server take a snapshot, and wait for it
+    /// Make a running server take a snapshot, and wait for it
     Save(SnapshotFlags),
-    /// Have a running server load a snapshot of its data directory
+    /// Make a running server load a snapshot of its data directory
     Load {
         #[command(flatten)]
         flags: SnapshotFlags,
 
-        /// Keep what there is; a key that is in both gets the snapshot's value
+        /// Keep the existing keys; a key that is in both gets the snapshot's value
         #[arg(long)]
         merge: bool,
     },
-    /// Read a snapshot through, say what is in it, and whether and where it is damaged
+    /// Read a snapshot through, and say what is in it, or where it is damaged
     Check {
-        /// The file
+        /// Snapshot file
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Say whether this host is fit to serve from, and what to change; ends with 1 if the server
-    /// would not start or would be killed, else with 0
+    /// Check whether this host is fit to serve from, and say what to change; exits with 1 if the
+    /// server would not start or would be killed, else with 0
     Doctor(doctor::DoctorFlags),
-    /// Print what a shell needs to complete these words, as source <(aspine completions bash)
+    /// Print completions for a shell, for source <(aspine completions bash)
     Completions {
-        /// The shell
+        /// Name of the shell
         #[arg(value_name = "SHELL")]
         shell: Shell,
     },
-    /// Print a manual page, as aspine man server | man -l -
+    /// Print a manual page, for aspine man server | man -l -
     Man {
-        /// Of this subcommand [default: of the program]
+        /// Subcommand of the page [default: the program]
         #[arg(value_name = "COMMAND")]
         command: Option<String>,
 

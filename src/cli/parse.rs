@@ -1,8 +1,8 @@
 //! Values of flags that are more than a number: byte sizes (`512mb`) and CPU lists (`0,2-5`).
 //!
 //! Owner: the command line. `CONFIG SET maxmemory` reads the same units. Pure.
-//! Never: looks at the host. Whether a CPU may be used is `config`'s question. The errors say what
-//! was wrong and give an example; who shows them adds the flag and the text that was given.
+//! Never: looks at the host. Whether a CPU may be used is checked in `config`. The errors say what
+//! was wrong and give an example; the caller adds the flag and the text that was given.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ use crate::limits::CPUS_MAX;
 /// same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(
-    /// Bytes.
+    /// The number of bytes.
     pub u64,
 );
 
@@ -30,7 +30,7 @@ impl FromStr for ByteSize {
         }
         let (_, factor) =
             BYTE_UNITS.iter().find(|(unit, _)| unit.eq_ignore_ascii_case(suffix)).ok_or(SizeError::Malformed)?;
-        // Digits only, so that the one way to fail is to be too large.
+        // Only digits are left, so the one possible error is overflow.
         let number: u64 = digits.parse().map_err(|_| SizeError::TooLarge)?;
         number.checked_mul(*factor).map(ByteSize).ok_or(SizeError::TooLarge)
     }
@@ -50,7 +50,7 @@ impl fmt::Display for ByteSize {
     }
 }
 
-/// Why a text is not a [`ByteSize`].
+/// The reason why a text is not a [`ByteSize`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SizeError {
     /// Not digits followed by one of the units.
@@ -75,9 +75,9 @@ impl std::error::Error for SizeError {}
 /// An address to listen on: a host, which may be a name or an IPv6 address in brackets, and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
-    /// Name or address, without brackets.
+    /// The name or address, without brackets.
     pub host: String,
-    /// Port.
+    /// The port.
     pub port: u16,
 }
 
@@ -103,7 +103,7 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// A text is not a [`HostPort`].
+/// The error of a text that is not a [`HostPort`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostPortError;
 
@@ -164,23 +164,23 @@ fn parse_cpu(text: &str) -> Result<usize, CpuListError> {
     }
 }
 
-/// Why a text is not a [`CpuList`].
+/// The reason why a text is not a [`CpuList`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CpuListError {
     /// Not numbers and ranges separated by commas.
     Malformed,
-    /// A number no Linux machine has.
+    /// A CPU number beyond what Linux supports.
     TooLarge,
     /// A range that ends before it begins.
     Backwards {
-        /// Its first number as written.
+        /// The first number, as written.
         first: usize,
-        /// Its last number as written.
+        /// The last number, as written.
         last: usize,
     },
     /// A CPU listed more than once: two cores would share it.
     Twice {
-        /// That CPU.
+        /// The CPU that is listed twice.
         cpu: usize,
     },
 }

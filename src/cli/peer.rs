@@ -1,7 +1,7 @@
-//! The process behind a socket of this machine, so that its CPU time can be told without asking for its pid.
+//! Peer: the process behind a socket of this machine, so that its CPU time can be reported without being given its pid.
 //!
-//! Never: takes the server's word for it (the pid that INFO tells is one of another namespace where the server runs in a
-//! container). Where /proc does not show it (another user's, another machine's) it is unknown.
+//! Never: trusts the pid in INFO, which is of another namespace if the server runs in a container. A process that /proc
+//! does not show (of another user, on another machine) is unknown.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::loadgen::Target;
 
-/// The process that listens there, if it is on this machine and may be looked at.
+/// The process that listens at an address, if it is on this machine and visible.
 pub(super) fn pid_of(target: &Target) -> Option<u32> {
     match target {
         Target::Unix(path) => pid_of_unix(path),
@@ -19,14 +19,14 @@ pub(super) fn pid_of(target: &Target) -> Option<u32> {
     }
 }
 
-/// The kernel tells who has bound the other end.
+/// The process that has bound a Unix socket, as the kernel reports it.
 fn pid_of_unix(path: &Path) -> Option<u32> {
     let stream = UnixStream::connect(path).ok()?;
     let credentials = rustix::net::sockopt::socket_peercred(&stream).ok()?;
     u32::try_from(credentials.pid.as_raw_nonzero().get()).ok()
 }
 
-/// Who has a descriptor of a socket that listens on the port.
+/// The process that has a descriptor of a socket listening on the port.
 fn pid_of_tcp(address: SocketAddr) -> Option<u32> {
     if !address.ip().to_canonical().is_loopback() {
         return None;
@@ -41,7 +41,7 @@ fn pid_of_tcp(address: SocketAddr) -> Option<u32> {
     })
 }
 
-/// Inodes of the sockets that listen where connections to `address` arrive.
+/// The inodes of the sockets that accept connections to `address`.
 fn listening_inodes(address: SocketAddr) -> Vec<u64> {
     const LISTEN: &str = "0A";
     let mut inodes = Vec::new();
@@ -65,7 +65,7 @@ fn listening_inodes(address: SocketAddr) -> Vec<u64> {
     inodes
 }
 
-/// An address as /proc writes it: 32-bit words in the machine's byte order, in hex.
+/// Parses an address of /proc: 32-bit words in the machine's byte order, in hex.
 fn address_of(hex: &str) -> Option<IpAddr> {
     let word = |at: usize| u32::from_str_radix(hex.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
     match hex.len() {
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn this_process_is_found_by_its_sockets() {
         for host in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0"] {
-            // A machine without IPv6 has nothing to find there.
+            // A machine without IPv6 has no such socket.
             let Ok(listener) = TcpListener::bind(host) else { continue };
             let port = listener.local_addr().unwrap().port();
             let ip: IpAddr =

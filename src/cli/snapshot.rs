@@ -1,4 +1,4 @@
-//! `aspine save`, `aspine load`: a running server is asked, and its progress shown. `aspine check`: a file is read through.
+//! `aspine save`, `aspine load`: a command to a running server, with its progress. `aspine check`: reads a file through.
 //!
 //! Never: touches a snapshot of a running server by itself. Errors are one line: what failed: why; what to do.
 
@@ -16,7 +16,7 @@ use crate::persist::{LoadError, Source};
 use crate::runtime::files::PlainFile;
 use crate::runtime::unix_ms;
 
-/// What may be typed after `aspine save` or `aspine load`.
+/// The flags of `aspine save` and `aspine load`.
 #[derive(Args)]
 pub(super) struct SnapshotFlags {
     /// File in the server's data directory [default: dump.aspine]
@@ -33,23 +33,23 @@ impl SnapshotFlags {
     }
 }
 
-/// What was typed after `aspine save` or `aspine load`.
+/// The arguments of `aspine save` or `aspine load`.
 #[derive(Clone, Debug)]
 pub struct SnapshotArgs {
-    /// The file, if it is not the usual one.
+    /// The name of the file, if it is not the default one.
     pub name: Option<String>,
-    /// Where the server is.
+    /// The server's location.
     pub server: ConnectArgs,
 }
 
-/// Has a server take a snapshot.
+/// Makes a server take a snapshot.
 pub fn save(args: &SnapshotArgs) -> Result<(), Error> {
     let mut words = vec!["SAVE".to_owned()];
     words.extend(args.name.clone());
     run(args, "save", &words)
 }
 
-/// Has a server load one.
+/// Makes a server load a snapshot.
 pub fn load(args: &SnapshotArgs, merge: bool) -> Result<(), Error> {
     let mut words = vec!["ASPINE.LOAD".to_owned()];
     words.extend(args.name.clone());
@@ -70,7 +70,7 @@ fn run(args: &SnapshotArgs, what: &str, words: &[String]) -> Result<(), Error> {
         if io::stderr().is_terminal() {
             let info = watcher.text(&["INFO", "persistence"])?;
             shown = true;
-            // Nobody is hurt by a progress that is not shown.
+            // A failure to show progress does not matter.
             let _ = write!(io::stderr(), "\r{what}: {}   ", progress(&info));
         }
     };
@@ -87,7 +87,7 @@ fn run(args: &SnapshotArgs, what: &str, words: &[String]) -> Result<(), Error> {
     }
 }
 
-/// What INFO says of how far it is.
+/// The progress in INFO.
 fn progress(info: &str) -> String {
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("0");
     if field("loading") == "1" {
@@ -97,7 +97,7 @@ fn progress(info: &str) -> String {
     format!("{done} of {total} items")
 }
 
-/// What a snapshot holds, counted.
+/// Counts of a snapshot's content.
 #[derive(Default)]
 struct Counts {
     items: u64,
@@ -110,7 +110,7 @@ struct Counts {
     newest_s: Option<u64>,
 }
 
-/// Reads a snapshot through and prints what is in it.
+/// Reads a snapshot through and prints a summary.
 pub fn check(path: &Path) -> Result<(), String> {
     let failed = |error: LoadError| match error {
         LoadError::Io(error) => format!("cannot read {}: {error}; give a snapshot this user may read", path.display()),

@@ -1,8 +1,8 @@
 //! `aspine stop`: SIGTERM to a server of this machine, and waiting until it has ended.
 //!
-//! The process is held by a descriptor (pidfd) from before it is looked at a second time: its number can't become
-//! another's meanwhile, and the wait is for the real end, not for a file to go.
-//! Never: believes a number in a file, or signals what it has not found to be a server.
+//! The process is referred to by a descriptor (pidfd), opened before it is checked a second time: so its pid can't be reused
+//! meanwhile, and the wait is for the end of the process, not for a file to disappear.
+//! Never: trusts a number in a file, or signals a process that was not found to be a server.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -20,19 +20,19 @@ use crate::limits::{KILL_TIMEOUT_S, STOP_TIMEOUT_S_DEFAULT, STOP_TIMEOUT_S_MAX};
 use crate::runtime::clock::stopwatch_ns;
 use crate::runtime::pid_file::{Holder, holder_of};
 
-/// What may be typed. The doc comments of the fields are the help texts.
+/// The flags. The doc comments of the fields are the help texts.
 #[derive(Args)]
 pub(super) struct StopFlags {
-    /// The server's pid file [default: /run/aspine/aspine.pid, or $XDG_RUNTIME_DIR/aspine.pid unless root]
+    /// Pid file of the server [default: /run/aspine/aspine.pid, or $XDG_RUNTIME_DIR/aspine.pid unless root]
     #[arg(long, value_name = "PATH", conflicts_with_all = ["host", "port", "unixsocket"])]
     pid_file: Option<PathBuf>,
 
-    /// How long to wait for its end
+    /// Seconds to wait for the end of the server
     #[arg(long, value_name = "SECONDS", default_value_t = STOP_TIMEOUT_S_DEFAULT)]
     #[arg(value_parser = value_parser!(u64).range(1..=STOP_TIMEOUT_S_MAX))]
     timeout: u64,
 
-    /// Kill it when it has not ended by then: what it has not saved is lost
+    /// Kill the server if it has not ended by then; unsaved items are lost
     #[arg(long)]
     force: bool,
 
@@ -40,7 +40,7 @@ pub(super) struct StopFlags {
     server: ConnectFlags,
 }
 
-/// What was typed after `aspine stop`.
+/// The arguments of `aspine stop`.
 #[derive(Debug)]
 pub(super) struct StopArgs {
     place: Place,
@@ -48,12 +48,12 @@ pub(super) struct StopArgs {
     force: bool,
 }
 
-/// Where the server's process is found.
+/// How the server's process is found.
 #[derive(Debug)]
 enum Place {
-    /// By a pid file; by the usual one if it is not given.
+    /// By a pid file; the default one if none is given.
     PidFile(Option<PathBuf>),
-    /// By what it listens on.
+    /// By the socket that it listens on.
     Socket(ConnectArgs),
 }
 
@@ -68,7 +68,7 @@ impl StopFlags {
     }
 }
 
-/// Ends the server.
+/// Stops the server.
 pub(super) fn run(args: &StopArgs) -> Result<(), Error> {
     let (pid, process) = find(&args.place)?;
     let number = pid.as_raw_nonzero();
@@ -96,26 +96,26 @@ pub(super) fn run(args: &StopArgs) -> Result<(), Error> {
             });
         }
     }
-    // Nobody is left to tell if printing fails.
+    // A failure to print can't be reported anywhere.
     let _ = writeln!(io::stdout(), "process {number} {how}");
     Ok(())
 }
 
-/// The server's process, held.
+/// Finds the server's process and opens its pidfd.
 fn find(place: &Place) -> Result<(Pid, OwnedFd), Error> {
     loop {
         let pid = look(place)?;
         match pidfd_open(pid, PidfdFlags::empty()) {
-            // Held now; if it is still the server, it is for good.
+            // The pidfd is open; if the process is still the server, it can't change any more.
             Ok(process) if look(place)? == pid => return Ok((pid, process)),
-            // Gone meanwhile: then so is what pointed to it.
+            // The process ended meanwhile; look again.
             Ok(_) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => return Err(failed(format!("cannot hold on to process {pid:?}: {error}; stop it with kill"))),
+            Err(error) => return Err(failed(format!("cannot open process {pid:?}: {error}; stop it with kill"))),
         }
     }
 }
 
-/// Which process is the server now.
+/// Looks up the process that is the server now.
 fn look(place: &Place) -> Result<Pid, Error> {
     match place {
         Place::PidFile(path) => {
@@ -148,7 +148,7 @@ fn failed(line: String) -> Error {
 
 fn signal(process: &OwnedFd, pid: Pid, signal: Signal) -> Result<(), Error> {
     match pidfd_send_signal(process, signal) {
-        // It has ended by itself.
+        // The process has ended by itself.
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(failed(format!(
             "cannot signal process {}: {error}; run this as its user or as root",
@@ -157,7 +157,7 @@ fn signal(process: &OwnedFd, pid: Pid, signal: Signal) -> Result<(), Error> {
     }
 }
 
-/// Waits for the end of a process, so many seconds at most.
+/// Waits for the end of a process, at most `timeout_s` seconds. Returns whether it has ended.
 fn has_ended(process: &OwnedFd, timeout_s: u64) -> Result<bool, Error> {
     let until_ns = stopwatch_ns() + timeout_s * 1_000_000_000;
     loop {

@@ -1,8 +1,8 @@
-//! The server of our own that is measured if there is no target: this program again, in a process of its own, so that
-//! its CPU time and memory are its own too.
+//! The embedded server, which is measured if there is no target: this program again, in a process of its own, so that
+//! its CPU time and memory are measured apart.
 //!
-//! It ends with us: killed when this value goes, and by the kernel if we are killed. Ctrl-C is not for it: it is in a
-//! process group of its own, and serves until the report is written.
+//! It is killed when its `Server` is dropped, and by the kernel if this process is killed. Ctrl-C does not reach it: it is
+//! in a process group of its own, and serves until the report is written.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -11,24 +11,24 @@ use std::process::{Child, Command, Stdio};
 
 use crate::loadgen::BenchError;
 
-/// What it is started with.
+/// The arguments of the embedded server.
 #[derive(Clone, Debug)]
 pub(super) struct Embedded {
-    /// After `server`.
+    /// The flags behind `server`.
     pub(super) args: Vec<String>,
 }
 
-/// A server that is up.
+/// A running embedded server.
 pub(super) struct Server {
     child: Child,
     address: SocketAddr,
 }
 
-/// Starts it and waits until it is ready. What it has to say it says on our stderr.
+/// Starts the server and waits until it is ready. It shares our stderr.
 pub(super) fn start(embedded: &Embedded) -> Result<Server, BenchError> {
     let failed = |why: String| BenchError::Embedded { why };
     let program =
-        std::env::current_exe().map_err(|error| failed(format!("this program is not to be found: {error}")))?;
+        std::env::current_exe().map_err(|error| failed(format!("the path of this program is unknown: {error}")))?;
     let mut command = Command::new(program);
     command.args(["server", "--end-with-parent", &std::process::id().to_string()]).args(&embedded.args);
     command.env_remove("ASPINE_AUTHKEY").stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
@@ -41,8 +41,8 @@ pub(super) fn start(embedded: &Embedded) -> Result<Server, BenchError> {
     let address = line.strip_prefix("ready: listening on ").and_then(|rest| rest.split_whitespace().next());
     match address.and_then(|address| address.parse().ok()) {
         Some(address) => server.address = address,
-        // It has said why on stderr, or will not say.
-        None => return Err(failed("it ended before it was ready; what it said stands above".to_owned())),
+        // The reason, if there is one, is on stderr.
+        None => return Err(failed("it ended before it was ready; its message is above".to_owned())),
     }
     Ok(server)
 }
@@ -59,7 +59,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Gone already is as good.
+        // An error means that the server has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

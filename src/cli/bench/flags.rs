@@ -1,4 +1,4 @@
-//! What may be typed after `aspine bench`. The doc comments of the fields are the help texts.
+//! The flags of `aspine bench`. The doc comments of the fields are the help texts.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,53 +23,53 @@ const REPORT: &str = "Report";
 
 #[derive(Args)]
 pub(in crate::cli) struct BenchFlags {
-    /// Server to measure [default: one of our own, on CPUs that the generator does not use]
+    /// Server to measure [default: an embedded one, on CPUs that the generator does not use]
     #[arg(long, value_name = "HOST:PORT", help_heading = TARGET)]
     target: Option<String>,
 
-    /// The server's Unix socket
+    /// Unix socket of the server to measure
     #[arg(long, value_name = "PATH", conflicts_with = "target", help_heading = TARGET)]
     unixsocket: Option<PathBuf>,
 
     /// Send every request to the core that owns its (first) key, by that core's own port; each connection is then one
-    /// socket to each core. The server says which ports those are (ASPINE.CORES); where it can't, give them in the order
-    /// of the cores, as 7001,7002 or 7001-7002
+    /// socket to each core. The server is asked for its ports (ASPINE.CORES); for others give them in the order of the
+    /// cores, as 7001,7002 or 7001-7002
     #[arg(long, value_name = "PORTS", num_args = 0..=1, default_missing_value = "ask", conflicts_with = "unixsocket")]
     #[arg(help_heading = TARGET)]
     core_ports: Option<Ports>,
 
-    /// What the server speaks: resp, or memcached (its text protocol)
+    /// Protocol of the server: resp, or memcached (its text protocol)
     #[arg(long, value_name = "PROTOCOL", default_value = "resp", help_heading = TARGET)]
     protocol: Protocol,
 
-    /// Key to show (AUTH); other users see it in the process list, so prefer the variable or the file
+    /// Auth key of the server; other users see it in the process list, so prefer the variable or the file
     #[arg(long, value_name = "KEY", env = "ASPINE_AUTHKEY", hide_env_values = true, help_heading = TARGET)]
     authkey: Option<OsString>,
 
-    /// File whose first line is the key
+    /// File whose first line is the auth key
     #[arg(long, value_name = "PATH", help_heading = TARGET)]
     authkey_file: Option<PathBuf>,
 
-    /// Process whose CPU time and memory are the server's [default: the one that listens there, if it is on this machine]
+    /// Process of the server, for its CPU time and memory [default: the one that listens there, if it is on this machine]
     #[arg(long, value_name = "PID", help_heading = TARGET)]
     server_pid: Option<u32>,
 
-    /// Flags of the server of our own, for example "--cores 1 --max-memory 1gb"
+    /// Flags of the embedded server, for example "--cores 1 --max-memory 1gb"
     #[arg(long, value_name = "FLAGS", conflicts_with_all = ["target", "unixsocket"], help_heading = TARGET)]
     #[arg(allow_hyphen_values = true)]
     server_args: Option<String>,
 
-    /// Connections
+    /// Number of connections
     #[arg(long, value_name = "N", default_value_t = BENCH_CONNECTIONS_DEFAULT, help_heading = LOAD)]
     #[arg(value_parser = value_parser!(u32).range(1..=i64::from(BENCH_CONNECTIONS_MAX)))]
     connections: u32,
 
-    /// Requests that each connection has under way; in a closed loop the next so many follow when all are answered
+    /// Requests that each connection has under way; in a closed loop the next ones follow when all are answered
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = LOAD)]
     #[arg(value_parser = value_parser!(u32).range(1..=i64::from(BENCH_PIPELINE_MAX)))]
     pipeline: u32,
 
-    /// Threads of the generator, on the last N CPUs [default: 1 that is not pinned; without a target half of the CPUs]
+    /// Threads of the generator, on the last N CPUs [default: one unpinned thread; without a target half of the CPUs]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), help_heading = LOAD)]
     cores: Option<u32>,
 
@@ -77,54 +77,53 @@ pub(in crate::cli) struct BenchFlags {
     #[arg(long, value_name = "LIST", help_heading = LOAD)]
     cpus: Option<CpuList>,
 
-    /// How long to measure [default: 10]
+    /// Seconds to measure [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "requests", help_heading = LOAD)]
     duration: Option<u64>,
 
-    /// How many requests to measure, exactly; 0 only stores what --preload says
+    /// Number of requests to measure, exactly; 0 only preloads
     #[arg(long, value_name = "N", help_heading = LOAD)]
     requests: Option<u64>,
 
-    /// How long to run before measuring [default: 1, or 0 with --requests]
+    /// Seconds to run before measuring [default: 1, or 0 with --requests]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = LOAD)]
     warmup: Option<u64>,
 
-    /// Open loop: so many requests a second, whatever the server does; latency counts from when a request should have
-    /// been sent
+    /// Open loop: requests a second, whatever the server does; latency counts from when a request is due
     #[arg(long, value_name = "PER_SECOND", value_parser = value_parser!(u64).range(1..=BENCH_RATE_MAX), help_heading = LOAD)]
     rate: Option<u64>,
 
-    /// After how long a reply will not come any more: the connection is given up
+    /// Seconds after which a connection without a reply is closed
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", help_heading = LOAD)]
     timeout: u64,
 
-    /// GETs to SETs
+    /// Ratio of GETs to SETs
     #[arg(long, value_name = "GET:SET", default_value = "9:1", help_heading = WORKLOAD)]
     ratio: Ratio,
 
-    /// Kinds and their shares instead of a ratio, as get=80,set=15,mget:10=5 (an MGET of 10 keys); of get, set, mget,
-    /// mset, incr, del, exists, expire, publish, ping
+    /// Kinds of requests and their shares instead of a ratio, as get=80,set=15,mget:10=5 (an MGET of 10 keys); kinds are
+    /// get, set, mget, mset, incr, del, exists, expire, publish, ping
     #[arg(long, value_name = "KIND=SHARE,...", conflicts_with = "ratio", help_heading = WORKLOAD)]
     mix: Option<Mix>,
 
-    /// Keys there are: key:000000000000 and on, as redis-benchmark has them
+    /// Number of keys, which are key:000000000000 and so on, as those of redis-benchmark
     #[arg(long, value_name = "N", default_value_t = BENCH_KEYS_DEFAULT, help_heading = WORKLOAD)]
     #[arg(value_parser = value_parser!(u64).range(1..=BENCH_KEYS_MAX))]
     keys: u64,
 
-    /// How often which key: uniform, zipf:S, hotspot or hotspot:KEYS:REQUESTS in percent
+    /// Distribution of requests over keys: uniform, zipf:S, hotspot or hotspot:KEYS:REQUESTS in percent
     #[arg(long, value_name = "DIST", default_value = "uniform", help_heading = WORKLOAD)]
     key_dist: KeyDist,
 
-    /// Bytes of a value: N, or LO-HI for any in between
+    /// Bytes of a value: N, or a range LO-HI
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = Range::of_bytes, help_heading = WORKLOAD)]
     value_size: Range,
 
-    /// Seconds that values live: N, or LO-HI [default: for ever]
+    /// Time to live of values: N, or a range LO-HI [default: none]
     #[arg(long, value_name = "SECONDS", value_parser = Range::of_seconds, help_heading = WORKLOAD)]
     ttl: Option<Range>,
 
-    /// Store the first N keys before, all without N [default: all without a target, else none]
+    /// Store the first N keys before the run, all without N [default: all without a target, else none]
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "18446744073709551615")]
     #[arg(help_heading = WORKLOAD)]
     preload: Option<u64>,
@@ -133,12 +132,12 @@ pub(in crate::cli) struct BenchFlags {
     #[arg(long, help_heading = WORKLOAD)]
     fill_on_miss: bool,
 
-    /// What decides all random choices
+    /// Seed of all random choices
     #[arg(long, value_name = "NUMBER", default_value_t = 1, help_heading = WORKLOAD)]
     seed: u64,
 
-    /// Check replies: `values`, the default, that every value is its key's; `hits` also that none is missing, for which
-    /// all keys must be preloaded [default: hits without a target, else nothing but the type of replies]
+    /// Verify replies: `values`, the default, that every value is its key's; `hits` also that none is missing, for which
+    /// all keys must be preloaded [default: hits without a target, else only the types of replies]
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "values")]
     #[arg(value_parser = verify, help_heading = WORKLOAD)]
     verify: Option<Verify>,
@@ -151,11 +150,11 @@ pub(in crate::cli) struct BenchFlags {
     #[arg(long, value_name = "FILE", help_heading = REPORT)]
     hgrm: Option<PathBuf>,
 
-    /// Draw latency over percentiles
+    /// Draw a picture of latency over percentiles
     #[arg(long, value_name = "FILE.svg", help_heading = REPORT)]
     plot: Option<PathBuf>,
 
-    /// A file of --hgrm to draw too, under a name [default: its own]; may be repeated
+    /// A file of --hgrm to draw too, with a label [default: the file's name]; may be repeated
     #[arg(long, value_name = "[NAME=]FILE", requires = "plot", help_heading = REPORT)]
     plot_with: Vec<String>,
 
@@ -163,7 +162,7 @@ pub(in crate::cli) struct BenchFlags {
     #[arg(long, requires = "plot_with", help_heading = REPORT)]
     plot_only: bool,
 
-    /// What the picture calls this run [default: the target]
+    /// Label of this run in the picture [default: the target]
     #[arg(long, value_name = "NAME", help_heading = REPORT)]
     label: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What was typed after `aspine bench`, and what it means on this machine.
+//! The plan of `aspine bench`: what the arguments mean on this machine.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::loadgen::workload::{Kind, Mix, Range};
 use crate::loadgen::{BenchError, Length, Options, Target, Verify};
 use crate::runtime::preflight;
 
-/// What was typed, in plain types. `None` is "not given".
+/// The arguments, in plain types. `None` is "not given".
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct BenchArgs {
     pub(super) target: Option<String>,
@@ -53,23 +53,23 @@ pub(in crate::cli) struct BenchArgs {
     pub(super) label: Option<String>,
 }
 
-/// What it means.
+/// The plan of a measurement.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// The run; its target is to be replaced by the embedded server, if there is one.
+    /// The options of the run. The embedded server, if there is one, replaces the target.
     pub(super) options: Options,
-    /// The server to start.
+    /// The embedded server to start, if any.
     pub(super) embedded: Option<Embedded>,
-    /// What the reader of the numbers should know.
+    /// Notes for the reader of the report.
     pub(super) notes: Vec<String>,
 }
 
-/// Ports of a server's cores.
+/// The source of the core ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Ports {
-    /// The server is asked.
+    /// The server is asked for its core ports.
     Asked,
-    /// These, in the order of the cores.
+    /// The core ports are given, in the order of the cores.
     Listed(Vec<u16>),
 }
 
@@ -98,7 +98,7 @@ impl FromStr for Ports {
     }
 }
 
-/// Reads seconds as nanoseconds.
+/// Parses seconds to nanoseconds.
 pub(super) fn seconds(text: &str) -> Result<u64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.0..=BENCH_SECONDS_MAX).contains(&seconds) => Ok((seconds * 1e9).round() as u64),
@@ -106,18 +106,18 @@ pub(super) fn seconds(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Which CPUs the two sides use.
+/// The CPUs of the generator and of the server.
 #[derive(Debug, PartialEq, Eq)]
 struct Places {
     lanes: Vec<Option<usize>>,
-    /// Of the embedded server.
+    /// The CPUs of the embedded server.
     server: Vec<usize>,
-    /// They are the same CPU.
+    /// Whether both sides share one CPU.
     are_shared: bool,
 }
 
 impl BenchArgs {
-    /// What all of it means.
+    /// Resolves the arguments to a plan.
     pub(super) fn plan(&self) -> Result<Plan, Error> {
         let is_embedded = self.is_embedded();
         let cpus_allowed = preflight::cpus_allowed()?;
@@ -165,7 +165,7 @@ impl BenchArgs {
             },
             fill_on_miss: self.fill_on_miss,
             timeout_ns: self.timeout_ns.max(1),
-            // On a CPU that the server needs too, looking all the time would take it away.
+            // On a CPU that the server needs too, polling would take the server's time.
             spin_ns: if places.are_shared { 0 } else { BENCH_SPIN_NS },
         };
         self.check(&options)?;
@@ -181,12 +181,12 @@ impl BenchArgs {
         })
     }
 
-    /// Whether a server of our own is measured.
+    /// Whether an embedded server is measured.
     fn is_embedded(&self) -> bool {
         self.target.is_none() && self.unix_socket.is_none() && !matches!(self.core_ports, Some(Ports::Listed(_)))
     }
 
-    /// Whether the server is asked for the ports of its cores.
+    /// Whether the server is asked for its core ports.
     pub(super) fn asks_for_core_ports(&self) -> bool {
         self.core_ports == Some(Ports::Asked)
     }
@@ -232,11 +232,11 @@ impl BenchArgs {
             |flags: &[&str]| given.iter().any(|given| flags.iter().any(|flag| given.split('=').next() == Some(flag)));
         let mut args: Vec<String> = ["--port", "0"].map(str::to_owned).to_vec();
         if !is_given(&["--max-memory", "--max-size"]) {
-            // All keys fit, whatever their number.
+            // No bound, so that all keys fit.
             args.extend(["--max-memory", "0"].map(str::to_owned));
         }
         if !is_given(&["--cpus"]) {
-            // Fewer cores take the first of the CPUs.
+            // With fewer cores than CPUs, the first CPUs are used.
             let cores =
                 given.iter().skip_while(|given| **given != "--cores").nth(1).and_then(|cores| cores.parse().ok());
             let cpus = &cpus[..cores.unwrap_or(cpus.len()).min(cpus.len())];
@@ -271,7 +271,7 @@ impl BenchArgs {
         })
     }
 
-    /// Why a key may rightly be missing.
+    /// The reason why a key may legitimately be missing, if there is one.
     fn why_keys_may_be_missing(&self, preload: u64) -> Option<&'static str> {
         let deletes = |mix: &Mix| mix.operations().any(|operation| matches!(operation.kind, Kind::Del | Kind::Expire));
         if preload < self.keys {
@@ -287,13 +287,13 @@ impl BenchArgs {
         }
     }
 
-    /// What does not go together.
+    /// Refuses options that contradict each other.
     fn check(&self, options: &Options) -> Result<(), BenchError> {
         let refuse = |why: String| Err(BenchError::Options(why));
         if options.verify == Verify::Hits
             && let Some(why) = self.why_keys_may_be_missing(options.preload)
         {
-            return refuse(format!("--verify=hits can't be: {why}; use --verify"));
+            return refuse(format!("--verify=hits is impossible: {why}; use --verify"));
         }
         if let Some(operation) = options.mix.operations().find(|operation| !self.protocol.has(operation.kind)) {
             let (protocol, kind) = (self.protocol.name(), operation.kind.name());
@@ -311,16 +311,14 @@ impl BenchArgs {
                 ));
             }
             if self.asks_for_core_ports() {
-                return refuse(
-                    "memcached can't be asked for the ports of its cores; list them after --core-ports".into(),
-                );
+                return refuse("memcached has no core ports to ask for; list ports after --core-ports".into());
             }
             if self.is_embedded() {
-                return refuse("--protocol memcached needs a --target: the server of our own does not speak it".into());
+                return refuse("--protocol memcached needs a --target: the embedded server does not speak it".into());
             }
         }
         if self.fill_on_miss && !options.mix.operations().any(|operation| operation.kind == Kind::Get) {
-            return refuse("--fill-on-miss fills what a GET has missed; the mix has none".into());
+            return refuse("--fill-on-miss needs a GET in the mix".into());
         }
         if matches!(self.core_ports, Some(Ports::Listed(_))) && self.server_args.is_some() {
             return refuse(
@@ -332,7 +330,7 @@ impl BenchArgs {
         Self::check_sockets(options)
     }
 
-    /// Whether there are descriptors for all connections.
+    /// Checks that there are enough descriptors for all connections.
     pub(super) fn check_sockets(options: &Options) -> Result<(), BenchError> {
         let sockets = options.connections as u64 * options.target.ports() as u64;
         let wanted = u32::try_from(sockets).unwrap_or(u32::MAX);
