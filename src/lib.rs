@@ -107,6 +107,11 @@ pub mod cli;
 pub mod client;
 #[cfg(feature = "server")]
 pub mod command;
+/// What clients without the server know of the commands.
+#[cfg(all(feature = "blocking", not(feature = "server")))]
+pub mod command {
+    pub mod facts;
+}
 #[cfg(feature = "server")]
 pub mod engine;
 pub mod limits;

@@ -1,4 +1,50 @@
-//! Facts: what is known of a command besides what runs it. Flags, positions of keys, groups. Never: a type of the server.
+//! Facts: what is known of a command besides what runs it: name, arity, flags, where its keys are, group, syntax.
+//!
+//! Of use to clients too. Never: a type of the server. The rows are in `facts/rows.rs`; `command/table.rs` joins them
+//! with what runs them.
+
+use crate::resp::Args;
+use crate::resp::number::parse_i64;
+
+mod rows;
+
+pub use rows::ROWS;
+
+/// One command.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// Lower case; `container|subcommand` for a subcommand.
+    pub name: &'static str,
+    /// Arguments with the name (and the subcommand's name): exactly so many, or at least so many if negative.
+    pub arity: i32,
+    /// Bits of [`flag`].
+    pub flags: u32,
+    /// Where its keys are.
+    pub keys: Keys,
+    /// Redis's group, for the documentation.
+    pub group: Group,
+    /// The arguments after the name, as a reader would be told.
+    pub syntax: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+}
+
+/// The facts of a command, on a line of its own.
+macro_rules! facts {
+    ($name:literal, $arity:literal, $flags:expr, $keys:expr, $group:ident, $syntax:literal, $summary:literal) => {
+        $crate::command::facts::Facts {
+            name: $name,
+            arity: $arity,
+            flags: $flags | $crate::command::facts::flag::of_name($name),
+            keys: $keys,
+            group: $crate::command::facts::Group::$group,
+            syntax: $syntax,
+            summary: $summary,
+        }
+    };
+}
+
+pub(crate) use facts;
 
 /// What a command is like, as bits. The names are Redis's.
 pub mod flag {
@@ -44,6 +90,21 @@ pub mod flag {
 
     /// Is a subcommand; what its name says, for those who ask for every command.
     pub const SUBCOMMAND: u32 = 1 << 19;
+
+    /// SUBSCRIBE and its like, and their opposites.
+    pub const SUBSCRIPTION: u32 = BARRIER | PUBSUB | SUBSCRIBER;
+
+    /// The flag that a name has by itself.
+    pub const fn of_name(name: &str) -> u32 {
+        let mut at = 0;
+        while at < name.len() {
+            if name.as_bytes()[at] == b'|' {
+                return SUBCOMMAND;
+            }
+            at += 1;
+        }
+        0
+    }
 
     /// Bit and Redis's name of each that Redis has.
     pub const NAMES: [(u32, &str); 9] = [
@@ -123,3 +184,125 @@ impl Group {
         }
     }
 }
+
+impl Facts {
+    /// Whether a command line of so many words fits.
+    #[inline]
+    pub fn takes(&self, words: usize) -> bool {
+        takes(self.arity, words)
+    }
+
+    /// Whether all bits of `flags` are set.
+    #[inline]
+    pub fn is(&self, flags: u32) -> bool {
+        self.flags & flags == flags
+    }
+
+    /// Whether it has subcommands. COMMAND also runs alone.
+    #[inline]
+    pub fn is_container(&self) -> bool {
+        self.is(flag::CONTAINER)
+    }
+
+    /// The name of its container, if it is a subcommand; else its own.
+    pub fn container(&self) -> &'static str {
+        self.name.split('|').next().unwrap_or(self.name)
+    }
+
+    /// Whether an argument is a secret: an auth key, or the name that stands before it.
+    pub fn is_secret(&self, args: Args<'_>, at: usize) -> bool {
+        let is_auth = |back: usize| at.checked_sub(back).is_some_and(|at| args.at(at).eq_ignore_ascii_case(b"AUTH"));
+        self.is(flag::SECRET) || (self.is(flag::AUTH_OPTION) && (is_auth(1) || is_auth(2)))
+    }
+
+    /// Whether it is a subcommand.
+    #[inline]
+    pub fn is_subcommand(&self) -> bool {
+        self.is(flag::SUBCOMMAND)
+    }
+
+    /// The positions of the keys in a command line, its name included. The row's arity has been checked.
+    pub fn key_positions(&self, line: Args<'_>) -> impl Iterator<Item = usize> + use<> {
+        let (first, step) = (usize::from(self.keys.first), usize::from(self.keys.step.max(1)));
+        let end = match self.keys.last {
+            _ if first == 0 => 0,
+            0 => {
+                let count = parse_i64(line.at(first - 1)).and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+                first.saturating_add(count.saturating_mul(step))
+            }
+            last @ 1.. => usize::from(last.unsigned_abs()) + 1,
+            last => (line.len() + 1).saturating_sub(usize::from(last.unsigned_abs())),
+        };
+        (first..end.min(line.len())).step_by(step)
+    }
+
+    /// The keys among the arguments after the name.
+    pub fn keys_after_name<'a>(&self, args: Args<'a>) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
+        let (first, step) = (usize::from(self.keys.first), usize::from(self.keys.step.max(1)));
+        // A subcommand's name is two words, and its arguments come after both.
+        let first = first.saturating_sub(usize::from(self.is_subcommand()));
+        let (skip, take) = match self.keys.last {
+            _ if first == 0 => (0, 0),
+            0 => {
+                let count = args.get(first - 2).and_then(parse_i64).and_then(|count| usize::try_from(count).ok());
+                (first - 1, count.unwrap_or(0))
+            }
+            1.. => (first - 1, (usize::from(self.keys.last.unsigned_abs() - self.keys.first) / step) + 1),
+            _ => (first - 1, usize::MAX),
+        };
+        args.tail(skip).iter().step_by(step).take(take)
+    }
+
+    /// Whether an argument says how many keys there are.
+    pub fn counts_keys(&self) -> bool {
+        self.keys.first > 0 && self.keys.last == 0
+    }
+}
+
+/// Whether a command of an arity takes a line of so many words.
+#[inline]
+pub fn takes(arity: i32, words: usize) -> bool {
+    let words = i32::try_from(words).unwrap_or(i32::MAX);
+    if arity >= 0 { words == arity } else { words >= -arity }
+}
+
+/// The facts of a command by its name, in any case.
+pub fn find(name: &[u8]) -> Option<&'static Facts> {
+    // A bar sorts as a blank does.
+    let folded = |name: &[u8]| -> Vec<u8> {
+        name.iter().map(|byte| if *byte == b'|' { b' ' } else { byte.to_ascii_lowercase() }).collect()
+    };
+    let wanted = folded(name);
+    let at = ROWS.binary_search_by(|row| folded(row.name.as_bytes()).cmp(&wanted)).ok()?;
+    Some(&ROWS[at]).filter(|row| row.name.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// Whether two names are the same, for what is known when this is compiled.
+pub const fn same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
+/// Subcommands of CLUSTER by which operators change a cluster, and how many words they have, as in [`Facts::arity`].
+/// There is nothing to change here: they are no commands, but where there is no cluster Redis knows them.
+pub const CLUSTER_CHANGES: [(&str, i32); 15] = [
+    ("cluster|addslots", -3),
+    ("cluster|addslotsrange", -4),
+    ("cluster|bumpepoch", 2),
+    ("cluster|count-failure-reports", 3),
+    ("cluster|delslots", -3),
+    ("cluster|delslotsrange", -4),
+    ("cluster|failover", -2),
+    ("cluster|flushslots", 2),
+    ("cluster|forget", 3),
+    ("cluster|meet", -4),
+    ("cluster|replicate", 3),
+    ("cluster|reset", -2),
+    ("cluster|saveconfig", 2),
+    ("cluster|set-config-epoch", 3),
+    ("cluster|setslot", -4),
+];

@@ -1,5 +1,6 @@
 //! Look-up: rows by number, as batches carry them, and by name, as clients type them.
 
+use crate::command::facts::same;
 use crate::command::table::{Command, Fold, Handler, INTERNAL, KeyHandler, OwnerHandler, Part, TABLE};
 
 /// What a core runs of what another sends it.
@@ -33,7 +34,7 @@ impl CommandId {
     /// The id of a row that is known by name when this is compiled.
     const fn named(name: &str) -> CommandId {
         let mut at = 0;
-        while !same(TABLE[at].name.as_bytes(), name.as_bytes()) {
+        while !same(TABLE[at].facts.name, name) {
             at += 1;
         }
         CommandId(at as u16)
@@ -97,14 +98,6 @@ impl EachKeyCommand {
         let Handler::Owner(OwnerHandler::EachKey(handler, fold)) = row.handler else { panic!("a command of each key") };
         EachKeyCommand { id, handler, fold }
     }
-}
-
-const fn same(one: &[u8], other: &[u8]) -> bool {
-    let mut at = 0;
-    while at < one.len() && at < other.len() && one[at] == other[at] {
-        at += 1;
-    }
-    at == one.len() && at == other.len()
 }
 
 /// Finds rows by name without allocating or comparing more than one or two names: open addressing over a hash of

@@ -1,7 +1,6 @@
 //! Publish and subscribe: what is said of messages and subscriptions, in Redis's words. Pure; `engine/pubsub.rs` has
 //! the subscriptions.
 
-use crate::command::table::flag;
 use crate::resp::Writer;
 
 /// What can be subscribed to.
@@ -41,9 +40,6 @@ impl Topic {
         }
     }
 }
-
-/// Flags of a row that subscribes or unsubscribes.
-pub const SUBSCRIPTION: u32 = flag::BARRIER | flag::PUBSUB | flag::SUBSCRIBER;
 
 /// Confirms a subscription, or its end. `None`: there was none to end. `count`: those left of its kind.
 pub fn confirmation(writer: &mut Writer<'_>, topic: Topic, subscribes: bool, name: Option<&[u8]>, count: usize) {

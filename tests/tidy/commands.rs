@@ -74,9 +74,6 @@ fn names_of_commands_are_compared_in_the_table_alone() {
     for source in Source::of_src().filter(|source| !FREE.contains(&source.module()) && !source.is_test()) {
         let tests = source.test_modules();
         let words = OTHER_WORDS.iter().find(|(path, _)| *path == source.path).map_or(&[][..], |(_, words)| words);
-        if source.path == "src/client/reads.rs" {
-            continue;
-        }
         for (line, name) in names_compared(source) {
             if !words.contains(&name) && !tests.iter().any(|lines| lines.contains(&line)) {
                 complaints.push(format!(

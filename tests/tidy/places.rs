@@ -18,7 +18,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
     // Of `cli` only the configuration, which another test holds.
     ("runtime", &["cli", "command", "engine", "limits", "persist", "resp", "shard", "slot"]),
     // What applications use: of the server it shares the protocol.
-    ("client", &["limits", "resp", "slot"]),
+    // Of `command` only the facts, which another test holds.
+    ("client", &["command", "limits", "resp", "slot"]),
     // A client of servers: it shares the protocol with ours, and nothing else.
     ("loadgen", &["limits", "resp", "slot"]),
     ("cli", &["client", "command", "engine", "limits", "loadgen", "persist", "resp", "runtime", "shard"]),
@@ -125,6 +126,21 @@ fn the_runtime_takes_only_the_configuration_from_the_command_line() {
         for (number, line) in source.lines_with("cli") {
             if !line.contains("crate::cli::config::") {
                 complaints.push(format!("{}:{number}: `{line}`; take it from `cli::config`", source.path));
+            }
+        }
+    }
+    assert_none(&complaints);
+}
+
+#[test]
+fn the_client_takes_only_the_facts_of_commands() {
+    let mut complaints = Vec::new();
+    for source in Source::of_src().filter(|source| source.module() == "client" || source.path.contains("command/facts"))
+    {
+        for (at, found) in source.code.match_indices("crate::command::") {
+            if !source.code[at + found.len()..].starts_with("facts") {
+                let number = source.code[..at].lines().count().max(1);
+                complaints.push(format!("{}:{number}: takes more of `command` than its facts", source.path));
             }
         }
     }

@@ -106,11 +106,11 @@ fn keys_lie_inside_the_arity() {
                 assert_eq!(row.keys, Keys { first: at, last: at.cast_signed(), step: 1 }, "{}", row.name);
             }
             Handler::Owner(OwnerHandler::EachKey(..)) => {
-                assert_eq!((row.keys.first, row.keys.last), (1, -1), "{}", row.name)
+                assert_eq!((row.keys.first, row.keys.last), (1, -1), "{}", row.name);
             }
             Handler::Owner(OwnerHandler::Several(_)) => assert!(row.keys.first > 0, "{}", row.name),
             Handler::Home(HomeHandler::Transaction(Verb::Watch)) => {
-                assert_eq!(row.keys, Keys { first: 1, last: -1, step: 1 })
+                assert_eq!(row.keys, Keys { first: 1, last: -1, step: 1 });
             }
             _ => assert_eq!(row.keys, NO_KEYS, "{}: only commands of keys have key positions", row.name),
         }
