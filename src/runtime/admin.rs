@@ -1,15 +1,15 @@
-//! Admin: HTTP for those who watch: `/metrics`, `/healthz`, `/readyz`. A thread of its own, on no core's CPU where there is
-//! another.
+//! Admin: the HTTP endpoint for monitoring: `/metrics`, `/healthz`, `/readyz`. A thread of its own, off the cores' CPUs if
+//! there is another.
 //!
 //! ```text
-//! loop:  accept ─▶ ready connections: read, send ─▶ requests that are whole: health and readiness at once,
-//!        metrics together, from one look at all cores ─▶ who is past his deadline goes
+//! loop:  accept ─▶ ready connections: read, send ─▶ complete requests: health and readiness at once,
+//!        metrics together, from one gather of all cores ─▶ close what is past its deadline
 //! ```
-//! Health is read from the cores' `pulse` and needs none of them. Metrics are counted anew for whoever asks, so that a page is
-//! never older than its request; requests that come together share one, and two looks at the cores are at least
-//! `ADMIN_GATHER_PAUSE_MS` apart, so that nobody who watches can slow down the cores.
-//! Bounded: connections, the head of a request, the time from accepting to closing. When all places are taken, whoever has
-//! held one longest without a request makes room, so a crowd of slow clients keeps no probe out.
+//! Health is read from the cores' `pulse`, without asking a core. Metrics are gathered anew for each request, so a page is
+//! never older than its request; requests that arrive together share one gather, and two gathers are at least
+//! `ADMIN_GATHER_PAUSE_MS` apart, so that no monitoring client can slow down the cores.
+//! Bounded: connections, the head of a request, the time from accepting to closing. When all connections are in use, the
+//! one that has been longest without a request is closed, so a crowd of slow clients keeps no probe out.
 //! Never: reads an item, takes a command, blocks a core.
 
 mod connection;
@@ -39,17 +39,17 @@ use crate::limits::{
     ACCEPT_PAUSE_MS, ADMIN_CONNECTIONS_MAX, ADMIN_DEADLINE_MS, ADMIN_GATHER_PAUSE_MS, ADMIN_GRACE_MS, SILENT_MS_MAX,
 };
 
-/// Below the cores, where it has to share a CPU with one, but far enough above idle that a probe is answered in time.
+/// The priority: below the cores, if the thread shares a CPU with one, but high enough to answer a probe in time.
 const NICE: i32 = 10;
 
-/// The listening socket, before there is anything to tell.
+/// The listening socket, before the thread starts.
 pub(super) struct Admin {
     listener: TcpListener,
     address: SocketAddr,
 }
 
 impl Admin {
-    /// Binds it.
+    /// Binds the socket.
     pub(super) fn bind(address: SocketAddr) -> Result<Admin, StartError> {
         let listen = || {
             let socket = listener::tcp(address, false)?;
@@ -61,14 +61,14 @@ impl Admin {
         Ok(Admin { listener, address })
     }
 
-    /// Starts the thread. The answer is the cores' ends.
+    /// Starts the thread. Returns the reporters of the cores.
     pub(super) fn start(self, cpus: &[usize], started_ms: u64, shared: &Arc<Shared>) -> io::Result<Vec<Reporter>> {
         let (gatherer, reporters) = Gatherer::new(cpus.len(), shared);
         let (free, shared, listener) = (free_cpus(cpus), Arc::clone(shared), self.listener);
         let builder = std::thread::Builder::new().name("admin".to_owned());
         builder.spawn(move || {
             if let Some(free) = free {
-                // That it can't be so only makes it less polite; likewise below.
+                // A failure only means that the thread may run on a core's CPU; likewise below.
                 let _ = rustix::thread::sched_setaffinity(None, &free);
             }
             let _ = rustix::process::nice(NICE);
@@ -85,11 +85,11 @@ struct Loop {
     started_ms: u64,
     shared: Arc<Shared>,
     clock: Clock,
-    /// In the order they came.
+    /// The connections in the order of accepting.
     connections: Vec<Connection>,
-    /// When the cores were last looked at.
+    /// The time of the last gather.
     gathered: Option<Duration>,
-    /// Accepting pauses until then.
+    /// The time until which accepting pauses.
     accept_after: Duration,
 }
 
@@ -110,7 +110,7 @@ impl Loop {
     fn run(mut self) {
         loop {
             if let Err(error) = self.pass() {
-                // Nothing that a watcher does; perhaps the kernel is out of memory for a moment.
+                // No client can cause this; perhaps the kernel is out of memory for a moment.
                 warn!("admin endpoint: {error}; it pauses for {ACCEPT_PAUSE_MS} ms");
                 self.connections.clear();
                 #[expect(clippy::disallowed_methods, reason = "there is no event to wait for: waiting is what failed")]
@@ -119,7 +119,7 @@ impl Loop {
         }
     }
 
-    /// Waits for the next event, and handles what there is.
+    /// Waits for the next event, and handles all that are due.
     fn pass(&mut self) -> io::Result<()> {
         let now = self.clock.elapsed();
         let wait = self.next_event(now).map(|at| at.saturating_sub(now));
@@ -153,7 +153,7 @@ impl Loop {
         Ok(())
     }
 
-    /// When something is to be done without an event; `None` if nothing is.
+    /// The time of the next work that needs no event; `None` if there is none.
     fn next_event(&self, now: Duration) -> Option<Duration> {
         let deadlines = self.connections.iter().map(|one| one.since + Duration::from_millis(ADMIN_DEADLINE_MS));
         let full = self.connections.len() >= ADMIN_CONNECTIONS_MAX;
@@ -168,12 +168,12 @@ impl Loop {
         self.gathered.map_or(Duration::ZERO, |at| at + Duration::from_millis(ADMIN_GATHER_PAUSE_MS))
     }
 
-    /// Whether there is a place, or somebody who makes one.
+    /// Whether a connection may be accepted, if need be in place of an idle one.
     fn may_accept(&self, now: Duration) -> bool {
         now >= self.accept_after && (self.connections.len() < ADMIN_CONNECTIONS_MAX || self.idler(now).is_some())
     }
 
-    /// Who has held a place longest without a request, and long enough to have made one.
+    /// The connection that has been longest without a request, if it had time enough for one.
     fn idler(&self, now: Duration) -> Option<usize> {
         let grace = Duration::from_millis(ADMIN_GRACE_MS);
         self.connections.iter().position(|one| one.may_go() && now.saturating_sub(one.since) >= grace)
@@ -183,7 +183,7 @@ impl Loop {
         while self.may_accept(now) {
             match self.listener.accept().and_then(|(socket, _)| Connection::new(socket, now)) {
                 Ok(mut connection) => {
-                    // Most send their request with the connection's last acknowledgement.
+                    // Most clients send their request with the last packet of the handshake.
                     connection.on_ready();
                     if self.connections.len() >= ADMIN_CONNECTIONS_MAX
                         && let Some(idler) = self.idler(now)
@@ -193,7 +193,7 @@ impl Loop {
                     self.connections.push(connection);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // The other side gave up while it waited in the queue.
+                // The client gave up while it waited in the backlog.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     warn!("admin endpoint: cannot accept a connection: {error}; it pauses for {ACCEPT_PAUSE_MS} ms");
@@ -204,7 +204,7 @@ impl Loop {
         }
     }
 
-    /// Answers whoever has asked; metrics as soon as the cores may be looked at again.
+    /// Answers all complete requests; metrics as soon as the next gather is allowed.
     fn answer(&mut self, now: Duration) {
         let asked = |page| move |one: &Connection| one.request().is_some_and(|request| request.page == Ok(page));
         let metrics = (self.connections.iter().any(asked(Page::Metrics)) && now >= self.gather_after()).then(|| {
@@ -225,7 +225,7 @@ impl Loop {
         }
     }
 
-    /// Whether every core is alive, or which is not.
+    /// An error naming the core that is silent, if one is.
     fn health(&self) -> Result<(), String> {
         match self.shared.pulse.silent(SILENT_MS_MAX) {
             None => Ok(()),
@@ -233,7 +233,7 @@ impl Loop {
         }
     }
 
-    /// Whether clients may be sent here, or why not.
+    /// An error with the reason why clients should not be sent here, if there is one.
     fn readiness(&self) -> Result<(), String> {
         if self.shared.shutdown.is_asked() {
             return Err("draining\n".to_owned());

@@ -1,7 +1,7 @@
-//! When pages that nobody uses go back to the kernel: by a thread that is no core, a second after a mass of items is gone.
+//! Allocator: unused pages go back to the kernel by a thread that is not a core, a second after many items were freed.
 //!
-//! mimalloc would do it where the memory was freed, all at once: a FLUSHALL of 5M items ended in 80 ms of `madvise` on the
-//! core that served. Never: runs on a core, but for the first call, at the start.
+//! mimalloc would return them where the memory was freed, all at once: a FLUSHALL of 5M items ended in 80 ms of `madvise` on
+//! the serving core. Never: runs on a core, except for the first call, at the start.
 #![expect(unsafe_code, reason = "mimalloc's options and its collection, which its crate does not wrap")]
 
 use std::ffi::c_long;
@@ -11,15 +11,15 @@ use libmimalloc_sys::{mi_collect, mi_option_set_default, mi_option_t};
 /// `mi_option_purge_delay` of mimalloc.h, which the crate has no name for. A test holds it to the variable of that name.
 const PURGE_DELAY: mi_option_t = 15;
 
-/// Has mimalloc keep unused pages until `give_back` is called, unless the environment (`MIMALLOC_PURGE_DELAY`) says else.
+/// Makes mimalloc keep unused pages until `give_back_unused_pages`, unless `MIMALLOC_PURGE_DELAY` is set.
 pub(super) fn keep_unused_pages() {
-    // In milliseconds, 24 days; -1 would mean that they are never given back.
+    // 24 days in milliseconds; -1 would mean that pages are never returned.
     let delay_ms = c_long::from(i32::MAX);
     // SAFETY: sets a number of a table within mimalloc that threads may read meanwhile; the index is one of its options.
     unsafe { mi_option_set_default(PURGE_DELAY, delay_ms) };
 }
 
-/// Gives all unused pages back, of whatever thread. Takes some 15 ms for 100 MB, and microseconds where there are none.
+/// Returns the unused pages of all threads. Takes some 15 ms for 100 MB, and microseconds if there are none.
 pub(super) fn give_back_unused_pages() {
     // SAFETY: collects the heap of the calling thread and what no heap uses; any thread may call it at any time.
     unsafe { mi_collect(true) };
@@ -36,7 +36,7 @@ mod tests {
     const ASKED: &str = "ASPINE_TEST_ASKED_FOR_PURGE_DELAY";
     const DELAY_MS: i64 = 4321;
 
-    /// The number of the option is right where its documented name in the environment changes it.
+    /// The number of the option is right if its documented environment variable changes it.
     #[test]
     fn the_option_is_the_one_that_mimalloc_documents() {
         if std::env::var_os(ASKED).is_some() {

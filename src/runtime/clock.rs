@@ -1,9 +1,10 @@
-//! Clock: the only one. Core: each its own; the load generator's lanes are passed it. Cost: a vDSO call a reading, two or three a turn and one a command.
+//! Clock: the only clock of the server. Core: each its own; the load generator's lanes are passed it. Cost: a vDSO call per
+//! reading, two or three readings a turn and one a command.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// One core's clock: unix time, which the engine is told, and monotonic time, which measures.
+/// One core's clock: unix time, which the engine gets as an argument, and monotonic time, for measurements.
 #[derive(Debug)]
 pub(super) struct Clock {
     started: Instant,
@@ -15,25 +16,25 @@ impl Clock {
         Clock { started: Instant::now() }
     }
 
-    /// Unix time.
+    /// The unix time.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn unix(&self) -> Duration {
-        // A clock before 1970 is as wrong as any; deadlines then count from 1970.
+        // A clock that is set before 1970 counts as 1970.
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
-    /// Unix time in milliseconds.
+    /// The unix time in milliseconds.
     pub(super) fn now_ms(&self) -> u64 {
         self.unix().as_millis() as u64
     }
 
-    /// Unix time in milliseconds, and the microseconds within.
+    /// The unix time in milliseconds, and the microseconds within.
     pub(super) fn now(&self) -> (u64, u32) {
         let unix = self.unix();
         (unix.as_millis() as u64, unix.subsec_micros() % 1000)
     }
 
-    /// Time since this clock was made; never goes back.
+    /// The monotonic time since this clock was created.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub(super) fn elapsed(&self) -> Duration {
         Instant::now().duration_since(self.started)
@@ -58,7 +59,7 @@ fn reading_ns(clock: rustix::time::ClockId) -> u64 {
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 
-/// Numbers nobody outside can guess.
+/// A source of unpredictable numbers.
 pub(super) struct Seeds {
     random: RandomState,
     drawn: u64,
@@ -70,7 +71,7 @@ pub(super) fn random_seeds() -> Seeds {
 }
 
 impl Seeds {
-    /// Another number: SipHash of a counter under a random key.
+    /// The next number: SipHash of a counter under a random key.
     pub(super) fn next_u64(&mut self) -> u64 {
         self.drawn += 1;
         let mut hasher = self.random.build_hasher();

@@ -1,4 +1,4 @@
-//! Connection: one client's socket: a read is one round, what the round said is sent at once. Core: its home.
+//! Connection: one client's socket: a read is one round of its session. Core: its home.
 //!
 //! Never: blocks, buffers anything itself (the engine does, within its limits), reads while the engine does not want
 //! to. Cost: one recv and one send a round; the rest of a long argument is received into its session's own buffer.
@@ -17,18 +17,18 @@ use crate::engine::{Engine, SessionId};
 pub(super) struct Connection {
     socket: OwnedFd,
     id: SessionId,
-    /// What the poller waits for.
+    /// The events that the poller waits for.
     interest: Interest,
-    /// The kernel takes no more until the client reads.
+    /// Whether the kernel's send buffer is full.
     blocked: bool,
 }
 
-/// What became of a connection.
+/// The state of a connection after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It goes on.
+    /// The connection stays open.
     Open,
-    /// The client is gone, or everything was said: to be dropped.
+    /// The client is gone, or everything was sent: the connection is to be dropped.
     Over,
 }
 
@@ -39,7 +39,7 @@ impl Connection {
         Ok(Connection { socket, id, interest: Interest::READ, blocked: false })
     }
 
-    /// One read, one round.
+    /// Reads once and runs one round.
     #[inline]
     pub(super) fn on_readable(&mut self, engine: &mut Engine, buffer: &mut [u8], now_ms: u64) -> Outcome {
         if let Some(input) = engine.lend_input(self.id) {
@@ -59,7 +59,7 @@ impl Connection {
         }
     }
 
-    /// One read of a long argument.
+    /// Reads once into the session's buffer for a long argument.
     #[cold]
     fn read_long(&self, engine: &mut Engine, mut input: Vec<u8>, now_ms: u64) -> Outcome {
         let received = recv(&self.socket, spare_capacity(&mut input), RecvFlags::DONTWAIT);
@@ -72,12 +72,12 @@ impl Connection {
         Outcome::Open
     }
 
-    /// The kernel takes more again.
+    /// The send buffer has room again.
     pub(super) fn on_writable(&mut self) {
         self.blocked = false;
     }
 
-    /// Sends what the engine has to say, and closes when it has said everything.
+    /// Sends the session's output; the connection is over once the session is finished.
     #[inline]
     pub(super) fn flush(&mut self, engine: &mut Engine, now_ms: u64) -> Outcome {
         let unsent = engine.unsent(self.id);
@@ -94,7 +94,7 @@ impl Connection {
         if engine.is_finished(self.id) { Outcome::Over } else { Outcome::Open }
     }
 
-    /// Tells the poller what to wait for now, if that has changed.
+    /// Updates the events that the poller waits for.
     #[inline]
     pub(super) fn settle(&mut self, engine: &mut Engine, poller: &Poller) -> io::Result<()> {
         let interest = Interest { read: engine.wants_read(self.id), write: self.blocked };
@@ -105,24 +105,24 @@ impl Connection {
         Ok(())
     }
 
-    /// Whose it is.
+    /// The session of the connection.
     pub(super) fn id(&self) -> SessionId {
         self.id
     }
 
-    /// Whether the poller waits for bytes from it.
+    /// Whether the poller waits for bytes from the client.
     pub(super) fn is_read(&self) -> bool {
         self.interest.read
     }
 
-    /// The socket alone.
+    /// Returns the socket.
     pub(super) fn into_socket(self) -> OwnedFd {
         self.socket
     }
 
-    /// Out of the poller; dropping it closes the socket.
+    /// Removes the socket from the poller; dropping the connection then closes it.
     pub(super) fn detach(&self, poller: &Poller) {
-        // Closing takes it out as well; this is for the descriptor's duplicates, of which there are none.
+        // Closing removes it too, unless the descriptor has duplicates, of which there are none.
         let _ = poller.remove(self.socket.as_fd());
     }
 }

@@ -37,18 +37,18 @@ use crate::limits::{
     TURN_EVENTS_US,
 };
 
-/// What a core is started with.
+/// The arguments of a core.
 pub(super) struct CoreSetup {
     pub(super) engine: EngineConfig,
     pub(super) listener: CoreListener,
     pub(super) ports: Ports,
     pub(super) files: CoreFiles,
-    /// To answer whoever watches, if anyone may.
+    /// The reporter to the admin endpoint, if there is one.
     pub(super) reporter: Option<Reporter>,
-    /// How long to poll before parking.
+    /// The time to poll before parking (`--spin-us`).
     pub(super) spin: Duration,
     pub(super) shared: Arc<Shared>,
-    /// Told when the core accepts connections, and by its end that the core has ended.
+    /// Reports to the supervisor when the core is up; dropping it reports that the core has ended.
     pub(super) progress: Progress,
 }
 
@@ -57,28 +57,28 @@ const TOKEN_UNIX: u64 = u64::MAX - 1;
 const TOKEN_DOORBELL: u64 = u64::MAX - 2;
 const TOKEN_OWN: u64 = u64::MAX - 3;
 
-/// One core.
+/// The state of one core.
 struct Core {
     engine: Engine,
     poller: Poller,
-    /// Absent once no connection is accepted any more.
+    /// The listening sockets; `None` once the drain has begun.
     listener: Option<CoreListener>,
-    /// By session index.
+    /// The connections by session index.
     connections: Vec<Option<Connection>>,
     /// Sockets that were ready at the last poll, and how many of them have been handled.
     ready: Vec<Ready>,
     handled: usize,
     mesh: Mesh,
     files: CoreFiles,
-    /// They may have something to say.
+    /// Whether the files thread may have sent something.
     files_rang: bool,
     reporter: Option<Reporter>,
     clock: Clock,
     shared: Arc<Shared>,
     buffer: Box<[u8]>,
-    /// A descriptor to give up when there is no other, so that a client can be told.
+    /// A spare descriptor, closed when descriptors run out, so that a client can be accepted and refused.
     reserve: Option<OwnedFd>,
-    /// Accepting pauses until then.
+    /// The time until which accepting pauses.
     accept_after_ms: Option<u64>,
     give_way: GiveWay,
     last_tick_ms: u64,
@@ -87,10 +87,10 @@ struct Core {
     progress: Progress,
 }
 
-/// What a turn found to do.
+/// The result of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
-    /// Something; more may be ready.
+    /// The turn did some work; more may be ready.
     Busy,
     /// Nothing was ready.
     Idle,
@@ -117,7 +117,7 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
         }
         if !is_up && !core.engine.is_loading() {
             is_up = true;
-            // Before anybody is told that clients may come.
+            // The pulse is set before the supervisor reports that the server is ready.
             core.shared.pulse.beat(core.engine.core(), false);
             core.progress.tell(Step::Up);
         }
@@ -138,13 +138,13 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
                     continue;
                 }
                 if core.drain.has_begun() {
-                    // Sockets that linger are looked at each time.
+                    // Lingering sockets are checked at each tick.
                     bell.note_busy();
                 }
                 core.poller.park(&bell).await.map_err(failed("park"))?;
                 idle_since = None;
                 if core.mesh.has_peers() {
-                    // The tasks that receive were woken with us; theirs first.
+                    // The receiving tasks were woken too; they run first.
                     future::yield_now().await;
                 }
             }
@@ -152,7 +152,7 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
     }
 }
 
-/// Rings the bell every tick, so that a parked core wakes for time's sake.
+/// Rings the bell every tick, so that a parked core wakes up for it.
 fn start_ticker(bell: Rc<Bell>) {
     glommio::spawn_local(async move {
         loop {
@@ -201,7 +201,7 @@ impl Core {
         Ok(core)
     }
 
-    /// One turn.
+    /// Runs one turn.
     fn turn(&mut self) -> io::Result<Turn> {
         let began = self.clock.elapsed();
         let (now_ms, sub_us) = self.clock.now();
@@ -222,7 +222,7 @@ impl Core {
                 break;
             }
         }
-        // A chunk of records is done: the next may be here, and who sends it waits until there is room.
+        // A chunk of records may be finished: the next may be here, and its sender waits until there is room.
         busy |= self.hear_files(now_ms);
         busy |= self.engine.has_backlog() || self.engine.is_walking();
         busy |= self.send_all(now_ms)?;
@@ -241,12 +241,11 @@ impl Core {
         Ok(if busy { Turn::Busy } else { Turn::Idle })
     }
 
-    /// Sends every reply, and what is pushed to others for as long as a slice. The rest of that waits for the next turn:
-    /// whoever asks is not held up by a message to thousands, and those have several messages with one send by then.
-    /// True if there was anything.
+    /// Sends all replies, and pushes for as long as a slice. The rest of the pushes waits for the next turn: replies are not
+    /// held up by a message to thousands, and its receivers get several messages with one send. True if anything was sent.
     ///
     /// With peers a turn sends everything. On two CPUs runs are of a fast and a slow kind (scripts/events_numbers.py, cores);
-    /// with slices the median was of the slow kind in each of three series, without in one of two.
+    /// with slices the median was of the slow kind in each of three series, without slices in one of two.
     fn send_all(&mut self, now_ms: u64) -> io::Result<bool> {
         let mut telling_since = None;
         let mut busy = false;
@@ -263,7 +262,7 @@ impl Core {
         Ok(busy)
     }
 
-    /// Passes on what the files have to say, as far as the engine wants to hear it. True if there was anything.
+    /// Passes the events of the files thread to the engine, as far as the engine takes them. True if there were any.
     fn hear_files(&mut self, now_ms: u64) -> bool {
         if !self.files_rang && !self.engine.is_loading() {
             return false;
@@ -283,7 +282,7 @@ impl Core {
         heard
     }
 
-    /// Waits for a socket or a batch until the next tick. True if there was neither: the core is idle.
+    /// Naps until a socket is ready, a batch arrives, or the next tick. True if neither came: the core is idle.
     fn nap(&mut self) -> io::Result<bool> {
         let core = self.engine.core();
         if self.mesh.has_peers() && self.give_way() && self.mesh.has_waiting() {
@@ -298,7 +297,7 @@ impl Core {
         Ok(self.ready.is_empty() && !self.mesh.has_waiting())
     }
 
-    /// Lets others who wait for this CPU go first, unless they have kept it too long. True if it did.
+    /// Yields the CPU to waiting threads, if there is credit for it. Returns whether it did.
     fn give_way(&mut self) -> bool {
         let left = self.clock.elapsed();
         let may = self.give_way.may(left);
@@ -309,7 +308,7 @@ impl Core {
         may
     }
 
-    /// Handles sockets that are ready, within `TURN_EVENTS_US`. Returns whether there were any.
+    /// Handles ready sockets, within `TURN_EVENTS_US`. Returns whether there were any.
     fn handle_ready(&mut self, began: Duration, now_ms: u64) -> io::Result<bool> {
         if self.handled == self.ready.len() {
             self.poller.poll(&mut self.ready, 0)?;
@@ -340,7 +339,7 @@ impl Core {
             return Ok(());
         };
         if connection.id() != id {
-            // It was closed, and its place taken, by an earlier event of this turn.
+            // An earlier event of this turn closed the connection, and its index was reused.
             return Ok(());
         }
         if event.writable {
@@ -420,8 +419,8 @@ impl Core {
         }
     }
 
-    /// Accepting pauses, on every socket of this core: one that is ready and can't be accepted from would keep the core
-    /// busy. Out of descriptors, those who wait are told, one after the other by the descriptor kept for that.
+    /// Pauses accepting on every socket of this core: a ready socket that can't be accepted from would keep the core busy.
+    /// Without descriptors, waiting clients are refused one after the other, by means of the spare descriptor.
     fn on_accept_error(&mut self, token: u64, error: &io::Error, now_ms: u64) -> io::Result<()> {
         warn!("cannot accept a connection: {error}; accepting pauses for {ACCEPT_PAUSE_MS} ms");
         if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) {
@@ -464,8 +463,7 @@ impl Core {
         Ok(())
     }
 
-    /// A bell rang: for a batch, for the files, because the admin endpoint asks, or for SIGTERM. Then there are no new
-    /// connections, and what was read is finished.
+    /// The doorbell rang: for a batch, for the files, for the admin endpoint, or for SIGTERM, at which the drain begins.
     fn on_doorbell(&mut self, now_ms: u64) -> io::Result<()> {
         self.files_rang = true;
         if let Some(reporter) = &mut self.reporter
@@ -477,7 +475,7 @@ impl Core {
             if self.accept_after_ms.is_none() {
                 self.stop_accepting()?;
             }
-            // Closed, so that whoever comes now is refused and does not wait.
+            // The sockets are closed, so that new clients are refused at once.
             self.listener = None;
             self.drain.begin(now_ms + self.shared.drain_timeout_ms);
             self.engine.on_drain();
@@ -498,7 +496,7 @@ fn start_accepting(listener: Option<&CoreListener>, poller: &Poller) -> io::Resu
     listener.unix.as_ref().map_or(Ok(()), |unix| poller.add_exclusive(unix, TOKEN_UNIX))
 }
 
-/// Tells a client that it can't come in, and closes. It may not read; it is not waited for.
+/// Refuses a client with an error, without waiting for it to read.
 fn refuse(socket: &OwnedFd) {
     let text = b"-ERR max number of clients reached\r\n";
     let _ = rustix::net::send(socket, text, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);

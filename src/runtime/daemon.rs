@@ -1,14 +1,14 @@
-//! Daemon: the server leaves the terminal, and whoever started it waits until it serves, or learns why it does not.
+//! Daemon: detaches the server from its terminal; its caller waits until the server serves, or gets the reason why not.
 //!
 //! ```text
 //! caller ─ fork ─▶ leader of a new session ─ fork ─▶ server ─ ready, or why not ─┐
 //!    ▲                  ends at once                                              │
 //!    └──────────────────────────── a pipe ◀───────────────────────────────────────┘
 //! ```
-//! Owner: `cli::server`, before any thread exists. The second fork keeps the server from ever getting a terminal again: it
-//! leads no session. The caller adopts its grandchildren meanwhile, so that it can also tell of a server that was killed
-//! before it could say anything.
-//! Never: is used once there are threads. Errors and logs of the start still reach the caller's stderr; from `ready` on
+//! Owner: `cli::server`, before any thread exists. After the second fork the server is not a session leader, so it can't
+//! acquire a terminal again. The caller is a subreaper meanwhile, so that it also notices a server that is killed before
+//! it reports.
+//! Never: used once there are threads. Errors and logs of the start still reach the caller's stderr; from `ready` on
 //! stdout and stderr are the log file, or nothing.
 
 use std::fs::File;
@@ -22,32 +22,32 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use super::sys::{Forked, fork};
 
-/// Where a fork has led.
+/// The side of `detach` that this process is on.
 #[derive(Debug)]
 pub enum Detached {
-    /// To the process that is to be the server.
+    /// This process becomes the server.
     Server(Caller),
-    /// To the process that was started, once the server has said how it went.
+    /// This process is the caller; the server has reported.
     Caller(Outcome),
 }
 
-/// What became of the server.
+/// The outcome of the server's start.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It serves; its `ready` line.
+    /// The server serves; its `ready` line.
     Ready(String),
-    /// It refused, and what for.
+    /// The server refused to start.
     Refused {
-        /// The exit code it wants.
+        /// The exit code of the server.
         code: u8,
-        /// One line.
+        /// The reason, in one line.
         line: String,
     },
-    /// It ended without a word; how.
+    /// The server ended without a report; the exit code or signal, in words.
     Died(String),
 }
 
-/// The end of the pipe to whoever waits. Dropped without a word, it says that the server has died.
+/// The server's end of the pipe to the caller. If it is dropped without a report, the caller knows that the server died.
 #[derive(Debug)]
 pub struct Caller {
     pipe: File,
@@ -56,10 +56,10 @@ pub struct Caller {
 /// The byte before a `ready` line. No exit code of a refusal is 0.
 const READY: u8 = 0;
 
-/// Splits this process into one that waits and one that serves. Both return from here.
+/// Forks into a caller that waits and a server. Both return from here.
 pub fn detach() -> io::Result<Detached> {
     let (answer, pipe) = pipe_with(PipeFlags::CLOEXEC)?;
-    // Before the fork: a child that dies at once is to be found too.
+    // Before the fork, so that a child that dies at once is found too.
     set_child_subreaper(Some(getpid()))?;
     match fork()? {
         Forked::Parent(leader) => {
@@ -69,7 +69,7 @@ pub fn detach() -> io::Result<Detached> {
         Forked::Child => {
             drop(answer);
             let caller = Caller { pipe: pipe.into() };
-            // This process is to end in any case; the caller returns, the server lives.
+            // The process between caller and server ends in any case.
             let began = setsid().map_err(io::Error::from).and_then(|_| fork());
             match began {
                 Ok(Forked::Child) => {
@@ -86,7 +86,7 @@ pub fn detach() -> io::Result<Detached> {
     }
 }
 
-/// Waits for the server's word.
+/// Waits for the server's report.
 fn hear(answer: OwnedFd, leader: Pid) -> io::Result<Outcome> {
     let mut said = Vec::new();
     File::from(answer).read_to_end(&mut said)?;
@@ -95,7 +95,7 @@ fn hear(answer: OwnedFd, leader: Pid) -> io::Result<Outcome> {
     Ok(match said.split_first() {
         Some((&READY, line)) => Outcome::Ready(text(line)),
         Some((code, line)) => Outcome::Refused { code: *code, line: text(line) },
-        // It is a child of ours now, and gone, since the pipe is closed.
+        // The pipe is closed, so the server has ended; it is a child of this process by now.
         None => Outcome::Died(wait(WaitOptions::empty())?.map_or_else(String::new, |(_, status)| how(status))),
     })
 }
@@ -109,8 +109,7 @@ fn how(status: WaitStatus) -> String {
 }
 
 impl Caller {
-    /// Says that the server serves, and lets go of the caller's stdout and stderr: what is written there from now on goes
-    /// to `log`, or nowhere.
+    /// Reports that the server serves, and redirects stdout and stderr from the caller's to `log`, or to nowhere.
     pub fn ready(mut self, line: &str, log: Option<&File>) -> io::Result<()> {
         let null;
         let out = match log {
@@ -122,18 +121,18 @@ impl Caller {
         };
         dup2_stdout(out)?;
         dup2_stderr(out)?;
-        // A caller that has given up is no reason to stop.
+        // A caller that has gone does not stop the server.
         let _ = self.tell(READY, line);
         Ok(())
     }
 
-    /// Says why there is no server.
+    /// Reports the reason why the server does not start.
     pub fn refuse(mut self, code: u8, line: &str) {
-        // Nobody is left to tell if that fails.
+        // A failure to report can't be reported anywhere.
         let _ = self.tell(code.max(1), line);
     }
 
-    /// One write, so that it is there whole or not at all.
+    /// Writes a report at once, so that it arrives whole or not at all.
     fn tell(&mut self, code: u8, line: &str) -> io::Result<()> {
         let mut bytes = vec![code];
         bytes.extend_from_slice(line.as_bytes());

@@ -1,7 +1,7 @@
-//! Doorbells: an eventfd per core, in its poller, by which others wake it: a peer with a batch, or the end.
+//! Doorbells: an eventfd per core, in its poller, by which other threads wake it: for a batch, for files, or for SIGTERM.
 //!
-//! A core that naps says so first and then looks at its channels once more; a peer sends first and then looks whether
-//! the core naps. Both orders are sequentially consistent, so one of the two sees the other.
+//! A core marks itself as napping and then checks its channels once more; a peer sends and then checks the mark. Both are
+//! sequentially consistent, so at least one of the two sees the other.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -32,7 +32,7 @@ impl Doorbells {
         Ok(Doorbells { bells: (0..cores).map(make).collect::<io::Result<_>>()? })
     }
 
-    /// A core is about to nap. It must look at its channels after this and before it naps.
+    /// A core is about to nap. It must check its channels after this and before it naps.
     pub(super) fn lie_down(&self, core: CoreId) {
         self.bells[usize::from(core.0)].napping.store(true, Ordering::SeqCst);
     }
@@ -42,7 +42,7 @@ impl Doorbells {
         self.bells[usize::from(core.0)].napping.store(false, Ordering::SeqCst);
     }
 
-    /// Wakes a core if it naps. To be called after something was sent to it.
+    /// Wakes a core if it naps. To be called after a send to it.
     #[inline]
     pub(super) fn wake(&self, core: CoreId) {
         let doorbell = &self.bells[usize::from(core.0)];
@@ -51,25 +51,25 @@ impl Doorbells {
         }
     }
 
-    /// Rings a bell, napping or not.
+    /// Rings a core's doorbell, whether it naps or not.
     pub(super) fn ring(&self, core: CoreId) {
         ring(&self.bells[usize::from(core.0)].bell);
     }
 
-    /// Rings every bell, napping or not.
+    /// Rings every doorbell.
     pub(super) fn ring_all(&self) {
         for doorbell in &self.bells {
             ring(&doorbell.bell);
         }
     }
 
-    /// A core's bell, for its poller.
+    /// A core's doorbell, for its poller.
     pub(super) fn bell(&self, core: CoreId) -> BorrowedFd<'_> {
         self.bells[usize::from(core.0)].bell.as_fd()
     }
 }
 
 fn ring(bell: &OwnedFd) {
-    // It fails only when the count is at its end, after 2^64 rings, and then the core has long been woken.
+    // The write fails only if the counter overflows, after 2^64 rings.
     let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
 }

@@ -1,14 +1,15 @@
-//! Drain: one core's end. No connection is accepted any more; what was read is answered, and delivered; then the last
-//! snapshot, and the core has ended.
+//! Drain: the end of one core: accepting stops; the requests that were read are answered, and the replies delivered; then
+//! the last snapshot is taken.
 //!
 //! ```text
 //! SIGTERM ─▶ sessions end as their last reply leaves ─▶ sockets linger until it has arrived ─▶ all cores so far, or time is
 //!            up ─▶ the last snapshot, which one core has taken ─▶ over
 //! ```
-//! Why sockets linger: closing a TCP socket that holds bytes nobody has read resets the connection, and takes with it
-//! every reply that has not arrived. A client that pipelines has always sent more than was read. So its sending side is
-//! told the end first, and what still comes from it is thrown away until it has everything.
-//! Owner: the core. Never: waits longer than `--drain-timeout`, or at all after a second signal, but for the last snapshot.
+//! Why sockets linger: closing a TCP socket with unread bytes resets the connection, and loses every reply that has not
+//! arrived. A client that pipelines has always sent more than was read. So the server shuts down its sending side first,
+//! and discards what still arrives until the client has all replies.
+//! Owner: the core. Never: waits longer than `--drain-timeout`, or at all after a second signal, except for the last
+//! snapshot.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
@@ -23,26 +24,26 @@ use super::sys::undelivered_bytes;
 use crate::engine::Engine;
 use crate::limits::DRAIN_DISCARD_READS_MAX;
 
-/// How far the end of a core has come.
+/// The progress of a core's drain.
 #[derive(Debug, Default)]
 pub(super) struct Drain {
-    /// Set when it has begun: then clients are waited for no longer.
+    /// The deadline for clients, once the drain has begun.
     until_ms: Option<u64>,
-    /// Sockets whose session has ended.
+    /// Sockets of ended sessions whose replies are not delivered yet.
     lingering: Vec<OwnedFd>,
-    /// This core is among those that have answered everything.
+    /// Whether this core is counted among those that have answered everything.
     counted: bool,
-    /// The snapshot at the end has been asked for.
+    /// Whether the last snapshot was requested.
     saving: bool,
 }
 
 impl Drain {
-    /// Begins.
+    /// Begins the drain, with a deadline for clients.
     pub(super) fn begin(&mut self, until_ms: u64) {
         self.until_ms = Some(until_ms);
     }
 
-    /// Waits for nobody any more.
+    /// Ends the waiting for clients.
     pub(super) fn hurry(&mut self, now_ms: u64) {
         self.until_ms = Some(now_ms);
     }
@@ -51,16 +52,17 @@ impl Drain {
         self.until_ms.is_some()
     }
 
-    /// A session has ended, whose socket this is.
+    /// Keeps the socket of an ended session until its replies are delivered.
     pub(super) fn linger(&mut self, socket: OwnedFd, buffer: &mut [u8]) {
-        // It fails where the client is gone, and then so does the first read.
+        // This fails if the client is gone, and then so does the first read.
         let _ = shutdown(&socket, Shutdown::Write);
         if !is_delivered(&socket, buffer) {
             self.lingering.push(socket);
         }
     }
 
-    /// Whether every core has answered everything, or time is up; and then, whether the last snapshot is complete.
+    /// Whether the drain is over: every core has answered everything or the deadline has passed, and the last snapshot is
+    /// complete.
     pub(super) fn is_over(
         &mut self,
         engine: &mut Engine,
@@ -107,16 +109,16 @@ impl Drain {
     }
 }
 
-/// Whether the client has taken everything, or is gone. What it still sends is thrown away.
+/// Whether the client has received everything, or is gone. Discards what it still sends.
 fn is_delivered(socket: &OwnedFd, buffer: &mut [u8]) -> bool {
     let mut quiet = true;
     for _ in 0..DRAIN_DISCARD_READS_MAX {
         match recv(socket, &mut *buffer, RecvFlags::DONTWAIT) {
             Ok((0, _)) => return true,
-            // It does not know of the end yet: what it sends next would find the socket closed.
+            // The client still sends: closing now would reset the connection.
             Ok(_) => quiet = false,
             Err(rustix::io::Errno::INTR) => {}
-            // The kernel keeps what a Unix socket has sent for its reader, and an end is one byte of TCP's.
+            // On a Unix socket the kernel keeps sent bytes for the reader; on TCP the FIN counts as one byte.
             Err(rustix::io::Errno::AGAIN) => {
                 let is_unix = rustix::net::sockopt::socket_domain(socket) == Ok(AddressFamily::UNIX);
                 return quiet && (is_unix || undelivered_bytes(socket) <= 1);

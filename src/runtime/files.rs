@@ -1,15 +1,15 @@
-//! Files: the one thread that reads and writes snapshots, on behalf of all cores, and the directory it does it in.
+//! Files: the thread that reads and writes snapshots for all cores, and its directory.
 //!
 //! ```text
-//! core ─ asks ─▶ files thread ─▶ disk            save: blocks, four of each core's walk at most under way
-//! core ◀ events, records, and a ring of the bell ┘    load: four chunks of records at most waiting for each core
+//! core ─ asks ─▶ files thread ─▶ disk            save: blocks, at most four of each core's walk under way
+//! core ◀ events, records, and a doorbell ────┘    load: at most four chunks of records waiting for each core
 //! ```
-//! Without work for a second, it gives back the memory that nobody uses (`allocator`).
-//! Why a thread and not the ring of each core: a busy core naps in `epoll_wait` and passes through its ring only when it
-//! parks, which costs ten system calls; completions would come late under load, or the passes would cost every turn. The
-//! thread sleeps in its channel or in the kernel, is on no core's CPU where there is another, and computes the checksums, so
-//! that a core's share in a snapshot is one copy of its items. It writes past the page cache (O_DIRECT) where the file system
-//! takes that, which saves memory and does not have the kernel write out a gigabyte at once in the end.
+//! After a second without work the thread returns unused memory to the kernel (`allocator`).
+//! Why a thread and not the ring of each core: a busy core naps in `epoll_wait` and enters its ring only when it parks,
+//! which costs ten system calls; completions would be late under load, or cost every turn. The thread sleeps in its
+//! channel or in the kernel, runs off the cores' CPUs if there is another, and computes the checksums, so that a core's
+//! share of a snapshot is one copy of its items. It bypasses the page cache (O_DIRECT) if the file system allows it, which
+//! saves memory and keeps the kernel from writing out a gigabyte at once at the end.
 //! Never: follows a symbolic link, leaves a temporary file, writes over a file before the new one is complete.
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -33,13 +33,13 @@ use crate::engine::route::CoreId;
 use crate::limits::{LOAD_CHUNKS_AHEAD, SNAPSHOT_ALIGN_BYTES, SNAPSHOT_BLOCK_BYTES, UNUSED_PAGES_KEPT_MS};
 use crate::persist::{Disk, DiskFile, Name};
 
-/// The lowest priority, of this thread alone: on Linux they have one each.
+/// The lowest priority. On Linux each thread has its own.
 const NICE: i32 = 19;
 
-/// How long it is without work before it gives back memory.
+/// The time without work after which unused memory is returned.
 const UNUSED_PAGES_KEPT: Duration = Duration::from_millis(UNUSED_PAGES_KEPT_MS);
 
-/// One core's ends.
+/// One core's ends of the channels.
 pub(super) struct CoreFiles {
     core: CoreId,
     asks: Sender<(CoreId, FileAsk)>,
@@ -49,18 +49,18 @@ pub(super) struct CoreFiles {
 
 impl CoreFiles {
     pub(super) fn ask(&self, ask: FileAsk) {
-        // The thread is there as long as there are cores.
+        // The thread outlives the cores.
         let _ = self.asks.send((self.core, ask));
     }
 }
 
-/// The thread's end of one core.
+/// The thread's ends of the channels to one core.
 struct ToCore {
     events: Sender<FileEvent>,
     records: SyncSender<FileEvent>,
 }
 
-/// Starts the thread. `load`: the snapshot with which the cores begin, if there is one.
+/// Starts the thread. `load`: the snapshot that the cores load at the start, if there is one.
 pub(super) fn start(
     path: &Path,
     cpus: &[usize],
@@ -94,11 +94,11 @@ pub(super) fn start(
     #[expect(clippy::disallowed_methods, reason = "disks block; see the head of this file")]
     std::thread::spawn(move || {
         if let Some(free) = free {
-            // Else it is woken where the core is that asked, which then waits for a tick of the scheduler: p99 during saves
-            // at 20k requests a second was 1.5 ms so, and 0.3 ms with it kept away.
+            // Otherwise the thread is woken on the CPU of the core that asked, which then waits for a tick of the scheduler: p99
+            // during saves at 20k requests a second was 1.5 ms then, and 0.3 ms with the thread on another CPU.
             let _ = rustix::thread::sched_setaffinity(None, &free);
         }
-        // Where it has to share a CPU, whoever serves goes first. That it can't be so only makes it less polite.
+        // If the thread shares a CPU with a core, the core goes first. A failure here does not matter.
         let _ = rustix::process::nice(NICE);
         if let Some(name) = load {
             keeper.load_at_start(&name, &mut tell);
@@ -114,7 +114,7 @@ pub(super) fn start(
     ends
 }
 
-/// The CPUs that this process may use and no core has, if there are any.
+/// The CPUs that this process may use and no core runs on, if there are any.
 pub(super) fn free_cpus(cpus: &[usize]) -> Option<CpuSet> {
     let allowed = cpus_allowed().unwrap_or_default();
     let mut free = CpuSet::new();
@@ -125,12 +125,12 @@ pub(super) fn free_cpus(cpus: &[usize]) -> Option<CpuSet> {
 /// The data directory, held by one server at a time.
 pub(super) struct Directory {
     path: PathBuf,
-    /// Locked.
+    /// The open directory, locked.
     handle: File,
 }
 
 impl Directory {
-    /// Opens it, and makes it if need be. Removes what a server that was killed had not finished.
+    /// Opens and locks the directory, and creates it if needed. Removes temporary files of a killed server.
     pub(super) fn open(path: &Path) -> io::Result<Directory> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let handle = File::open(path)?;
@@ -163,7 +163,7 @@ impl Disk for Directory {
         match open(libc::O_DIRECT) {
             Ok(file) => Ok(AlignedFile::new(file, true)),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                // Some file systems make the file before they find that they can't.
+                // Some file systems create the file before they refuse O_DIRECT.
                 let _ = std::fs::remove_file(&path);
                 Ok(AlignedFile::new(open(0)?, false))
             }
@@ -173,7 +173,7 @@ impl Disk for Directory {
 
     fn may_replace(&mut self, name: &str) -> io::Result<()> {
         match std::fs::symlink_metadata(self.path.join(name)) {
-            Ok(meta) if !meta.is_file() => Err(io::Error::other("there is something of that name that is no file")),
+            Ok(meta) if !meta.is_file() => Err(io::Error::other("the name exists and is not a regular file")),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -197,14 +197,14 @@ impl Disk for Directory {
     }
 }
 
-/// A file that is read.
+/// A file open for reading.
 #[derive(Debug)]
 pub struct PlainFile(File);
 
 impl PlainFile {
-    /// Opens a regular file to be read.
+    /// Opens a regular file for reading.
     pub fn open(path: &Path, flags: i32) -> io::Result<PlainFile> {
-        // A pipe in its place would keep us waiting.
+        // Without O_NONBLOCK, opening a pipe would block.
         let file = OpenOptions::new().read(true).custom_flags(flags | libc::O_NONBLOCK).open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("this is no file"));
@@ -231,12 +231,12 @@ impl DiskFile for PlainFile {
     }
 }
 
-/// A file that is written, past the page cache if it can be.
+/// A file open for writing, with O_DIRECT if possible.
 #[derive(Debug)]
 pub(super) struct AlignedFile {
     file: File,
     direct: bool,
-    /// Room for a block at an aligned address.
+    /// A buffer with room for a block at an aligned address.
     room: Vec<u8>,
 }
 
@@ -246,7 +246,7 @@ impl AlignedFile {
         AlignedFile { file, direct, room }
     }
 
-    /// From here on through the page cache.
+    /// Switches to the page cache.
     fn give_up_direct(&mut self) -> io::Result<()> {
         self.direct = false;
         let flags = fcntl_getfl(&self.file)?;
@@ -269,7 +269,7 @@ impl DiskFile for AlignedFile {
             }
         }
         if self.direct {
-            // Not so aligned as this disk wants it, or what a write left that was cut short.
+            // The write is not aligned as this disk requires, or is the rest of a short write.
             self.give_up_direct()?;
         }
         self.file.write_at(bytes, offset)

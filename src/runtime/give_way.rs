@@ -1,33 +1,33 @@
-//! Give way: whether a core that is about to nap first lets others who wait for its CPU go. Core: its own. Pure.
+//! Give way: decides whether a core that is about to nap first yields its CPU to waiting threads. Core: its own. Pure.
 //!
-//! Often the other is a client or a peer about to bring work, and a core that has not lain down needs no waking: an
-//! eventfd write, an interrupt of the other CPU and two switches are saved. Where two cores and their clients share
-//! two CPUs, 50 connections cost 0.84 of the CPU a command at pipeline 16 and 0.73 at pipeline 1; alone on its CPU
-//! the core pays a system call a nap.
-//! A tenant who never rests would keep the CPU for a whole time slice, where a core that naps takes it back when a
-//! client knocks: beside a busy loop the round trip went from 60 µs to 2 ms. So giving way is on credit: every short
-//! absence earns some, a long one spends more, and without any the core naps at once for a while.
-//! Cost: two clock readings a nap. Never: gives way itself, reads a clock.
+//! The waiting thread is often a client or a peer about to send work, and a core that has not napped needs no wake-up: an
+//! eventfd write, an interrupt of the other CPU and two context switches are saved. With two cores and their clients on
+//! two CPUs, 50 connections cost 0.84 of the CPU per command at pipeline 16 and 0.73 at pipeline 1; alone on its CPU
+//! the core pays a system call per nap.
+//! A busy neighbour would keep the CPU for a whole time slice, while a napping core gets it back when a client sends:
+//! beside a busy loop the round trip went from 60 µs to 2 ms. So yielding is on credit: every short absence earns some, a
+//! long one spends more, and without credit the core naps at once for a while.
+//! Cost: two clock readings a nap. Never: yields itself, reads a clock.
 
 use std::time::Duration;
 
 use crate::limits::{GIVE_WAY_COST, GIVE_WAY_CREDIT_MAX, GIVE_WAY_PAUSE_MS, GIVE_WAY_US_MAX};
 
-/// What a core's giving way has come to so far.
+/// The credit of a core for yielding.
 #[derive(Debug, Default)]
 pub(super) struct GiveWay {
     credit: u32,
-    /// Naps at once until then, on the core's clock.
+    /// The time until which the core does not yield, on the core's clock.
     not_before: Duration,
 }
 
 impl GiveWay {
-    /// Whether to give way now.
+    /// Whether to yield now.
     pub(super) fn may(&self, now: Duration) -> bool {
         now >= self.not_before
     }
 
-    /// The core gave way, and has its CPU again.
+    /// The core has yielded, and has its CPU again.
     pub(super) fn on_return(&mut self, left: Duration, back: Duration) {
         if back - left <= Duration::from_micros(GIVE_WAY_US_MAX) {
             self.credit = (self.credit + 1).min(GIVE_WAY_CREDIT_MAX);

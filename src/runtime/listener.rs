@@ -1,6 +1,6 @@
-//! Listeners: the sockets that accept connections. One TCP socket a core, sharing a port by SO_REUSEPORT, so that the
-//! kernel spreads connections and no core hands one over; one Unix socket for all; with `--core-ports` one TCP socket a
-//! core on a port of its own.
+//! Listeners: the listening sockets. One TCP socket per core, sharing a port by SO_REUSEPORT, so that the kernel spreads
+//! connections and no core hands one over; one Unix socket for all cores; with `--core-ports` one TCP socket per core on a
+//! port of its own.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,7 +19,7 @@ use crate::limits::LISTEN_BACKLOG;
 pub(super) struct Listeners {
     cores: Vec<CoreListener>,
     address: SocketAddr,
-    /// Empty if the cores have none.
+    /// The core ports; empty without `--core-ports`.
     core_ports: Vec<u16>,
     path: Option<PathBuf>,
 }
@@ -27,23 +27,23 @@ pub(super) struct Listeners {
 /// The listening sockets of one core.
 pub(super) struct CoreListener {
     pub(super) tcp: TcpListener,
-    /// On the core's own port.
+    /// The socket on the core's own port, if it has one.
     pub(super) own: Option<TcpListener>,
-    /// The same socket at every core.
+    /// The Unix socket, shared by all cores.
     pub(super) unix: Option<UnixListener>,
     path: String,
 }
 
 impl Listeners {
-    /// Binds a TCP socket for each core, and the Unix socket if there is to be one.
+    /// Binds a TCP socket for each core, and the Unix socket if one is configured.
     pub(super) fn bind(config: &ServerConfig) -> Result<Listeners, StartError> {
         let mut address = SocketAddr::new(config.host, config.port);
         let failed = |address| move |source| StartError::listen(address, source);
-        // Ports that are named come first: the kernel could pick one of them.
+        // Fixed ports are bound first: the kernel could pick one of them for port 0.
         let own_first = config.port == 0 && config.core_ports != Some(0);
         let mut own = if own_first { bind_own(config)? } else { Vec::new() };
-        // Sockets that share a port also share it with another server of the same user. One that does not share
-        // finds out whether anybody is there.
+        // With SO_REUSEPORT another server of the same user would share the port unnoticed. A socket without it finds out
+        // whether the port is in use.
         if config.port != 0 {
             drop(tcp(address, false).map_err(failed(address))?);
         }
@@ -51,7 +51,7 @@ impl Listeners {
         for _ in &config.cpus {
             let tcp = tcp(address, true).and_then(|tcp| listen(&tcp).map(|()| TcpListener::from(tcp)));
             let tcp = tcp.map_err(failed(address))?;
-            // With port 0 the first socket's port is everybody's.
+            // With port 0 the port of the first socket is used for all.
             address = tcp.local_addr().map_err(failed(address))?;
             shared.push(tcp);
         }
@@ -59,7 +59,7 @@ impl Listeners {
             own = bind_own(config)?;
         }
         let core_ports = own.iter().map(|(_, port)| *port).collect();
-        // Last, since a refusal would leave its file behind.
+        // The Unix socket comes last, since a later refusal would leave its file behind.
         let unix = config.unix_socket.as_deref().map(bind_unix).transpose()?;
         let path = config.unix_socket.clone();
         let mut own = own.into_iter().map(|(own, _)| own);
@@ -77,12 +77,12 @@ impl Listeners {
         self.address.port()
     }
 
-    /// The port of each core, if they have their own.
+    /// The core ports; empty without `--core-ports`.
     pub(super) fn core_ports(&self) -> &[u16] {
         &self.core_ports
     }
 
-    /// Where clients find us.
+    /// The addresses, for the log.
     pub(super) fn describe(&self) -> String {
         match &self.path {
             Some(path) => format!("{} and {}", self.address, path.display()),
@@ -95,7 +95,7 @@ impl Listeners {
     }
 }
 
-/// Binds the port of each core, if they are to have one. No other socket shares it, so one that is taken is found out.
+/// Binds the core ports, if configured. They are not shared, so a port in use is an error.
 fn bind_own(config: &ServerConfig) -> Result<Vec<(TcpListener, u16)>, StartError> {
     let Some(base) = config.core_ports else { return Ok(Vec::new()) };
     let bind = |core: u16| {
@@ -111,7 +111,7 @@ fn bind_own(config: &ServerConfig) -> Result<Vec<(TcpListener, u16)>, StartError
     (0..config.cpus.len() as u16).map(bind).collect()
 }
 
-/// A TCP socket that is bound to `address`, and may share it.
+/// Binds a TCP socket to `address`, which it may share.
 pub(super) fn tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -125,7 +125,7 @@ pub(super) fn listen(socket: &Socket) -> io::Result<()> {
     socket.set_nonblocking(true)
 }
 
-/// Binds the Unix socket. A file left behind by a server that is gone is replaced; a living one is not.
+/// Binds the Unix socket. The file of a server that is gone is replaced; that of a running one is not.
 fn bind_unix(path: &Path) -> Result<UnixListener, StartError> {
     let failed = |source| StartError::UnixSocket { path: path.to_owned(), source };
     if UnixStream::connect(path).is_ok() {
@@ -144,12 +144,12 @@ fn bind_unix(path: &Path) -> Result<UnixListener, StartError> {
 }
 
 impl CoreListener {
-    /// Accepts a TCP connection, by the core's own port or by that of all; `None` if none waits.
+    /// Accepts a TCP connection, on the core's own port or on the one port; `None` if none waits.
     pub(super) fn accept_tcp(&self, by_core_port: bool) -> io::Result<Option<(OwnedFd, Peer)>> {
         let Some(tcp) = (if by_core_port { self.own.as_ref() } else { Some(&self.tcp) }) else { return Ok(None) };
         let Some((stream, addr)) = none_if_would_block(tcp.accept())? else { return Ok(None) };
-        // A reply is sent whole; waiting for more to send with it only costs time. A peer that is gone already fails
-        // here, and again where it is read.
+        // Replies are sent whole, so Nagle's algorithm only adds latency. This fails if the client is gone already, and
+        // then so does the first read.
         let _ = stream.set_nodelay(true);
         let local_addr = stream.local_addr().map(|addr| addr.to_string()).unwrap_or_default();
         Ok(Some((own(stream), Peer { addr: addr.to_string(), local_addr, fd: 0, by_core_port })))
@@ -172,7 +172,7 @@ fn none_if_would_block<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(accepted) => Ok(Some(accepted)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        // The peer gave up while it waited in the queue.
+        // The client gave up while it waited in the backlog.
         Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Ok(None),
         Err(error) => Err(error),
     }

@@ -2,12 +2,12 @@
 //!
 //! Owner: `cli::server` holds the guard; every core logs through `tracing`. A core never waits for
 //! the log: lines go into a queue, filled by all threads, drained by the log's thread, bound
-//! `LOG_QUEUE_LINES_MAX`; when it is full, and when the disk is, lines are lost, and the next line
+//! `LOG_QUEUE_LINES_MAX`; when the queue or the disk is full, lines are lost, and the next line
 //! that can be written says how many.
-//! A file is opened again when told to (SIGHUP), by whoever tells, so that it is there at once and an error has a place; the
-//! log's thread goes on in it with the next line.
+//! At SIGHUP the file is reopened by the thread that handles the signal, so that the file exists at once and an error is
+//! reported; the log's thread continues in it with the next line.
 //! Never: blocks a core, renames or removes a file.
-//! Weakness: lines still queued when the process aborts are lost, so a panic must also be told on
+//! Weakness: lines still queued when the process aborts are lost, so a panic is also written to
 //! stderr directly.
 
 use std::fmt;
@@ -31,7 +31,7 @@ use super::preflight::StartError;
 use crate::cli::config::LogLevel;
 use crate::limits::LOG_QUEUE_LINES_MAX;
 
-/// Keeps the log's thread alive. Dropping it writes what is queued, for at most about a second.
+/// Keeps the log's thread alive. Dropping it writes the queued lines, for at most about a second.
 #[must_use = "dropping it ends the log"]
 pub struct LogGuard(#[expect(dead_code, reason = "held for its Drop")] WorkerGuard);
 
@@ -47,7 +47,7 @@ pub fn init(level: LogLevel, file: Option<&Path>, is_daemon: bool) -> Result<Log
         None => (Out::Stderr, wants_colour(&io::stderr())),
     };
     let (subscriber, level, guard) = subscriber(level, out, ansi, LOG_QUEUE_LINES_MAX);
-    // Fails only if a log exists already, in a test that starts twice.
+    // This fails only if a log exists already, in a test that starts twice.
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         let _ = LEVEL.set(level);
     }
@@ -57,13 +57,13 @@ pub fn init(level: LogLevel, file: Option<&Path>, is_daemon: bool) -> Result<Log
 /// Changes the least severe level that is logged.
 pub(super) fn set_level(level: LogLevel) {
     if let Some(handle) = LEVEL.get() {
-        // Fails only if the log has ended.
+        // This fails only if the log has ended.
         let _ = handle.reload(filter(level));
     }
 }
 
-/// Opens the log's file again, where it is one, under the name it was given; and says which. After it was renamed or
-/// removed, lines come into a new one from then on.
+/// Reopens the log's file, if it has one, under its name, and returns the name. After a rename or removal of the file, lines
+/// go to a new one from then on.
 pub(super) fn reopen() -> Result<Option<&'static Path>, StartError> {
     let Some(LogFile { path, next, is_daemon }) = FILE.get() else { return Ok(None) };
     let file = open(path)?;
@@ -72,28 +72,28 @@ pub(super) fn reopen() -> Result<Option<&'static Path>, StartError> {
         dup2_stdout(&file).map_err(failed)?;
         dup2_stderr(&file).map_err(failed)?;
     }
-    // The log's thread is there as long as the process; if not, there is no log.
+    // The log's thread lives as long as the process.
     let _ = next.send(file);
     Ok(Some(path))
 }
 
-/// The log's file, to be opened again.
+/// The log's file, for reopening.
 struct LogFile {
     path: PathBuf,
-    /// To the log's thread.
+    /// The channel to the log's thread.
     next: Sender<File>,
-    /// stdout and stderr lead there too.
+    /// Whether stdout and stderr are the file too.
     is_daemon: bool,
 }
 
 static FILE: OnceLock<LogFile> = OnceLock::new();
 
-/// The level of the log, to be changed.
+/// The handle to change the level of the log.
 type LevelHandle = reload::Handle<LevelFilter, Registry>;
 
 static LEVEL: OnceLock<LevelHandle> = OnceLock::new();
 
-/// Opens a file to append lines to it.
+/// Opens a file for appending lines.
 pub fn open(path: &Path) -> Result<File, StartError> {
     OpenOptions::new()
         .append(true)
@@ -103,8 +103,7 @@ pub fn open(path: &Path) -> Result<File, StartError> {
         .map_err(|source| StartError::LogFile { path: path.to_owned(), source })
 }
 
-/// Only for people: on a terminal, and not against `NO_COLOR` (no-color.org: set to anything but
-/// nothing).
+/// Whether to use colour: on a terminal, unless `NO_COLOR` is set and not empty (no-color.org).
 pub fn wants_colour(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

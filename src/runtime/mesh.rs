@@ -1,12 +1,12 @@
 //! Mesh: the glommio channels that join every core to every other, one each way.
 //!
-//! Who fills a channel: the core task of the sender, alone. Who drains it: the core task of the receiver while it is
-//! awake, and a task that waits for it while it is parked, into the inbox. Bound: `CHANNEL_BATCHES`; what does not fit
-//! stays in the engine's outbox or in `unsent` here, so that no core waits for another and two full channels can't
+//! A channel is filled by the core task of the sender alone. It is drained by the core task of the receiver while that is
+//! awake, and by a receiving task, into the inbox, while it is parked. Bound: `CHANNEL_BATCHES`; batches that do not fit
+//! stay in the engine's outbox or in `unsent` here, so that no core waits for another and two full channels can't
 //! deadlock.
 //!
-//! A channel can't be asked whether it holds anything: a look that finds nothing leaves a waker behind. So each has a
-//! count of what was ever sent, which the receiver compares with what it received; then a core that is awake needs no
+//! A channel has no way to ask whether it is empty: a poll that finds nothing leaves a waker behind. So each has a count of
+//! the batches ever sent, which the receiver compares with the count it has received; then a core that is awake needs no
 //! pass through the reactor (four system calls) to get its batches.
 
 use std::cell::{Cell, RefCell};
@@ -29,7 +29,7 @@ use crate::engine::batch::Batch;
 use crate::engine::route::CoreId;
 use crate::limits::CHANNEL_BATCHES;
 
-/// How many batches were ever sent over a channel. Written by its sender after each, read by its receiver.
+/// The number of batches ever sent over a channel. Written by its sender after each, read by its receiver.
 type SentCount = Arc<AtomicU64>;
 
 /// The ends of the two channels to one peer, before they are connected.
@@ -44,7 +44,7 @@ pub(super) struct Ports {
     peers: Vec<Port>,
 }
 
-/// The ends of all cores.
+/// Creates the channels of all cores.
 pub(super) fn ports(cores: u16) -> Vec<Ports> {
     let mut ports: Vec<Ports> = (0..cores).map(|_| Ports { peers: Vec::new() }).collect();
     for one in 0..cores {
@@ -66,7 +66,7 @@ pub(super) fn ports(cores: u16) -> Vec<Ports> {
     ports
 }
 
-/// Wakes the core's task: a batch came, or time passed.
+/// Wakes the core's task: a batch arrived, or a tick is due.
 #[derive(Default)]
 pub(super) struct Bell {
     rung: Cell<bool>,
@@ -87,12 +87,12 @@ impl Bell {
         self.busy.set(true);
     }
 
-    /// Whether it had, since the last call.
+    /// Whether the core had something to do since the last call.
     pub(super) fn take_busy(&self) -> bool {
         self.busy.take()
     }
 
-    /// Whether it was rung since the last call; if not, `waker` will be woken.
+    /// Whether the bell was rung since the last call; if not, `waker` is woken when it is.
     pub(super) fn listen(&self, waker: &Waker) -> bool {
         if self.rung.take() {
             return true;
@@ -102,7 +102,7 @@ impl Bell {
     }
 }
 
-/// Batches that came while the core was parked. Bounded by what the peers may have under way.
+/// Batches that arrived while the core was parked. Bounded by what the peers may have under way.
 type Inbox = Rc<RefCell<VecDeque<Batch>>>;
 
 /// The receiving end of one channel.
@@ -129,7 +129,7 @@ pub(super) struct Mesh {
 }
 
 impl Mesh {
-    /// Connects all channels, which takes both sides of each, and starts to receive.
+    /// Connects all channels, each of which needs both sides, and starts the receiving tasks.
     pub(super) async fn connect(ports: Ports, bell: &Rc<Bell>) -> Mesh {
         let mut mesh = Mesh { outgoing: Vec::new(), incoming: Vec::new(), inbox: Inbox::default() };
         for Port { peer, sender: (sender, sent), receiver: (receiver, theirs) } in ports.peers {
@@ -151,7 +151,7 @@ impl Mesh {
         mesh
     }
 
-    /// The next batch that came. Those of the inbox are older than what their channels still hold.
+    /// Takes the next batch. Those in the inbox are older than those in their channels.
     pub(super) fn receive(&self) -> Option<Batch> {
         if let Some(batch) = self.inbox.borrow_mut().pop_front() {
             return Some(batch);
@@ -159,7 +159,7 @@ impl Mesh {
         self.incoming.iter().find_map(|incoming| incoming.take())
     }
 
-    /// Whether there are other cores at all.
+    /// Whether there are other cores.
     pub(super) fn has_peers(&self) -> bool {
         !self.outgoing.is_empty()
     }
@@ -169,8 +169,8 @@ impl Mesh {
         !self.inbox.borrow().is_empty() || self.incoming.iter().any(|incoming| incoming.has_waiting())
     }
 
-    /// Sends what the engine has for its peers, as far as there is room, and wakes those that nap. True if some had to
-    /// stay.
+    /// Sends the engine's batches to the peers, as far as there is room, and wakes peers that nap. True if some batches had
+    /// to stay.
     pub(super) fn send_all(&mut self, engine: &mut Engine, doorbells: &Doorbells) -> bool {
         let mut stayed = false;
         for outgoing in &mut self.outgoing {
@@ -201,7 +201,7 @@ impl Incoming {
         self.sent.load(Ordering::SeqCst) > self.received.get()
     }
 
-    /// A batch, if the channel holds one.
+    /// Takes a batch, if the channel holds one.
     #[inline]
     fn take(&self) -> Option<Batch> {
         if !self.has_waiting() {

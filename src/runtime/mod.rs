@@ -2,24 +2,24 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `mod` | start, join, the end of the process |
+//! | `mod` | start, join and end of the process |
 //! | `core` | one core's loop: a turn takes what is ready, feeds the engine, carries out its effects |
-//! | `connection` | reading and writing of one client's socket |
-//! | `listener` | sockets that accept, and what accepting has to refuse |
-//! | `poller` | the set of sockets a core waits for, itself waited for by the ring |
+//! | `connection` | reads and writes one client's socket |
+//! | `listener` | listening sockets |
+//! | `poller` | the epoll set of a core, itself watched by the ring |
 //! | `mesh` | the channels between cores |
 //! | `clock` | the only clock |
-//! | `doorbell` | what wakes a core that naps |
+//! | `doorbell` | wakes a core that naps |
 //! | `files` | the thread that reads and writes snapshots |
-//! | `give_way` | whether a core lets others have its CPU before it naps |
-//! | `allocator` | when unused pages go back to the kernel |
-//! | `drain` | one core's end: what was read is answered, and delivered |
+//! | `give_way` | whether a core yields its CPU before it naps |
+//! | `allocator` | returns unused pages to the kernel |
+//! | `drain` | the end of one core: answers and delivers what was read |
 //! | `signals` | SIGTERM, SIGINT and SIGHUP |
-//! | `supervise`, `notify` | the main thread while the server runs, and what the service manager is told |
-//! | `daemon`, `pid_file` | leaving the terminal, and saying which process is the server |
-//! | `sys` | system calls that are `unsafe` elsewhere |
+//! | `supervise`, `notify` | the main thread while the server runs; messages to the service manager |
+//! | `daemon`, `pid_file` | detaching from the terminal; the pid file |
+//! | `sys` | safe wrappers of system calls |
 //! | `process` | memory and CPU time of a process |
-//! | `pulse`, `admin` | whether the cores are alive; the endpoint that tells whoever watches |
+//! | `pulse`, `admin` | whether the cores are alive; the monitoring endpoint |
 //! | `preflight`, `logging` | host checks, log |
 
 mod admin;
@@ -75,18 +75,19 @@ use self::pulse::Pulse;
 use self::signals::Shutdown;
 use self::supervise::{CoreHandle, Progress, Step, Supervisor};
 
-/// What all cores share. Touched by naps and batches, when a client comes or goes, and at the end; never by a command.
+/// The state that all cores share. Touched by naps and batches, when a client connects or leaves, and at the end; never by a
+/// command.
 struct Shared {
-    /// Clients connected to the process.
+    /// The number of clients connected to the process.
     clients: AtomicU32,
-    /// Cores that have answered everything after SIGTERM.
+    /// The number of cores that have answered everything after SIGTERM.
     cores_drained: AtomicU32,
-    /// The last snapshot, if there was to be one, has been taken, or has failed: all cores end.
+    /// Whether the last snapshot, if configured, was taken or has failed: all cores end.
     is_over: AtomicBool,
     save_failed: AtomicBool,
-    /// How often the thread of the files has got on.
+    /// The progress of the files thread, as a count of steps.
     file_steps: AtomicU64,
-    /// How long clients are waited for at the end.
+    /// The timeout of a drain.
     drain_timeout_ms: u64,
     shutdown: Shutdown,
     doorbells: Doorbells,
@@ -98,7 +99,7 @@ struct Shared {
 /// ran). A core has one long-lived task that slices its own work, so nothing needs to be preempted.
 const PREEMPT_TIMER: Duration = Duration::from_secs(3600);
 
-/// Runs the server until SIGTERM or SIGINT. `ready` is told, with the line that says where, when clients may come.
+/// Runs the server until SIGTERM or SIGINT. `ready` is called with a line of its addresses when it serves.
 pub fn start(config: &ServerConfig, ready: impl FnOnce(&str) -> Result<(), StartError>) -> Result<(), StartError> {
     end_process_on_panic();
     process::without_huge_pages();
@@ -140,7 +141,7 @@ pub fn start(config: &ServerConfig, ready: impl FnOnce(&str) -> Result<(), Start
         Ok(format!("Serving on {addresses}"))
     });
     if let Some(path) = &config.unix_socket {
-        // Gone already is as good as removed.
+        // A file that is gone already needs no removal.
         let _ = std::fs::remove_file(path);
     }
     info!("stopped");
@@ -148,12 +149,12 @@ pub fn start(config: &ServerConfig, ready: impl FnOnce(&str) -> Result<(), Start
     if shared.save_failed.load(Ordering::SeqCst) { Err(StartError::LastSnapshot) } else { Ok(()) }
 }
 
-/// Unix time in milliseconds, for commands that are no server.
+/// The unix time in milliseconds, for subcommands other than the server.
 pub fn unix_ms() -> u64 {
     Clock::new().now_ms()
 }
 
-/// Starts the thread of the files. With `--persist` the directory has to be there from the start.
+/// Starts the files thread. With `--persist` the directory is opened at once.
 fn start_files(config: &ServerConfig, shared: &Arc<Shared>) -> Result<Vec<CoreFiles>, StartError> {
     let failed = |source| StartError::DataDir { path: config.data_dir.clone(), source };
     let directory = config.persist.then(|| Directory::open(&config.data_dir)).transpose().map_err(failed)?;
@@ -161,7 +162,7 @@ fn start_files(config: &ServerConfig, shared: &Arc<Shared>) -> Result<Vec<CoreFi
     Ok(files::start(&config.data_dir, &config.cpus, shared, directory, load))
 }
 
-/// Starts the admin endpoint, if there is to be one. The answer has a place for each core.
+/// Starts the admin endpoint, if configured. Returns a reporter, or none, for each core.
 fn start_admin(
     admin: Option<Admin>,
     config: &ServerConfig,
@@ -174,7 +175,7 @@ fn start_admin(
     Ok(reporters.into_iter().map(Some).collect())
 }
 
-/// Says in the log which core is where, which bound is in force, and that clients may come; that last line is the result.
+/// Logs the CPU and slots of each core, the bound in force, and the `ready` line, which it returns.
 fn announce(config: &ServerConfig, addresses: &str, ports: &PortFacts) -> String {
     info!("{}", config.bounds_line());
     let cores = config.cpus.len() as u16;
@@ -242,7 +243,7 @@ fn spawn_cores(
         match handle {
             Ok(handle) => handles.push(handle),
             Err(source) => {
-                // The cores that did start wait for this one; the process ends, and they with it.
+                // The other cores wait for this one; they end with the process.
                 return Err(StartError::Core { core: number, what: "executor", source: plain(&source) });
             }
         }
@@ -250,33 +251,33 @@ fn spawn_cores(
     Ok(handles)
 }
 
-/// glommio's error as a text: what it carries can't travel between threads.
+/// An error of glommio as a text, since its payload is not `Send`.
 fn plain(error: &GlommioError<()>) -> Box<dyn std::error::Error + Send + Sync> {
     error.to_string().into()
 }
 
-/// Half a keyspace is not served: a panic in one core ends the process at once, after saying so.
+/// Makes a panic in one thread end the process at once, after logging it: half a keyspace is not served.
 fn end_process_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed");
         error!("panic in thread {name}: {panic}");
-        // The log's own thread may not get to write any more.
+        // The log's thread may not write any more.
         let _ = writeln!(std::io::stderr(), "aspine: panic in thread {name}: {panic}; the process ends");
         std::process::abort();
     }));
 }
 
-/// 40 hexadecimal digits, new at every start.
+/// The run id: 40 hexadecimal digits, new at every start.
 fn run_id(process: &ProcessFacts, random: u64) -> String {
     format!("{random:016x}{:016x}{:08x}", process.started_ms, process.pid)
 }
 
-/// Which ports are listened on.
+/// The ports of the server.
 struct PortFacts {
-    /// By every core.
+    /// The one port, of all cores.
     all: u16,
-    /// By each core, if they have one of their own.
+    /// The core ports; empty without `--core-ports`.
     own: Vec<u16>,
 }
 
@@ -297,7 +298,7 @@ fn process_facts(config: &ServerConfig, ports: &PortFacts, started_ms: u64) -> P
     }
 }
 
-/// Where a server is reached from its own machine.
+/// An address at which the server is reachable from its own machine.
 fn reachable(host: IpAddr) -> IpAddr {
     match host.to_canonical() {
         IpAddr::V4(host) if host.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -322,7 +323,7 @@ fn settings(config: &ServerConfig, process: &ProcessFacts) -> Settings {
         ("enable-debug-command", config.debug.name().to_owned()),
         ("port", process.port.to_string()),
         ("proto-max-bulk-len", crate::limits::BULK_BYTES_MAX.to_string()),
-        // Redis's form of "every so many seconds, if anything has changed".
+        // Redis's form of "every N seconds, if anything has changed".
         ("save", if config.persist { format!("{} 1", config.snapshot_interval_s) } else { String::new() }),
         ("spin-us", config.spin_us.to_string()),
         ("unixsocket", path),
@@ -346,7 +347,7 @@ fn settings(config: &ServerConfig, process: &ProcessFacts) -> Settings {
 }
 
 impl Shared {
-    /// Counts a client in, unless there are `max` already.
+    /// Admits a client, unless `max` are connected already.
     fn admit(&self, max: u32) -> bool {
         if self.clients.fetch_add(1, Ordering::Relaxed) < max {
             return true;
@@ -355,7 +356,7 @@ impl Shared {
         false
     }
 
-    /// Counts a client out.
+    /// Counts a client that has left.
     fn leave(&self) {
         self.clients.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,7 +1,8 @@
-//! What the service manager is told: sd_notify's datagrams, to the socket that `$NOTIFY_SOCKET` names.
+//! Notify: messages to the service manager: sd_notify's datagrams, to the socket named by `$NOTIFY_SOCKET`.
 //!
-//! Owner: the supervisor, on the main thread. Written here rather than taken from a crate: it is one datagram a message,
-//! and std knows abstract addresses. Never: fails, or waits longer than `NOTIFY_WAIT_S` for a manager that is busy; without the variable nothing is sent.
+//! Owner: the supervisor, on the main thread. Written here rather than taken from a crate: a message is one datagram, and
+//! std supports abstract addresses. Never: fails, or waits longer than `NOTIFY_WAIT_S` for a busy manager; without the
+//! variable nothing is sent.
 
 use std::ffi::OsStr;
 use std::io;
@@ -14,38 +15,38 @@ use tracing::warn;
 
 use crate::limits::NOTIFY_WAIT_S;
 
-/// The way to the service manager.
+/// The connection to the service manager.
 #[derive(Debug)]
 pub(super) struct Notify {
-    /// Absent where there is no manager.
+    /// The socket and the manager's address; `None` without a manager.
     manager: Option<(UnixDatagram, SocketAddr)>,
-    /// How long the manager waits for a sign of life, if it does.
+    /// The timeout of the manager's watchdog, if it has one.
     watchdog: Option<Duration>,
 }
 
 impl Notify {
-    /// What the environment says.
+    /// Reads the environment.
     pub(super) fn from_env() -> Notify {
         let manager = std::env::var_os("NOTIFY_SOCKET").and_then(|path| match open(&path) {
             Ok(manager) => Some(manager),
             Err(error) => {
-                warn!("cannot notify the service manager at {}: {error}; it will not hear from us", path.display());
+                warn!("cannot notify the service manager at {}: {error}; it gets no messages", path.display());
                 None
             }
         });
         let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
-        // Meant for another process, if it is set so. A daemon's own number is one the manager did not know.
+        // The watchdog may be meant for another process; a daemon's pid is not the one that the manager started.
         let is_ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
         let watchdog = number("WATCHDOG_USEC").filter(|us| *us > 0 && is_ours && manager.is_some());
         Notify { manager, watchdog: watchdog.map(Duration::from_micros) }
     }
 
-    /// How long the manager waits for a sign of life, if it does.
+    /// The timeout of the manager's watchdog, if it has one.
     pub(super) fn watchdog(&self) -> Option<Duration> {
         self.watchdog
     }
 
-    /// Whether anybody listens.
+    /// Whether there is a service manager.
     pub(super) fn is_heard(&self) -> bool {
         self.manager.is_some()
     }
@@ -55,7 +56,7 @@ impl Notify {
         let Some((socket, address)) = &self.manager else { return };
         if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
             let first = message.lines().next().unwrap_or_default();
-            warn!("cannot tell the service manager {first}: {error}");
+            warn!("cannot send {first} to the service manager: {error}");
         }
     }
 }
@@ -67,7 +68,7 @@ fn open(path: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
         _ => return Err(io::Error::other("neither an absolute path nor an abstract address")),
     };
     let socket = UnixDatagram::unbound()?;
-    // A manager that is busy is waited for: what it does not hear of, as READY, it would kill us for.
+    // The send waits for a busy manager, which would kill the server for a lost READY.
     socket.set_write_timeout(Some(Duration::from_secs(NOTIFY_WAIT_S)))?;
     Ok((socket, address))
 }

@@ -1,9 +1,9 @@
-//! The pid file: which process is the server, held by a lock as long as it lives.
+//! Pid file: names the process of the server, and is locked as long as the server lives.
 //!
-//! Owner: `cli::server` for the life of the process; `aspine stop` reads it. The lock says whether a server lives and the
-//! kernel says who holds it (F_GETLK), so what a server that was killed left behind is known as such, and no number in a
-//! file is ever believed. The lock is one of the process (fcntl): a fork has none, and closing any other descriptor of the
-//! file would end it, so nothing else in here opens it.
+//! Owner: `cli::server` for the life of the process; `aspine stop` reads it. The lock says whether a server lives, and the
+//! kernel says which process holds it (F_GETLK): so the file of a killed server is recognised, and no number in a
+//! file is ever trusted. The lock belongs to the process (fcntl): a fork does not inherit it, and closing any other
+//! descriptor of the file would release it, so nothing else in here opens the file.
 //! Never: removes the file of another server.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -17,20 +17,21 @@ use rustix::process::{Flock, FlockType, Pid, fcntl_getlk};
 use super::preflight::ProcessError;
 use crate::limits::PID_BYTES_MAX;
 
-/// A pid file that is ours.
+/// A pid file locked by this process.
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
-    /// Locked.
+    /// The open file, locked.
     file: File,
 }
 
 impl PidFile {
-    /// Takes it for this process. What is left of a server that is gone is taken over; one that lives is named.
+    /// Locks the pid file for this process. The file of a server that is gone is taken over; for a running server the error
+    /// names its process.
     pub fn acquire(path: &Path) -> Result<PidFile, ProcessError> {
         let failed = |source| ProcessError::PidFile { path: path.to_owned(), source };
         if let Some(directory) = path.parent() {
-            // Anyone may read who the server is.
+            // Every user may read the pid.
             DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(failed)?;
         }
         loop {
@@ -47,7 +48,7 @@ impl PidFile {
                 }
                 Err(error) => return Err(failed(error.into())),
             }
-            // Its last owner may have removed it between our opening and our locking: then it is nobody's any more.
+            // Its last owner may have removed the file between opening and locking; then the lock is on a deleted file.
             if !is_at(&file, path) {
                 continue;
             }
@@ -64,7 +65,7 @@ impl PidFile {
 impl Drop for PidFile {
     fn drop(&mut self) {
         if is_at(&self.file, &self.path) {
-            // Left behind it is stale, which the next server sees.
+            // A file that can't be removed is stale, which the next server recognises.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -85,18 +86,18 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Who holds a pid file.
+/// The holder of a pid file's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// No one: there is no file, or its server is gone.
+    /// There is no file, or its server is gone.
     Nobody,
-    /// This process.
+    /// The file is held by this process.
     Process(Pid),
-    /// A process that can't be seen from here: it runs in another container.
+    /// The file is held by a process that is not visible here: it runs in another container.
     Elsewhere,
 }
 
-/// Who holds the pid file at `path`.
+/// Finds the holder of the pid file at `path`.
 pub fn holder_of(path: &Path) -> io::Result<Holder> {
     match File::open(path) {
         Ok(file) => holder(&file),
@@ -113,12 +114,12 @@ fn holder(file: &File) -> io::Result<Holder> {
     })
 }
 
-/// Fails for a file that holds something else than a pid: a path that was mistyped is not to cost a file.
+/// Refuses a file that holds anything but a pid, so that a mistyped path does not destroy a file.
 fn check_content(file: &mut File) -> io::Result<()> {
     let mut head = Vec::new();
     file.take(PID_BYTES_MAX + 1).read_to_end(&mut head)?;
     let is_pid = head.len() as u64 <= PID_BYTES_MAX && head.iter().all(|byte| byte.is_ascii_digit() || *byte == b'\n');
-    if is_pid { Ok(()) } else { Err(io::Error::other("it holds something else than a process id")) }
+    if is_pid { Ok(()) } else { Err(io::Error::other("its content is not a process id")) }
 }
 
 #[cfg(test)]

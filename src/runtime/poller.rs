@@ -1,4 +1,4 @@
-//! Poller: the sockets one core waits for, in an epoll set, which the core's ring in turn waits for.
+//! Poller: the sockets of one core in an epoll set, which the core's ring watches while the core is parked.
 //!
 //! Why not glommio's own sockets: they arm a fresh poll request for every read. A set that stays armed, with the ring
 //! polling only the set and only before the core parks, measured 0.80-0.94 of their CPU per request at 50
@@ -22,28 +22,28 @@ use rustix::io::Errno;
 use super::mesh::Bell;
 use crate::limits::{PARK_BLIND_MS, TURN_EVENTS_MAX};
 
-/// The set.
+/// The epoll set of a core.
 pub(super) struct Poller {
     set: OwnedFd,
     events: Vec<Event>,
-    /// The ring's poll request for the set, if one is under way: it outlives a park that the bell ended.
+    /// The ring's poll request for the set, if one is outstanding: it outlives a park that the bell ended.
     armed: Option<UnixStream>,
 }
 
-/// A socket that is ready.
+/// A ready socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ready {
-    /// What it was added with.
+    /// The token with which the socket was added.
     pub(super) token: u64,
-    /// It can be read, or accepted from.
+    /// Whether the socket can be read, or accepted from.
     pub(super) readable: bool,
-    /// It can be written.
+    /// Whether the socket can be written.
     pub(super) writable: bool,
-    /// Both directions are closed, or it failed.
+    /// Whether both directions are closed, or the socket has failed.
     pub(super) gone: bool,
 }
 
-/// What to wait for.
+/// The events to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interest {
     pub(super) read: bool,
@@ -71,7 +71,7 @@ impl Poller {
         Ok(epoll::add(&self.set, socket, EventData::new_u64(token), interest.flags())?)
     }
 
-    /// Adds a socket that other cores wait for too: one of them is woken.
+    /// Adds a socket that other cores watch too: an event wakes one of them.
     pub(super) fn add_exclusive(&self, socket: impl AsFd, token: u64) -> io::Result<()> {
         let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
         Ok(epoll::add(&self.set, socket, EventData::new_u64(token), flags)?)
@@ -85,12 +85,12 @@ impl Poller {
         Ok(epoll::delete(&self.set, socket)?)
     }
 
-    /// Adds a doorbell: every ring is an event of its own, and nobody has to read it.
+    /// Adds a doorbell, edge-triggered: every ring is an event, and nobody has to read the eventfd.
     pub(super) fn add_doorbell(&self, bell: impl AsFd, token: u64) -> io::Result<()> {
         Ok(epoll::add(&self.set, bell, EventData::new_u64(token), EventFlags::IN | EventFlags::ET)?)
     }
 
-    /// Replaces `ready` by the sockets that are ready, at most `TURN_EVENTS_MAX`. Waits for the first as long as told.
+    /// Replaces `ready` by the ready sockets, at most `TURN_EVENTS_MAX`. Waits up to `wait_ms` for the first.
     pub(super) fn poll(&mut self, ready: &mut Vec<Ready>, wait_ms: u64) -> io::Result<()> {
         ready.clear();
         self.events.clear();
@@ -100,7 +100,7 @@ impl Poller {
             Err(error) => return Err(error.into()),
         }
         ready.extend(self.events.iter().map(|event| {
-            // Copied out: the kernel's struct is packed.
+            // The fields are copied, since the kernel's struct is packed.
             let (flags, data) = (event.flags, event.data);
             Ready {
                 token: data.u64(),
@@ -117,7 +117,7 @@ impl Poller {
         let mut stream = match self.armed.take().map_or_else(|| self.as_stream(), Ok) {
             Ok(stream) => stream,
             Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) => {
-                // Clients took the last descriptor. Those who are there are still served, by looking often.
+                // Clients have taken the last descriptor. The connected ones are still served, by polling often.
                 glommio::timer::sleep(Duration::from_millis(PARK_BLIND_MS)).await;
                 return Ok(());
             }
@@ -127,7 +127,7 @@ impl Poller {
             if bell.listen(cx.waker()) {
                 return Poll::Ready(true);
             }
-            // Ready means that the set's poll request has completed; the read itself fails, a set being no socket.
+            // Ready means that the poll request has completed; the read itself fails, since the set is not a socket.
             match Pin::new(&mut stream).poll_read(cx, &mut [0]) {
                 Poll::Ready(_) => Poll::Ready(false),
                 Poll::Pending => Poll::Pending,

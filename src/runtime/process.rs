@@ -1,6 +1,5 @@
-//! Process: what the kernel says of a process and its machine: of this one for INFO, of a server for `aspine bench`; and what
-//! it is told of this one.
-//! Core: any; read once a second by each.
+//! Process: facts of a process from the kernel: of this one for INFO, of a server for `aspine bench`; and settings of this
+//! process. Core: any; read once a second by each.
 //!
 //! Cost: two small files of /proc a reading. Never: fails; what can't be read is 0, or absent.
 
@@ -16,26 +15,26 @@ pub(super) fn gauges() -> Gauges {
     Gauges { rss_bytes: rss_bytes("self").unwrap_or(0), cpu_sys_us, cpu_user_us }
 }
 
-/// What the kernel counts of this process and nobody else needs.
+/// The kernel's counts of this process that only `/metrics` needs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Vitals {
-    /// Bytes of address space.
+    /// The bytes of address space.
     pub(super) virtual_bytes: u64,
-    /// Threads.
+    /// The number of threads.
     pub(super) threads: u64,
-    /// File descriptors that are open.
+    /// The number of open file descriptors.
     pub(super) fds: u64,
-    /// And that may be; `u64::MAX` is unlimited.
+    /// The limit on open file descriptors; `u64::MAX` is unlimited.
     pub(super) fds_max: u64,
 }
 
-/// Those of this process now.
+/// The current vitals of this process.
 pub(super) fn vitals() -> Vitals {
     let stat = read_to_string("/proc/self/stat").unwrap_or_default();
     // As in `cpu_us`: the 20th field is the number of threads, the 23rd the address space.
     let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_ascii_whitespace().collect();
     let field = |number: usize| fields.get(number - 3).and_then(|field| field.parse().ok()).unwrap_or(0);
-    // The walk itself has one open.
+    // The listing itself has one descriptor open.
     let fds = std::fs::read_dir("/proc/self/fd").map_or(0, |open| (open.count() as u64).saturating_sub(1));
     let fds_max = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
     Vitals { virtual_bytes: field(23), threads: field(20), fds, fds_max }
@@ -48,22 +47,22 @@ pub fn usage_of(pid: u32) -> Option<(u64, u64)> {
     Some((user_us + sys_us, rss_bytes(&process)?))
 }
 
-/// Ends this process by SIGTERM when its parent ends; false if the parent, whose pid that is, has ended already.
+/// Makes the kernel send this process SIGTERM when its parent ends; false if the parent has ended already.
 pub fn end_with_parent(parent: u32) -> std::io::Result<bool> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     Ok(rustix::process::getppid().is_some_and(|pid| pid.as_raw_nonzero().get().unsigned_abs() == parent))
 }
 
-/// Keeps transparent huge pages from this process, also where the machine gives them to everybody. A million items take 17 %
-/// more memory with them, and whoever touches one first zeroes 2 MiB in the middle of a turn. The allocator's own switch
-/// only keeps it from asking for them.
+/// Disables transparent huge pages for this process, also where the machine enables them always. A million items take 17 %
+/// more memory with them, and the first touch of a page zeroes 2 MiB in the middle of a turn. The allocator's own switch
+/// only keeps the allocator from asking for them.
 pub(super) fn without_huge_pages() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         warn!("transparent huge pages stay as the machine has them ({error}); `always` takes some 17 % more memory");
     }
 }
 
-/// Bytes of memory that the machine has.
+/// The bytes of memory of the machine.
 pub(super) fn memory_bytes() -> u64 {
     let total = || {
         let text = read_to_string("/proc/meminfo").ok()?;
@@ -79,7 +78,7 @@ fn rss_bytes(process: &str) -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
-/// Microseconds of CPU time of all threads: in the program, in the kernel.
+/// The microseconds of CPU time of all threads, in user mode and in the kernel.
 fn cpu_us(process: &str) -> Option<(u64, u64)> {
     let stat = read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The second field is the name in parentheses, which may hold spaces; utime and stime are the 14th and 15th.

@@ -1,6 +1,6 @@
-//! Pulse: when each core was last at work, and whether it loads a snapshot, for whoever watches from another thread.
+//! Pulse: the time at which each core last ticked, and whether it loads a snapshot, for threads that monitor the cores.
 //!
-//! A core beats at its ticks, so what it costs is one clock reading and two stores to a cache line of its own every 10 ms.
+//! A core beats at its ticks, so a beat costs one clock reading and two stores to a cache line of its own every 10 ms.
 //! Never: read by a core, decides anything for one.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::clock::stopwatch_ns;
 use crate::engine::route::CoreId;
 
-/// One core's. On a cache line of its own, since its core writes it.
+/// The pulse of one core, on a cache line of its own, since its core writes it.
 #[derive(Debug)]
 #[repr(align(64))]
 struct Beat {
@@ -16,35 +16,35 @@ struct Beat {
     loading: AtomicBool,
 }
 
-/// Those of all cores.
+/// The pulses of all cores.
 #[derive(Debug)]
 pub(super) struct Pulse {
     beats: Vec<Beat>,
 }
 
 impl Pulse {
-    /// Every core is alive and not up yet.
+    /// The initial state: every core is alive, and loading.
     pub(super) fn new(cores: usize) -> Pulse {
         let beat = |_| Beat { at_ns: AtomicU64::new(stopwatch_ns()), loading: AtomicBool::new(true) };
         Pulse { beats: (0..cores).map(beat).collect() }
     }
 
-    /// A core is at work.
+    /// Records that a core has ticked.
     pub(super) fn beat(&self, core: CoreId, is_loading: bool) {
         let beat = &self.beats[usize::from(core.0)];
         beat.loading.store(is_loading, Ordering::Relaxed);
-        // Whoever sees this time sees what was stored before.
+        // A reader that sees this time also sees the store before it.
         beat.at_ns.store(stopwatch_ns(), Ordering::Release);
     }
 
-    /// A core that has been silent for `ms_max` or longer, and for how many milliseconds.
+    /// A core that has been silent for `ms_max` milliseconds or longer, and for how long.
     pub(super) fn silent(&self, ms_max: u64) -> Option<(usize, u64)> {
         let now_ns = stopwatch_ns();
         let silent_ms = |beat: &Beat| now_ns.saturating_sub(beat.at_ns.load(Ordering::Acquire)) / 1_000_000;
         self.beats.iter().map(silent_ms).enumerate().find(|(_, ms)| *ms >= ms_max)
     }
 
-    /// Whether any core loads a snapshot, or has not begun to work.
+    /// Whether any core loads a snapshot, or has not started.
     pub(super) fn is_loading(&self) -> bool {
         self.beats.iter().any(|beat| beat.loading.load(Ordering::Relaxed))
     }

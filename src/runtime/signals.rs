@@ -1,7 +1,7 @@
-//! Signals: SIGTERM and SIGINT, told to every core by its doorbell, and SIGHUP, which reopens the log.
+//! Signals: SIGTERM and SIGINT, passed to every core by its doorbell, and SIGHUP, which reopens the log.
 //!
-//! SIGTERM or SIGINT: the first finishes what was read; a second waits for nobody any more, but for the last snapshot; a
-//! third ends the process at once, with 1. SIGHUP never ends it, and changes no setting.
+//! SIGTERM or SIGINT: the first begins the drain; a second ends the waiting for clients, but not for the last snapshot; a
+//! third ends the process at once, with 1. SIGHUP never ends the process, and changes no setting.
 
 use std::io;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use super::Shared;
 use super::logging;
 use super::supervise::Step;
 
-/// The state of the end.
+/// The termination requests so far.
 #[derive(Debug, Default)]
 pub(super) struct Shutdown {
-    /// How often it was asked for.
+    /// The number of SIGTERMs and SIGINTs.
     asked: AtomicU32,
 }
 
 impl Shutdown {
-    /// Begins to listen.
+    /// Starts the thread that handles signals.
     pub(super) fn listen(shared: Arc<Shared>, steps: Sender<Step>) -> io::Result<()> {
-        // A file beyond RLIMIT_FSIZE is an error of the write, as on a full disk, and no reason to end.
+        // A file beyond RLIMIT_FSIZE is then an error of the write, as on a full disk, and does not end the process.
         signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         #[expect(clippy::disallowed_methods, reason = "it sleeps in a signal's read and holds no core")]
@@ -36,7 +36,7 @@ impl Shutdown {
                     reopen_log_apart();
                 } else {
                     shared.shutdown.ask(signal);
-                    // Who follows is there until every core has ended.
+                    // The supervisor outlives the cores.
                     let _ = steps.send(Step::Draining);
                     shared.doorbells.ring_all();
                 }
@@ -53,18 +53,19 @@ impl Shutdown {
         }
     }
 
-    /// Whether the process is to end.
+    /// Whether termination was requested.
     pub(super) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst) > 0
     }
 
-    /// Whether it is to end without waiting for clients.
+    /// Whether termination without waiting for clients was requested.
     pub(super) fn is_hurried(&self) -> bool {
         self.asked.load(Ordering::SeqCst) > 1
     }
 }
 
-/// Opening may hang, as on a dead file server or a pipe that nobody reads, and SIGTERM is not to wait for that.
+/// Reopens the log on a thread of its own: opening may hang, as on a dead file server or a pipe without a reader, and
+/// SIGTERM must not wait for that.
 fn reopen_log_apart() {
     static UNDER_WAY: AtomicBool = AtomicBool::new(false);
     if UNDER_WAY.swap(true, Ordering::SeqCst) {

@@ -1,7 +1,7 @@
-//! The supervisor: the main thread while the server runs. It follows the cores from their start to their end, and tells
-//! whoever started the process how it goes: the line `ready`, the caller of a daemon, the service manager.
+//! Supervisor: the main thread while the server runs. It follows the cores from start to end, and reports to the line
+//! `ready`, to the caller of a daemon, and to the service manager.
 //!
-//! A manager that waits for a sign of life gets one only while the pulse of every core is felt.
+//! The watchdog of the service manager is fed only while every core has a pulse.
 //! Never: touches a core's data, or waits for anything but the steps.
 
 use std::sync::Arc;
@@ -20,19 +20,19 @@ use crate::limits::{NOTIFY_EXTEND_S, NOTIFY_INTERVAL_S, PULSE_MS_MIN};
 
 pub(super) type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
 
-/// How far the server has come.
+/// A step in the life of a core or of the server.
 pub(super) enum Step {
     /// A core accepts connections and has its share of the data.
     Up,
-    /// SIGTERM: what was read is finished.
+    /// SIGTERM: the drain has begun.
     Draining,
     /// The last snapshot is being written.
     Saving,
-    /// A core has ended, or never began: its handle says why.
+    /// A core has ended, or did not start: its handle has the reason.
     Ended(usize),
 }
 
-/// Tells the supervisor about one core, and, by being dropped, that it has ended.
+/// Reports the steps of one core; dropping it reports that the core has ended.
 pub(super) struct Progress {
     pub(super) core: usize,
     pub(super) steps: Sender<Step>,
@@ -40,7 +40,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn tell(&self, step: Step) {
-        // Who follows is there until every core has ended, or one failed.
+        // The supervisor waits until every core has ended, or one has failed.
         let _ = self.steps.send(step);
     }
 }
@@ -51,7 +51,7 @@ impl Drop for Progress {
     }
 }
 
-/// Where the server is in its life.
+/// The phase of the server's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Starting,
@@ -59,7 +59,7 @@ enum Phase {
     Ending,
 }
 
-/// What the main thread knows of the cores.
+/// The supervisor's view of the cores.
 pub(super) struct Supervisor {
     handles: Vec<Option<CoreHandle>>,
     shared: Arc<Shared>,
@@ -68,11 +68,11 @@ pub(super) struct Supervisor {
     up: usize,
     running: usize,
     clock: Clock,
-    /// Time between two looks at the cores; `None` if nobody wants to know.
+    /// The time between two checks of the cores; `None` if the service manager has no watchdog.
     interval: Option<Duration>,
-    /// When the last look was.
+    /// The time of the last check.
     last_look: Duration,
-    /// What the files had done at the look before, for whether they get on.
+    /// The progress of the files thread at the last check.
     file_steps: u64,
     drain_timeout_s: u64,
 }
@@ -85,7 +85,7 @@ impl Supervisor {
         drain_timeout_s: u64,
     ) -> Supervisor {
         let running = handles.len();
-        // Twice as often as the manager wants, as its manual has it.
+        // Twice as often as the watchdog requires, as systemd's manual recommends.
         let own = Duration::from_secs(NOTIFY_INTERVAL_S);
         let interval = notify.is_heard().then(|| notify.watchdog().map_or(own, |watchdog| own.min(watchdog / 2)));
         Supervisor {
@@ -103,9 +103,9 @@ impl Supervisor {
         }
     }
 
-    /// Follows the cores to their end; `all_up` is called when all accept connections, and its text is the status then.
-    /// The first core that fails ends it: half a keyspace is not served, and a peer of a core that never began would wait
-    /// for it for ever.
+    /// Follows the cores to their end; `all_up` is called when all accept connections, and returns the status text. It returns
+    /// at the first core that fails: half a keyspace is not served, and peers of a core that did not start would wait for it
+    /// for ever.
     pub(super) fn follow(
         mut self,
         steps: &Receiver<Step>,
@@ -135,17 +135,17 @@ impl Supervisor {
         Ok(())
     }
 
-    /// The next step; `None` when the next look is due first.
+    /// The next step; `None` when a check is due first.
     fn next(&self, steps: &Receiver<Step>) -> Option<Step> {
         let is_asked = self.phase != Phase::Serving || self.notify.watchdog().is_some();
-        // `start` keeps a sender, so that there is always one.
+        // `start` keeps a sender, so the channel is never closed.
         let Some(interval) = self.interval.filter(|_| is_asked) else { return steps.recv().ok() };
         let wait = (self.last_look + interval).saturating_sub(self.clock.elapsed());
         steps.recv_timeout(wait).ok()
     }
 
     fn on_up(&mut self, status: &str) {
-        // A signal may have come before the last core was up.
+        // A signal may have arrived before the last core was up.
         if self.phase == Phase::Starting {
             self.phase = Phase::Serving;
         }
@@ -159,7 +159,7 @@ impl Supervisor {
         handle.join().map_err(failed)?
     }
 
-    /// Feels the pulse of every core. When all turn, the manager hears of it.
+    /// Checks the pulse of every core, and feeds the watchdog if all have one.
     fn look(&mut self) {
         self.last_look = self.clock.elapsed();
         let interval_ms = self.interval.unwrap_or_default().as_millis() as u64;
@@ -170,14 +170,14 @@ impl Supervisor {
         if self.notify.watchdog().is_some() {
             self.notify.send("WATCHDOG=1");
         }
-        // Clients are waited for only so long; a disk that hangs is not waited for at all.
+        // A drain is bounded by itself; a save or load gets more time only while it makes progress.
         let file_steps = self.shared.file_steps.load(Ordering::Relaxed);
         if self.phase != Phase::Serving && std::mem::replace(&mut self.file_steps, file_steps) != file_steps {
             self.extend(0);
         }
     }
 
-    /// Asks the manager for more time: a load or a last snapshot gets on, or clients are still to be answered.
+    /// Asks the service manager for more time: a load or the last snapshot makes progress, or clients are being drained.
     fn extend(&self, seconds: u64) {
         self.notify.send(&format!("EXTEND_TIMEOUT_USEC={}", (seconds + NOTIFY_EXTEND_S) * 1_000_000));
     }

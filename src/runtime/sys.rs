@@ -1,5 +1,5 @@
-//! The system calls of the runtime that neither std nor rustix has in safe form: fork, and what a socket has not
-//! delivered yet.
+//! Sys: the system calls of the runtime that neither std nor rustix has in safe form: fork, and the undelivered bytes of a
+//! socket.
 //!
 //! Never: keeps a pointer past the call.
 #![expect(unsafe_code, reason = "system calls; each block is one call, tested below or by the daemon's tests")]
@@ -9,17 +9,17 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::process::Pid;
 
-/// Which side of a fork this is.
+/// The side of a fork.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Forked {
-    /// The process that was there, and the child's number.
+    /// The parent, with the pid of the child.
     Parent(Pid),
-    /// The new one.
+    /// The child.
     Child,
 }
 
-/// Makes a second process of this one. Refused where there is more than one thread: of the others the child would have
-/// the locks, and not the hands to open them.
+/// Forks this process. Refused if there is more than one thread: the child would inherit locks that no thread of it could
+/// ever release.
 pub(super) fn fork() -> io::Result<Forked> {
     let threads = std::fs::read_dir("/proc/self/task")?.count();
     if threads != 1 {
@@ -35,8 +35,8 @@ pub(super) fn fork() -> io::Result<Forked> {
     }
 }
 
-/// Bytes that were sent on a socket and that the other side's kernel has not taken yet; on TCP its end counts as one. 0
-/// where the kernel does not say.
+/// The bytes sent on a socket that the other side's kernel has not acknowledged; on TCP the FIN counts as one. 0 if the
+/// kernel does not report them.
 pub(super) fn undelivered_bytes(socket: impl AsFd) -> usize {
     let mut bytes: libc::c_int = 0;
     // SAFETY: the kernel writes one int through a pointer to one, which lives past the call; the descriptor is borrowed.

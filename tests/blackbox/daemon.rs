@@ -209,7 +209,7 @@ fn what_a_killed_server_left_is_known_as_stale() {
     fs::write(daemon.path("pid"), format!("{}\n", std::process::id())).unwrap();
     check(&daemon.stop(&["--force"]), 3, &["no process holds"]);
     fs::write(daemon.path("pid"), "my notes\n").unwrap();
-    check(&start_in(daemon.dir.path(), &[]), 1, &["cannot use the pid file", "something else than a process id"]);
+    check(&start_in(daemon.dir.path(), &[]), 1, &["cannot use the pid file", "its content is not a process id"]);
     assert_eq!(fs::read_to_string(daemon.path("pid")).unwrap(), "my notes\n");
 }
 

@@ -1,8 +1,8 @@
-//! Connection: one watcher's socket, from his request to the end of the response.
+//! Connection: one HTTP connection, from its request to the end of the response.
 //!
-//! Reads until the head is whole, waits for the page, sends it, says that there is no more, and reads what may still come
-//! until the other side closes: closing with bytes unread would reset the connection, and the page with it.
-//! Never: waits. The loop calls it when the socket is ready, and drops it at its deadline.
+//! Reads until the head is complete, waits for the page, sends it, shuts down its sending side, and discards what still
+//! arrives until the client closes: closing with unread bytes would reset the connection, and lose the page.
+//! Never: blocks. The loop calls it when the socket is ready, and drops it at its deadline.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -15,26 +15,26 @@ use rustix::event::PollFlags;
 use super::http::{self, Content, Request, Status};
 use crate::limits::{ADMIN_DISCARD_BYTES_MAX, ADMIN_HEAD_BYTES_MAX};
 
-/// One watcher.
+/// An HTTP connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: TcpStream,
-    /// When it was accepted, on the loop's clock.
+    /// The time at which the connection was accepted, on the loop's clock.
     pub(super) since: Duration,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
-    /// The head is coming.
+    /// The head of the request is being read.
     Reading(Vec<u8>),
-    /// The request is whole; the page is not made yet.
+    /// The request is complete; the page is not ready yet.
     Waiting(Request),
-    /// Head and body, and how many of their bytes are sent. The body is one for all who asked together.
+    /// Head and body are being sent, up to `sent`. Requests that arrived together share the body.
     Writing { head: String, body: Rc<str>, sent: usize },
-    /// Everything is sent. So many bytes came since.
+    /// Everything is sent. Counts the bytes discarded since.
     Closing { discarded: usize },
-    /// To be dropped.
+    /// The connection is to be dropped.
     Over,
 }
 
@@ -44,7 +44,7 @@ impl Connection {
         Ok(Connection { socket, since, state: State::Reading(Vec::new()) })
     }
 
-    /// What the loop is to wait for.
+    /// The events that the loop has to wait for.
     pub(super) fn interest(&self) -> PollFlags {
         match self.state {
             State::Reading(_) | State::Closing { .. } => PollFlags::IN,
@@ -53,12 +53,12 @@ impl Connection {
         }
     }
 
-    /// The request that waits for its page, if one does.
+    /// The request that waits for its page, if any.
     pub(super) fn request(&self) -> Option<Request> {
         if let State::Waiting(request) = self.state { Some(request) } else { None }
     }
 
-    /// Whether it has yet to say what it wants, or has got it.
+    /// Whether the connection may be closed to make room: its request is incomplete, or its response is sent.
     pub(super) fn may_go(&self) -> bool {
         matches!(self.state, State::Reading(_) | State::Closing { .. })
     }
@@ -67,13 +67,13 @@ impl Connection {
         matches!(self.state, State::Over)
     }
 
-    /// The socket is ready for what was waited for, or has failed.
+    /// The socket is ready, or has failed.
     pub(super) fn on_ready(&mut self) {
         let went = match self.state {
             State::Reading(_) => self.read(),
             State::Writing { .. } => self.write(),
             State::Closing { .. } => self.discard(),
-            // Nothing was waited for, so it has failed.
+            // No event was waited for, so the socket has failed.
             State::Waiting(_) | State::Over => Err(io::ErrorKind::ConnectionReset.into()),
         };
         match went {
@@ -83,7 +83,7 @@ impl Connection {
         }
     }
 
-    /// Answers the request that waits.
+    /// Answers the waiting request.
     pub(super) fn answer(&mut self, status: Status, content: Content, body: &Rc<str>) {
         let State::Waiting(request) = self.state else { return };
         let head = http::head(status, content, body.len());

@@ -1,6 +1,6 @@
-//! Gather: the counts of all cores, asked for by their doorbells and answered through a channel, over a few turns of each.
+//! Gather: the counters of all cores, requested by their doorbells and answered through a channel, over a few turns each.
 //!
-//! Never: holds up a core: it counts a few commands a turn and goes on. A core that does not answer in time is left out.
+//! Never: holds up a core, which reports a few commands a turn. A core that does not answer in time is left out.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,17 +13,18 @@ use crate::limits::ADMIN_GATHER_MS_MAX;
 use crate::runtime::Shared;
 use crate::runtime::clock::Clock;
 
-/// A core's end: answers when its bell rings.
+/// The core's side, which answers when the core's doorbell rings.
 pub(in crate::runtime) struct Reporter {
     core: CoreId,
     asks: Receiver<()>,
     answers: Sender<(CoreId, CoreMetrics)>,
-    /// The answer in the making.
+    /// The unfinished answer.
     begun: Option<CoreMetrics>,
 }
 
 impl Reporter {
-    /// Answers, if asked, or works on the answer. True if that goes on in the next turn: the bell has to ring for it.
+    /// Begins or continues an answer, if one was requested. True if it continues in the next turn, for which the doorbell
+    /// has to ring.
     pub(in crate::runtime) fn answer(&mut self, engine: &Engine) -> bool {
         if self.begun.is_none() && self.asks.try_recv().is_ok() {
             self.begun = Some(engine.begin_metrics());
@@ -33,23 +34,23 @@ impl Reporter {
             self.begun = Some(metrics);
             return true;
         }
-        // The thread of the admin endpoint is there as long as the process.
+        // The admin thread lives as long as the process.
         let _ = self.answers.send((self.core, metrics));
         false
     }
 }
 
-/// Who asks.
+/// The admin thread's side, which asks the cores.
 pub(super) struct Gatherer {
     shared: Arc<Shared>,
     asks: Vec<Sender<()>>,
-    /// Which cores owe an answer: they are not asked again before.
+    /// The cores that owe an answer; they are not asked again before they have answered.
     owed: Vec<bool>,
     answers: Receiver<(CoreId, CoreMetrics)>,
 }
 
 impl Gatherer {
-    /// With the ends of the cores.
+    /// Creates both sides.
     pub(super) fn new(cores: usize, shared: &Arc<Shared>) -> (Gatherer, Vec<Reporter>) {
         let (to_us, answers) = channel();
         let (mut asks, mut reporters) = (Vec::new(), Vec::new());
@@ -61,15 +62,15 @@ impl Gatherer {
         (Gatherer { shared: Arc::clone(shared), asks, owed: vec![false; cores], answers }, reporters)
     }
 
-    /// What each core has counted until now; nothing of those that are too busy to say.
+    /// The counters of each core; `None` for cores that are too busy to answer.
     pub(super) fn gather(&mut self, clock: &Clock) -> Vec<Option<CoreMetrics>> {
         let mut metrics: Vec<Option<CoreMetrics>> = self.asks.iter().map(|_| None).collect();
-        // What came too late for the last page is too old for this one.
+        // Answers that came too late for the last page are too old for this one.
         while let Ok((core, _)) = self.answers.try_recv() {
             self.owed[usize::from(core.0)] = false;
         }
         for (core, ask) in self.asks.iter().enumerate() {
-            // A core that has ended hears nothing.
+            // A core that has ended does not answer.
             if !self.owed[core] && ask.send(()).is_ok() {
                 self.owed[core] = true;
                 self.shared.doorbells.ring(CoreId(core as u16));

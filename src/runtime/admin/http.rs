@@ -1,33 +1,33 @@
 //! HTTP: one request in, one response out, then the connection ends. Pure.
 //!
-//! Three pages to GET; HEAD gives their heads. What a request says beside method and path does not matter: whoever watches
-//! sends no body, and gets the same page whatever he accepts. One request a connection, so nothing of a request that was not
-//! read can be taken for the next.
-//! Never: keeps a byte of what was received.
+//! Three pages for GET; HEAD returns their heads. Only method and path of a request matter: a request has no body, and the
+//! response is the same whatever is accepted. One request a connection, so no unread part of a request can be taken for
+//! the next one.
+//! Never: keeps a received byte.
 
 use crate::limits::{ADMIN_HEAD_BYTES_MAX, ADMIN_HEADERS_MAX};
 
-/// What there is to see.
+/// The pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Page {
-    /// `/metrics`.
+    /// The page `/metrics`.
     Metrics,
-    /// `/healthz`.
+    /// The page `/healthz`.
     Health,
-    /// `/readyz`.
+    /// The page `/readyz`.
     Ready,
 }
 
-/// A request, as far as it matters.
+/// The parsed head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Request {
-    /// The page, or why there is none.
+    /// The requested page, or the error status.
     pub(super) page: Result<Page, Status>,
-    /// HEAD: without the body.
+    /// Whether the method is HEAD: the response has no body.
     pub(super) head_only: bool,
 }
 
-/// How a request went.
+/// The status of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
     Ok,
@@ -50,11 +50,11 @@ impl Status {
         }
     }
 
-    /// What to say to who asked for no page.
+    /// The body of a response without a page.
     pub(super) fn text(self) -> &'static str {
         match self {
             Status::Ok => "ok\n",
-            Status::BadRequest => "this is no HTTP request\n",
+            Status::BadRequest => "this is not an HTTP request\n",
             Status::NotFound => "there are /metrics, /healthz and /readyz\n",
             Status::MethodNotAllowed => "only GET and HEAD\n",
             Status::HeadTooLarge => "the request's head is too large\n",
@@ -63,16 +63,16 @@ impl Status {
     }
 }
 
-/// What a body is.
+/// The content type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Words.
+    /// Plain text.
     Text,
     /// Prometheus's text format.
     Metrics,
 }
 
-/// Reads the head of a request; `None` if it is not whole yet.
+/// Parses the head of a request; `None` if it is incomplete.
 pub(super) fn parse(received: &[u8]) -> Option<Request> {
     let refused = |status| Some(Request { page: Err(status), head_only: false });
     let mut headers = [httparse::EMPTY_HEADER; ADMIN_HEADERS_MAX];
@@ -100,7 +100,7 @@ pub(super) fn parse(received: &[u8]) -> Option<Request> {
     })
 }
 
-/// The head of the response, for a body of so many bytes.
+/// The head of a response with a body of `body_bytes` bytes.
 pub(super) fn head(status: Status, content: Content, body_bytes: usize) -> String {
     let content = match content {
         Content::Text => "text/plain; charset=utf-8",
