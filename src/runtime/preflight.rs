@@ -24,29 +24,29 @@ mod io_uring;
 mod process_error;
 mod sys;
 
-/// What a server wants of its host.
+/// The needs of a server on its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// Cores, each with rings and descriptors of its own.
+    /// The number of cores, each with rings and descriptors of its own.
     pub cores: usize,
-    /// Clients at once.
+    /// The number of clients at once.
     pub maxclients: u32,
-    /// Whether it has an admin endpoint, whose connections need descriptors too.
+    /// Whether there is an admin endpoint, whose connections need descriptors too.
     pub admin: bool,
 }
 
 impl Needs {
-    /// What a server of this configuration wants.
+    /// The needs of a server with this configuration.
     pub fn of(config: &ServerConfig) -> Needs {
         Needs { cores: config.cpus.len(), maxclients: config.maxclients, admin: config.admin_addr.is_some() }
     }
 }
 
-/// Runs every check without which a server can't start. Done when this returns: limits raised, io_uring tried. The answer
-/// says how many clients there is room for.
+/// Runs every check that a start needs, raises the limits, and tries io_uring. Returns how the descriptors are shared
+/// out.
 pub fn check(needs: Needs) -> Result<FdPlan, StartError> {
     let facts = ProcessFacts::read();
-    // Limits first: the probe itself takes descriptors and, on some kernels, locked memory.
+    // The limits come first: the probe itself takes descriptors and, on some kernels, locked memory.
     let fds = raise_nofile(needs)?;
     let bytes_limit = raise_memlock()?;
     memlock_holds(needs.cores, bytes_limit, false)?;
@@ -55,7 +55,7 @@ pub fn check(needs: Needs) -> Result<FdPlan, StartError> {
     Ok(fds)
 }
 
-/// Whether so much lockable memory is enough.
+/// An error unless `bytes_limit` of lockable memory is enough.
 fn memlock_holds(cores: usize, bytes_limit: u64, rings_charged: bool) -> Result<(), StartError> {
     let bytes_needed = memlock_bytes_needed(cores, rings_charged);
     if bytes_limit < bytes_needed {
@@ -71,29 +71,29 @@ pub fn cpus_allowed() -> Result<Vec<usize>, StartError> {
     Ok((0..CPUS_MAX).filter(|cpu| mask[cpu / bits] >> (cpu % bits) & 1 == 1).collect())
 }
 
-/// How the descriptors are shared out.
+/// The split of the descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FdPlan {
-    /// Clients there is room for, at most as many as were asked for.
+    /// The number of clients with room, at most as many as configured.
     pub maxclients: u32,
-    /// Clients there is room for, whatever was asked for.
+    /// The number of clients with room, whatever is configured.
     pub maxclients_max: u32,
-    /// Descriptors of the server itself, those included that it was started with.
+    /// The descriptors of the server itself, inherited ones included.
     pub own: u64,
     /// The soft limit to set.
     pub soft: u64,
 }
 
 impl FdPlan {
-    /// `None` if not even one client has room below the hard limit. The soft limit goes up to it, so that
-    /// CONFIG SET maxclients has room.
+    /// Splits the descriptors; `None` if not even one client has room below the hard limit. The soft limit is raised to the
+    /// hard one, so that CONFIG SET maxclients has room.
     fn new(own: u64, maxclients: u32, limit: Rlimit) -> Option<FdPlan> {
         let room = limit.hard.checked_sub(own).filter(|room| *room > 0)?;
         let maxclients_max = u32::try_from(room).unwrap_or(u32::MAX);
         Some(FdPlan { maxclients: maxclients.min(maxclients_max), maxclients_max, own, soft: limit.hard })
     }
 
-    /// The line for the log if there is room for fewer clients than `wanted`.
+    /// A warning for the log if there is room for fewer clients than `wanted`.
     pub fn warning(&self, wanted: u32) -> Option<String> {
         let FdPlan { maxclients, own, soft, .. } = self;
         let needed = own + u64::from(wanted);
@@ -126,9 +126,9 @@ pub fn raise_memlock() -> Result<u64, StartError> {
 }
 
 /// Whether the memory of a ring counts against RLIMIT_MEMLOCK here. That depends on the kernel
-/// (before 5.12 yes, then no, of late yes again) and on CAP_IPC_LOCK in the first user namespace,
-/// so it is tried: a ring under a limit of zero. If the ring comes to be, it was free; if not,
-/// there is nothing to undo but the limit.
+/// (before 5.12 yes, then no, recently yes again) and on CAP_IPC_LOCK in the first user namespace,
+/// so it is tried: by a ring under a limit of zero. If the ring is created, it is not charged; if
+/// not, there is nothing to undo but the limit.
 fn rings_are_charged(facts: &ProcessFacts) -> Result<bool, StartError> {
     let limit = rlimit(Resource::Memlock)?;
     set_rlimit(Resource::Memlock, Rlimit { soft: 0, ..limit })?;
@@ -141,24 +141,24 @@ fn rings_are_charged(facts: &ProcessFacts) -> Result<bool, StartError> {
     }
 }
 
-/// Bytes of RLIMIT_MEMLOCK without which the executors of `cores` cores can't be built.
+/// The bytes of RLIMIT_MEMLOCK that the executors of `cores` cores need.
 ///
 /// glommio asks every process for `MEMLOCK_BYTES_MIN`. Where rings are charged, those of all cores
 /// and the memory registered with them must fit besides, or an executor fails; where only the
 /// registered memory is charged nothing more is needed, since glommio goes on without it.
 pub fn memlock_bytes_needed(cores: usize, rings_charged: bool) -> u64 {
-    // As the kernel allocates: powers of two of whole pages.
+    // The kernel allocates powers of two of whole pages.
     let pages = |bytes: u64| bytes.next_power_of_two().max(4096);
     let ring = |depth: u64| pages(depth * 64) + pages(320 + 2 * depth * 16 + depth * 4);
     let per_core = RINGS_PER_CORE * (ring(RING_DEPTH) + IO_MEMORY_BYTES);
-    // The kernel frees a closed ring some time later: the two of the probe may still count.
+    // The kernel frees a closed ring with a delay: the two of the probe may still count.
     let charged = cores as u64 * per_core + 2 * ring(1);
     if rings_charged { MEMLOCK_BYTES_MIN.max(charged) } else { MEMLOCK_BYTES_MIN }
 }
 
-/// What to say when an executor of one of `cores` cores failed on io_uring with `source` although
-/// the checks passed: the limit on locked memory is one for all processes of a user, and others may
-/// have used it up.
+/// The error of an executor, of one of `cores` cores, that failed on io_uring with `source` although
+/// the checks passed: the limit on locked memory is shared by all processes of a user, and others
+/// may have used it up.
 pub fn ring_refused(cores: usize, source: io::Error) -> StartError {
     io_uring::refusal(cores, source, &ProcessFacts::read())
 }

@@ -1,8 +1,8 @@
-//! Doctor: whether this host is fit to serve from: what a start needs, and what costs latency.
+//! Doctor: checks whether this host is fit to serve from: what a start needs, and what costs latency.
 //!
-//! `host` reads the facts, of which any may be unknown; each check in `start`, `cpus` and `memory` is a function of them and
-//! of what the server is to be, so that every verdict is tested on facts that were written down. What makes a start fail is
-//! told by the start's own errors.
+//! `host` reads the facts, each of which may be unknown; each check in `start`, `cpus` and `memory` is a function of the
+//! facts and of the planned server, so that every verdict is tested on written facts. Causes of a failing start are
+//! reported by the start's own errors.
 //! Never: changes the host, only its own process, as a start does: soft limits, huge pages.
 
 mod cgroup;
@@ -19,19 +19,19 @@ pub use self::host::{Fact, Host, Unknown};
 pub use self::interrupts::{Interrupt, Interrupts};
 use super::Needs;
 
-/// What a check came to.
+/// The verdict of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// As it should be.
+    /// The fact is as it should be.
     Ok,
-    /// The server runs, but slower than it could, or this can't be told.
+    /// The server runs, but slower than it could, or the fact is unknown.
     Warning,
     /// The server does not start, or will be killed.
     Failing,
 }
 
 impl Verdict {
-    /// As it is printed.
+    /// The verdict as printed.
     pub fn word(self) -> &'static str {
         match self {
             Verdict::Ok => "ok",
@@ -41,35 +41,35 @@ impl Verdict {
     }
 }
 
-/// What one check found.
+/// The finding of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Of what.
+    /// The name of the check.
     pub check: &'static str,
-    /// What it came to.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What is there, and why that is no good, if it is not.
+    /// The fact, and what is wrong with it, if anything.
     pub found: String,
-    /// What to do; empty if nothing is to be done.
+    /// The fix; empty if none is needed.
     pub fix: String,
 }
 
-/// The server that is to run here.
+/// The planned server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Cores and clients.
+    /// The cores and clients.
     pub needs: Needs,
     /// The CPU of each core.
     pub cpus: Vec<usize>,
-    /// `--max-memory` in bytes, if it was given.
+    /// `--max-memory` in bytes, if it is given.
     pub bytes_max: Option<u64>,
-    /// What is wrong with the cores that were asked for, if anything; the plan then has all there are.
+    /// What is wrong with the requested cores, if anything; the plan then has all allowed CPUs.
     pub cores_error: Option<String>,
 }
 
 type Check = (&'static str, fn(&Host, &Plan) -> Outcome);
 
-/// In the order in which they are told: what a start needs, then what costs latency.
+/// All checks in the order of the output: what a start needs, then what costs latency.
 const CHECKS: [Check; 17] = [
     ("kernel", start::kernel),
     ("io_uring", start::io_uring),
@@ -90,7 +90,7 @@ const CHECKS: [Check; 17] = [
     ("overcommit", memory::overcommit),
 ];
 
-/// Verdict, what was found, and the fix.
+/// The verdict, the fact, and the fix.
 type Outcome = (Verdict, String, String);
 
 fn ok(found: impl Into<String>) -> Outcome {
@@ -109,12 +109,12 @@ fn unknown(unknown: &Unknown, fix: impl Into<String>) -> Outcome {
     warning(format!("unknown: {unknown}"), fix)
 }
 
-/// Looks at the host whose files are below `root`, which is `/` but in tests.
+/// Examines the host whose files are below `root`, which is `/` except in tests.
 pub fn examine(root: &Path, plan: &Plan) -> Vec<Finding> {
     judge(&Host::read(root, plan), plan)
 }
 
-/// What these facts come to.
+/// Runs all checks on the given facts.
 pub fn judge(host: &Host, plan: &Plan) -> Vec<Finding> {
     let judged = CHECKS.iter().map(|(check, judge)| {
         let (verdict, found, fix) = judge(host, plan);
@@ -123,13 +123,13 @@ pub fn judge(host: &Host, plan: &Plan) -> Vec<Finding> {
     judged.collect()
 }
 
-/// Splits an error's line, `what failed: why; what to do`, into what was found and the fix.
+/// Splits an error's line, `what failed: why; what to do`, into the fact and the fix.
 fn parts(line: &str) -> (String, String) {
     let (found, fix) = line.rsplit_once("; ").unwrap_or((line, ""));
     (found.to_owned(), fix.to_owned())
 }
 
-/// Bytes for people.
+/// A number of bytes in a readable unit.
 fn size(bytes: u64) -> String {
     const UNITS: [(&str, u32); 3] = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match UNITS.iter().find(|(_, shift)| bytes >= 1 << shift) {
@@ -139,7 +139,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// CPUs as the kernel lists them, as `0,2-5`.
+/// A list of CPUs in the kernel's format, as `0,2-5`.
 fn list(cpus: &[usize]) -> String {
     let mut text = String::new();
     let mut rest = cpus;
@@ -155,7 +155,7 @@ fn list(cpus: &[usize]) -> String {
     text
 }
 
-/// A list as the kernel writes it, ascending; `None` if it is none.
+/// Parses a list in the kernel's format, ascending; `None` if it is malformed.
 fn parse_list(text: &str) -> Option<Vec<usize>> {
     let mut cpus = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {

@@ -1,4 +1,4 @@
-//! Why the server did not start: every cause with its fix, in one line of text each.
+//! Start errors: every cause of a failed start with its fix, in one line of text each.
 //!
 //! Owner: the runtime's start; `cli` prints it. `Display` is `what failed: why; what to do`, never
 //! with a line break.
@@ -14,134 +14,134 @@ use std::path::PathBuf;
 pub use super::process_error::ProcessError;
 use crate::limits::KERNEL_MIN;
 
-/// Why the server did not start.
+/// The reason why the server did not start.
 #[derive(Debug)]
 pub enum StartError {
     /// io_uring can't be used.
     IoUring {
-        /// Who or what refused it.
+        /// What refused io_uring.
         cause: IoUringCause,
         /// The system call's error; `None` if the calls went well and the kernel lacks something.
         source: Option<io::Error>,
     },
     /// The hard limit on locked memory is below what the executors need.
     Memlock {
-        /// Cores they are for.
+        /// The number of cores.
         cores: usize,
-        /// The need.
+        /// The bytes of lockable memory needed.
         bytes_needed: u64,
-        /// The limit.
+        /// The limit in bytes.
         bytes_limit: u64,
-        /// Set if the kernel refused a ring although the limit looked wide enough.
+        /// The error, if the kernel refused a ring although the limit was large enough.
         source: Option<io::Error>,
     },
     /// The hard limit on descriptors leaves none for a client.
     FdLimit {
-        /// The least there must be.
+        /// The number of descriptors needed.
         needed: u64,
-        /// The limit.
+        /// The hard limit.
         limit: u64,
     },
     /// A limit could not be read or raised.
     Rlimit {
-        /// `RLIMIT_NOFILE` or `RLIMIT_MEMLOCK`.
+        /// The name of the limit: `RLIMIT_NOFILE` or `RLIMIT_MEMLOCK`.
         name: &'static str,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The affinity mask could not be read.
     Affinity {
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A core could not be pinned to its CPU.
     Pin {
-        /// The core.
+        /// The number of the core.
         core: usize,
-        /// The CPU.
+        /// The number of the CPU.
         cpu: usize,
-        /// Why.
+        /// The cause.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// A core's executor, thread or channel could not be made.
+    /// A core's executor, thread or channel could not be created.
     Core {
-        /// The core.
+        /// The number of the core.
         core: usize,
-        /// What, as `executor`.
+        /// What failed, as `executor`.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Someone listens on the port already.
+    /// Another process listens on the port.
     PortInUse {
-        /// Address and port.
+        /// The address and port.
         address: SocketAddr,
-        /// What the kernel said; `None` if we found out ourselves.
+        /// The kernel's error; `None` if the check was our own.
         source: Option<io::Error>,
     },
-    /// Someone listens on the port of a core already, or it can't be listened on.
+    /// A core port is in use, or can't be listened on.
     CorePort {
-        /// Address and port.
+        /// The address and port.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The address can't be listened on.
     Bind {
-        /// Address and port.
+        /// The address and port.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The admin endpoint's address can't be listened on.
     Admin {
-        /// Address and port.
+        /// The address and port.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The Unix socket can't be listened on.
     UnixSocket {
-        /// Its path.
+        /// The path.
         path: PathBuf,
-        /// Why. `AddrInUse` says that a server lives there, or that the path is something other
-        /// than a socket.
+        /// The cause. `AddrInUse` says that another server listens there, or that the path is
+        /// not a socket.
         source: io::Error,
     },
     /// The log file can't be opened.
     LogFile {
-        /// Its path.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A helper of the whole process could not be set up.
     Setup {
-        /// What, as `signal handling`.
+        /// What failed, as `signal handling`.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The directory of snapshots can't be used.
     DataDir {
-        /// Its path.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The last snapshot can't be loaded.
     Load {
-        /// What failed and why.
+        /// The failure and its cause.
         why: String,
     },
     /// The server has ended, but without the snapshot it should have left.
     LastSnapshot,
-    /// The process can't be what it should: a daemon, or the one that holds the pid file.
+    /// The process can't become a daemon, or can't lock the pid file.
     Process(ProcessError),
 }
 
 impl StartError {
-    /// Why listening on `address` failed.
+    /// The error of listening on `address`.
     pub fn listen(address: SocketAddr, source: io::Error) -> StartError {
         match source.kind() {
             io::ErrorKind::AddrInUse => StartError::PortInUse { address, source: Some(source) },
@@ -149,17 +149,17 @@ impl StartError {
         }
     }
 
-    /// Why listening on the port of a core failed.
+    /// The error of listening on a core port.
     pub fn listen_for_core(address: SocketAddr, source: io::Error) -> StartError {
         match source.kind() {
-            // Whatever is wrong with the address is wrong with it on every port.
+            // A wrong address is wrong on every port.
             io::ErrorKind::AddrNotAvailable => StartError::Bind { address, source },
             _ => StartError::CorePort { address, source },
         }
     }
 }
 
-/// Who or what refuses io_uring.
+/// What refuses io_uring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IoUringCause {
     /// `kernel.io_uring_disabled` is 2.
@@ -167,28 +167,28 @@ pub enum IoUringCause {
     /// `kernel.io_uring_disabled` is 1, and this process is neither privileged nor in
     /// `kernel.io_uring_group`.
     DisabledForUnprivileged,
-    /// A seccomp filter.
+    /// A seccomp filter denies it.
     DeniedBySeccomp,
-    /// A security module, since no filter and no sysctl is in the way.
+    /// A security module denies it, since no filter and no sysctl does.
     DeniedByPolicy,
     /// The kernel is older than `KERNEL_MIN`.
     KernelTooOld {
-        /// Its release.
+        /// The release of the kernel.
         kernel: String,
     },
-    /// The kernel was built without it.
+    /// The kernel was built without io_uring.
     NotBuilt {
-        /// Its release.
+        /// The release of the kernel.
         kernel: String,
     },
     /// The kernel's io_uring lacks operations.
     OpsMissing {
-        /// Their names.
+        /// The names of the missing operations.
         names: Vec<&'static str>,
         /// The kernel's release.
         kernel: String,
     },
-    /// None of these; the system call's error is all there is.
+    /// None of these; only the system call's error is known.
     Unknown,
 }
 

@@ -1,11 +1,11 @@
-//! What /proc says about this process and kernel: it tells apart causes that have one errno.
+//! Facts: what /proc says about this process and kernel, to tell apart causes with the same errno.
 //!
 //! Owner: `preflight`, read once. Never: fails. A fact that can't be read is unknown, and only
 //! makes a message less exact.
 
 use std::fs;
 
-/// Facts that explain a refusal.
+/// Facts that explain a refusal of io_uring.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessFacts {
     /// `kernel.io_uring_disabled`: 0 allowed, 1 for privileged processes and a group only, 2 for
@@ -22,7 +22,7 @@ pub struct ProcessFacts {
 const CAP_SYS_ADMIN: u32 = 21;
 
 impl ProcessFacts {
-    /// Of this process, now.
+    /// Reads the facts of this process.
     pub fn read() -> ProcessFacts {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
         ProcessFacts::parse(
@@ -56,9 +56,9 @@ impl ProcessFacts {
     }
 }
 
-/// Descriptors this process was started with, the three standard ones left out; 0 if /proc does not say.
+/// The number of inherited descriptors, the three standard ones left out; 0 if /proc is unreadable.
 pub(super) fn descriptors_inherited() -> u64 {
-    // The walk itself has one open.
+    // The listing itself has one descriptor open.
     fs::read_dir("/proc/self/fd").map_or(0, |open| (open.count() as u64).saturating_sub(4))
 }
 

@@ -1,7 +1,7 @@
 //! The io_uring probe: creates rings as glommio will, asks what they can do, and closes them.
 //!
 //! Owner: `preflight::check`, before any executor exists. Cost: a handful of system calls.
-//! Never: leaves a ring open. An errno alone does not say who refused; `cause` also looks at
+//! Never: leaves a ring open. An errno alone does not say what refused; `cause` also looks at
 //! `ProcessFacts`.
 
 use std::io;
@@ -11,13 +11,13 @@ use super::facts::ProcessFacts;
 use super::sys;
 use crate::limits::KERNEL_MIN;
 
-/// Entries of the rings that are tried: the fewest, to fit any memlock limit that lets the server
+/// Entries of the rings of the probe: the fewest, to fit any memlock limit that lets the server
 /// run.
 const PROBE_ENTRIES: u32 = 1;
-/// A ring whose completions are polled for; glommio creates one per core.
+/// The flag of a ring whose completions are polled for; glommio creates one per core.
 const SETUP_IOPOLL: u32 = 1;
-/// Opcodes without which glommio 0.9 ends the process (`GLOMMIO_URING_OPS`), and ASYNC_CANCEL,
-/// which it uses unasked.
+/// The opcodes without which glommio 0.9 ends the process (`GLOMMIO_URING_OPS`), and ASYNC_CANCEL,
+/// which it uses without checking for it.
 const OPS_REQUIRED: [(usize, &str); 24] = [
     (0, "NOP"),
     (1, "READV"),
@@ -69,10 +69,10 @@ fn missing_ops(supported: &[bool]) -> Vec<&'static str> {
     OPS_REQUIRED.iter().filter(|(op, _)| !supported[*op]).map(|(_, name)| *name).collect()
 }
 
-/// What an error of an io_uring call means for a server of `cores` cores.
+/// The start error for an error of an io_uring call, for a server of `cores` cores.
 pub(super) fn refusal(cores: usize, source: io::Error, facts: &ProcessFacts) -> StartError {
     if source.raw_os_error() == Some(libc::ENOMEM) {
-        // The ring did not fit what this user may still lock.
+        // The ring did not fit into the user's lockable memory.
         let bytes_needed = super::memlock_bytes_needed(cores, true);
         let bytes_limit = sys::rlimit(sys::Resource::Memlock).map_or(0, |limit| limit.soft);
         return StartError::Memlock { cores, bytes_needed, bytes_limit, source: Some(source) };
@@ -80,7 +80,7 @@ pub(super) fn refusal(cores: usize, source: io::Error, facts: &ProcessFacts) -> 
     StartError::IoUring { cause: cause(source.raw_os_error().unwrap_or(0), facts), source: Some(source) }
 }
 
-/// Who refused, as far as `errno` and `facts` tell.
+/// What refused io_uring, as far as `errno` and `facts` tell.
 fn cause(errno: i32, facts: &ProcessFacts) -> IoUringCause {
     let too_old = facts.kernel_version().is_some_and(|version| version < KERNEL_MIN);
     let kernel = facts.kernel_release.clone();

@@ -1,4 +1,4 @@
-//! Why a process can't be the server: its pid file, or its way to a daemon. As [`StartError`]: one line with its fix.
+//! Process errors: why a process can't become the server. As [`StartError`]: one line with its fix.
 
 use std::error::Error;
 use std::fmt;
@@ -7,26 +7,26 @@ use std::path::PathBuf;
 
 use super::error::StartError;
 
-/// Why this process can't be the server.
+/// The reason why this process can't become the server.
 #[derive(Debug)]
 pub enum ProcessError {
     /// The pid file can't be used.
     PidFile {
-        /// Its path.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// Another server holds the pid file.
     Running {
-        /// Its path.
+        /// The path.
         path: PathBuf,
-        /// Who; unknown where it runs in another container.
+        /// The pid of the holder; `None` if it runs in another container.
         pid: Option<u32>,
     },
     /// The process could not leave its terminal.
     Detach {
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }

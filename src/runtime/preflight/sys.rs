@@ -15,18 +15,18 @@ use crate::limits::CPUS_MAX;
 /// A limit of the process, in the resource's unit. `u64::MAX` is unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rlimit {
-    /// What counts; the process may raise it to `hard`.
+    /// The limit in force; the process may raise it to `hard`.
     pub(super) soft: u64,
-    /// What only root may raise.
+    /// The bound of `soft`, which only root may raise.
     pub(super) hard: u64,
 }
 
 /// The limits a server depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Resource {
-    /// File descriptors, a count.
+    /// The number of file descriptors.
     Nofile,
-    /// Locked memory in bytes.
+    /// The bytes of locked memory.
     Memlock,
 }
 
@@ -95,7 +95,7 @@ pub(super) fn io_uring_setup(entries: u32, flags: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Entries a probe has room for: every opcode that fits a byte.
+/// The entries of a probe: every opcode that fits a byte.
 const PROBE_OPS: usize = 256;
 /// 8-byte words before the entries of a probe.
 const PROBE_HEAD_WORDS: usize = 2;
@@ -123,7 +123,7 @@ pub(super) fn io_uring_ops(ring: &OwnedFd) -> io::Result<[bool; PROBE_OPS]> {
     Ok(supported)
 }
 
-/// Enters `ring` with nothing to submit and nothing to wait for: whether that is allowed.
+/// Enters `ring` with nothing to submit and nothing to wait for, to check that this is allowed.
 pub(super) fn io_uring_enter_idle(ring: &OwnedFd) -> io::Result<()> {
     let (to_submit, min_complete, flags, sigset_bytes) = (0_u32, 0_u32, 0_u32, 0_usize);
     // SAFETY: nothing is submitted, and the signal set is absent: no memory of ours is read or

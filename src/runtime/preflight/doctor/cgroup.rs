@@ -1,30 +1,30 @@
-//! Cgroup: what the control groups of this process allow, in both versions of them.
+//! Cgroup: the limits of this process's control groups, version 1 and 2.
 //!
-//! A limit holds for all groups below, so each is the least on the way up to the root of what is mounted. In a container
-//! the way ends at its own group, and what is above is not seen.
+//! A limit holds for all groups below, so each limit is the least on the path up to the root of the mount. In a container
+//! the path ends at its own group; limits above are not visible.
 
 use super::host::{Fact, Files, Unknown};
 use super::parse_list;
 
-/// Limits that hold for this process; `None` is no limit.
+/// The limits of this process; `None` is no limit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cgroup {
-    /// Bytes of memory beyond which the kernel kills.
+    /// The bytes of memory beyond which the kernel kills.
     pub memory_max: Option<u64>,
-    /// Bytes of swap.
+    /// The bytes of swap.
     pub swap_max: Option<u64>,
-    /// CPUs' worth of time.
+    /// The CPU quota, in CPUs.
     pub cpus_max: Option<f64>,
-    /// How often time ran out since the group was made.
+    /// The number of times the quota ran out since the group was created.
     pub throttled: u64,
-    /// CPUs the group may use.
+    /// The CPUs that the group may use.
     pub cpuset: Option<Vec<usize>>,
 }
 
-/// Where a controller's files are: in version 2 all controllers share one.
+/// The location of a controller's files; in version 2 all controllers share one.
 struct Mount {
     version: u8,
-    /// Directories from that of this process up to the root of what is mounted.
+    /// The directories from that of this process up to the root of the mount.
     way: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ impl Cgroup {
         let mut cgroup = Cgroup::default();
         if let Some(memory) = memory {
             let names = if memory.version == 2 { "memory.max" } else { "memory.limit_in_bytes" };
-            // Version 1 writes no limit as the largest number of pages.
+            // Version 1 has the largest number of pages for no limit.
             let limit = |dir: &str| files.parsed(&format!("{dir}/{names}"), |text| text.parse::<u64>().ok()).ok();
             cgroup.memory_max = memory.way.iter().filter_map(|dir| limit(dir)).filter(|bytes| *bytes < 1 << 62).min();
             let swap = |dir: &String| files.parsed(&format!("{dir}/memory.swap.max"), |text| text.parse().ok()).ok();
@@ -63,7 +63,7 @@ impl Cgroup {
     }
 }
 
-/// CPUs' worth of time that a group has.
+/// The CPU quota of a group, in CPUs.
 fn quota(files: &Files, version: u8, dir: &str) -> Option<f64> {
     let (quota, period): (f64, f64) = if version == 2 {
         let text = files.text(&format!("{dir}/cpu.max")).ok()?;
@@ -77,7 +77,7 @@ fn quota(files: &Files, version: u8, dir: &str) -> Option<f64> {
 }
 
 impl Mount {
-    /// Version 1 where it has the controller, else version 2.
+    /// Finds the mount of a controller: version 1 if it has the controller, else version 2.
     fn find(files: &Files, groups: &str, mounts: &str, controller: &str) -> Option<Mount> {
         let group = |wanted: &dyn Fn(&str, &str) -> bool| {
             groups.lines().find_map(|line| {
@@ -101,7 +101,7 @@ impl Mount {
             let mut before = before.split(' ').skip(3);
             wanted.then(|| Some((before.next()?.to_owned(), before.next()?.to_owned()))).flatten()
         })?;
-        // What is mounted begins at `root`. A group that is not below it can't be seen: the mount itself is nearest.
+        // The mount begins at `root`. A group that is not below it is not visible: the mount itself is the nearest.
         let below = path.strip_prefix(root.trim_end_matches('/')).unwrap_or("");
         let mut way = Vec::new();
         let mut rest = below.trim_matches('/');

@@ -1,4 +1,4 @@
-//! CPUs: whether the cores have theirs to themselves, and at full speed.
+//! CPUs: checks whether the cores have their CPUs to themselves, and at full speed.
 
 use super::{Fact, Host, Outcome, Plan, failing, list, ok, unknown, warning};
 
@@ -6,13 +6,13 @@ use super::{Fact, Host, Outcome, Plan, failing, list, ok, unknown, warning};
 const CLOCKS_FAST: [&str; 5] =
     ["tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page", "riscv_clocksource"];
 
-/// CPUs that are online and no core's.
+/// The online CPUs that no core uses.
 fn spare(host: &Host, plan: &Plan) -> Vec<usize> {
     let online = host.online.as_deref().unwrap_or_default();
     online.iter().copied().filter(|cpu| !plan.cpus.contains(cpu)).collect()
 }
 
-/// How to have a CPU to spare.
+/// The fix that leaves one CPU free.
 fn leave_one(plan: &Plan) -> String {
     match plan.needs.cores {
         0 | 1 => "give the machine a second CPU".to_owned(),
@@ -77,7 +77,7 @@ pub(super) fn isolation(host: &Host, plan: &Plan) -> Outcome {
     ok(format!("{} are isolated and without tick", these(&plan.cpus)))
 }
 
-/// CPUs by name.
+/// The CPUs in words.
 fn these(cpus: &[usize]) -> String {
     let one = if cpus.len() == 1 { "CPU" } else { "CPUs" };
     format!("{one} {}", list(cpus))

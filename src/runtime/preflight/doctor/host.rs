@@ -1,7 +1,6 @@
-//! Host: what the checks look at, read once. Every fact may be unknown, with the reason.
+//! Host: the facts of the host, read once. Every fact may be unknown, with the reason.
 //!
-//! Never: fails, panics, follows what a file says. A file that is missing is an unknown fact, or, where its absence means
-//! something, that.
+//! Never: fails, panics, trusts a file's content. A missing file is an unknown fact, unless its absence has a meaning.
 
 use std::fmt;
 use std::fs;
@@ -14,7 +13,7 @@ use crate::runtime::preflight::facts::ProcessFacts;
 use crate::runtime::preflight::{FdPlan, StartError, probe_io_uring, raise_memlock, raise_nofile, rings_are_charged};
 use crate::runtime::process::without_huge_pages;
 
-/// Why something is not known.
+/// The reason why a fact is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unknown(pub String);
 
@@ -24,7 +23,7 @@ impl fmt::Display for Unknown {
     }
 }
 
-/// Something about the host, or why it is not known.
+/// A fact of the host, or the reason why it is unknown.
 pub type Fact<T> = Result<T, Unknown>;
 
 /// The files of a host.
@@ -40,20 +39,20 @@ impl Files {
         self.0.join(path.trim_start_matches('/'))
     }
 
-    /// What a file says, without the space around it.
+    /// The content of a file, trimmed.
     pub(super) fn text(&self, path: &str) -> Fact<String> {
         let bytes = fs::read(self.path(path)).map_err(|error| Unknown(format!("cannot read {path}: {error}")))?;
         Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
     }
 
-    /// What a file says, read further; unknown if it says nothing of the kind.
+    /// The content of a file, parsed; unknown if it does not parse.
     pub(super) fn parsed<T>(&self, path: &str, read: impl FnOnce(&str) -> Option<T>) -> Fact<T> {
         let text = self.text(path)?;
         let start: String = text.chars().take(40).collect();
         read(&text).ok_or_else(|| Unknown(format!("{path} says {start:?}")))
     }
 
-    /// The names in a directory, in their order; none if it can't be read.
+    /// The names in a directory, sorted; none if it can't be read.
     pub(super) fn names(&self, path: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(path)).into_iter().flatten();
         let mut names: Vec<_> =
@@ -63,53 +62,53 @@ impl Files {
     }
 }
 
-/// Memory of the machine, bytes.
+/// The memory of the machine, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// All of it.
+    /// The total memory.
     pub total: u64,
-    /// Swap space.
+    /// The swap space.
     pub swap: u64,
 }
 
-/// Everything the checks look at.
+/// All facts that the checks use.
 #[derive(Debug)]
 pub struct Host {
-    /// What explains a refusal of io_uring.
+    /// The facts that explain a refusal of io_uring.
     pub process: ProcessFacts,
-    /// `Seccomp` of the process: 0 none, 1 strict, 2 filters.
+    /// The seccomp mode of the process: 0 none, 1 strict, 2 filters.
     pub seccomp: Fact<u8>,
     /// Whether io_uring can be used, and if so, whether its rings count as locked memory.
     pub io_uring: Result<bool, StartError>,
     /// The hard limit on locked memory in bytes.
     pub memlock: Result<u64, StartError>,
-    /// How descriptors would be shared out.
+    /// The split of the descriptors.
     pub descriptors: Result<FdPlan, StartError>,
     /// `net.core.somaxconn`.
     pub somaxconn: Fact<u64>,
-    /// CPUs that are online.
+    /// The online CPUs.
     pub online: Fact<Vec<usize>>,
-    /// CPUs that the scheduler leaves alone.
+    /// The CPUs isolated from the scheduler.
     pub isolated: Fact<Vec<usize>>,
-    /// CPUs that systemd's slices for everything else leave alone, as `tuning/cpus.sh` has it.
+    /// The CPUs that systemd's other slices do not use, as set by `tuning/cpus.sh`.
     pub kept: Vec<usize>,
-    /// CPUs without the scheduler's tick.
+    /// The CPUs without the scheduler's tick.
     pub tickless: Vec<usize>,
-    /// Who interrupts which CPU.
+    /// The interrupts and their CPUs.
     pub interrupts: Fact<Interrupts>,
     /// The governor of each of the server's CPUs.
     pub governors: Vec<(usize, Fact<String>)>,
-    /// The clock source, and those there are.
+    /// The clock source, and the available ones.
     pub clock: Fact<(String, String)>,
-    /// When transparent huge pages are used: `always`, `madvise` or `never`.
+    /// The mode of transparent huge pages: `always`, `madvise` or `never`.
     pub huge_pages: Fact<String>,
-    /// Whether this process may get them, after it has asked for none as the server does.
+    /// Whether this process may get huge pages, after it has disabled them as the server does.
     pub huge_pages_of_process: Option<bool>,
-    /// Memory of the machine.
+    /// The memory of the machine.
     pub memory: Fact<Memory>,
     /// `vm.overcommit_memory`.
     pub overcommit: Fact<u8>,
-    /// What the control group allows.
+    /// The limits of the control groups.
     pub cgroup: Fact<Cgroup>,
 }
 
@@ -118,7 +117,7 @@ impl Host {
     pub(super) fn read(root: &Path, plan: &Plan) -> Host {
         let files = Files::below(root);
         let process = ProcessFacts::read();
-        // As a start does: limits first, since the probe needs some of them.
+        // In the order of a start: limits first, since the probe needs some of them.
         without_huge_pages();
         let descriptors = raise_nofile(plan.needs);
         let memlock = raise_memlock();
@@ -138,7 +137,7 @@ impl Host {
             online: files.parsed("/sys/devices/system/cpu/online", parse_list),
             kept: kept(&files),
             isolated: files.parsed("/sys/devices/system/cpu/isolated", parse_list),
-            // Absent where the kernel can't do without the tick.
+            // The file is absent if the kernel can't stop the tick.
             tickless: files.parsed("/sys/devices/system/cpu/nohz_full", parse_list).unwrap_or_default(),
             interrupts: Interrupts::read(&files),
             governors: plan.cpus.iter().map(cpu).collect(),
@@ -152,7 +151,7 @@ impl Host {
     }
 }
 
-/// CPUs that are online and none of the slices may use where everything else runs.
+/// The online CPUs that no other slice may use.
 fn kept(files: &Files) -> Vec<usize> {
     let cpus_of = |slice| files.parsed(&format!("/sys/fs/cgroup/{slice}/cpuset.cpus.effective"), parse_list);
     let online = files.parsed("/sys/devices/system/cpu/online", parse_list);

@@ -1,4 +1,4 @@
-//! Interrupts: which devices' interrupts go to which CPUs, and whether something moves them about.
+//! Interrupts: the CPUs of the network devices' interrupts, and whether irqbalance moves them.
 
 use super::host::{Fact, Files, Unknown};
 use super::parse_list;
@@ -6,18 +6,18 @@ use super::parse_list;
 /// One interrupt of a network device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interrupt {
-    /// Its number.
+    /// The number of the interrupt.
     pub number: u32,
-    /// What the driver calls it, as `eth0-rx-0`.
+    /// The driver's name for it, as `eth0-rx-0`.
     pub name: String,
-    /// The CPUs it goes to.
+    /// The CPUs that the interrupt goes to.
     pub cpus: Fact<Vec<usize>>,
 }
 
-/// Those of all network devices.
+/// The interrupts of all network devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interrupts {
-    /// By number.
+    /// The interrupts by number.
     pub of_network: Vec<Interrupt>,
     /// Whether irqbalance runs.
     pub balanced: bool,
@@ -42,17 +42,17 @@ impl Interrupts {
     }
 }
 
-/// Number and name of an interrupt: the first and last word of its line. Those of the CPU itself have no number.
+/// The number and name of an interrupt: the first and last word of its line. Interrupts of the CPU itself have no number.
 fn row(line: &str) -> Option<(u32, String)> {
     let (number, rest) = line.trim_start().split_once(':')?;
     Some((number.parse().ok()?, rest.split_ascii_whitespace().next_back()?.to_owned()))
 }
 
-/// What a network device's interrupts may be known by.
+/// The ways to recognise a network device's interrupts.
 struct Device {
-    /// The interface, and what it is on the bus, as `virtio2`.
+    /// The names of the interface and of its device on the bus, as `virtio2`.
     names: Vec<String>,
-    /// Those that its bus knows.
+    /// The interrupt numbers that the bus lists.
     numbers: Vec<u32>,
 }
 
@@ -60,7 +60,7 @@ fn devices(files: &Files) -> Vec<Device> {
     let mut devices = Vec::new();
     for interface in files.names("/sys/class/net") {
         let dir = format!("/sys/class/net/{interface}/device");
-        // Without a device behind it, as loopback, it has no interrupts.
+        // An interface without a device, such as loopback, has no interrupts.
         let Ok(device) = files.path(&dir).canonicalize() else { continue };
         let on_bus = device.file_name().map(|name| name.to_string_lossy().into_owned());
         let numbers = ["msi_irqs", "../msi_irqs"].iter().flat_map(|list| files.names(&format!("{dir}/{list}")));
@@ -70,13 +70,13 @@ fn devices(files: &Files) -> Vec<Device> {
     devices
 }
 
-/// Whether an interrupt's name begins with a device's, and that is the whole word: `eth1` is not `eth10`.
+/// Whether an interrupt's name begins with a device's name as a whole word: `eth1` is not `eth10`.
 fn begins_with(name: &str, device: &str) -> bool {
     name.strip_prefix(device).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
 }
 
 fn affinity(files: &Files, number: u32) -> Fact<Vec<usize>> {
-    // Where it goes, and if the kernel does not say, where it may go.
+    // The effective CPUs, or the allowed ones if the kernel does not report those.
     let effective = files.parsed(&format!("/proc/irq/{number}/effective_affinity_list"), parse_list);
     match effective {
         Ok(cpus) if !cpus.is_empty() => Ok(cpus),
@@ -84,7 +84,7 @@ fn affinity(files: &Files, number: u32) -> Fact<Vec<usize>> {
     }
 }
 
-/// Only processes of our own namespace are seen, so no is not certain.
+/// Whether irqbalance runs. Only processes of our own namespace are visible, so false is not certain.
 fn is_balanced(files: &Files) -> bool {
     let processes = files.names("/proc").into_iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
     let mut names = processes.map(|pid| files.text(&format!("/proc/{pid}/comm")));

@@ -1,9 +1,9 @@
-//! Memory: whether what the server may hold fits, and stays, in it.
+//! Memory: checks whether the server's items fit into memory, and stay there.
 
 use super::{Host, Outcome, Plan, failing, ok, size, unknown, warning};
 use crate::limits::{MEMORY_BESIDES_BYTES, MEMORY_OVERHEAD_PERCENT};
 
-/// What a process whose items take so much takes at most, roughly.
+/// A rough bound on the memory of a process with `bytes_max` of items.
 fn process_bytes(bytes_max: u64) -> u64 {
     let overhead = bytes_max / 100 * MEMORY_OVERHEAD_PERCENT;
     bytes_max.saturating_add(overhead).saturating_add(MEMORY_BESIDES_BYTES)

@@ -1,5 +1,5 @@
-//! What a start needs: kernel, io_uring, memlock, descriptors, the backlog. Where a start would fail, in the words it would
-//! fail with.
+//! Start: checks what a start needs: kernel, io_uring, memlock, descriptors, the backlog. A failing finding has the text of
+//! the start's error.
 
 use super::{Host, Outcome, Plan, Verdict, failing, ok, parts, size, unknown, warning};
 use crate::limits::{KERNEL_MIN, LISTEN_BACKLOG};
