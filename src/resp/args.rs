@@ -1,17 +1,17 @@
-//! The arguments of one request, as spans over a buffer that somebody else owns: nothing is copied.
+//! Args: the arguments of one request, as spans over a borrowed buffer: nothing is copied.
 //!
-//! Owner: whoever holds the buffer (a session's input, or a batch from a peer). Cost: 8 bytes an argument.
+//! Owner: the holder of the buffer (a session's input, or a batch from a peer). Cost: 8 bytes an argument.
 //! Never: allocates, or panics on a span outside its buffer (such an argument reads as absent).
 
 use std::fmt;
 use std::ops::Index;
 
-/// Where one argument lies in its buffer.
+/// The position of one argument in its buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// Offset of the first byte.
+    /// The offset of the first byte.
     pub start: u32,
-    /// Length in bytes.
+    /// The length in bytes.
     pub len: u32,
 }
 
@@ -23,7 +23,7 @@ pub struct Words {
 }
 
 impl Words {
-    /// Copies words of 4 GiB together at most.
+    /// Copies words, of at most 4 GiB together.
     pub fn new<'a>(words: impl Iterator<Item = &'a [u8]>) -> Words {
         let mut all = Words::default();
         for word in words {
@@ -53,13 +53,13 @@ impl<'a> Args<'a> {
         Self { bytes, spans }
     }
 
-    /// How many arguments there are, the command's name included.
+    /// The number of arguments, the command's name included.
     #[inline]
     pub fn len(self) -> usize {
         self.spans.len()
     }
 
-    /// Whether there is not even a name.
+    /// Whether there are no arguments, not even a name.
     #[inline]
     pub fn is_empty(self) -> bool {
         self.spans.is_empty()
@@ -92,7 +92,7 @@ impl<'a> Args<'a> {
         Self { bytes: self.bytes, spans: self.spans.get(..count).unwrap_or(self.spans) }
     }
 
-    /// The arguments whose index `keep` wants, as spans put into `spans`.
+    /// The arguments whose index `keep` accepts; `spans` is their storage.
     pub fn select<'b>(self, spans: &'b mut Vec<Span>, keep: impl Fn(usize) -> bool) -> Args<'b>
     where
         'a: 'b,

@@ -1,20 +1,20 @@
-//! What a client can do wrong in the framing of its requests, each with Redis's text.
+//! Protocol errors: errors of clients in the framing of their requests, each with Redis's text.
 //!
-//! Made by `parse`; written out by `Writer::protocol_error`. Costs nothing: two bytes, no allocation.
+//! Created by `parse`, written by `Writer::protocol_error`. Cost: two bytes, no allocation.
 
 use std::fmt;
 
-/// Why a request can't be understood. The client is at fault; it is told, and its connection closed, since where
-/// its next request begins is unknown. `Display` is Redis's text without the leading `-ERR `.
+/// The reason why a request can't be parsed. The client is at fault; it gets the error, and its connection is closed, since
+/// the start of its next request is unknown. `Display` is Redis's text without the leading `-ERR `.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolError {
-    /// The count of arguments is no number, or too large.
+    /// The count of arguments is not a number, or too large.
     InvalidMultibulkLength,
     /// No line end within [`INLINE_BYTES_MAX`](crate::limits::INLINE_BYTES_MAX) after `*`.
     TooBigMultibulkCount,
     /// An argument that begins with this byte.
     ExpectedDollar(u8),
-    /// The length of an argument is no number, negative or too large.
+    /// The length of an argument is not a number, negative or too large.
     InvalidBulkLength,
     /// No line end within [`INLINE_BYTES_MAX`](crate::limits::INLINE_BYTES_MAX) after `$`.
     TooBigBulkCount,

@@ -7,11 +7,11 @@
 //! | file | what |
 //! |---|---|
 //! | `parse` | the incremental request parser of one connection |
-//! | `args` | the arguments of one request: spans over somebody's buffer |
-//! | `error` | what is wrong with a request that can't be parsed |
+//! | `args` | the arguments of one request: spans over a borrowed buffer |
+//! | `error` | errors in the framing of a request |
 //! | `inline` | requests typed by hand: words and quotes |
 //! | `number` | numbers as text, both ways |
-//! | `parse_limits` | how large a request may be |
+//! | `parse_limits` | limits of a request |
 //! | `write` | replies, for RESP2 and RESP3 |
 //! | `reply` | the decoder of replies |
 

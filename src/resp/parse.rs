@@ -33,7 +33,7 @@ pub struct Parser {
     in_scratch: bool,
     /// Arguments still to come, the current one included.
     left: u32,
-    /// Where the line or value being read begins; all before it is done with.
+    /// The start of the line or value being read; everything before it was parsed.
     pos: usize,
     /// Bytes of the current line already searched for its end.
     searched: usize,
@@ -114,8 +114,7 @@ impl Parser {
         self.phase = Phase::Fresh;
     }
 
-    /// Gives all memory back, the last request's arguments with it: for a connection that has gone idle. A partial
-    /// request stays.
+    /// Frees all memory, the last request's arguments included: for an idle connection. A partial request stays.
     pub fn shrink(&mut self) {
         if self.phase == Phase::Fresh {
             self.spans = Vec::new();
@@ -123,13 +122,13 @@ impl Parser {
         }
     }
 
-    /// The request that [`next`](Self::next) has just found in `buf`. Valid until its next call.
+    /// The request that [`next`](Self::next) has just found in `buf`. Valid until the next call of it.
     #[inline]
     pub fn args<'a>(&'a self, buf: &'a [u8]) -> Args<'a> {
         Args::new(if self.in_scratch { &self.scratch } else { buf }, &self.spans)
     }
 
-    /// Whether a request has begun that is not complete: the client owes us bytes.
+    /// Whether an incomplete request has begun: the client owes the rest of it.
     #[inline]
     pub fn is_partial(&self) -> bool {
         self.phase != Phase::Fresh
@@ -310,8 +309,8 @@ impl Parser {
     fn look_at(&mut self, _bytes: usize) {}
 }
 
-/// The first argument after the name, and the length, of the request at the start of `buf`, if it is whole and of the
-/// usual shape: for those who look ahead. It is not checked, and need not be what the parser will say.
+/// The first argument after the name, and the length, of the request at the start of `buf`, if it is complete and of the
+/// usual shape: for the prefetch. It is not validated, and may differ from what the parser finds.
 #[inline]
 pub fn peek_key(buf: &[u8]) -> Option<(&[u8], usize)> {
     let (count, mut pos) = short_head(buf, b'*')?;

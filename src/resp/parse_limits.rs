@@ -1,22 +1,22 @@
-//! How large one request may be, and which of Redis's errors says that it is too large.
+//! Parse limits: the limits of one request, and Redis's errors beyond them.
 //!
-//! Held by whoever drives a `Parser`, a value of 16 bytes given at each call, since authentication changes it.
+//! Held by the caller of a `Parser`: a value of 16 bytes that is passed to each call, since authentication changes it.
 
 use super::error::ProtocolError;
 use crate::limits::{
     BULK_BYTES_MAX, COMMAND_ARGS_MAX, COMMAND_BYTES_MAX, UNAUTHENTICATED_ARGS_MAX, UNAUTHENTICATED_BULK_BYTES_MAX,
 };
 
-/// What one request may be. Past it the connection is closed.
+/// The limits of one request. Past them the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseLimits {
-    /// Bytes of one argument.
+    /// The bytes of one argument.
     pub bulk_bytes_max: u32,
-    /// Arguments of one request.
+    /// The arguments of one request.
     pub args_max: u32,
-    /// Bytes of one request, its framing included.
+    /// The bytes of one request, its framing included.
     pub command_bytes_max: u32,
-    /// Whether the client has proved who it is or need not; if not, little is read from it.
+    /// Whether the client is authenticated or need not be; if not, little is read from it.
     pub authenticated: bool,
 }
 

@@ -1,10 +1,10 @@
-//! Replies read back: what a client, the load generator and the tests need. Takes all of RESP2 and RESP3 but
-//! streamed types.
+//! Reply decoder, for the clients, the load generator and the tests. Takes all of RESP2 and RESP3 except streamed
+//! types.
 //!
-//! Owner: whoever holds the connection. Cost: `Measure` looks at each head once (again, if it was cut) and at no
-//! byte of a string; `decode` measures and then builds, so nothing is allocated for a reply that is not all there.
+//! Owner: the holder of the connection. Cost: `Measure` scans each head once (again, if it was cut) and no byte of a
+//! string; `decode` measures and then builds, so nothing is allocated for an incomplete reply.
 //! Never: panics on input, allocates for what was only announced, nests deeper than `REPLY_DEPTH_MAX`.
-//! Attributes (`|`) are understood and dropped.
+//! Attributes (`|`) are parsed and dropped.
 
 use std::fmt;
 
@@ -13,49 +13,48 @@ use memchr::memchr;
 use super::number::parse_i64;
 use crate::limits::{REPLY_BULK_BYTES_MAX, REPLY_DEPTH_MAX, REPLY_ITEMS_MAX, REPLY_LINE_BYTES_MAX};
 
-/// One reply. `B` is what owns its strings.
+/// A reply. `B` is the type of its strings.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<B = Vec<u8>> {
-    /// `+`: a status.
+    /// A status (`+`).
     Simple(B),
-    /// `-` or `!`: an error, its code first.
+    /// An error (`-` or `!`), its code first.
     Error(B),
-    /// `:`.
+    /// An integer (`:`).
     Integer(i64),
-    /// `$`: a string, or RESP2's null string.
+    /// A string (`$`), or RESP2's null string.
     Bulk(Option<B>),
-    /// `*`, or RESP2's null array.
+    /// An array (`*`), or RESP2's null array.
     Array(Option<Vec<Value<B>>>),
-    /// `%`: keys and values in the order they came.
+    /// A map (`%`): keys and values in the order of the reply.
     Map(Vec<(Value<B>, Value<B>)>),
-    /// `~`.
+    /// A set (`~`).
     Set(Vec<Value<B>>),
-    /// `>`: what nobody asked for; the answer to a request comes apart from it.
+    /// A push (`>`), which is not the answer to a request.
     Push(Vec<Value<B>>),
-    /// `,`.
+    /// A double (`,`).
     Double(f64),
-    /// `#`.
+    /// A boolean (`#`).
     Boolean(bool),
-    /// `_`.
+    /// RESP3's null (`_`).
     Null,
-    /// `=`: a text with three letters that say how to show it.
+    /// A verbatim text (`=`), with a format of three letters.
     Verbatim {
-        /// `txt` or `mkd`.
+        /// The format: `txt` or `mkd`.
         format: [u8; 3],
         /// The text without its format.
         text: B,
     },
-    /// `(`: an integer in decimal.
+    /// A big number (`(`): an integer in decimal.
     BigNumber(B),
 }
 
-/// Why a reply can't be understood. The server, or what stands between, is at fault; the connection is of no more
-/// use.
+/// The reason why a reply can't be parsed. The server, or a proxy, is at fault; the connection is unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyError {
     /// No reply begins with this byte.
     UnknownType(u8),
-    /// A number, boolean, null or format that is none.
+    /// A number, boolean, null or format is malformed.
     Malformed,
     /// A line or string does not end in CRLF.
     NoLineEnd,
@@ -65,9 +64,9 @@ pub enum ReplyError {
     TooDeep,
 }
 
-/// Reads one reply at the start of `buf`: it and its length in bytes, or `None` if it is not all there.
+/// Decodes the reply at the start of `buf`: the reply and its length in bytes, or `None` if it is incomplete.
 ///
-/// Starts anew at each call. For a large reply that comes in pieces, wait with a [`Measure`] until it is whole.
+/// Each call starts anew. For a large reply that arrives in pieces, wait with a [`Measure`] until it is complete.
 pub fn decode(buf: &[u8]) -> Result<Option<(Value, usize)>, ReplyError> {
     let Some(len) = skip(buf)? else {
         return Ok(None);
@@ -75,24 +74,24 @@ pub fn decode(buf: &[u8]) -> Result<Option<(Value, usize)>, ReplyError> {
     Ok(build(&buf[..len], &mut <[u8]>::to_vec)?.map(|value| (value, len)))
 }
 
-/// The reply that `buf` holds, measured before; `own` makes its strings. `None` if it is not all there.
+/// Builds the reply in `buf`, which was measured before; `own` creates its strings. `None` if it is incomplete.
 pub fn build<B>(mut buf: &[u8], own: &mut impl FnMut(&[u8]) -> B) -> Result<Option<Value<B>>, ReplyError> {
     build_at(&mut buf, REPLY_DEPTH_MAX, own)
 }
 
-/// The length in bytes of one reply at the start of `buf`, or `None` if it is not all there. Allocates nothing.
+/// The length in bytes of the reply at the start of `buf`, or `None` if it is incomplete. Allocates nothing.
 pub fn skip(buf: &[u8]) -> Result<Option<usize>, ReplyError> {
     Measure::new().advance(buf)
 }
 
-/// Finds the end of one reply as its bytes come in, going on where it stopped.
+/// Finds the end of a reply while its bytes arrive, incrementally.
 #[derive(Clone, Debug, Default)]
 pub struct Measure {
-    /// Bytes of whole items: heads, lines, strings.
+    /// The bytes of complete items: heads, lines, strings.
     pos: usize,
-    /// How many aggregates are open.
+    /// The number of open aggregates.
     depth: usize,
-    /// Items still to come in each of them.
+    /// The number of outstanding items in each open aggregate.
     open: [u64; REPLY_DEPTH_MAX],
 }
 
@@ -102,8 +101,8 @@ impl Measure {
         Self::default()
     }
 
-    /// Reads on. `buf` starts at the reply's first byte in every call. Once it has given the length, this measure
-    /// is at the start of a next reply.
+    /// Scans on. `buf` starts at the reply's first byte in every call. Once it has returned the length, the measure is at
+    /// the start of the next reply.
     pub fn advance(&mut self, buf: &[u8]) -> Result<Option<usize>, ReplyError> {
         loop {
             let Some((item, len)) = item(buf.get(self.pos..).unwrap_or_default())? else {
@@ -140,21 +139,21 @@ impl Measure {
     }
 }
 
-/// What stands at one place of a reply: something whole, or the head of an aggregate.
+/// An item of a reply: a scalar, or the head of an aggregate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Item<'a> {
-    /// A reply without parts.
+    /// A scalar.
     Whole(Scalar<'a>),
     /// The head of an aggregate, whose items follow.
     Aggregate {
-        /// What the items make.
+        /// The kind of the aggregate.
         kind: Kind,
-        /// Its number: pairs of a map, else items.
+        /// The announced number: pairs of a map, else items.
         count: u64,
     },
 }
 
-/// A reply without parts, its bytes borrowed. As [`Value`] has them.
+/// A scalar with borrowed bytes. Its variants are those of [`Value`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(missing_docs, reason = "Value says what each is")]
 pub enum Scalar<'a> {
@@ -170,7 +169,7 @@ pub enum Scalar<'a> {
     BigNumber(&'a [u8]),
 }
 
-/// A kind of aggregate. As [`Value`] has them.
+/// A kind of aggregate. Its variants are those of [`Value`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "Value says what each is")]
 pub enum Kind {
@@ -183,7 +182,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Items that follow a head that says `count`, which is at most `REPLY_ITEMS_MAX`.
+    /// The number of items behind a head with `count`, which is at most `REPLY_ITEMS_MAX`.
     pub fn items(self, count: u64) -> u64 {
         match self {
             Self::Array | Self::Set | Self::Push => count,
@@ -193,8 +192,8 @@ impl Kind {
     }
 }
 
-/// The item at the start of `buf` and its length in bytes, or `None` if it is not all there. For whoever knows what to
-/// expect and needs no [`Value`]: nothing is allocated.
+/// The item at the start of `buf` and its length in bytes, or `None` if it is incomplete. For callers that know what to
+/// expect and need no [`Value`]: nothing is allocated.
 #[inline]
 pub fn item(buf: &[u8]) -> Result<Option<(Item<'_>, usize)>, ReplyError> {
     let Some(&marker) = buf.first() else {
@@ -321,7 +320,7 @@ fn build_at<B>(
     let depth = depth.checked_sub(1).ok_or(ReplyError::TooDeep)?;
     match kind {
         Kind::Map => {
-            // Each element takes three bytes at least, so no more is set aside than was received, times a constant.
+            // An element takes at least three bytes, so the reserved memory is bounded by the received bytes.
             let mut pairs = Vec::with_capacity((count as usize).min(rest.len() / 6 + 1));
             for _ in 0..count {
                 let (Some(key), Some(value)) = (build_at(rest, depth, own)?, build_at(rest, depth, own)?) else {
@@ -356,7 +355,7 @@ fn build_at<B>(
 }
 
 impl Scalar<'_> {
-    /// Its value; `own` makes its string.
+    /// The scalar as a value; `own` creates its string.
     #[inline]
     pub fn to_value<B>(self, own: &mut impl FnMut(&[u8]) -> B) -> Value<B> {
         match self {

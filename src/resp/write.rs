@@ -1,7 +1,7 @@
-//! Replies: values as bytes, for RESP2 and RESP3. Who replies names the value; only this file knows how each
-//! version says it.
+//! Reply writer: values as bytes, for RESP2 and RESP3. Callers name the value; this file alone knows how each version
+//! encodes it.
 //!
-//! Owner: whoever owns the output (a session, a reply batch). Cost: one growth check and two copies for a string,
+//! Owner: the owner of the output (a session, a reply batch). Cost: one growth check and two copies for a string,
 //! one of each for anything else; no allocation but the output's own growth.
 //! Never: checks that an aggregate gets as many elements as its head announced (that is the caller's).
 
@@ -22,11 +22,11 @@ pub const ONE: &[u8] = b":1\r\n";
 pub const EMPTY_BULK: &[u8] = b"$0\r\n\r\n";
 /// An array of no elements, in both versions.
 pub const EMPTY_ARRAY: &[u8] = b"*0\r\n";
-/// No value, in RESP3.
+/// Null, in RESP3.
 pub const NULL: &[u8] = b"_\r\n";
-/// No string, in RESP2.
+/// The null string, in RESP2.
 pub const NULL_BULK: &[u8] = b"$-1\r\n";
-/// No array, in RESP2.
+/// The null array, in RESP2.
 pub const NULL_ARRAY: &[u8] = b"*-1\r\n";
 
 /// Bytes of the longest head: a marker, 20 digits, CRLF.
@@ -35,14 +35,14 @@ const HEAD_BYTES_MAX: usize = 1 + 20 + 2;
 /// The version of the protocol that a session speaks; `HELLO` switches it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Proto {
-    /// What every connection begins with.
+    /// RESP2, which every connection begins with.
     #[default]
     Resp2,
-    /// Maps, sets, doubles, booleans, null and pushes.
+    /// RESP3, with maps, sets, doubles, booleans, null and pushes.
     Resp3,
 }
 
-/// Appends replies to `out` as `proto` says them.
+/// Appends replies to `out` in the encoding of `proto`.
 #[derive(Debug)]
 pub struct Writer<'a> {
     out: &'a mut Vec<u8>,
@@ -56,42 +56,42 @@ impl<'a> Writer<'a> {
         Self { out, proto }
     }
 
-    /// The version this writer speaks.
+    /// The protocol version of this writer.
     #[inline]
     pub fn proto(&self) -> Proto {
         self.proto
     }
 
-    /// The same output in another protocol version: HELLO answers in the one it switches to.
+    /// A writer of the same output in another protocol version: HELLO answers in the one it switches to.
     pub fn with_proto(&mut self, proto: Proto) -> Writer<'_> {
         Writer { out: self.out, proto }
     }
 
-    /// `+OK`.
+    /// Appends `+OK`.
     #[inline]
     pub fn ok(&mut self) {
         self.raw(OK);
     }
 
-    /// Appends what is encoded already, such as [`OK`].
+    /// Appends an encoded reply, such as [`OK`].
     #[inline]
     pub fn raw(&mut self, encoded: &[u8]) {
         self.out.extend_from_slice(encoded);
     }
 
-    /// A status. Line ends in it become spaces.
+    /// Appends a status. Line ends in it become spaces.
     #[inline]
     pub fn simple(&mut self, text: &str) {
         self.line(b'+', text.as_bytes());
     }
 
-    /// An error, its code first (`ERR …`). Line ends at both ends are dropped, and become spaces inside.
+    /// Appends an error, its code first (`ERR …`). Line ends at both ends are dropped, and become spaces inside.
     #[inline]
     pub fn error(&mut self, text: &str) {
         if text.is_ascii() {
             return self.error_bytes(text.as_bytes());
         }
-        // What a client sent stands in it a byte a character (Latin-1), so that every byte comes back as it was.
+        // Quoted bytes of a client are one character each (Latin-1), so that every byte is returned unchanged.
         let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect();
         self.error_bytes(&bytes);
     }
@@ -101,7 +101,7 @@ impl<'a> Writer<'a> {
         self.line(b'-', trim_line_ends(text));
     }
 
-    /// A request that could not be parsed, byte for byte as Redis says it.
+    /// Appends the error of a request that could not be parsed, byte for byte as Redis does.
     pub fn protocol_error(&mut self, error: ProtocolError) {
         match error {
             // Display would turn a byte beyond ASCII into two.
@@ -112,7 +112,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// An integer.
+    /// Appends an integer.
     #[inline]
     pub fn integer(&mut self, value: i64) {
         if value >= 0 {
@@ -123,7 +123,7 @@ impl<'a> Writer<'a> {
         self.crlf();
     }
 
-    /// A string.
+    /// Appends a string.
     #[inline]
     pub fn bulk(&mut self, value: &[u8]) {
         self.out.reserve(HEAD_BYTES_MAX + value.len() + 2);
@@ -132,25 +132,25 @@ impl<'a> Writer<'a> {
         self.crlf();
     }
 
-    /// No value. RESP2: the null string.
+    /// Appends null. RESP2: the null string.
     #[inline]
     pub fn null(&mut self) {
         self.raw(self.choose(NULL_BULK, NULL));
     }
 
-    /// No value, where there would have been an array. RESP2: the null array.
+    /// Appends null in place of an array. RESP2: the null array.
     #[inline]
     pub fn null_array(&mut self) {
         self.raw(self.choose(NULL_ARRAY, NULL));
     }
 
-    /// The head of an array of `len` elements, which follow.
+    /// Appends the head of an array of `len` elements, which follow.
     #[inline]
     pub fn array(&mut self, len: usize) {
         self.head(b'*', len as u64);
     }
 
-    /// The head of a map: `pairs` keys, each followed by its value. RESP2: an array of twice as many.
+    /// Appends the head of a map: `pairs` keys, each followed by its value. RESP2: an array of twice as many.
     pub fn map(&mut self, pairs: usize) {
         match self.proto {
             Proto::Resp2 => self.head(b'*', pairs as u64 * 2),
@@ -158,18 +158,18 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The head of a set. RESP2: an array.
+    /// Appends the head of a set. RESP2: an array.
     pub fn set(&mut self, len: usize) {
         self.head(self.choose(b'*', b'~'), len as u64);
     }
 
-    /// The head of what nobody asked for, such as a message. RESP2: an array.
+    /// Appends the head of a push, such as a message. RESP2: an array.
     #[inline]
     pub fn push(&mut self, len: usize) {
         self.head(self.choose(b'*', b'>'), len as u64);
     }
 
-    /// A double, as Redis 7.2 prints it. RESP2: a string.
+    /// Appends a double, as Redis 7.2 prints it. RESP2: a string.
     pub fn double(&mut self, value: f64) {
         let begin = self.out.len();
         if self.proto == Proto::Resp3 {
@@ -177,7 +177,7 @@ impl<'a> Writer<'a> {
         }
         push_f64(self.out, value);
         if self.proto == Proto::Resp2 {
-            // How long the text is shows only now: the head is written behind it and the two change places.
+            // The length of the text is known only now: the head is written behind it and the two are swapped.
             let len = self.out.len() - begin;
             self.head(b'$', len as u64);
             self.out[begin..].rotate_left(len);
@@ -185,7 +185,7 @@ impl<'a> Writer<'a> {
         self.crlf();
     }
 
-    /// Yes or no. RESP2: 1 or 0.
+    /// Appends a boolean. RESP2: 1 or 0.
     pub fn boolean(&mut self, value: bool) {
         self.raw(match (self.proto, value) {
             (Proto::Resp2, false) => ZERO,
@@ -195,7 +195,7 @@ impl<'a> Writer<'a> {
         });
     }
 
-    /// A text for a human, as INFO gives. RESP2: a string.
+    /// Appends a text for people, as INFO does. RESP2: a string.
     pub fn verbatim(&mut self, text: &[u8]) {
         if self.proto == Proto::Resp2 {
             return self.bulk(text);
@@ -207,7 +207,7 @@ impl<'a> Writer<'a> {
         self.crlf();
     }
 
-    /// An integer of any size, given in decimal. RESP2: a string.
+    /// Appends an integer of any size, given in decimal. RESP2: a string.
     pub fn big_number(&mut self, decimal: &str) {
         match self.proto {
             Proto::Resp2 => self.bulk(decimal.as_bytes()),
@@ -223,7 +223,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// `<marker><number>CRLF`, put together on the stack and copied once.
+    /// Appends `<marker><number>CRLF`, assembled on the stack and copied once.
     #[inline]
     fn head(&mut self, marker: u8, number: u64) {
         let mut head = [0; HEAD_BYTES_MAX];
@@ -233,7 +233,7 @@ impl<'a> Writer<'a> {
         self.out.extend_from_slice(&head[at..]);
     }
 
-    /// `<marker><text>CRLF`, the text made one line.
+    /// Appends `<marker><text>CRLF`, with the text on one line.
     fn line(&mut self, marker: u8, text: &[u8]) {
         self.out.reserve(text.len() + 3);
         self.out.push(marker);
