@@ -4,6 +4,7 @@ use aspine::engine::route::Slot;
 use aspine::resp::Value;
 use aspine::resp::reply::decode;
 
+use crate::actors;
 use crate::cluster::Conn;
 use crate::linear::NEVER;
 use crate::marks::Marks;
@@ -52,6 +53,14 @@ pub struct Client {
     pub gone: bool,
     /// Nothing further is to be asked.
     pub ended: bool,
+    /// The kind of actors that it is one of, and its number there; otherwise it asks by `ask`.
+    pub actor: Option<(usize, usize)>,
+    /// Replies that an actor of a kind waits for.
+    pub owes_actor: usize,
+    /// Not all that it said will arrive.
+    pub is_cut: bool,
+    /// Replies that nobody looks at, before all others.
+    pub skips: usize,
     pub cursor: u64,
     pub scanned: Vec<Vec<u8>>,
     /// The last DBSIZE, and the last KEYS.
@@ -79,6 +88,10 @@ impl Client {
             eof_told: false,
             gone: false,
             ended: false,
+            actor: None,
+            owes_actor: 0,
+            is_cut: false,
+            skips: 0,
             cursor: 0,
             scanned: Vec::new(),
             dbsize: None,
@@ -125,6 +138,9 @@ impl Client {
 
     /// Commands that the server has and that are to be answered.
     pub fn owed(&self) -> usize {
+        if self.actor.is_some() {
+            return self.owes_actor;
+        }
         self.sent[self.awaiting..].iter().filter(|sent| sent.begin != NEVER && !sent.muted).count()
     }
 
@@ -166,6 +182,24 @@ impl Client {
         }
         self.inbox.drain(..at);
         Ok(())
+    }
+
+    /// Takes in bytes of the server, for an actor: the values that are whole.
+    pub fn on_values(&mut self, bytes: &[u8]) -> Result<Vec<Value>, String> {
+        self.inbox.extend_from_slice(bytes);
+        let (mut values, mut at) = (Vec::new(), 0);
+        while let Some((value, len)) =
+            decode(&self.inbox[at..]).map_err(|error| format!("a reply can't be read: {error}"))?
+        {
+            at += len;
+            if self.skips > 0 {
+                self.skips -= 1;
+            } else {
+                values.push(value);
+            }
+        }
+        self.inbox.drain(..at);
+        Ok(values)
     }
 
     /// Whether a reply is there in part.
@@ -230,7 +264,10 @@ fn write_command(words: &[Vec<u8>], inline: bool, out: &mut Vec<u8>) {
 
 fn is_known(name: &Value) -> bool {
     let Value::Bulk(Some(name)) = name else { return false };
-    name.starts_with(b"fill:") || TWINS.contains(&name.as_slice()) || (0..64).any(|key| key_name(key) == *name)
+    name.starts_with(b"fill:")
+        || actors::owns(name)
+        || TWINS.contains(&name.as_slice())
+        || (0..64).any(|key| key_name(key) == *name)
 }
 
 /// Whether a reply is one that its command may have; what it tells of each part.

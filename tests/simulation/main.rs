@@ -3,8 +3,9 @@
 //! | file | what |
 //! |---|---|
 //! | `cluster` | the engines, joined by queues in place of the mesh |
-//! | `world` | the scheduler: turns, sockets, time, faults |
+//! | `world` | the scheduler: turns and sockets, time and faults, actors |
 //! | `workload`, `ops` | what a seed is like; what clients ask, and what replies may be |
+//! | `actors` | clients of one kind, each with a model of its own: messages, near caches, transfers |
 //! | `client` | one connection as its user sees it: reply order and types |
 //! | `checks`, `linear` | budgets after every turn; linearizability of every key |
 //! | `marks` | the rare paths, counted |
@@ -14,15 +15,13 @@
 //! | `canary` | planted bugs that must be found |
 //! | `fanout` | publishers that say more than the cores take from one another |
 //! | `keeping` | when a snapshot is taken, and when not |
-//! | `messages` | subscribers, publishers and key events |
 //! | `seeds` | the runs |
-//! | `near_cache` | clients that keep what they read, and what they are told is stale |
 //! | `nodes` | clients to which each core is a node of a cluster |
 //! | `snapshots` | snapshots under load, on disks that fail, and what loads them |
-//! | `transfers` | transactions over several shards |
 //! | `wire` | the table of wire cases on the pure engine |
 #![allow(unreachable_pub, reason = "a test binary exports nothing; `pub` says what other files use")]
 
+mod actors;
 mod bounds;
 mod canary;
 #[path = "../wire/cases.rs"]
@@ -35,15 +34,12 @@ mod keeping;
 mod linear;
 mod marks;
 mod measures;
-mod messages;
 mod metrics;
-mod near_cache;
 mod nodes;
 mod ops;
 mod rng;
 mod seeds;
 mod snapshots;
-mod transfers;
 mod wire;
 mod workload;
 mod world;

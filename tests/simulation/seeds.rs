@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::canary::Fault;
 use crate::marks::Marks;
 use crate::ops::{Action, Op};
+use crate::rng::Rng;
 use crate::workload::Plan;
 use crate::world::World;
 
@@ -19,13 +20,22 @@ const TURNS_MAX: u64 = 60_000;
 
 /// Runs one seed to its end.
 pub fn run(seed: u64, fault: Option<Fault>) -> Result<Marks, String> {
-    let mut world = World::new(seed, Plan::new(seed), fault);
+    let mut plan = Plan::new(seed);
+    if let Some(fault) = fault {
+        fault.suit(&mut plan, &mut Rng::new(seed, "suit"));
+    }
+    let mut world = World::new(seed, plan, fault);
     let mut turns = 0;
     while world.is_busy() && turns < 6_000 {
         world.turn()?;
         turns += 1;
-        if world.clients.iter().all(|client| client.gone || client.ended) {
-            if world.clients.len() > 40 {
+        if world.rests() {
+            rest(&mut world)?;
+            world.calm = false;
+            world.frozen = false;
+        }
+        if world.clients.iter().all(|client| client.gone || client.ended || client.actor.is_some()) {
+            if world.clients.len() > 60 {
                 break;
             }
             world.connect();
@@ -34,7 +44,7 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Marks, String> {
     if world.plan.drain {
         drain(&mut world)?;
     } else {
-        come_to_rest(&mut world)?;
+        rest(&mut world)?;
         audit(&mut world)?;
     }
     for at in 0..world.clients.len() {
@@ -47,6 +57,17 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Marks, String> {
         engine.verify();
         if engine.tickets_open() > 0 || !engine.is_idle() {
             return Err(format!("core {:?} is not idle: {} tickets", engine.core(), engine.tickets_open()));
+        }
+        let left = [
+            ("holds", usize::from(engine.has_holds())),
+            ("sessions", engine.session_count()),
+            ("watchers", engine.shard().watchers()),
+            ("names subscribed", engine.names_subscribed()),
+            ("prefixes", engine.shard().tracked().prefixes as usize),
+            ("clients redirected to", engine.redirected()),
+        ];
+        if let Some((what, count)) = left.into_iter().find(|(_, count)| *count > 0) {
+            return Err(format!("core {:?}: {count} {what} are left", engine.core()));
         }
     }
     world.check_histories()?;
@@ -65,14 +86,15 @@ fn come_to_rest(world: &mut World) -> Result<(), String> {
     }
     for _ in 0..TURNS_MAX {
         world.turn()?;
+        let engines = &world.cluster.engines;
         let quiet = |client: &crate::client::Client| {
-            client.gone || (client.undelivered().is_empty() && client.owed() == 0 && client.eof == client.eof_told)
+            let heard = || client.undelivered().is_empty() && client.owed() == 0 && client.eof == client.eof_told;
+            client.gone || (heard() && engines[client.conn.core].unsent(client.conn.id).is_empty())
         };
-        if world.clients.iter().all(quiet) && world.cluster.links.iter().flatten().all(|link| link.is_empty()) {
-            let engines = &world.cluster.engines;
-            if engines.iter().all(|engine| engine.tickets_open() == 0 && !engine.has_backlog()) {
-                return Ok(());
-            }
+        let delivered = world.cluster.links.iter().flatten().all(|link| link.is_empty());
+        let idle = engines.iter().all(|engine| engine.tickets_open() == 0 && !engine.has_backlog());
+        if delivered && idle && world.clients.iter().all(quiet) {
+            return Ok(());
         }
     }
     let owed: Vec<String> = (world.clients.iter().enumerate())
@@ -83,6 +105,14 @@ fn come_to_rest(world: &mut World) -> Result<(), String> {
         })
         .collect();
     Err(format!("no rest after {TURNS_MAX} turns: {}", owed.join("; ")))
+}
+
+/// Everything comes to rest, and what has expired is removed: then all must agree. From here on nothing expires.
+fn rest(world: &mut World) -> Result<(), String> {
+    come_to_rest(world)?;
+    world.freeze();
+    come_to_rest(world)?;
+    world.look_at_rest()
 }
 
 /// SIGTERM at a bad moment: what the server has of complete commands is answered, then all connections end.
@@ -96,6 +126,11 @@ fn drain(world: &mut World) -> Result<(), String> {
         client.eof = true;
         client.eof_told = true;
         let delivered = client.delivered;
+        if !client.undelivered().is_empty() {
+            // What it waits for may never have been asked for.
+            client.owes_actor = 0;
+            client.is_cut = true;
+        }
         client.stream.truncate(delivered);
         client.is_read = false;
     }
@@ -113,11 +148,11 @@ fn drain(world: &mut World) -> Result<(), String> {
 
 /// A last client looks at everything, while nothing else happens.
 fn audit(world: &mut World) -> Result<(), String> {
+    // A wrong key is refused late.
+    world.frozen = false;
     let auditor = world.connect();
     come_to_rest(world)?;
-    // From here on nothing expires, and what has expired is removed.
-    world.frozen = true;
-    world.cluster.tick(0);
+    world.freeze();
     come_to_rest(world)?;
     let keys = world.plan.keys;
     let client = &mut world.clients[auditor];

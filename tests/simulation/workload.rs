@@ -36,9 +36,20 @@ pub struct Plan {
     pub delay: usize,
     /// One turn in so many has a fault.
     pub faults: usize,
+    /// Clients that move money, at a time.
+    pub transfers: usize,
+    /// Clients that publish and subscribe, at a time.
+    pub messages: usize,
+    /// Clients with near caches, at a time.
+    pub near_caches: usize,
+    /// Cores remember few of the keys that clients have read.
+    pub small_table: bool,
     /// Weight of each kind of command.
     weights: [u32; 24],
 }
+
+/// The weight of FLUSHALL.
+const FLUSH: usize = 9;
 
 impl Plan {
     /// The plan of a seed.
@@ -68,6 +79,10 @@ impl Plan {
             drain: rng.one_in(4),
             delay: rng.below(4),
             faults: [0, 40, 100][rng.below(3)],
+            transfers: 0,
+            messages: 0,
+            near_caches: 0,
+            small_table: false,
             weights,
         };
         plan.weights[0] += 8;
@@ -80,7 +95,37 @@ impl Plan {
             plan.weights[4] += 60;
             plan.weights[5] += 40;
         }
+        if !bounded && !large && rng.one_in(3) {
+            plan.admit_transfers(&mut rng);
+        }
+        if !large && rng.one_in(3) {
+            plan.admit_messages(&mut rng);
+        }
+        if !large && rng.one_in(3) {
+            plan.admit_near_caches(&mut rng);
+        }
         plan
+    }
+
+    /// Money moves: nothing may remove it.
+    pub fn admit_transfers(&mut self, rng: &mut Rng) {
+        (self.items_max, self.bytes_max, self.refuses) = (None, None, false);
+        self.weights[FLUSH] = 0;
+        self.transfers = 3 + rng.below(4);
+        self.ops += 1_000;
+    }
+
+    /// Messages are published.
+    pub fn admit_messages(&mut self, rng: &mut Rng) {
+        self.messages = 4 + rng.below(6);
+        self.ops += 1_000;
+    }
+
+    /// Clients keep what they read.
+    pub fn admit_near_caches(&mut self, rng: &mut Rng) {
+        self.near_caches = 3 + rng.below(4);
+        self.small_table = rng.one_in(3);
+        self.ops += 1_500;
     }
 
     /// Whether items may vanish by themselves.
@@ -143,7 +188,7 @@ pub fn next(plan: &Plan, rng: &mut Rng, values: &mut ValueId, context: &Context)
         6 => Op::Del(many(rng)),
         7 => Op::Exists(many(rng)),
         8 => Op::One(key, Action::GetDel),
-        9 if rng.one_in(3) => Op::Flush,
+        FLUSH if rng.one_in(3) => Op::Flush,
         10 => Op::DbSize,
         11 => Op::Keys,
         12 => Op::RandomKey,

@@ -1,12 +1,18 @@
 //! World: a cluster, its clients and the seeded scheduler between them. One call of `turn` is one turn of one core,
 //! put together as `runtime/core.rs` does it, with everything that can come late coming late.
 
+mod stage;
+mod weather;
+
 use aspine::engine::Notice;
 use aspine::engine::auth::AuthKey;
 use aspine::engine::batch::{Batch, Payload};
+use aspine::engine::hold::HoldKey;
 use aspine::limits::{BATCH_BYTES_SEAL, READ_BUFFER_BYTES, SESSION_OUTPUT_BYTES_MAX, TICK_MS};
+use aspine::resp::Value;
 use aspine::shard::Eviction;
 
+use crate::actors::{self, Actors};
 use crate::canary::Fault;
 use crate::checks::Checks;
 use crate::client::{Client, is_remote, owner};
@@ -41,10 +47,22 @@ pub struct World {
     pub calm: bool,
     /// Time stands still.
     pub frozen: bool,
+    /// The kinds of actors, and what they draw.
+    actors: Vec<Box<dyn Actors>>,
+    acts: Rng,
+    turns: u64,
+    /// A link that stands still, and a core, each until some turn.
+    still_link: (usize, usize, u64),
+    still_core: (usize, u64),
+    /// What was granted by a planted bug.
+    granted: Vec<HoldKey>,
 }
 
 /// The longest reply a client of the simulation can ask for: an MGET of 16 large values.
 const REPLY_BYTES_MAX: usize = 16 * 141_000;
+
+/// Clients of a run, those included that have gone.
+const CLIENTS_MAX: usize = 60;
 
 /// 2026-01-01.
 const START_MS: u64 = 1_767_225_600_000;
@@ -79,8 +97,15 @@ impl World {
             left: Vec::new(),
             calm: false,
             frozen: false,
+            actors: actors::all_of(&plan),
+            acts: Rng::new(seed, "actors"),
+            turns: 0,
+            still_link: (0, 0, 0),
+            still_core: (0, 0),
+            granted: Vec::new(),
             plan,
         };
+        world.open();
         for _ in 0..world.plan.clients {
             world.connect();
         }
@@ -127,14 +152,20 @@ impl World {
 
     /// One turn of some core, and perhaps something else first.
     pub fn turn(&mut self) -> Result<(), String> {
+        self.turns += 1;
         self.pass_time();
         if !self.calm {
             self.go_wrong();
+            self.stand_still();
+            self.let_actors_in();
             for _ in 0..self.work.below(4) {
                 self.ask();
             }
         }
         let core = self.schedule.below(self.plan.cores);
+        if !self.calm && self.still_core.0 == core && self.turns < self.still_core.1 {
+            return Ok(());
+        }
         self.receive(core);
         for at in 0..self.clients.len() {
             if self.clients[at].conn.core == core && !self.clients[at].gone {
@@ -149,9 +180,14 @@ impl World {
         }
         self.work_in_slices(core);
         while let Some(id) = self.cluster.engines[core].take_ready() {
-            let found =
-                self.clients.iter().position(|client| !client.gone && client.conn.core == core && client.conn.id == id);
-            let at = found.ok_or_else(|| format!("session {id:?} of core {core} is ready and was closed"))?;
+            let is = |client: &Client| client.conn.core == core && client.conn.id == id;
+            // The transaction of one that has gone may run on; it had been told something before.
+            let Some(at) = self.clients.iter().position(is) else {
+                return Err(format!("session {id:?} of core {core} is ready and nobody's"));
+            };
+            if self.clients[at].gone {
+                continue;
+            }
             self.flush(at)?;
             if !self.calm && self.cluster.engines[core].only_tells() && self.schedule.one_in(2) {
                 break;
@@ -159,6 +195,9 @@ impl World {
         }
         let before: Vec<usize> = self.cluster.links[core].iter().map(|link| link.len()).collect();
         self.cluster.end_turn(core);
+        if let Some(fault) = self.fault {
+            fault.strike_all(&mut self.cluster.links, &mut self.granted);
+        }
         for (link, before) in self.cluster.links[core].iter().zip(before) {
             for batch in link.iter().skip(before) {
                 observe(batch, &mut self.marks);
@@ -175,65 +214,6 @@ impl World {
         Ok(())
     }
 
-    /// Moves the clock: often not at all, seldom to the next deadline, far, or back.
-    fn pass_time(&mut self) {
-        if self.frozen {
-            return;
-        }
-        let rng = &mut self.schedule;
-        let now_ms = self.cluster.now_ms;
-        let next_ms = match rng.below(40) {
-            0..20 => now_ms,
-            20..36 => now_ms + rng.between(0, 4),
-            _ if self.calm => now_ms + TICK_MS,
-            36 => {
-                let deadlines = self.cluster.engines.iter().filter_map(|engine| engine.shard().next_deadline_ms());
-                let far_ms = if self.plan.stalls { 100_000 } else { 500 };
-                deadlines.min().unwrap_or(now_ms).clamp(now_ms, now_ms + far_ms)
-            }
-            37 if rng.one_in(if self.plan.clock_back { 4 } else { 40 }) => {
-                self.marks.clock_back += 1;
-                now_ms - rng.between(1, 200)
-            }
-            38 if self.plan.stalls && rng.one_in(8) => {
-                // A minute that the server is at work, and one that only the clock has made.
-                self.cluster.pass(61_000 * u64::from(rng.one_in(2)));
-                now_ms + 61_000
-            }
-            // As behind SIGSTOP.
-            39 if rng.one_in(8) => now_ms + 1_000,
-            _ => now_ms + rng.between(5, 60),
-        };
-        if next_ms != now_ms {
-            self.step += 1;
-            self.cluster.now_ms = next_ms;
-            self.clock.push((self.step, next_ms));
-        }
-    }
-
-    /// Clients leave, stop to read, say that they are through; others come.
-    fn go_wrong(&mut self) {
-        if self.plan.faults == 0 || !self.faults.one_in(self.plan.faults) {
-            return;
-        }
-        let at = self.faults.below(self.clients.len());
-        let client = &mut self.clients[at];
-        if client.gone {
-            if self.clients.len() < 24 {
-                self.connect();
-            }
-            return;
-        }
-        match self.faults.below(5) {
-            0 => self.leave(at),
-            1 => {
-                client.eof = true;
-                client.ended = true;
-            }
-            _ => client.stalled_until = self.step + self.faults.between(50, 3_000),
-        }
-    }
-
     /// A client's connection breaks.
     pub fn leave(&mut self, at: usize) {
         let conn = self.clients[at].conn;
@@ -243,6 +223,10 @@ impl World {
         }
         self.cluster.engines[conn.core].on_disconnect(conn.id);
         self.clients[at].gone = true;
+        if let Some((kind, number)) = self.clients[at].actor {
+            let (actors, mut scene) = self.stage();
+            actors[kind].leave(number, &mut scene);
+        }
     }
 
     fn ask(&mut self) {
@@ -250,6 +234,9 @@ impl World {
         let client = &self.clients[at];
         if self.ops_left == 0 || client.gone || client.ended || client.sent.len() - client.awaiting >= self.plan.depth {
             return;
+        }
+        if let Some(actor) = client.actor {
+            return self.act(at, actor);
         }
         let ids = self.clients.iter().filter_map(|client| client.id).collect();
         let context = Context { now_ms: self.cluster.now_ms, cursor: client.cursor, ids };
@@ -262,7 +249,8 @@ impl World {
     fn receive(&mut self, core: usize) {
         for from in 0..self.plan.cores {
             while !self.cluster.links[from][core].is_empty() {
-                if !self.calm && self.plan.delay > 0 && self.network.below(4) < self.plan.delay {
+                let stands = (self.still_link.0, self.still_link.1) == (from, core) && self.turns < self.still_link.2;
+                if !self.calm && (stands || self.network.below(4) < self.plan.delay) {
                     break;
                 }
                 self.step += 1;
@@ -355,6 +343,10 @@ impl World {
         let tickets = self.cluster.engines[conn.core].tickets_open();
         mark_round(&self.clients[at], completed, owed_before > 0 && tickets > 0, self.plan.cores, &mut self.marks);
         let expired = self.cluster.engines[conn.core].shard().counters().expirations;
+        if let Some((kind, number)) = self.clients[at].actor {
+            let (actors, mut scene) = self.stage();
+            actors[kind].reached(number, &mut scene);
+        }
         self.cluster.bytes(conn, &bytes);
         self.checks.after_event(&self.cluster, conn.core);
         self.note_access(conn.core, expired);
@@ -396,11 +388,7 @@ impl World {
             self.marks.partial_send += u64::from(takes < unsent);
             let client = &mut self.clients[at];
             client.blocked = takes < unsent;
-            let kill_at = client.awaiting;
-            client
-                .on_replies(&bytes, self.step, self.plan.large, &mut self.marks)
-                .map_err(|error| format!("client {at} on core {}: {error}", conn.core))?;
-            self.note_kills(at, kill_at);
+            self.hear(at, &bytes).map_err(|error| format!("client {at} on core {}: {error}", conn.core))?;
         }
         if self.cluster.engines[conn.core].is_finished(conn.id) {
             return self.closed_by_server(at);
@@ -408,6 +396,33 @@ impl World {
         let was_read = self.clients[at].is_read;
         self.settle(at);
         self.marks.output_resumed += u64::from(was_full && !was_read && self.clients[at].is_read);
+        Ok(())
+    }
+
+    /// A client hears something.
+    fn hear(&mut self, at: usize, bytes: &[u8]) -> Result<(), String> {
+        let client = &mut self.clients[at];
+        let Some((kind, number)) = client.actor else {
+            let kill_at = client.awaiting;
+            client.on_replies(bytes, self.step, self.plan.large, &mut self.marks)?;
+            self.note_kills(at, kill_at);
+            return Ok(());
+        };
+        let mut values = client.on_values(bytes)?;
+        if self.fault == Some(Fault::EarlyPush)
+            && let Some(at) = values
+                .windows(2)
+                .position(|pair| !matches!(pair[0], Value::Push(_)) && matches!(pair[1], Value::Push(_)))
+        {
+            values.swap(at, at + 1);
+        }
+        let (actors, mut scene) = self.stage();
+        for value in values {
+            actors[kind].hear(number, value, &mut scene)?;
+        }
+        let owed = actors[kind].owed(number);
+        let client = &mut self.clients[at];
+        client.owes_actor = if client.is_cut { 0 } else { owed };
         Ok(())
     }
 
@@ -464,6 +479,7 @@ fn mark_round(client: &Client, completed: std::ops::Range<usize>, tickets: bool,
 fn observe(batch: &Batch, marks: &mut Marks) {
     match &batch.payload {
         Payload::BudgetGift(_) => marks.gift += 1,
+        Payload::Stale(_) => marks.stale_from_other_core += 1,
         Payload::Requests { bytes, .. } if bytes.len() >= BATCH_BYTES_SEAL => marks.sealed_by_size += 1,
         _ => {}
     }

@@ -5,10 +5,9 @@ use std::collections::{HashMap, VecDeque};
 
 use aspine::resp::Value;
 
-use crate::cluster::Conn;
+use super::{key_of, number};
+use crate::marks::Marks;
 use crate::rng::Rng;
-
-use super::{Marks, key_of, number};
 
 /// Prefixes that clients of prefixes name.
 const PREFIXES: [&str; 2] = ["a:", "b1"];
@@ -88,34 +87,43 @@ pub(super) enum Asked {
     Exec(Vec<usize>),
 }
 
-/// The connection that is told in place of another.
-pub(super) struct Ear {
-    pub(super) conn: Conn,
-    pub(super) inbox: Vec<u8>,
-    /// It hears: what is read from now on may be kept.
-    pub(super) ready: bool,
-}
-
 pub(super) struct Client {
-    pub(super) conn: Conn,
     pub(super) way: Way,
-    pub(super) ear: Option<Ear>,
+    /// The connection that is told in its place.
+    pub(super) ear: Option<usize>,
+    /// It has not said how it tracks; by which client it is to be told.
+    pub(super) greeting: Option<Option<i64>>,
     /// Its ear has gone and it knows: it keeps nothing any more.
     pub(super) deaf: bool,
     pub(super) cache: HashMap<usize, Option<Vec<u8>>>,
-    pub(super) unsent: VecDeque<u8>,
-    pub(super) inbox: Vec<u8>,
     pub(super) asked: VecDeque<Asked>,
+    pub(super) gone: bool,
 }
 
 impl Client {
+    /// What it says first, once.
+    pub(super) fn greet(&mut self) -> Option<String> {
+        let id = self.greeting.take()?;
+        let hello = if self.way.resp3 { "HELLO 3\r\n" } else { "" };
+        self.asked.extend(vec![Asked::Greeting; 1 + usize::from(self.way.resp3)]);
+        Some(format!("{hello}{}", self.way.command(id)))
+    }
+
+    /// The connection breaks by which it is told. By RESP3 it will hear of that; by RESP2 it has to see to it itself.
+    pub(super) fn lose_ear(&mut self) {
+        self.ear = None;
+        if !self.way.resp3 {
+            self.turn_deaf();
+        }
+    }
+
     /// What is told unasked: some of the copies are stale.
     pub(super) fn forget(&mut self, parts: &[Value], marks: &mut Marks) -> Result<(), String> {
         let by_ear = self.way.redirects;
         match parts {
             _ if self.way.scope == Scope::Nothing => Err(format!("who does not track was told {parts:?}")),
             [Value::Bulk(Some(kind)), Value::Integer(_)] if kind == b"tracking-redir-broken" && by_ear => {
-                marks.broken += 1;
+                marks.redirect_broken += 1;
                 self.turn_deaf();
                 Ok(())
             }
@@ -125,30 +133,8 @@ impl Client {
     }
 
     /// The same, by the other connection. A reply that was asked for may be older than what it says.
-    pub(super) fn hear_by_ear(&mut self, value: &Value, marks: &mut Marks) -> Result<(), String> {
-        let Some(ear) = &mut self.ear else { return Err("who has no ear hears nothing".to_owned()) };
-        let (Value::Push(parts) | Value::Array(Some(parts))) = value else {
-            // What HELLO is answered.
-            ear.ready = true;
-            return Ok(());
-        };
-        match &parts[..] {
-            [Value::Bulk(Some(kind)), Value::Bulk(Some(_)), Value::Integer(_)] if kind == b"subscribe" => {
-                ear.ready = true;
-                Ok(())
-            }
-            [Value::Bulk(Some(kind)), keys] if kind == b"invalidate" => self.drop_by_ear(keys, marks),
-            [Value::Bulk(Some(kind)), Value::Bulk(Some(channel)), keys]
-                if kind == b"message" && channel == b"__redis__:invalidate" =>
-            {
-                self.drop_by_ear(keys, marks)
-            }
-            other => Err(format!("an ear heard {other:?}")),
-        }
-    }
-
-    fn drop_by_ear(&mut self, keys: &Value, marks: &mut Marks) -> Result<(), String> {
-        let before = marks.invalidated;
+    pub(super) fn drop_by_ear(&mut self, keys: &Value, marks: &mut Marks) -> Result<(), String> {
+        let before = marks.copy_stale;
         for asked in &mut self.asked {
             // Whatever comes for these keys is not kept.
             let (Asked::Get(waits) | Asked::Exec(waits)) = asked else { continue };
@@ -158,7 +144,7 @@ impl Client {
             }
         }
         self.drop_keys(keys, marks)?;
-        marks.by_ear += marks.invalidated - before;
+        marks.stale_by_redirect += marks.copy_stale - before;
         Ok(())
     }
 
@@ -167,11 +153,13 @@ impl Client {
             Value::Array(Some(keys)) => {
                 for name in keys {
                     let Value::Bulk(Some(name)) = name else { return Err(format!("a stale key {name:?}")) };
-                    marks.invalidated += u64::from(self.cache.remove(&number(name)).is_some());
+                    // Who has no prefix is told of the keys of others as well.
+                    let Some(at) = number(name) else { continue };
+                    marks.copy_stale += u64::from(self.cache.remove(&at).is_some());
                 }
             }
             Value::Null | Value::Array(None) | Value::Bulk(None) => {
-                marks.cleared += u64::from(!self.cache.is_empty());
+                marks.cache_cleared += u64::from(!self.cache.is_empty());
                 self.cache.clear();
             }
             other => return Err(format!("stale keys {other:?}")),
@@ -228,11 +216,13 @@ impl Client {
             }
             (Asked::Get(keys), value) if keys.len() == 1 => self.keep(keys[0], &value),
             (Asked::Exec(keys), Value::Array(Some(values))) if values.len() >= keys.len() => {
-                marks.in_exec += 1;
+                marks.read_in_exec += 1;
                 marks.caching_in_exec += u64::from(values.len() > keys.len());
                 let values = &values[values.len() - keys.len()..];
                 keys.iter().zip(values).try_for_each(|(at, value)| self.keep(*at, value))
             }
+            // There was no room for it.
+            (Asked::Set(..), Value::Error(text)) if text.starts_with(b"OOM ") => Ok(()),
             // It waited too long for its shards.
             (Asked::Exec(_), Value::Error(_)) => Ok(()),
             (Asked::Set(at, value), Value::Simple(_)) => {
@@ -241,7 +231,7 @@ impl Client {
                     && let Some(copy) = self.cache.get_mut(&at)
                 {
                     *copy = Some(value);
-                    marks.own_kept += 1;
+                    marks.own_change_kept += 1;
                 }
                 Ok(())
             }
@@ -253,5 +243,5 @@ impl Client {
 /// Whether a list of stale keys names one.
 fn names(keys: &Value, at: usize) -> bool {
     let Value::Array(Some(keys)) = keys else { return true };
-    keys.iter().any(|name| matches!(name, Value::Bulk(Some(name)) if number(name) == at))
+    keys.iter().any(|name| matches!(name, Value::Bulk(Some(name)) if number(name) == Some(at)))
 }

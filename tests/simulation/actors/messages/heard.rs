@@ -2,32 +2,23 @@
 
 use super::*;
 
-impl World {
-    pub(super) fn hear(&mut self, at: usize, said: &[u8]) -> Result<(), String> {
-        self.clients[at].inbox.extend_from_slice(said);
-        loop {
-            let client = &mut self.clients[at];
-            let Some((value, len)) = decode(&client.inbox).map_err(|error| error.to_string())? else { return Ok(()) };
-            client.inbox.drain(..len);
-            match value {
-                Value::Push(items) => self.on_push(at, &items)?,
-                Value::Array(Some(items)) => self.on_push(at, &items)?,
-                reply => self.on_reply(at, &reply)?,
-            }
-        }
-    }
-
-    fn on_reply(&mut self, at: usize, reply: &Value) -> Result<(), String> {
+impl Messages {
+    pub(super) fn on_reply(&mut self, at: usize, reply: &Value, scene: &mut Scene<'_>) -> Result<(), String> {
         let asked = self.clients[at].owed.pop_front();
         match (asked, reply) {
             (Some(Asked::Hello), Value::Map(_)) => Ok(()),
             (Some(Asked::Set(number)), Value::Simple(_)) => {
-                self.messages[number].ended = self.step;
+                self.messages[number].ended = scene.step;
                 Ok(())
             }
             (Some(Asked::Publish(number)), Value::Integer(count)) => {
-                self.messages[number].ended = self.step;
+                self.messages[number].ended = scene.step;
                 self.check_count(number, *count)
+            }
+            // There was no room for it.
+            (Some(Asked::Set(number)), Value::Error(text)) if text.starts_with(b"OOM ") => {
+                self.messages[number].began = NEVER;
+                Ok(())
             }
             // A RESP2 client that still subscribes when it publishes.
             (Some(Asked::Set(number) | Asked::Publish(number)), Value::Error(text)) if !self.clients[at].resp3 => {
@@ -49,7 +40,6 @@ impl World {
             Asked::Subscribe(names) => names.len(),
             _ => 0,
         });
-        // A step serves all sockets of a core: an end that is confirmed in it may have come behind the message.
         let may = concerned().filter(|span| span.over == NEVER || span.over >= message.began).count();
         let gone: usize = self.clients.iter().filter(|client| client.gone).count() * NAMES.len();
         let most = may + being_told.sum::<usize>() + gone;
@@ -59,7 +49,7 @@ impl World {
         Err(format!("message {number} on {}: {count} receivers, not {must} to {most}", message.channel))
     }
 
-    fn on_push(&mut self, at: usize, items: &[Value]) -> Result<(), String> {
+    pub(super) fn on_push(&mut self, at: usize, items: &[Value], scene: &mut Scene<'_>) -> Result<(), String> {
         let text = |at: usize| match items.get(at) {
             Some(Value::Bulk(Some(text))) => String::from_utf8_lossy(text).into_owned(),
             _ => String::new(),
@@ -67,7 +57,7 @@ impl World {
         let kind = text(0);
         if kind.ends_with("message") {
             let pattern = usize::from(kind == "pmessage");
-            return self.on_message(at, &text(1), &text(1 + pattern), &text(2 + pattern));
+            return self.on_message(at, [&text(1), &text(1 + pattern), &text(2 + pattern)], scene.marks);
         }
         let name = NAMES.iter().position(|(.., name)| *name == text(1)).ok_or(format!("confirms {:?}", text(1)))?;
         let client = &mut self.clients[at];
@@ -87,16 +77,16 @@ impl World {
         match (subscribes, client.spans.get(&name).copied()) {
             (true, None) => {
                 client.spans.insert(name, self.spans.len());
-                let (client, asked) = (at, self.step);
+                let (client, asked) = (at, scene.step);
                 let span =
-                    Span { client, name, asked, confirmed: self.step, left: NEVER, over: NEVER, received: vec![] };
+                    Span { client, name, asked, confirmed: scene.step, left: NEVER, over: NEVER, received: vec![] };
                 self.spans.push(span);
             }
             (false, Some(span)) => {
                 client.spans.remove(&name);
-                self.spans[span].over = self.step;
-                self.spans[span].left = self.spans[span].left.min(self.step);
-                self.marks.ended_between += 1;
+                self.spans[span].over = scene.step;
+                self.spans[span].left = self.spans[span].left.min(scene.step);
+                scene.marks.unsubscribed += 1;
             }
             _ => {}
         }
@@ -106,12 +96,24 @@ impl World {
             .iter()
             .any(|asked| matches!(asked, Asked::Unsubscribe(names) if names.contains(&name)));
         if may_end && let Some(span) = self.clients[at].spans.get(&name) {
-            self.spans[*span].left = self.spans[*span].left.min(self.step);
+            self.spans[*span].left = self.spans[*span].left.min(scene.step);
         }
         Ok(())
     }
 
-    fn on_message(&mut self, at: usize, name: &str, channel: &str, text: &str) -> Result<(), String> {
+    fn on_message(
+        &mut self,
+        at: usize,
+        [name, channel, text]: [&str; 3],
+        marks: &mut crate::marks::Marks,
+    ) -> Result<(), String> {
+        let text = if channel == KEY_EVENTS {
+            // Others write keys, too.
+            let Some(number) = text.strip_prefix(KEY_PREFIX) else { return Ok(()) };
+            number
+        } else {
+            text
+        };
         let name = NAMES.iter().position(|(.., known)| *known == name).ok_or(format!("a message for {name:?}"))?;
         let number: usize = text.parse().map_err(|_| format!("a message {text:?}"))?;
         let Some(span) = self.clients[at].spans.get(&name) else {
@@ -121,10 +123,10 @@ impl World {
         if message.channel != channel || !gets(name, channel) {
             return Err(format!("client {at}: message {number} came on {channel}"));
         }
-        self.marks.received += 1;
-        self.marks.by_pattern += u64::from(NAMES[name].0 == "PSUBSCRIBE");
-        self.marks.key_events += u64::from(channel == KEY_EVENTS);
-        self.marks.own += u64::from(message.publisher == at);
+        marks.message_received += 1;
+        marks.message_by_pattern += u64::from(NAMES[name].0 == "PSUBSCRIBE");
+        marks.key_event += u64::from(channel == KEY_EVENTS);
+        marks.own_message += u64::from(message.publisher == at);
         let received = &mut self.spans[*span].received;
         // Keys are of several shards, each a publisher of its own.
         let same = |other: &usize| {
