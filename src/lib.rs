@@ -90,10 +90,11 @@
 //! | `src/shard` | the keyspace of one core | limits, persist |
 //! | `src/command` | the command table, and what each command means | resp, shard |
 //! | `src/engine` | the logic of one core | command, resp, shard, slot |
-//! | `src/runtime` | glommio, sockets, signals, host checks, log | engine, and the configuration |
+//! | `src/config` | the settings of a server as values | command, engine |
+//! | `src/runtime` | glommio, sockets, signals, host checks, log | config, engine |
 //! | `src/client` | the clients: for tokio, and one that waits | limits, resp, slot |
 //! | `src/loadgen` | the load generator behind `aspine bench` | resp, slot |
-//! | `src/cli` | the command line and what it means | all |
+//! | `src/cli` | the command line: what was typed | all |
 //!
 //! # Features
 //!
@@ -112,6 +113,8 @@ pub mod command;
 pub mod command {
     pub mod facts;
 }
+#[cfg(feature = "server")]
+pub mod config;
 #[cfg(feature = "server")]
 pub mod engine;
 pub mod limits;

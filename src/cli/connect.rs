@@ -10,10 +10,10 @@ use clap::{Args, value_parser};
 use rustix::process::Pid;
 
 use super::Error;
-use super::config::AuthSources;
 use super::conn::Conn;
 use super::error::EXIT_FAILED;
 use super::peer;
+use crate::config::AuthSources;
 use crate::limits::{COMMAND_TIMEOUT_S_DEFAULT, COMMAND_TIMEOUT_S_MAX, PORT_DEFAULT};
 use crate::loadgen::Target;
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, value_parser};
 use serde_json::{Value, json};
 
-use super::config::{ByteSize, CpuList, ServerArgs, ServerConfig};
 use super::{Command, Error, parse_command};
+use crate::config::{ByteSize, CpuList, ServerArgs, ServerConfig};
 use crate::runtime::logging::wants_colour;
 use crate::runtime::preflight::doctor::{Finding, Plan, Verdict, examine};
 use crate::runtime::preflight::{Needs, cpus_allowed};

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::config::ConfigError;
+use crate::config::ConfigError;
 use crate::loadgen::BenchError;
 use crate::runtime::logging::wants_colour;
 use crate::runtime::preflight::StartError;

@@ -1,6 +1,6 @@
 //! The command line: the server, the commands to a running one, the load generator.
 //!
-//! Here is the syntax (clap types and help texts); `config` has the meaning; each subcommand has a
+//! Here is the syntax (clap types and help texts); `crate::config` has the meaning; each subcommand has a
 //! file.
 //! Never: decides anything about the host or the server. A value that clap can't parse ends the
 //! process with 2 and clap's text; every other error is one line on stderr, `aspine: what failed:
@@ -13,23 +13,20 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
-use self::config::{ConfigError, ServerArgs};
 use self::connect::{AskArgs, AskFlags};
 use self::error::EXIT_CODES;
 pub use self::error::Error;
 use self::snapshot::{SnapshotArgs, SnapshotFlags};
+use crate::config::{ConfigError, ServerArgs};
 
 mod ask;
-mod auth;
 mod bench;
-pub mod config;
 mod conn;
 mod connect;
 mod doctor;
 mod documents;
 mod error;
 mod info;
-mod parse;
 mod peer;
 pub mod server;
 pub mod snapshot;

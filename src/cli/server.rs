@@ -9,7 +9,7 @@ use std::io::Write;
 use tracing::{error, warn};
 
 use super::Error;
-use super::config::{ServerArgs, ServerConfig};
+use crate::config::{ServerArgs, ServerConfig};
 use crate::runtime::daemon::{self, Caller, Detached, Outcome};
 use crate::runtime::pid_file::PidFile;
 use crate::runtime::preflight::{Needs, ProcessError, StartError};

@@ -15,7 +15,7 @@
 //!     Ok(())
 //! }
 //! # // A server of its own, on a port that is free.
-//! # use aspine::cli::{config::ServerArgs, server};
+//! # use aspine::{cli::server, config::ServerArgs};
 //! # let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
 //! # let args = ServerArgs { port, cores: Some(1), maxclients: 50, ..ServerArgs::default() };
 //! # let serving = std::thread::spawn(move || server::run(args).unwrap());

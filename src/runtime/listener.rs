@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::preflight::StartError;
-use crate::cli::config::ServerConfig;
+use crate::config::ServerConfig;
 use crate::engine::Peer;
 use crate::limits::LISTEN_BACKLOG;
 

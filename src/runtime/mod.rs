@@ -55,9 +55,9 @@ use std::time::Duration;
 use glommio::{GlommioError, LocalExecutorBuilder, Placement};
 use tracing::{error, info};
 
-use crate::cli::config::ServerConfig;
 use crate::command::output_limit::OutputLimits;
 use crate::command::settings::{Settings, Watch};
+use crate::config::ServerConfig;
 use crate::engine::files::SnapshotConfig;
 use crate::engine::route::{CoreId, Slot};
 use crate::engine::{EngineConfig, ProcessFacts};

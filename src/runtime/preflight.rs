@@ -12,7 +12,7 @@ pub use self::error::{IoUringCause, ProcessError, StartError};
 pub use self::facts::ProcessFacts;
 pub use self::io_uring::probe_io_uring;
 use self::sys::{Resource, Rlimit};
-use crate::cli::config::ServerConfig;
+use crate::config::ServerConfig;
 use crate::limits::{
     ADMIN_FDS, CPUS_MAX, FDS_PER_CORE, FDS_RESERVED, IO_MEMORY_BYTES, MEMLOCK_BYTES_MIN, RING_DEPTH, RINGS_PER_CORE,
 };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, value_parser};
 
 use super::plan::{BenchArgs, Ports, seconds};
-use crate::cli::config::{AuthSources, CpuList};
+use crate::config::{AuthSources, CpuList};
 use crate::limits::{
     BENCH_CONNECTIONS_DEFAULT, BENCH_CONNECTIONS_MAX, BENCH_KEYS_DEFAULT, BENCH_KEYS_MAX, BENCH_PIPELINE_MAX,
     BENCH_RATE_MAX,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::embedded::Embedded;
 use crate::cli::Error;
-use crate::cli::config::{AuthSources, CpuList};
+use crate::config::{AuthSources, CpuList};
 use crate::limits::{
     BENCH_CORE_PORTS_MAX, BENCH_DURATION_NS_DEFAULT, BENCH_MEMCACHED_TTL_S_MAX, BENCH_SECONDS_MAX, BENCH_SPIN_NS,
     BENCH_WARMUP_NS_DEFAULT,

@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::cli::Error;
-use crate::cli::config::{DebugAccess, Eviction, LogLevel, ServerConfig};
+use crate::config::{DebugAccess, Eviction, LogLevel, ServerConfig};
 use crate::runtime::preflight::{self, Needs, StartError};
 
 /// Checks, and prints.

@@ -16,7 +16,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::cli::config::FileError;
+use crate::config::FileError;
 use crate::limits::CONFIG_BYTES_MAX;
 
 /// Flags that are no settings: they say what to do, not how to serve.
@@ -183,8 +183,8 @@ fn is_typed(typed: &ArgMatches, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::config::{ByteSize, ServerArgs};
     use crate::cli::{Command, Error, parse_command};
+    use crate::config::{ByteSize, ServerArgs};
 
     /// What `aspine server --config FILE` and `flags` make of a file that says `text`.
     fn parse(text: &str, flags: &[&str]) -> Result<ServerArgs, String> {

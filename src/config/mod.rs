@@ -10,9 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+pub use self::auth::AuthSources;
 pub use self::error::{ConfigError, FileError};
-pub use super::auth::AuthSources;
-pub use super::parse::{ByteSize, CpuList, HostPort};
+pub use self::parse::{ByteSize, CpuList, HostPort};
 pub use crate::command::output_limit::OutputLimit;
 pub use crate::command::settings::{DebugAccess, LogLevel};
 pub use crate::engine::auth::AuthKey;
@@ -23,7 +23,9 @@ use crate::limits::{
 };
 pub use crate::shard::Eviction;
 
+mod auth;
 mod error;
+mod parse;
 
 /// What was typed after `aspine server`, in plain types. `None` is "not given".
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::cli::parse::format_cpus;
+use super::parse::format_cpus;
 use crate::limits::{AUTHKEY_BYTES_MAX, UNIX_PATH_BYTES_MAX};
 
 /// Why the command line does not make a configuration. `Display` is one line: what failed, why,

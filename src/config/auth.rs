@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::config::ConfigError;
+use super::ConfigError;
 use crate::engine::auth::{AuthKey, KeyError};
 use crate::limits::AUTHKEY_BYTES_MAX;
 
@@ -28,20 +28,20 @@ pub struct AuthSources {
 
 impl AuthSources {
     /// The sources, from the value that clap found in the flag or its variable.
-    pub(super) fn new(key: Option<OsString>, is_env: bool, file: Option<PathBuf>) -> AuthSources {
+    pub(crate) fn new(key: Option<OsString>, is_env: bool, file: Option<PathBuf>) -> AuthSources {
         let key = key.map(OsString::into_vec);
         let (flag, env) = if is_env { (None, key) } else { (key, None) };
         AuthSources { flag, env, file }
     }
 
     /// The key in force, and a warning for the log if its file is readable by others.
-    pub(super) fn resolve(&self) -> Result<(Option<AuthKey>, Option<String>), ConfigError> {
+    pub(crate) fn resolve(&self) -> Result<(Option<AuthKey>, Option<String>), ConfigError> {
         let Some(Secret { bytes, origin, warning }) = self.secret()? else { return Ok((None, None)) };
         Ok((Some(named(&bytes, &origin)?), warning))
     }
 
     /// As [`AuthSources::resolve`], the key as the bytes that a client sends.
-    pub(super) fn resolve_secret(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+    pub(crate) fn resolve_secret(&self) -> Result<Option<Vec<u8>>, ConfigError> {
         let Some(Secret { bytes, origin, .. }) = self.secret()? else { return Ok(None) };
         named(&bytes, &origin)?;
         Ok(Some(bytes))
