@@ -91,7 +91,8 @@
 //! | `src/command` | the command table, and what each command means | resp, shard |
 //! | `src/engine` | the logic of one core | command, resp, shard, slot |
 //! | `src/config` | the settings of a server as values | command, engine |
-//! | `src/runtime` | glommio, sockets, signals, host checks, log | config, engine |
+//! | `src/host` | what the machine must grant, and what it counts of a process | config, engine |
+//! | `src/runtime` | glommio, sockets, signals, log | config, engine, host |
 //! | `src/client` | the clients: for tokio, and one that waits | limits, resp, slot |
 //! | `src/loadgen` | the load generator behind `aspine bench` | resp, slot |
 //! | `src/cli` | the command line: what was typed | all |
@@ -117,6 +118,8 @@ pub mod command {
 pub mod config;
 #[cfg(feature = "server")]
 pub mod engine;
+#[cfg(feature = "server")]
+pub mod host;
 pub mod limits;
 #[cfg(feature = "server")]
 pub mod loadgen;

@@ -19,10 +19,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::Error;
+use crate::host::process;
 use crate::loadgen::plot::Curve;
 use crate::loadgen::report::Report;
 use crate::loadgen::{self, BenchError, Clocks, Measured, Options, Progress, ServerUsage, Watch, hgrm, plot};
-use crate::runtime::{clock, process};
+use crate::runtime::clock;
 
 mod embedded;
 pub(super) mod flags;

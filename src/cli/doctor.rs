@@ -1,6 +1,6 @@
 //! `aspine doctor`: whether this host is fit to serve from, a line for each check, or JSON.
 //!
-//! The checks are those of `runtime::preflight::doctor`; here are the flags and the output. Exits with 0 if nothing fails,
+//! The checks are those of `host::doctor`; here are the flags and the output. Exits with 0 if nothing fails,
 //! with 1 otherwise; warnings do not matter.
 
 use std::io::{self, Write};
@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::{Command, Error, parse_command};
 use crate::config::{ByteSize, CpuList, ServerArgs, ServerConfig};
+use crate::host::doctor::{Finding, Plan, Verdict, examine};
+use crate::host::{Needs, cpus_allowed};
 use crate::runtime::logging::wants_colour;
-use crate::runtime::preflight::doctor::{Finding, Plan, Verdict, examine};
-use crate::runtime::preflight::{Needs, cpus_allowed};
 
 /// The flags. The doc comments of the fields are the help texts.
 #[derive(Args, Debug)]

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
+use crate::host::StartError;
 use crate::loadgen::BenchError;
 use crate::runtime::logging::wants_colour;
-use crate::runtime::preflight::StartError;
 
 /// The exit code of a command that failed or was refused.
 pub(super) const EXIT_FAILED: u8 = 1;

@@ -10,10 +10,10 @@ use tracing::{error, warn};
 
 use super::Error;
 use crate::config::{ServerArgs, ServerConfig};
+use crate::host::{self, Needs, ProcessError, StartError};
 use crate::runtime::daemon::{self, Caller, Detached, Outcome};
 use crate::runtime::pid_file::PidFile;
-use crate::runtime::preflight::{Needs, ProcessError, StartError};
-use crate::runtime::{self, logging, preflight};
+use crate::runtime::{self, logging};
 
 mod check;
 pub(super) mod file;
@@ -23,12 +23,12 @@ pub(super) mod flags;
 pub fn run(args: ServerArgs) -> Result<(), Error> {
     if let Some(parent) = args.parent {
         // Without it we would outlive the parent; no server is better.
-        let ends = runtime::process::end_with_parent(parent);
+        let ends = host::process::end_with_parent(parent);
         if !ends.map_err(|source| StartError::Setup { what: "the signal of the parent's end", source })? {
             return Ok(());
         }
     }
-    let cpus_allowed = preflight::cpus_allowed()?;
+    let cpus_allowed = host::cpus_allowed()?;
     let (only_check, settings) = (args.check, args.settings.clone());
     let (config, warnings) = ServerConfig::from_args(args, &cpus_allowed)?;
     if only_check {
@@ -98,7 +98,7 @@ fn serve(
 }
 
 fn start(mut config: ServerConfig, ready: impl FnOnce(&str) -> Result<(), StartError>) -> Result<(), StartError> {
-    let fds = preflight::check(Needs::of(&config))?;
+    let fds = host::check(Needs::of(&config))?;
     if let Some(warning) = fds.warning(config.maxclients) {
         warn!("{warning}");
     }

@@ -32,9 +32,10 @@ pub(super) use self::gather::Reporter;
 use self::http::{Content, Page, Status};
 use super::clock::Clock;
 use super::files::free_cpus;
-use super::preflight::StartError;
-use super::{Shared, listener, process};
+use super::{Shared, listener};
 use crate::engine::metrics::{Server, render};
+use crate::host::StartError;
+use crate::host::process;
 use crate::limits::{
     ACCEPT_PAUSE_MS, ADMIN_CONNECTIONS_MAX, ADMIN_DEADLINE_MS, ADMIN_GATHER_PAUSE_MS, ADMIN_GRACE_MS, SILENT_MS_MAX,
 };

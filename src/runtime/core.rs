@@ -28,10 +28,10 @@ use super::give_way::GiveWay;
 use super::listener::CoreListener;
 use super::mesh::{Bell, Mesh, Ports};
 use super::poller::{Interest, Poller, Ready};
-use super::preflight::StartError;
-use super::process::gauges;
 use super::supervise::{Progress, Step};
 use crate::engine::{Engine, EngineConfig, Notice, Peer, SessionId};
+use crate::host::StartError;
+use crate::host::process::gauges;
 use crate::limits::{
     ACCEPT_PAUSE_MS, READ_BUFFER_BYTES, RSS_INTERVAL_MS, SLICE_US, TICK_IDLE_MS, TICK_MS, TURN_ACCEPTS_MAX,
     TURN_EVENTS_US,

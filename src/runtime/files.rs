@@ -25,11 +25,11 @@ use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock};
 use rustix::thread::CpuSet;
 use tracing::warn;
 
-use super::preflight::cpus_allowed;
 use super::{Shared, allocator};
 use crate::engine::files::{FileAsk, FileEvent};
 use crate::engine::keeper::Keeper;
 use crate::engine::route::CoreId;
+use crate::host::cpus_allowed;
 use crate::limits::{LOAD_CHUNKS_AHEAD, SNAPSHOT_ALIGN_BYTES, SNAPSHOT_BLOCK_BYTES, UNUSED_PAGES_KEPT_MS};
 use crate::persist::{Disk, DiskFile, Name};
 

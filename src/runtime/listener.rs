@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::preflight::StartError;
 use crate::config::ServerConfig;
 use crate::engine::Peer;
+use crate::host::StartError;
 use crate::limits::LISTEN_BACKLOG;
 
 /// The listening sockets of the process.

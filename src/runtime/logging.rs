@@ -27,8 +27,8 @@ use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Registry, reload};
 
-use super::preflight::StartError;
 use crate::config::LogLevel;
+use crate::host::StartError;
 use crate::limits::LOG_QUEUE_LINES_MAX;
 
 /// Keeps the log's thread alive. Dropping it writes the queued lines, for at most about a second.

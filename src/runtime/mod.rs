@@ -18,9 +18,8 @@
 //! | `supervise`, `notify` | the main thread while the server runs; messages to the service manager |
 //! | `daemon`, `pid_file` | detaching from the terminal; the pid file |
 //! | `sys` | safe wrappers of system calls |
-//! | `process` | memory and CPU time of a process |
 //! | `pulse`, `admin` | whether the cores are alive; the monitoring endpoint |
-//! | `preflight`, `logging` | host checks, log |
+//! | `logging` | log |
 
 mod admin;
 mod allocator;
@@ -38,8 +37,6 @@ mod mesh;
 mod notify;
 pub mod pid_file;
 mod poller;
-pub mod preflight;
-pub mod process;
 mod pulse;
 mod signals;
 mod supervise;
@@ -61,6 +58,7 @@ use crate::config::ServerConfig;
 use crate::engine::files::SnapshotConfig;
 use crate::engine::route::{CoreId, Slot};
 use crate::engine::{EngineConfig, ProcessFacts};
+use crate::host::{StartError, process};
 use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH, SNAPSHOT_NAME_DEFAULT};
 
 use self::admin::{Admin, Reporter};
@@ -70,7 +68,6 @@ use self::doorbell::Doorbells;
 use self::files::{CoreFiles, Directory};
 use self::listener::Listeners;
 use self::notify::Notify;
-use self::preflight::StartError;
 use self::pulse::Pulse;
 use self::signals::Shutdown;
 use self::supervise::{CoreHandle, Progress, Step, Supervisor};

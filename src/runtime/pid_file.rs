@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::process::{Flock, FlockType, Pid, fcntl_getlk};
 
-use super::preflight::ProcessError;
+use crate::host::ProcessError;
 use crate::limits::PID_BYTES_MAX;
 
 /// A pid file locked by this process.

@@ -15,7 +15,7 @@ use tracing::warn;
 use super::Shared;
 use super::clock::Clock;
 use super::notify::Notify;
-use super::preflight::StartError;
+use crate::host::StartError;
 use crate::limits::{NOTIFY_EXTEND_S, NOTIFY_INTERVAL_S, PULSE_MS_MIN};
 
 pub(super) type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::time::Instant;
 
-use aspine::runtime::preflight::{Needs, raise_nofile};
+use aspine::host::{Needs, raise_nofile};
 
 use crate::support::conn::{Conn, command};
 use crate::support::limits::{limit_nofile, limit_nofile_of};

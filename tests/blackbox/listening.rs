@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 
-use aspine::runtime::preflight::cpus_allowed;
+use aspine::host::cpus_allowed;
 
 use crate::support::conn::Conn;
 use crate::support::server::{Dir, Server, Setup, aspine, check_refused, cores, free_port};

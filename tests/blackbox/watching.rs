@@ -321,7 +321,7 @@ fn a_hundred_watchers_under_load_get_whole_pages() {
 
 #[test]
 fn the_thread_is_kept_off_the_cores_cpus_where_there_are_others() {
-    let cpus = aspine::runtime::preflight::cpus_allowed().unwrap();
+    let cpus = aspine::host::cpus_allowed().unwrap();
     let (first, last) = (cpus[0].to_string(), cpus[cpus.len() - 1].to_string());
     let server = Setup::new(1, &["--cpus", &first, "--admin-addr", "127.0.0.1:0"]).start();
     assert_eq!(get(admin_of(&server), "/healthz").status, 200);

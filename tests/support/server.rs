@@ -244,7 +244,7 @@ pub(crate) fn check_refused(mut cmd: Command, words: &[&str]) {
 
 /// How many cores to start where a test wants `wanted`: as many, or as many as there are CPUs for.
 pub(crate) fn cores(wanted: usize) -> usize {
-    let allowed = aspine::runtime::preflight::cpus_allowed().unwrap().len();
+    let allowed = aspine::host::cpus_allowed().unwrap().len();
     if allowed < wanted {
         eprintln!("this process may use {allowed} CPU, so this runs with {allowed} cores instead of {wanted}");
     }

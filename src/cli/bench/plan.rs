@@ -7,6 +7,7 @@ use std::str::FromStr;
 use super::embedded::Embedded;
 use crate::cli::Error;
 use crate::config::{AuthSources, CpuList};
+use crate::host;
 use crate::limits::{
     BENCH_CORE_PORTS_MAX, BENCH_DURATION_NS_DEFAULT, BENCH_MEMCACHED_TTL_S_MAX, BENCH_SECONDS_MAX, BENCH_SPIN_NS,
     BENCH_WARMUP_NS_DEFAULT,
@@ -15,7 +16,6 @@ use crate::loadgen::keys::KeyDist;
 use crate::loadgen::wire::Protocol;
 use crate::loadgen::workload::{Kind, Mix, Range};
 use crate::loadgen::{BenchError, Length, Options, Target, Verify};
-use crate::runtime::preflight;
 
 /// The arguments, in plain types. `None` is "not given".
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ impl BenchArgs {
     /// Resolves the arguments to a plan.
     pub(super) fn plan(&self) -> Result<Plan, Error> {
         let is_embedded = self.is_embedded();
-        let cpus_allowed = preflight::cpus_allowed()?;
+        let cpus_allowed = host::cpus_allowed()?;
         let mut places = self.places(&cpus_allowed, is_embedded)?;
         // A lane without a connection would have nothing to do.
         places.lanes.truncate(self.connections as usize);
@@ -334,8 +334,8 @@ impl BenchArgs {
     pub(super) fn check_sockets(options: &Options) -> Result<(), BenchError> {
         let sockets = options.connections as u64 * options.target.ports() as u64;
         let wanted = u32::try_from(sockets).unwrap_or(u32::MAX);
-        let needs = preflight::Needs { cores: options.lanes.len(), maxclients: wanted, admin: false };
-        let room = preflight::raise_nofile(needs).map_or(0, |plan| plan.maxclients_max);
+        let needs = host::Needs { cores: options.lanes.len(), maxclients: wanted, admin: false };
+        let room = host::raise_nofile(needs).map_or(0, |plan| plan.maxclients_max);
         if wanted > room {
             return Err(BenchError::Options(format!(
                 "{sockets} sockets need more file descriptors than there are ({room} to spare); raise the limit with \

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::cli::Error;
 use crate::config::{DebugAccess, Eviction, LogLevel, ServerConfig};
-use crate::runtime::preflight::{self, Needs, StartError};
+use crate::host::{self, Needs, StartError};
 
 /// Checks, and prints.
 pub(super) fn run(config: &ServerConfig, others: &[(String, String)], warnings: &[String]) -> Result<(), Error> {
@@ -19,7 +19,7 @@ pub(super) fn run(config: &ServerConfig, others: &[(String, String)], warnings: 
             return Err(failed(io::ErrorKind::NotFound.into()).into());
         }
     }
-    let fds = preflight::check(Needs::of(config))?;
+    let fds = host::check(Needs::of(config))?;
     let _ = io::stdout().write_all(settings(config, others).as_bytes());
     for warning in warnings.iter().cloned().chain(fds.warning(config.maxclients)) {
         let _ = writeln!(io::stderr(), "aspine: warning: {warning}");

@@ -1,6 +1,6 @@
 //! The io_uring probe: creates rings as glommio will, asks what they can do, and closes them.
 //!
-//! Owner: `preflight::check`, before any executor exists. Cost: a handful of system calls.
+//! Owner: `host::check`, before any executor exists. Cost: a handful of system calls.
 //! Never: leaves a ring open. An errno alone does not say what refused; `cause` also looks at
 //! `ProcessFacts`.
 

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use super::cgroup::Cgroup;
 use super::interrupts::Interrupts;
 use super::{Plan, parse_list};
-use crate::runtime::preflight::facts::ProcessFacts;
-use crate::runtime::preflight::{FdPlan, StartError, probe_io_uring, raise_memlock, raise_nofile, rings_are_charged};
-use crate::runtime::process::without_huge_pages;
+use crate::host::facts::ProcessFacts;
+use crate::host::process::without_huge_pages;
+use crate::host::{FdPlan, StartError, probe_io_uring, raise_memlock, raise_nofile, rings_are_charged};
 
 /// The reason why a fact is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,6 +21,7 @@ pub mod doctor;
 mod error;
 mod facts;
 mod io_uring;
+pub mod process;
 mod process_error;
 mod sys;
 

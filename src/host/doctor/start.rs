@@ -2,8 +2,8 @@
 //! the start's error.
 
 use super::{Host, Outcome, Plan, Verdict, failing, ok, parts, size, unknown, warning};
+use crate::host::{IoUringCause, StartError, memlock_bytes_needed, memlock_holds};
 use crate::limits::{KERNEL_MIN, LISTEN_BACKLOG};
-use crate::runtime::preflight::{IoUringCause, StartError, memlock_bytes_needed, memlock_holds};
 
 fn refused(error: &StartError) -> Outcome {
     let (found, fix) = parts(&error.to_string());

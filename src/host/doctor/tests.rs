@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::host::{Files, Memory};
 use super::*;
+use crate::host::sys::Rlimit;
+use crate::host::{FdPlan, IoUringCause, ProcessFacts, StartError};
 use crate::limits::{FDS_PER_CORE, FDS_RESERVED, MEMORY_BESIDES_BYTES};
-use crate::runtime::preflight::sys::Rlimit;
-use crate::runtime::preflight::{FdPlan, IoUringCause, ProcessFacts, StartError};
 
 /// A host that has been set up as it should be: CPUs 2 and 3 of four are the server's.
 fn tuned() -> Host {

@@ -10,26 +10,26 @@ use tracing::warn;
 use crate::engine::Gauges;
 
 /// Memory and CPU time of the process now.
-pub(super) fn gauges() -> Gauges {
+pub(crate) fn gauges() -> Gauges {
     let (cpu_user_us, cpu_sys_us) = cpu_us("self").unwrap_or_default();
     Gauges { rss_bytes: rss_bytes("self").unwrap_or(0), cpu_sys_us, cpu_user_us }
 }
 
 /// The kernel's counts of this process that only `/metrics` needs.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Vitals {
+pub(crate) struct Vitals {
     /// The bytes of address space.
-    pub(super) virtual_bytes: u64,
+    pub(crate) virtual_bytes: u64,
     /// The number of threads.
-    pub(super) threads: u64,
+    pub(crate) threads: u64,
     /// The number of open file descriptors.
-    pub(super) fds: u64,
+    pub(crate) fds: u64,
     /// The limit on open file descriptors; `u64::MAX` is unlimited.
-    pub(super) fds_max: u64,
+    pub(crate) fds_max: u64,
 }
 
 /// The current vitals of this process.
-pub(super) fn vitals() -> Vitals {
+pub(crate) fn vitals() -> Vitals {
     let stat = read_to_string("/proc/self/stat").unwrap_or_default();
     // As in `cpu_us`: the 20th field is the number of threads, the 23rd the address space.
     let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_ascii_whitespace().collect();
@@ -56,14 +56,14 @@ pub fn end_with_parent(parent: u32) -> std::io::Result<bool> {
 /// Disables transparent huge pages for this process, also where the machine enables them always. A million items take 17 %
 /// more memory with them, and the first touch of a page zeroes 2 MiB in the middle of a turn. The allocator's own switch
 /// only keeps the allocator from asking for them.
-pub(super) fn without_huge_pages() {
+pub(crate) fn without_huge_pages() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         warn!("transparent huge pages stay as the machine has them ({error}); `always` takes some 17 % more memory");
     }
 }
 
 /// The bytes of memory of the machine.
-pub(super) fn memory_bytes() -> u64 {
+pub(crate) fn memory_bytes() -> u64 {
     let total = || {
         let text = read_to_string("/proc/meminfo").ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
