@@ -92,7 +92,8 @@
 //! | `src/engine` | the logic of one core | command, resp, shard, slot |
 //! | `src/config` | the settings of a server as values | command, engine |
 //! | `src/host` | what the machine must grant, and what it counts of a process | config, engine |
-//! | `src/runtime` | glommio, sockets, signals, log | config, engine, host |
+//! | `src/service` | log, daemon, pid file, service manager, signals | config, host |
+//! | `src/runtime` | glommio, sockets, channels | config, engine, host, service |
 //! | `src/client` | the clients: for tokio, and one that waits | limits, resp, slot |
 //! | `src/loadgen` | the load generator behind `aspine bench` | resp, slot |
 //! | `src/cli` | the command line: what was typed | all |
@@ -128,6 +129,8 @@ pub mod persist;
 pub mod resp;
 #[cfg(feature = "server")]
 pub mod runtime;
+#[cfg(feature = "server")]
+pub mod service;
 #[cfg(feature = "server")]
 pub mod shard;
 pub mod slot;

@@ -13,7 +13,7 @@ use super::{Command, Error, parse_command};
 use crate::config::{ByteSize, CpuList, ServerArgs, ServerConfig};
 use crate::host::doctor::{Finding, Plan, Verdict, examine};
 use crate::host::{Needs, cpus_allowed};
-use crate::runtime::logging::wants_colour;
+use crate::service::logging::wants_colour;
 
 /// The flags. The doc comments of the fields are the help texts.
 #[derive(Args, Debug)]

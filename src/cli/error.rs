@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use crate::config::ConfigError;
 use crate::host::StartError;
 use crate::loadgen::BenchError;
-use crate::runtime::logging::wants_colour;
+use crate::service::logging::wants_colour;
 
 /// The exit code of a command that failed or was refused.
 pub(super) const EXIT_FAILED: u8 = 1;

@@ -10,7 +10,7 @@ use super::Error;
 use super::connect::{AskArgs, AskFlags};
 use super::error::{EXIT_FAILED, EXIT_NO_SERVER};
 use crate::limits::COMMAND_TIMEOUT_S_MAX;
-use crate::runtime::logging::wants_colour;
+use crate::service::logging::wants_colour;
 
 /// The flags. The doc comments of the fields are the help texts.
 #[derive(Args)]

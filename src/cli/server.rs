@@ -11,9 +11,10 @@ use tracing::{error, warn};
 use super::Error;
 use crate::config::{ServerArgs, ServerConfig};
 use crate::host::{self, Needs, ProcessError, StartError};
-use crate::runtime::daemon::{self, Caller, Detached, Outcome};
-use crate::runtime::pid_file::PidFile;
-use crate::runtime::{self, logging};
+use crate::runtime;
+use crate::service::daemon::{self, Caller, Detached, Outcome};
+use crate::service::logging;
+use crate::service::pid_file::PidFile;
 
 mod check;
 pub(super) mod file;

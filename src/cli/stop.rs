@@ -18,7 +18,7 @@ use super::error::{EXIT_FAILED, EXIT_NO_SERVER, EXIT_TIMEOUT};
 use crate::config::usual_pid_file;
 use crate::limits::{KILL_TIMEOUT_S, STOP_TIMEOUT_S_DEFAULT, STOP_TIMEOUT_S_MAX};
 use crate::runtime::clock::stopwatch_ns;
-use crate::runtime::pid_file::{Holder, holder_of};
+use crate::service::pid_file::{Holder, holder_of};
 
 /// The flags. The doc comments of the fields are the help texts.
 #[derive(Args)]

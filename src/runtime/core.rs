@@ -510,7 +510,7 @@ fn write_notice(notice: &Notice) {
     match notice {
         Notice::CutOff(text) => warn!("{text}"),
         Notice::AuthFailed(addr) => debug!("wrong auth key from {addr}"),
-        Notice::LogLevel(level) => super::logging::set_level(*level),
+        Notice::LogLevel(level) => crate::service::logging::set_level(*level),
         Notice::Snapshot(text) => info!("{text}"),
         Notice::SnapshotFailed(text) => warn!("{text}"),
         Notice::Panic => panic!("DEBUG PANIC"),

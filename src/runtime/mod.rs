@@ -1,4 +1,4 @@
-//! Runtime: the shell around the engines: executors, sockets, channels, timers, signals. It alone knows glommio.
+//! Runtime: the shell around the engines: executors, sockets, channels, timers. It alone knows glommio.
 //!
 //! | file | what |
 //! |---|---|
@@ -14,31 +14,23 @@
 //! | `give_way` | whether a core yields its CPU before it naps |
 //! | `allocator` | returns unused pages to the kernel |
 //! | `drain` | the end of one core: answers and delivers what was read |
-//! | `signals` | SIGTERM, SIGINT and SIGHUP |
-//! | `supervise`, `notify` | the main thread while the server runs; messages to the service manager |
-//! | `daemon`, `pid_file` | detaching from the terminal; the pid file |
-//! | `sys` | safe wrappers of system calls |
+//! | `supervise` | the main thread while the server runs |
+//! | `sys` | a safe wrapper of a system call |
 //! | `pulse`, `admin` | whether the cores are alive; the monitoring endpoint |
-//! | `logging` | log |
 
 mod admin;
 mod allocator;
 pub mod clock;
 mod connection;
 mod core;
-pub mod daemon;
 mod doorbell;
 mod drain;
 pub mod files;
 mod give_way;
 mod listener;
-pub mod logging;
 mod mesh;
-mod notify;
-pub mod pid_file;
 mod poller;
 mod pulse;
-mod signals;
 mod supervise;
 mod sys;
 
@@ -60,6 +52,8 @@ use crate::engine::route::{CoreId, Slot};
 use crate::engine::{EngineConfig, ProcessFacts};
 use crate::host::{StartError, process};
 use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH, SNAPSHOT_NAME_DEFAULT};
+use crate::service::notify::Notify;
+use crate::service::signals::Shutdown;
 
 use self::admin::{Admin, Reporter};
 use self::clock::Clock;
@@ -67,9 +61,7 @@ use self::core::CoreSetup;
 use self::doorbell::Doorbells;
 use self::files::{CoreFiles, Directory};
 use self::listener::Listeners;
-use self::notify::Notify;
 use self::pulse::Pulse;
-use self::signals::Shutdown;
 use self::supervise::{CoreHandle, Progress, Step, Supervisor};
 
 /// The state that all cores share. Touched by naps and batches, when a client connects or leaves, and at the end; never by a
@@ -119,7 +111,7 @@ pub fn start(config: &ServerConfig, ready: impl FnOnce(&str) -> Result<(), Start
     });
     let (progress, steps) = mpsc::channel();
     let started_ms = Clock::new().now_ms();
-    Shutdown::listen(Arc::clone(&shared), progress.clone())
+    listen_to_signals(&shared, progress.clone())
         .map_err(|source| StartError::Setup { what: "signal handling", source })?;
     let notify = Notify::from_env();
     let files = start_files(config, &shared)?;
@@ -144,6 +136,16 @@ pub fn start(config: &ServerConfig, ready: impl FnOnce(&str) -> Result<(), Start
     info!("stopped");
     result?;
     if shared.save_failed.load(Ordering::SeqCst) { Err(StartError::LastSnapshot) } else { Ok(()) }
+}
+
+/// Wakes every core by its doorbell at a signal that ends the server.
+fn listen_to_signals(shared: &Arc<Shared>, steps: mpsc::Sender<Step>) -> std::io::Result<()> {
+    let told = Arc::clone(shared);
+    shared.shutdown.listen(move || {
+        // The supervisor outlives the cores.
+        let _ = steps.send(Step::Draining);
+        told.doorbells.ring_all();
+    })
 }
 
 /// The unix time in milliseconds, for subcommands other than the server.

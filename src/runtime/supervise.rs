@@ -14,9 +14,9 @@ use tracing::warn;
 
 use super::Shared;
 use super::clock::Clock;
-use super::notify::Notify;
 use crate::host::StartError;
 use crate::limits::{NOTIFY_EXTEND_S, NOTIFY_INTERVAL_S, PULSE_MS_MIN};
+use crate::service::notify::Notify;
 
 pub(super) type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
 

@@ -7,7 +7,7 @@ use crate::documents::documents;
 use crate::source::{Source, has_word, read, root};
 
 /// The modules, and what each may use besides itself. Arrows go one way.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("limits", &[]),
     ("resp", &["limits"]),
     ("slot", &["limits"]),
@@ -17,7 +17,8 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("engine", &["command", "limits", "persist", "resp", "shard", "slot"]),
     ("config", &["command", "engine", "limits", "shard"]),
     ("host", &["config", "engine", "limits"]),
-    ("runtime", &["command", "config", "engine", "host", "limits", "persist", "resp", "shard", "slot"]),
+    ("service", &["config", "host", "limits"]),
+    ("runtime", &["command", "config", "engine", "host", "limits", "persist", "resp", "service", "shard", "slot"]),
     // What applications use: of the server it shares the protocol.
     // Of `command` only the facts, which another test holds.
     ("client", &["command", "limits", "resp", "slot"]),
@@ -25,21 +26,25 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("loadgen", &["limits", "resp", "slot"]),
     (
         "cli",
-        &["client", "command", "config", "engine", "host", "limits", "loadgen", "persist", "resp", "runtime", "shard"],
+        &[
+            "client", "command", "config", "engine", "host", "limits", "loadgen", "persist", "resp", "runtime",
+            "service", "shard",
+        ],
     ),
 ];
 
 /// Files that read a clock.
-const CLOCKS: [&str; 3] = ["src/client/clock.rs", "src/runtime/clock.rs", "src/runtime/logging.rs"];
+const CLOCKS: [&str; 3] = ["src/client/clock.rs", "src/runtime/clock.rs", "src/service/logging.rs"];
 
 /// Files outside of tests that have `unsafe`: the slab's entries and blobs, descriptors, system calls, the allocator's own
 /// functions, the counting allocator of benches.
-const UNSAFE_CELLS: [&str; 6] = [
+const UNSAFE_CELLS: [&str; 7] = [
     "benches/support/counting.rs",
     "src/host/sys.rs",
     "src/runtime/allocator.rs",
     "src/runtime/poller.rs",
     "src/runtime/sys.rs",
+    "src/service/fork.rs",
     "src/shard/entry.rs",
 ];
 

@@ -17,7 +17,7 @@ use crate::limits::NOTIFY_WAIT_S;
 
 /// The connection to the service manager.
 #[derive(Debug)]
-pub(super) struct Notify {
+pub(crate) struct Notify {
     /// The socket and the manager's address; `None` without a manager.
     manager: Option<(UnixDatagram, SocketAddr)>,
     /// The timeout of the manager's watchdog, if it has one.
@@ -26,7 +26,7 @@ pub(super) struct Notify {
 
 impl Notify {
     /// Reads the environment.
-    pub(super) fn from_env() -> Notify {
+    pub(crate) fn from_env() -> Notify {
         let manager = std::env::var_os("NOTIFY_SOCKET").and_then(|path| match open(&path) {
             Ok(manager) => Some(manager),
             Err(error) => {
@@ -42,17 +42,17 @@ impl Notify {
     }
 
     /// The timeout of the manager's watchdog, if it has one.
-    pub(super) fn watchdog(&self) -> Option<Duration> {
+    pub(crate) fn watchdog(&self) -> Option<Duration> {
         self.watchdog
     }
 
     /// Whether there is a service manager.
-    pub(super) fn is_heard(&self) -> bool {
+    pub(crate) fn is_heard(&self) -> bool {
         self.manager.is_some()
     }
 
     /// Sends a message of one or more lines `NAME=value`.
-    pub(super) fn send(&self, message: &str) {
+    pub(crate) fn send(&self, message: &str) {
         let Some((socket, address)) = &self.manager else { return };
         if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
             let first = message.lines().next().unwrap_or_default();

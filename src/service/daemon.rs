@@ -20,7 +20,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, set_child_subreaper, setsid, wait, waitpid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
-use super::sys::{Forked, fork};
+use super::fork::{Forked, fork};
 
 /// The side of `detach` that this process is on.
 #[derive(Debug)]

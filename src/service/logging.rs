@@ -55,7 +55,7 @@ pub fn init(level: LogLevel, file: Option<&Path>, is_daemon: bool) -> Result<Log
 }
 
 /// Changes the least severe level that is logged.
-pub(super) fn set_level(level: LogLevel) {
+pub(crate) fn set_level(level: LogLevel) {
     if let Some(handle) = LEVEL.get() {
         // This fails only if the log has ended.
         let _ = handle.reload(filter(level));
@@ -64,7 +64,7 @@ pub(super) fn set_level(level: LogLevel) {
 
 /// Reopens the log's file, if it has one, under its name, and returns the name. After a rename or removal of the file, lines
 /// go to a new one from then on.
-pub(super) fn reopen() -> Result<Option<&'static Path>, StartError> {
+pub(crate) fn reopen() -> Result<Option<&'static Path>, StartError> {
     let Some(LogFile { path, next, is_daemon }) = FILE.get() else { return Ok(None) };
     let file = open(path)?;
     if *is_daemon {

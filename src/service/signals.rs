@@ -6,39 +6,35 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::Sender;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
-use super::Shared;
 use super::logging;
-use super::supervise::Step;
 
 /// The termination requests so far.
-#[derive(Debug, Default)]
-pub(super) struct Shutdown {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shutdown {
     /// The number of SIGTERMs and SIGINTs.
-    asked: AtomicU32,
+    asked: Arc<AtomicU32>,
 }
 
 impl Shutdown {
-    /// Starts the thread that handles signals.
-    pub(super) fn listen(shared: Arc<Shared>, steps: Sender<Step>) -> io::Result<()> {
+    /// Starts the thread that handles signals. It calls `asked` at each SIGTERM and SIGINT.
+    pub(crate) fn listen(&self, asked: impl Fn() + Send + 'static) -> io::Result<()> {
         // A file beyond RLIMIT_FSIZE is then an error of the write, as on a full disk, and does not end the process.
         signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let shutdown = self.clone();
         #[expect(clippy::disallowed_methods, reason = "it sleeps in a signal's read and holds no core")]
         std::thread::spawn(move || {
             for signal in signals.forever() {
                 if signal == SIGHUP {
                     reopen_log_apart();
                 } else {
-                    shared.shutdown.ask(signal);
-                    // The supervisor outlives the cores.
-                    let _ = steps.send(Step::Draining);
-                    shared.doorbells.ring_all();
+                    shutdown.ask(signal);
+                    asked();
                 }
             }
         });
@@ -54,12 +50,12 @@ impl Shutdown {
     }
 
     /// Whether termination was requested.
-    pub(super) fn is_asked(&self) -> bool {
+    pub(crate) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst) > 0
     }
 
     /// Whether termination without waiting for clients was requested.
-    pub(super) fn is_hurried(&self) -> bool {
+    pub(crate) fn is_hurried(&self) -> bool {
         self.asked.load(Ordering::SeqCst) > 1
     }
 }
