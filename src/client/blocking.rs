@@ -278,19 +278,42 @@ impl Client {
             encode::words(&mut bytes, args.iter());
             count += 1;
         }
-        let mut replies = Vec::new();
-        if count > 0 {
-            self.conn()?;
-            let deadline = Deadline::after(self.options.timeout);
-            self.on_conn(|conn, options| {
-                conn.send(&bytes, count, options)?;
-                while replies.len() < count as usize {
-                    replies.push(conn.value(deadline, options, options.timeout)?);
-                }
-                Ok(())
-            })?;
-        }
+        let replies = self.exchange(&bytes, count, self.options.timeout, false)?;
         Ok(replies.into_iter().map(answer).collect())
+    }
+
+    /// Sends requests that are bytes already, and returns their `replies`, errors among them, in order: for programs that
+    /// encode for themselves, as those in other languages do. `repeat`: they only read, so that they may be sent again
+    /// if the connection breaks. `timeout`: `None` waits however long it takes.
+    ///
+    /// # Errors
+    /// Those of every request, but [`Error::Server`] and [`Error::Auth`], which stand where their reply would.
+    pub fn exchange(
+        &mut self,
+        requests: &[u8],
+        replies: u32,
+        timeout: Option<Duration>,
+        repeat: bool,
+    ) -> Result<Vec<Value>, Error> {
+        if replies == 0 {
+            return Ok(Vec::new());
+        }
+        let deadline = Deadline::after(timeout);
+        let mut repeats = 0;
+        loop {
+            if !repeat && self.conn.as_mut().is_some_and(Conn::has_ended) {
+                self.conn = None;
+            }
+            self.conn()?;
+            let result = self.on_conn(|conn, options| {
+                conn.send(requests, replies, options)?;
+                (0..replies).map(|_| conn.value(deadline, options, timeout)).collect()
+            });
+            match result {
+                Err(Error::Connection { .. }) if repeat && repeats < CLIENT_REPEATS_MAX => repeats += 1,
+                other => return other,
+            }
+        }
     }
 
     /// Sends a command without waiting for the reply. Each `send` needs its [`receive`](Self::receive) before any other
@@ -335,22 +358,8 @@ impl Client {
     ) -> Result<Value, Error> {
         let mut bytes = Vec::new();
         write(&mut bytes);
-        let deadline = Deadline::after(timeout);
-        let mut repeats = 0;
-        loop {
-            if !repeat && self.conn.as_mut().is_some_and(Conn::has_ended) {
-                self.conn = None;
-            }
-            self.conn()?;
-            let result = self.on_conn(|conn, options| {
-                conn.send(&bytes, 1, options)?;
-                conn.value(deadline, options, timeout)
-            });
-            match result {
-                Err(Error::Connection { .. }) if repeat && repeats < CLIENT_REPEATS_MAX => repeats += 1,
-                other => return answer(other?),
-            }
-        }
+        let mut replies = self.exchange(&bytes, 1, timeout, repeat)?;
+        answer(replies.pop().ok_or_else(|| self.protocol(Fault::Type))?)
     }
 
     /// Connects if there is no connection.
@@ -374,7 +383,11 @@ impl Client {
     }
 
     fn expect<T>(&self, result: Result<T, Fault>) -> Result<T, Error> {
-        result.map_err(|fault| Error::Protocol { address: self.options.address.clone(), fault })
+        result.map_err(|fault| self.protocol(fault))
+    }
+
+    fn protocol(&self, fault: Fault) -> Error {
+        Error::Protocol { address: self.options.address.clone(), fault }
     }
 }
 

@@ -58,6 +58,11 @@ fn every_method_does_what_it_says() {
         assert!(matches!(&replies[1], Err(error) if error.code() == Some("ERR")), "{replies:?}");
         assert_eq!(replies[2].as_ref().unwrap().as_bytes().unwrap(), "PONG");
         assert_eq!(client.command_within(None, ["DBSIZE"]).unwrap(), Value::Integer(2004));
+        let encoded = b"*2\r\n$3\r\nGET\r\n$6\r\nmany:7\r\n*1\r\n$6\r\nNOSUCH\r\n";
+        let replies = client.exchange(encoded, 2, Some(MINUTE), true).unwrap();
+        assert_eq!(replies[0].to::<u32>().unwrap(), Some(7));
+        assert!(matches!(&replies[1], Value::Error(text) if text.starts_with(b"ERR")), "{replies:?}");
+        assert_eq!(client.exchange(b"", 0, None, false).unwrap(), []);
     }
 }
 
