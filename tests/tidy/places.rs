@@ -52,7 +52,7 @@ const UNSAFE_CELLS: [&str; 7] = [
 const UNUSED_LIMITS: [&str; 1] = ["SEGMENT_ENTRIES_MAX"];
 
 /// What the root holds, besides files that begin with a dot.
-const TOP_LEVEL: [&str; 17] = [
+const TOP_LEVEL: [&str; 18] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Cargo.lock",
@@ -65,6 +65,7 @@ const TOP_LEVEL: [&str; 17] = [
     "clippy.toml",
     "docs",
     "examples",
+    "python",
     "rustfmt.toml",
     "scripts",
     "src",
