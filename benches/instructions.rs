@@ -109,7 +109,7 @@ fn gate(bless: bool, planted: bool) -> Result<(), String> {
     Err(why)
 }
 
-/// What the counts belong to: the compiler, and valgrind with the processor that it presents.
+/// The tools of the counts: the compiler, and valgrind with the processor that it presents.
 fn counted_by() -> Result<String, String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let says = |command: &mut Command| {

@@ -80,7 +80,7 @@ fn large_value(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What was parsed.
+/// The counts of a parsed stream.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Sum {
     requests: usize,

@@ -29,7 +29,7 @@ async fn user(cache: &Client, id: u64) -> User {
     user
 }
 
-/// Whoever changes a user forgets what the cache has.
+/// Changing a user invalidates the cached value.
 async fn rename(cache: &Client, id: u64) -> Result<(), Error> {
     cache.delete(format!("user:{id}")).await?;
     Ok(())

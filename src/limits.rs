@@ -251,7 +251,7 @@ pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// The pid file of a daemon that runs as root, and the file of another user's in `$XDG_RUNTIME_DIR`.
 pub const PID_FILE_DEFAULT: &str = "/run/aspine/aspine.pid";
 
-/// See above. Without the variable a daemon has to be told its `--pid-file`.
+/// The name of the pid file in `$XDG_RUNTIME_DIR`. Without the variable a daemon needs `--pid-file`.
 pub const PID_FILE_NAME: &str = "aspine.pid";
 
 /// Log lines that wait for the log's thread; a core never waits for the log. 8192 lines of 100

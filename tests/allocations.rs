@@ -32,7 +32,7 @@ const WARM_ROUNDS: usize = 64;
 const ROUNDS: u64 = 16;
 const VALUE: [u8; 64] = [b'v'; 64];
 
-/// Runs `requests` again and again, and says what `ROUNDS` of them allocate. All rounds must be answered alike.
+/// Runs `requests` repeatedly, and returns what `ROUNDS` of them allocate. All rounds must get the same replies.
 fn steady(cores: &mut Cores, requests: &[u8], replies: &[u8]) -> Count {
     for _ in 0..WARM_ROUNDS {
         assert_eq!(cores.round(requests).escape_ascii().to_string(), replies.escape_ascii().to_string());

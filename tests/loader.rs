@@ -35,7 +35,7 @@ fn load(bytes: &[u8]) -> Result<Items, LoadError> {
     Ok(items)
 }
 
-/// What the corpus began with: two cores, both streams, records over the ends of blocks.
+/// The first file of the corpus: two cores, both streams, records that span blocks.
 fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let save = |cores: &[&[(Kind, &[Record<'_>])]]| {
         let mut disk = FaultyDisk::default();

@@ -91,7 +91,7 @@ fn a_scan_for_anything_finds_the_empty_key() {
     assert_eq!(cluster.send(conn, usize::MAX), expected);
 }
 
-/// What a server says to `lines` once everything has come to rest.
+/// The replies of a server to `lines` once everything has come to rest.
 fn say(cluster: &mut Cluster, conn: Conn, lines: &str) -> String {
     cluster.bytes(conn, lines.as_bytes());
     cluster.settle();

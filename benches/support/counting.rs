@@ -9,10 +9,10 @@ use std::cell::Cell;
 
 use mimalloc::MiMalloc;
 
-/// mimalloc, counted.
+/// The allocator mimalloc, with its calls counted.
 pub(crate) struct Counting;
 
-/// What one thread asked of the allocator. A reallocation counts as one allocation.
+/// The allocator calls of one thread. A reallocation counts as one allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Count {
     /// Calls that gave memory out.
@@ -34,7 +34,7 @@ pub(crate) fn count<R>(run: impl FnOnce() -> R) -> (Count, R) {
     (count, result)
 }
 
-/// How often this thread has asked for memory so far.
+/// The number of allocations of this thread so far.
 pub(crate) fn allocations() -> u64 {
     COUNT.get().allocations
 }

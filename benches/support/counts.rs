@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-/// What a path may grow by before the gate fails, in percent.
+/// The growth of a path, in percent, beyond which the gate fails.
 pub(crate) const GROWTH_PERCENT_MAX: f64 = 5.0;
 
 /// The head of the file.
@@ -12,7 +12,7 @@ const HEAD: &str = "\
 # Instructions per operation of the hot paths, counted by valgrind's callgrind. `.ci/run` fails when one grows by more
 # than 5 %. `cargo bench --bench instructions -- --bless` writes this file; say in the commit why a number grew.
 ";
-/// What precedes the line that says what counted.
+/// The text before the line that names the tools that counted.
 const COUNTED_BY: &str = "# counted by: ";
 
 /// Counts of all paths.
@@ -27,15 +27,15 @@ pub(crate) struct Counts {
 /// A path beside its committed count.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Row {
-    /// Its name.
+    /// The name of the path.
     pub(crate) name: String,
-    /// What is committed; `None` for a new path.
+    /// The committed count; `None` for a new path.
     pub(crate) committed: Option<f64>,
-    /// What was counted; `None` for a path that is gone.
+    /// The measured count; `None` for a path that is gone.
     pub(crate) counted: Option<f64>,
 }
 
-/// What the gate makes of a row.
+/// The verdict of the gate on a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Within the bounds.
@@ -94,7 +94,7 @@ impl Row {
         Some((self.counted? / self.committed? - 1.0) * 100.0)
     }
 
-    /// What the gate makes of it.
+    /// The verdict of the gate.
     pub(crate) fn verdict(&self) -> Verdict {
         match self.growth_percent() {
             None => Verdict::Unmatched,

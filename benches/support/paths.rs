@@ -20,7 +20,7 @@ const PIPELINE: usize = 16;
 const SEVERAL: usize = 10;
 /// Items of a shard: enough for several segments of the index, few enough to be loaded in a moment under valgrind.
 const ITEMS: u64 = 10_000;
-/// What the stopwatch advances by at each reading.
+/// The step by which the stopwatch advances at each reading.
 const LAP_NS: u64 = 300;
 
 /// One operation, done by each call.
@@ -29,7 +29,7 @@ pub(crate) type Operation = Box<dyn FnMut()>;
 /// A path: its name, and what prepares it.
 pub(crate) type Path = (&'static str, fn() -> Operation);
 
-/// All paths.
+/// All measured paths.
 pub(crate) const PATHS: [Path; 31] = [
     ("parse GET", || parse(request(&[b"GET", &key(1)]), 2)),
     ("parse SET", || parse(request(&[b"SET", &key(1), &VALUE]), 3)),
@@ -165,12 +165,12 @@ fn mget(cores: u16) -> Operation {
 
 /// Key events are not published at all.
 const OFF: Events = Events { notify: b"", listens: b"__keyevent@0__:*" };
-/// They are, as by default; but nobody listens to any.
+/// Key events are published, as by default, and no client listens.
 const NOBODY: Events = Events { notify: b"AKE", listens: b"news.*" };
 /// One client listens to all.
 const HEARD: Events = Events { notify: b"AKE", listens: b"__keyevent@0__:*" };
 
-/// Which key events are published, and to whom.
+/// The published key events, and the listening clients.
 struct Events {
     notify: &'static [u8],
     listens: &'static [u8],

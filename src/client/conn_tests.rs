@@ -1,4 +1,4 @@
-//! Replies cut anywhere, pushes and errors between them: each comes to its own request, whole and in order.
+//! Replies cut anywhere, with pushes and errors between them: each reaches its own request, whole and in order.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -45,7 +45,7 @@ fn own(value: &[u8]) -> Value {
     build(value, &mut |bytes: &[u8]| Bytes::copy_from_slice(bytes)).ok().flatten().expect("a whole reply")
 }
 
-/// What the server sends for them; whose each reply is, and whether it is its last; how many pushes are between.
+/// The bytes that the server sends; the request of each reply, and whether it is its last; the number of pushes.
 fn stream_of(requests: &[(Request, Vec<bool>)]) -> (Vec<u8>, Vec<(usize, Value, bool)>, usize) {
     let (mut bytes, mut expected, mut pushes) = (Vec::new(), Vec::new(), 0);
     for (token, (request, before)) in requests.iter().enumerate() {

@@ -14,9 +14,9 @@ const NUMBERS_BYTES_MAX: usize = 4 * 9;
 /// One item of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// The key.
+    /// The key of the item.
     pub key: &'a [u8],
-    /// The value.
+    /// The value of the item.
     pub value: &'a [u8],
     /// The deadline in unix milliseconds, if the item has a TTL.
     pub expires_at_ms: Option<u64>,

@@ -51,7 +51,7 @@ impl IntegerText {
         Self { text, begin }
     }
 
-    /// Its characters.
+    /// The characters of the integer.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.text[self.begin..]

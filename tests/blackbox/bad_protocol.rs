@@ -24,7 +24,7 @@ impl Bystander {
         Bystander { conn: server.connect(), number: 0 }
     }
 
-    /// It is served, whichever core has the key.
+    /// The server still serves, whichever core has the key.
     #[track_caller]
     fn check(&mut self) {
         for key in 0..8 {

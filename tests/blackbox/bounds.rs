@@ -109,7 +109,7 @@ fn bounds_changed_while_it_runs_hold_on_all_cores() {
     assert!(replies.iter().any(|reply| reply.starts_with("-OOM")));
 }
 
-/// Where the machine gives huge pages to everybody, they take memory for what nobody stores.
+/// On a machine with huge pages always enabled, they would take memory for nothing.
 #[test]
 fn transparent_huge_pages_are_refused() {
     let server = Server::start(1, &[]);

@@ -7,7 +7,7 @@ use aspine::slot::{CoreId, Slot};
 use crate::support::conn::Conn;
 use crate::support::server::{Dir, Server, Setup, aspine, check_refused, cores, free_port};
 
-/// What ASPINE.CORES says.
+/// The reply to ASPINE.CORES.
 struct Told {
     run_id: String,
     core: usize,

@@ -54,7 +54,7 @@ fn refusal(deny: impl Fn(&mut Command)) -> String {
     line.trim().strip_prefix("aspine: ").unwrap_or_else(|| panic!("{line}")).to_owned()
 }
 
-/// What the server and the doctor say of the same is the same.
+/// The server and the doctor report the same facts in the same words.
 #[track_caller]
 fn check_denied(check: &str, deny: impl Fn(&mut Command)) {
     let refusal = refusal(&deny);

@@ -176,7 +176,7 @@ fn a_timeout_of_nothing_waits_for_nobody() {
     assert!(server.log().contains("1 connections cut off"), "{}", server.log());
 }
 
-/// Whoever comes while others are still answered is refused, and does not wait.
+/// A client that connects during a drain is refused at once.
 #[test]
 fn nobody_is_let_in_during_the_end() {
     let mut server = Setup::new(2, &["--drain-timeout", "3600"]).unix().start();

@@ -43,7 +43,7 @@ impl Manager {
         }
     }
 
-    /// What has come, without waiting.
+    /// The messages that have arrived, without waiting.
     fn hear_now(&self) -> Vec<String> {
         self.socket.set_nonblocking(true).unwrap();
         let mut buffer = [0; 4096];

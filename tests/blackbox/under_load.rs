@@ -48,7 +48,7 @@ impl Checker {
         format!("{seed:0len$}")
     }
 
-    /// What a GET of `key` is answered.
+    /// The reply to a GET of `key`.
     fn found(&self, key: &str) -> String {
         self.model.get(key).map_or("$-1\r\n".to_owned(), |value| bulk(value))
     }

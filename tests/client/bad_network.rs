@@ -12,17 +12,17 @@ use aspine::client::{Error, Fate, Gap, Options};
 use crate::proxy::{Faults, Proxy, Random};
 use crate::support::server::{Server, free_port, wait_until};
 
-/// What one task has done with its own key: values are `task:number`, each written once.
+/// The writes of one task to its own key: values are `task:number`, each written once.
 struct Written {
     task: u64,
-    /// The last that was acknowledged.
+    /// The last acknowledged value.
     acknowledged: u64,
-    /// Those after it whose fate is unknown: any of them may be there, or may still come.
+    /// Later values whose fate is unknown: any of them may be stored, or may still arrive.
     unknown: BTreeSet<u64>,
     next: u64,
 }
 
-/// What happened in all tasks.
+/// The counts of all tasks.
 #[derive(Debug, Default)]
 struct Tally {
     acknowledged: AtomicU64,
@@ -59,7 +59,7 @@ impl Written {
         );
     }
 
-    /// One write; some are dropped on their way.
+    /// Writes once; some writes are dropped while they are under way.
     async fn write(&mut self, client: &Client, random: &mut Random, tally: &Tally) {
         let number = self.next;
         self.next += 1;
@@ -126,7 +126,7 @@ impl Written {
     }
 }
 
-/// Has `tasks` tasks write and read, each its own key, until `done`.
+/// Runs `tasks` tasks that write and read, each its own key, until `done`.
 async fn work(client: &Client, tasks: u64, done: &Arc<AtomicBool>, tally: &Arc<Tally>) -> Vec<Written> {
     let running = (0..tasks).map(|task| {
         let (client, done, tally) = (client.clone(), done.clone(), tally.clone());
@@ -147,7 +147,7 @@ async fn work(client: &Client, tasks: u64, done: &Arc<AtomicBool>, tally: &Arc<T
     all
 }
 
-/// Waits until `enough`, then has the workload stop.
+/// Waits until `enough`, then stops the workload.
 fn stop_when(done: &Arc<AtomicBool>, enough: impl Fn() -> bool + Send + 'static) -> std::thread::JoinHandle<()> {
     let done = done.clone();
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! The client that waits in the caller's thread: every method, every error, and what it does when a connection breaks.
+//! The blocking client: every method, every error, and what it does when a connection breaks.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -152,7 +152,7 @@ fn reads_are_repeated_and_writes_are_not() {
     assert_eq!(client.get::<u8>("k").unwrap(), Some(3));
 }
 
-/// A server made of what it answers, for each connection, to one read after the other.
+/// A scripted server: for each connection its answers to one read after the other.
 pub(crate) fn server_of(connections: Vec<&'static [&'static [u8]]>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

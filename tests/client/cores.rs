@@ -1,4 +1,4 @@
-//! Core ports: each key goes to its core, and a server that comes back with other cores is noticed.
+//! Core ports: each key goes to its core, and a restart with other cores is detected.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use aspine::client::{Error, Options};
 
 use crate::support::server::{Server, cores, free_port, wait_until};
 
-/// Operations that crossed cores so far.
+/// The number of operations that crossed cores so far.
 async fn forwarded(client: &Client) -> u64 {
     client.info().await.unwrap().parsed("forwarded").unwrap()
 }
@@ -47,7 +47,7 @@ async fn no_operation_is_forwarded() {
     }
 }
 
-/// A port with so many free ones behind it.
+/// A port followed by `count` free ones.
 fn free_ports(count: u16) -> u16 {
     loop {
         let base = free_port();

@@ -3,9 +3,9 @@
 //! | file | what belongs there |
 //! |---|---|
 //! | `bad_network` | what holds while connections are cut, delayed, half-closed, and servers restart |
-//! | `blocking` | every method and error of the client that waits |
+//! | `blocking` | every method and error of the blocking client |
 //! | `cores` | core ports: no hop, and other cores after a restart |
-//! | `methods` | every method and error of the client for tokio |
+//! | `methods` | every method and error of the asynchronous client |
 //! | `proxy` | the bad network |
 //!
 //! No test asserts a time: there are only deadlines, long enough that passing one is a hang.

@@ -1,4 +1,4 @@
-//! The client for tokio: every method, every error.
+//! The asynchronous client: every method, every error.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};

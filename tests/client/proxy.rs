@@ -16,15 +16,15 @@ pub(crate) struct Proxy {
     task: JoinHandle<()>,
 }
 
-/// What a connection through it may suffer, one in so many chunks; 0: never.
+/// The faults of a connection, each one in so many chunks; 0: never.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     pub(crate) cut: AtomicU64,
     pub(crate) half_close: AtomicU64,
     pub(crate) delay: AtomicU64,
-    /// From then on it takes what comes and hands on nothing.
+    /// From then on the proxy reads and passes nothing on.
     pub(crate) swallow: AtomicU64,
-    /// How many connections were broken.
+    /// The number of broken connections.
     pub(crate) broken: AtomicUsize,
 }
 
@@ -72,7 +72,7 @@ async fn pair(client: TcpStream, server: TcpStream, faults: Arc<Faults>, mut ran
     faults.broken.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Hands on what comes one way. Returns when both ways are to be cut; after a half-close it never does by itself.
+/// Passes bytes on in one direction. Returns when both directions are to be cut; never by itself after a half-close.
 async fn pass(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
@@ -113,7 +113,7 @@ async fn pass(
     }
 }
 
-/// A small generator: xorshift.
+/// A small random number generator: xorshift.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

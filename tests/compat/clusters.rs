@@ -37,7 +37,7 @@ fn name(number: usize) -> String {
     format!("key:{number}")
 }
 
-/// What a blocking client does.
+/// The session of a blocking client.
 fn exercise(client: &ClusterClient) -> RedisResult<()> {
     let mut con = client.get_connection()?;
     for number in 0..KEYS {

@@ -60,7 +60,7 @@ fn count(report: &Value, path: &str) -> u64 {
     report.pointer(path).and_then(Value::as_u64).unwrap_or_default()
 }
 
-/// memcached's counters.
+/// The counters of memcached.
 fn stats(port: u16) -> HashMap<String, u64> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(b"stats\r\n").unwrap();

@@ -49,7 +49,7 @@ fn on_servers(flags: &[&str], test: impl Fn(&Server, Option<&str>)) {
     }
 }
 
-/// What to do without `what`, which `how` installs: fail if clients are required, else say so.
+/// Handles the absence of `what`, which `how` installs: fails if clients are required, else says so.
 #[track_caller]
 fn left_out(what: &str, how: &str) {
     let required = std::env::var("ASPINE_REQUIRE_CLIENTS").is_ok_and(|value| value == "1");

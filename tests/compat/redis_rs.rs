@@ -10,7 +10,7 @@ use redis::{
 use crate::support::server::Server;
 use crate::{KEY, on_every_server, runtime};
 
-/// What a blocking connection does.
+/// The session of a blocking connection.
 fn exercise(mut con: redis::Connection) -> RedisResult<()> {
     assert!(con.check_connection());
     redis::cmd("FLUSHALL").exec(&mut con)?;
@@ -61,7 +61,7 @@ fn exercise(mut con: redis::Connection) -> RedisResult<()> {
     con.ping::<()>()
 }
 
-/// What an asynchronous connection does. Its clones share the one connection to the server.
+/// The session of an asynchronous connection. Its clones share the one connection to the server.
 async fn exercise_async(mut con: impl AsyncCommands + Clone + 'static) -> RedisResult<()> {
     redis::cmd("FLUSHALL").exec_async(&mut con).await?;
     con.set::<_, _, ()>("name", "value").await?;

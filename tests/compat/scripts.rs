@@ -8,12 +8,12 @@ use std::process::{Command, Stdio};
 use crate::support::server::Setup;
 use crate::{left_out, on_servers};
 
-/// Where the scripts are.
+/// The folder of the scripts.
 fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compat")
 }
 
-/// Where the clients are installed: `compat` in the target directory.
+/// The folder of the installed clients: `compat` in the target directory.
 fn installed() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("compat")
 }

@@ -101,7 +101,7 @@ const LINES: &[&str] = &[
 /// Settings, each with all lines.
 const SETTINGS: &[&str] = &["KEA", "KEAn", "Kg", "E$", "Exe", "K", ""];
 
-/// What was heard of each line.
+/// The events of each line.
 type Heard = Vec<(String, Vec<String>)>;
 
 fn text(reply: &Reply) -> String {

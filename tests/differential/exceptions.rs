@@ -9,7 +9,7 @@ use crate::reply::Reply;
 pub(crate) struct Exception {
     /// Commands, as the server's table names them.
     pub(crate) commands: &'static [&'static str],
-    /// Why they differ.
+    /// The reason why the replies differ.
     pub(crate) why: &'static str,
     /// Whether two replies are the same but for that; the number is how many milliseconds the servers' answers may be
     /// apart.

@@ -9,7 +9,7 @@ use aspine::command::table::TABLE;
 pub(crate) struct Generator {
     /// As in the server's table.
     pub(crate) name: &'static str,
-    /// How often it comes, beside the others.
+    /// The weight of the generator beside the others.
     pub(crate) weight: u32,
     /// Whether redis-server refuses it whatever its arguments are: with one database, and its default settings.
     pub(crate) refused: bool,
@@ -17,10 +17,10 @@ pub(crate) struct Generator {
     pub(crate) patterns: &'static [&'static str],
 }
 
-/// Which generators a stream takes.
+/// The generators of a stream.
 #[derive(Clone, Copy)]
 pub(crate) enum Only {
-    /// Those whose commands are all in Aspine's table.
+    /// The generators whose commands are all in Aspine's table.
     TheTable,
     /// All, for redis-server beside itself.
     All,

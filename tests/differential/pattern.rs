@@ -31,7 +31,7 @@ enum Node<'p> {
     Some(usize, usize, Vec<Vec<Node<'p>>>),
 }
 
-/// What is drawn in the course of a stream.
+/// The draws in the course of a stream.
 pub(crate) struct Words {
     pub(crate) rng: Rng,
     /// All keys that the stream uses.

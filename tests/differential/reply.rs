@@ -1,6 +1,6 @@
 //! A reply as a tree. Reading it back gives the bytes it was read from, so equal trees are equal bytes.
 
-/// What a server answers.
+/// A reply of a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reply {
     /// One line, of the kinds `+ - : _ # , (`, without the kind.
@@ -43,7 +43,7 @@ impl Reply {
         Ok(Some((Reply::Many(kind, Some(elements)), at)))
     }
 
-    /// An integer.
+    /// An integer reply.
     pub(crate) fn number(number: i64) -> Reply {
         Reply::Line(b':', number.to_string().into_bytes())
     }
@@ -95,7 +95,7 @@ impl Reply {
         matches!(self, Reply::Line(b'+', line) if line == text)
     }
 
-    /// Its number, if it is one.
+    /// The number of the reply, if it is one.
     pub(crate) fn as_number(&self) -> Option<i64> {
         match self {
             Reply::Line(b':', line) => std::str::from_utf8(line).ok()?.parse().ok(),
@@ -103,7 +103,7 @@ impl Reply {
         }
     }
 
-    /// Its text, if it is one.
+    /// The text of the reply, if it is one.
     pub(crate) fn as_text(&self) -> Option<&[u8]> {
         match self {
             Reply::Text(b'$', text) => text.as_deref(),
@@ -111,7 +111,7 @@ impl Reply {
         }
     }
 
-    /// Its elements; none if it has none.
+    /// The elements of the reply; none if it has none.
     pub(crate) fn elements(&self) -> &[Reply] {
         match self {
             Reply::Many(_, Some(elements)) => elements,

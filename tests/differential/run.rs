@@ -35,7 +35,7 @@ impl<'a> Side<'a> {
     }
 }
 
-/// Where two servers part.
+/// The first difference between two servers.
 #[derive(Clone, Debug)]
 pub(crate) struct Difference {
     /// The unit of the stream.
@@ -55,7 +55,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// How many commands were sent and refused, by name.
+/// The numbers of sent and refused commands, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Tally(HashMap<&'static str, Count>);
 
@@ -88,7 +88,7 @@ impl Tally {
         self.0.values().map(|count| count.sent).sum()
     }
 
-    /// How many of a command were sent, and how many of them refused.
+    /// The numbers of sent and of refused commands of one name.
     pub(crate) fn of(&self, name: &str) -> (u64, u64) {
         self.0.get(name).map_or((0, 0), |count| (count.sent, count.refused))
     }

@@ -12,7 +12,7 @@ use crate::support::conn::command;
 use crate::support::server::Server;
 use crate::support::server::{DEADLINE, Dir, wait_until};
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Clone)]
 pub(crate) enum Address {
     Tcp(SocketAddr),
@@ -109,7 +109,7 @@ impl<S: Read + Write> Socket for S {}
 pub(crate) struct Link {
     socket: Box<dyn Socket>,
     input: Vec<u8>,
-    /// Where the next reply begins.
+    /// The start of the next reply.
     at: usize,
 }
 

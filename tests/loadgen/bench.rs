@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::server::wait_until;
 
-/// What a run left.
+/// The output of a run.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,

@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What the script says to a request.
+/// The script's answer to a request.
 pub(crate) enum Action {
-    /// What a server should.
+    /// The right answer.
     Serve,
     /// The same, but so much later; nothing else is served on the connection meanwhile.
     ServeAfter(Duration),
-    /// These bytes.
+    /// The given bytes.
     Say(Vec<u8>),
     /// The values of these keys.
     SayValues(Vec<Vec<u8>>),
@@ -96,7 +96,7 @@ impl Fake {
         self.state.lock().unwrap().keys.clone()
     }
 
-    /// Items stored.
+    /// The stored items.
     pub(crate) fn items(&self) -> usize {
         self.state.lock().unwrap().store.len()
     }

@@ -30,7 +30,7 @@ pub(crate) struct Setup {
 /// A server that is up.
 pub(crate) struct Server {
     child: Child,
-    /// Where it listens.
+    /// The address of the server.
     pub(crate) addr: SocketAddr,
     unix: Option<PathBuf>,
     dir: Dir,
@@ -109,7 +109,7 @@ impl Server {
         self.unix.as_deref().expect("set up with a Unix socket")
     }
 
-    /// What it has logged so far.
+    /// The log so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap()
     }

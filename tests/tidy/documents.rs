@@ -19,7 +19,7 @@ const UNIQUE_CHARS_MIN: usize = 40;
 /// Words from which a sentence has to be the only one of its kind.
 const UNIQUE_WORDS_MIN: usize = 8;
 
-/// Where the table of commands stands, in which document.
+/// The document with the table of commands, and the marks around it.
 const COMMANDS: (&str, [&str; 2]) = ("docs/commands.md", ["<!-- commands -->\n", "<!-- /commands -->"]);
 
 /// A Markdown document.
@@ -76,8 +76,8 @@ impl Document {
         links
     }
 
-    /// Its paragraphs, list items, table rows and blocks of code, with the line of each and with single spaces. Headings
-    /// and the heads of tables are left out: they name things, and may name them alike.
+    /// The paragraphs, list items, table rows and blocks of code, with the line of each and with single spaces. Headings
+    /// and the heads of tables are left out: they name things, and may have the same names.
     fn blocks(&self) -> Vec<(usize, String)> {
         let mut blocks: Vec<(usize, String)> = Vec::new();
         let (mut code, mut open) = (false, false);
@@ -139,7 +139,7 @@ pub(crate) fn documents() -> Vec<Document> {
     paths.iter().map(|path| Document::new(&path.to_string_lossy(), &read(&root().join(path)))).collect()
 }
 
-/// What stands in two places: whole blocks anywhere, sentences in what is written by hand.
+/// Complaints about text that stands in two places: whole blocks anywhere, sentences outside of generated parts.
 fn repeated(documents: &[Document]) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut seen = BTreeMap::new();

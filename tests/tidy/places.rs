@@ -51,7 +51,7 @@ const UNSAFE_CELLS: [&str; 7] = [
 /// Limits that nothing but tests and assertions among the limits use. May shrink, not grow.
 const UNUSED_LIMITS: [&str; 1] = ["SEGMENT_ENTRIES_MAX"];
 
-/// What the root holds, besides files that begin with a dot.
+/// The entries of the root, besides files that begin with a dot.
 const TOP_LEVEL: [&str; 18] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -74,7 +74,7 @@ const TOP_LEVEL: [&str; 18] = [
     "tuning",
 ];
 
-/// What follows each `crate::`: one path, or those of a `use crate::{…}`, without what follows them in turn.
+/// The first names behind a `crate::`: one, or several for a `use crate::{…}`.
 fn crate_paths(line_and_rest: &str) -> Vec<&str> {
     let first = |path: &str| path.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(path.len());
     match line_and_rest.strip_prefix('{') {

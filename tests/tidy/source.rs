@@ -18,7 +18,7 @@ pub(crate) fn root() -> &'static Path {
 pub(crate) struct Source {
     /// Relative to the root, with `/`.
     pub(crate) path: String,
-    /// As it is.
+    /// The text of the file.
     pub(crate) text: String,
     /// The same lines with comments blank and the insides of texts and characters as `_`.
     pub(crate) code: String,
@@ -26,14 +26,14 @@ pub(crate) struct Source {
 
 /// A function with a body.
 pub(crate) struct Function {
-    /// Its name.
+    /// The name of the function.
     pub(crate) name: String,
-    /// Its lines, counted from 1.
+    /// The lines of the function, counted from 1.
     pub(crate) lines: RangeInclusive<usize>,
 }
 
 impl Source {
-    /// All of them, by path; read once for all tests.
+    /// All sources, by path; read once for all tests.
     pub(crate) fn all() -> &'static [Source] {
         static ALL: OnceLock<Vec<Source>> = OnceLock::new();
         ALL.get_or_init(|| {
@@ -48,7 +48,7 @@ impl Source {
         })
     }
 
-    /// Those under `src`.
+    /// The sources under `src`.
     pub(crate) fn of_src() -> impl Iterator<Item = &'static Source> + Clone {
         Source::all().iter().filter(|source| source.path.starts_with("src/"))
     }
@@ -58,12 +58,12 @@ impl Source {
         Source { path, text, code }
     }
 
-    /// Whether it holds tests only.
+    /// Whether the file holds tests only.
     pub(crate) fn is_test(&self) -> bool {
         self.path.starts_with("tests/") || self.path.contains("/tests/") || self.path.ends_with("tests.rs")
     }
 
-    /// The module of the crate it belongs to: `engine` for `src/engine/route.rs`, `limits` for `src/limits.rs`.
+    /// The module of the crate that the file belongs to: `engine` for `src/engine/route.rs`, `limits` for `src/limits.rs`.
     pub(crate) fn module(&self) -> &str {
         let inside = self.path.strip_prefix("src/").unwrap_or(&self.path);
         inside.split(['/', '.']).next().unwrap_or_default()
@@ -135,7 +135,7 @@ fn line_of(text: &str, at: usize) -> usize {
     text[..at].bytes().filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// Where the braces end that the item at `from` opens; `None` if it ends in `;` before.
+/// The end of the braces that the item at `from` opens; `None` if it ends in `;` before.
 fn body_end(code: &str, from: usize) -> Option<usize> {
     let (mut depth, mut braces) = (0i32, 0i32);
     for (at, byte) in code.bytes().enumerate().skip(from) {

@@ -9,7 +9,7 @@
 /// The auth key of the server that cases with `auth` run against.
 pub const AUTH_KEY: &[u8] = b"secret";
 
-/// One case.
+/// A wire case.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     /// Says what is tested; unique.
@@ -18,7 +18,7 @@ pub struct Case {
     pub auth: bool,
     /// Whether its cores have ports of their own.
     pub cluster: bool,
-    /// What the client sends.
+    /// The bytes that the client sends.
     pub input: &'static [u8],
     /// All it gets back in RESP2.
     pub resp2: &'static [u8],
@@ -50,7 +50,7 @@ impl Case {
     }
 }
 
-/// All cases.
+/// All wire cases.
 #[rustfmt::skip]
 pub const CASES: &[Case] = &[
     case3("get: absent", b"GET k\r\n", b"$-1\r\n", b"_\r\n"),

@@ -1,5 +1,5 @@
-//! A connection without its task: callers come, go, are late and lose it, in any order, and each gets its own reply or
-//! none.
+//! A link without its driver: calls begin, are dropped, are late and lose the connection, in any order, and each gets its
+//! own reply or none.
 
 use std::collections::VecDeque;
 
@@ -11,18 +11,18 @@ use crate::client::encode;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A caller asks for so many replies.
+    /// A call with the given number of replies.
     Call(u32),
-    /// One of the callers looks.
+    /// One of the calls is polled.
     Poll(usize),
-    /// One of them goes away.
+    /// One of the calls is dropped.
     Drop(usize),
-    /// The driver takes what there is.
+    /// The driver takes all queued requests.
     Take,
-    /// The server answers so many requests.
+    /// The server answers the given number of requests.
     Answer(usize),
     Tick,
-    /// The connection breaks and is made again.
+    /// The connection breaks and is reopened.
     Break,
 }
 
@@ -45,11 +45,11 @@ type Write = Box<dyn Fn(&mut Vec<u8>)>;
 struct World {
     link: Arc<Link>,
     calls: Vec<(u32, Call<Write>)>,
-    /// What the driver took: the requests the server has, each (number, replies).
+    /// The requests that the server has got from the driver, each (number, replies).
     server: VecDeque<(u32, u32)>,
     next: u32,
     ticks: u64,
-    /// Requests the server has ever seen.
+    /// The requests that the server has ever seen.
     seen: Vec<u32>,
 }
 
@@ -98,7 +98,7 @@ impl World {
         self.link.on_values(&mut values, &mut Vec::new()).unwrap();
     }
 
-    /// Looks at one caller; it is gone when it has its outcome.
+    /// Polls one call; it is removed when it has its outcome.
     fn poll(&mut self, at: usize) -> Result<(), TestCaseError> {
         let at = at % self.calls.len();
         let (number, call) = &mut self.calls[at];
@@ -114,7 +114,7 @@ impl World {
                 prop_assert_eq!(replies.all(), mine);
             }
             Err(Failure::Final(error) | Failure::Lost(error, _)) => {
-                // What is said not to have been sent was not, and will not be.
+                // A request reported as not sent was not sent, and will not be.
                 let sent = self.seen.contains(&number);
                 prop_assert_eq!(error.fate(), Some(if sent { Fate::Unknown } else { Fate::NotSent }));
             }

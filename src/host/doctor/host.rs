@@ -84,7 +84,7 @@ pub struct Host {
     pub memlock: Result<u64, StartError>,
     /// The split of the descriptors.
     pub descriptors: Result<FdPlan, StartError>,
-    /// `net.core.somaxconn`.
+    /// The bound on backlogs, `net.core.somaxconn`.
     pub somaxconn: Fact<u64>,
     /// The online CPUs.
     pub online: Fact<Vec<usize>>,
@@ -106,7 +106,7 @@ pub struct Host {
     pub huge_pages_of_process: Option<bool>,
     /// The memory of the machine.
     pub memory: Fact<Memory>,
-    /// `vm.overcommit_memory`.
+    /// The mode of overcommit, `vm.overcommit_memory`.
     pub overcommit: Fact<u8>,
     /// The limits of the control groups.
     pub cgroup: Fact<Cgroup>,

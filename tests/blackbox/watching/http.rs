@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use crate::support::server::{DEADLINE, Server};
 
-/// A response.
+/// An HTTP response.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -15,7 +15,7 @@ pub(crate) struct Response {
     pub(crate) body: String,
 }
 
-/// Where a server that was started with `--admin-addr` answers.
+/// The admin address of a server that was started with `--admin-addr`.
 #[track_caller]
 pub(crate) fn admin_of(server: &Server) -> SocketAddr {
     const START: &str = "admin endpoint: http://";
@@ -89,7 +89,7 @@ impl Samples {
         Samples(samples)
     }
 
-    /// One sample.
+    /// A sample of a metric.
     #[track_caller]
     pub(crate) fn one(&self, sample: &str) -> f64 {
         *self.0.get(sample).unwrap_or_else(|| panic!("no {sample} in {:?}", self.0.keys()))
