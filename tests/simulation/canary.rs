@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use aspine::engine::batch::{Batch, Payload};
 use aspine::engine::hold::{Hold, HoldKey};
 use aspine::engine::route::CoreId;
+use aspine::engine::snapshot::Note;
 
 use crate::rng::Rng;
 use crate::seeds::{failure_of, quietly, run};
@@ -46,6 +47,10 @@ pub enum Fault {
     EarlyStale,
     /// A client hears it before the reply that was sent before it, as if a session did not.
     EarlyPush,
+    /// Shards say that they are held for the snapshot before they are.
+    EarlySnapshot,
+    /// A shard is released before it is cut.
+    LateCut,
 }
 
 impl Fault {
@@ -106,7 +111,7 @@ impl Fault {
             Fault::LostStale | Fault::LostClear | Fault::LostRedirected | Fault::LostBroken | Fault::EarlyStale => {
                 self.strike_stale(link, rng);
             }
-            Fault::SlowClock | Fault::EarlyGrant | Fault::EarlyPush => {}
+            Fault::SlowClock | Fault::EarlyGrant | Fault::EarlyPush | Fault::EarlySnapshot | Fault::LateCut => {}
         }
     }
 
@@ -134,19 +139,34 @@ impl Fault {
 
     /// Does its harm to all links, after a turn.
     pub fn strike_all(self, links: &mut [Vec<VecDeque<Batch>>], granted: &mut Vec<HoldKey>) {
-        if self != Fault::EarlyGrant {
-            return;
-        }
-        let of_batch = |batch: &Batch| if let Payload::Hold(hold) = &batch.payload { Some(*hold) } else { None };
-        let asked: Vec<Hold> = links.iter().flatten().flatten().filter_map(of_batch).collect();
-        for hold in asked.into_iter().filter(|hold| !hold.is_of_snapshot()) {
-            if !granted.contains(&hold.key) {
-                granted.push(hold.key);
-                let home = usize::from(hold.home.0);
-                let other = (home + 1) % links.len();
-                let payload = Payload::Granted { key: hold.key, clean: true };
-                links[other][home].push_back(Batch { from: CoreId(other as u16), payload });
+        match self {
+            Fault::EarlyGrant => {
+                let asked = links.iter().flatten().flatten().filter_map(hold_of);
+                for hold in asked.filter(|hold| !hold.is_of_snapshot()).collect::<Vec<_>>() {
+                    if !granted.contains(&hold.key) {
+                        granted.push(hold.key);
+                        grant(links, hold);
+                    }
+                }
             }
+            Fault::EarlySnapshot => {
+                let is_asked = |batch: &Batch| hold_of(batch).is_some_and(|hold| hold.is_of_snapshot());
+                let asked = links.iter().flatten().flatten().filter(|batch| is_asked(batch)).filter_map(hold_of);
+                let asked: Vec<Hold> = asked.collect();
+                links.iter_mut().flatten().for_each(|link| link.retain(|batch| !is_asked(batch)));
+                asked.into_iter().for_each(|hold| grant(links, hold));
+            }
+            Fault::LateCut => {
+                for link in links.iter_mut().flatten() {
+                    let is_cut = |batch: &Batch| matches!(batch.payload, Payload::Snapshot(Note::Cut { .. }));
+                    if let Some(at) = link.iter().position(is_cut).filter(|at| at + 1 < link.len()) {
+                        // Not only behind the release, but behind what comes next.
+                        let cut = link.remove(at);
+                        link.extend(cut);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
@@ -171,6 +191,11 @@ impl Fault {
                 plan.cores = plan.cores.max(2);
                 plan.admit_near_caches(rng);
             }
+            Fault::EarlySnapshot | Fault::LateCut => {
+                plan.cores = plan.cores.max(2);
+                plan.admit_transfers(rng);
+                plan.admit_savers(rng);
+            }
             _ => {}
         }
     }
@@ -179,6 +204,18 @@ impl Fault {
     pub fn late_ms(&self) -> u64 {
         if *self == Fault::SlowClock { 60_000 } else { 0 }
     }
+}
+
+fn hold_of(batch: &Batch) -> Option<Hold> {
+    if let Payload::Hold(hold) = &batch.payload { Some(*hold) } else { None }
+}
+
+/// A core that was not asked says that a shard is held.
+fn grant(links: &mut [Vec<VecDeque<Batch>>], hold: Hold) {
+    let home = usize::from(hold.home.0);
+    let other = (home + 1) % links.len();
+    let payload = Payload::Granted { key: hold.key, clean: true };
+    links[other][home].push_back(Batch { from: CoreId(other as u16), payload });
 }
 
 fn is_letter(batch: &Batch) -> bool {
@@ -197,7 +234,7 @@ fn swap_frames(bytes: &mut [u8]) {
 const SEEDS: u64 = 40;
 
 /// Each bug, and the seeds within which it must be found.
-const ALL: [(Fault, u64); 15] = [
+const ALL: [(Fault, u64); 17] = [
     (Fault::LostReplies { done: false }, SEEDS),
     (Fault::SwappedReplies, SEEDS),
     (Fault::Overtaking, SEEDS),
@@ -213,6 +250,8 @@ const ALL: [(Fault, u64); 15] = [
     (Fault::LostRedirected, 2 * SEEDS),
     (Fault::LostBroken, 5 * SEEDS),
     (Fault::EarlyPush, 2 * SEEDS),
+    (Fault::EarlySnapshot, SEEDS),
+    (Fault::LateCut, SEEDS),
 ];
 
 #[test]

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
-use aspine::engine::files::{FileEvent, SnapshotConfig};
+use aspine::engine::files::{FileAsk, FileEvent, SnapshotConfig};
 use aspine::engine::keeper::Keeper;
 use aspine::engine::route::{CoreId, Slot};
+use aspine::limits::SNAPSHOT_STEP_BYTES;
 use aspine::persist::faulty::FaultyDisk;
+use aspine::persist::{Disk, Source};
 use aspine::shard::Eviction;
 
 use crate::cluster::{Cluster, ClusterConfig, Conn};
@@ -204,4 +206,67 @@ fn a_flushall_in_the_way_of_a_load_is_told_of_by_every_core() {
     let early = kept.cluster.send(tracker, usize::MAX);
     assert_eq!(String::from_utf8_lossy(&early), "", "the second core still has its keys");
     assert!(kept.say_by(tracker, "PING").contains("invalidate\r\n_\r\n"));
+}
+
+#[test]
+fn a_snapshot_takes_no_more_of_the_disk_than_it_may() {
+    const BANDWIDTH: u64 = 4 << 20;
+    let snapshots = SnapshotConfig { bandwidth: BANDWIDTH, ..SnapshotConfig::default() };
+    let config = ClusterConfig {
+        cores: 1,
+        items_max: u64::MAX,
+        bytes_max: u64::MAX,
+        eviction: Eviction::Lru,
+        auth_key: None,
+        seed: 1,
+        now_ms: 1_700_000_000_000,
+    };
+    let mut cluster = Cluster::with(&config, &snapshots);
+    let conn = cluster.connect(0);
+    let value = "v".repeat(100_000);
+    for at in 0..120 {
+        cluster.bytes(conn, format!("*3\r\n$3\r\nSET\r\n$3\r\n{at:03}\r\n$100000\r\n{value}\r\n").as_bytes());
+        cluster.send(conn, usize::MAX);
+    }
+    let disk = FaultyDisk::default();
+    let mut keeper = Keeper::new(1, Some(disk.clone()), || unreachable!("it is open"));
+    // Time at work counts from the first tick on.
+    cluster.tick(0);
+    cluster.bytes(conn, b"SAVE\r\n");
+    let (mut passed_ms, mut bytes, mut said) = (0, 0, Vec::new());
+    while said.is_empty() {
+        for _ in 0..200 {
+            cluster.engines[0].on_slice(cluster.now_ms);
+            let mut events = Vec::new();
+            while let Some(ask) = cluster.engines[0].take_file_ask() {
+                if let FileAsk::Block { block, .. } = &ask {
+                    bytes += block.bytes.len() as u64;
+                }
+                keeper.answer(CoreId(0), ask, &mut |_, event| {
+                    events.push(event);
+                    true
+                });
+            }
+            events.into_iter().for_each(|event| cluster.engines[0].on_file(event, cluster.now_ms));
+            cluster.end_turn(0);
+        }
+        // From the first byte on: what a step of the walk copies is all that may come early.
+        let allowed = BANDWIDTH * passed_ms / 1000 + SNAPSHOT_STEP_BYTES as u64;
+        assert!(bytes <= allowed, "{bytes} bytes in {passed_ms} ms");
+        said = cluster.send(conn, usize::MAX);
+        cluster.tick(50);
+        passed_ms += 50;
+        assert!(passed_ms < 60_000, "it ends");
+    }
+    assert_eq!(said, b"+OK\r\n");
+    assert!(bytes >= 12_000_000 && passed_ms >= 2000, "{bytes} bytes in {passed_ms} ms");
+    let mut source = Source::open(disk.clone().open("dump.aspine").expect("a file")).expect("a snapshot");
+    let mut items = 0;
+    source
+        .read(|_| {
+            items += 1;
+            true
+        })
+        .expect("a whole one");
+    assert_eq!(items, 120);
 }

@@ -3,9 +3,9 @@
 //! | file | what |
 //! |---|---|
 //! | `cluster` | the engines, joined by queues in place of the mesh |
-//! | `world` | the scheduler: turns and sockets, time and faults, actors |
+//! | `world` | the scheduler: turns and sockets, time and faults, actors, snapshots on disks that fail |
 //! | `workload`, `ops` | what a seed is like; what clients ask, and what replies may be |
-//! | `actors` | clients of one kind, each with a model of its own: messages, near caches, transfers |
+//! | `actors` | clients of one kind, each with a model of its own: messages, near caches, savers, transfers |
 //! | `client` | one connection as its user sees it: reply order and types |
 //! | `checks`, `linear` | budgets after every turn; linearizability of every key |
 //! | `marks` | the rare paths, counted |
@@ -17,7 +17,6 @@
 //! | `keeping` | when a snapshot is taken, and when not |
 //! | `seeds` | the runs |
 //! | `nodes` | clients to which each core is a node of a cluster |
-//! | `snapshots` | snapshots under load, on disks that fail, and what loads them |
 //! | `wire` | the table of wire cases on the pure engine |
 #![allow(unreachable_pub, reason = "a test binary exports nothing; `pub` says what other files use")]
 
@@ -39,7 +38,6 @@ mod nodes;
 mod ops;
 mod rng;
 mod seeds;
-mod snapshots;
 mod wire;
 mod workload;
 mod world;

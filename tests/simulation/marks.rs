@@ -79,5 +79,13 @@ marks! {
     kept_by_optout: "A copy was kept by OPTOUT.",
     ear_vanished: "A client redirected to vanished.",
     redirect_broken: "A client heard of a broken redirection.",
+    saved: "A snapshot was saved.",
+    save_failed: "A snapshot failed.",
+    save_refused: "A save was asked for while another was under way.",
+    changed_first: "An item was written to a snapshot before it changed.",
+    flushed_walking: "FLUSHALL came during the walk of a snapshot.",
+    expired_in_file: "An item that had expired was not loaded.",
+    crashed_midway: "A server crashed while a snapshot was written.",
+    loaded_by_other_cores: "A snapshot was loaded by another number of cores.",
     rested: "Everything came to rest in the middle of a run.",
 }

@@ -41,6 +41,11 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Marks, String> {
             world.connect();
         }
     }
+    if world.plan.crash {
+        world.crash()?;
+        world.check_histories()?;
+        return Ok(world.marks);
+    }
     if world.plan.drain {
         drain(&mut world)?;
     } else {
@@ -93,7 +98,7 @@ fn come_to_rest(world: &mut World) -> Result<(), String> {
         };
         let delivered = world.cluster.links.iter().flatten().all(|link| link.is_empty());
         let idle = engines.iter().all(|engine| engine.tickets_open() == 0 && !engine.has_backlog());
-        if delivered && idle && world.clients.iter().all(quiet) {
+        if delivered && idle && world.files_rest() && world.clients.iter().all(quiet) {
             return Ok(());
         }
     }

@@ -44,6 +44,12 @@ pub struct Plan {
     pub near_caches: usize,
     /// Cores remember few of the keys that clients have read.
     pub small_table: bool,
+    /// Clients that have snapshots taken and write meanwhile, at a time.
+    pub savers: usize,
+    /// Snapshots are taken by themselves as well, so often.
+    pub snapshot_ms: Option<u64>,
+    /// Ends with a crash, instead of by itself or with a drain.
+    pub crash: bool,
     /// Weight of each kind of command.
     weights: [u32; 24],
 }
@@ -83,6 +89,9 @@ impl Plan {
             messages: 0,
             near_caches: 0,
             small_table: false,
+            savers: 0,
+            snapshot_ms: None,
+            crash: false,
             weights,
         };
         plan.weights[0] += 8;
@@ -103,6 +112,9 @@ impl Plan {
         }
         if !large && rng.one_in(3) {
             plan.admit_near_caches(&mut rng);
+        }
+        if !large && rng.one_in(3) {
+            plan.admit_savers(&mut rng);
         }
         plan
     }
@@ -126,6 +138,17 @@ impl Plan {
         self.near_caches = 3 + rng.below(4);
         self.small_table = rng.one_in(3);
         self.ops += 1_500;
+    }
+
+    /// Snapshots are taken.
+    pub fn admit_savers(&mut self, rng: &mut Rng) {
+        self.savers = 3 + rng.below(3);
+        self.snapshot_ms = rng.one_in(2).then_some(400);
+        self.crash = rng.one_in(2);
+        if self.transfers == 0 {
+            self.weights[FLUSH] += 12;
+        }
+        self.ops += 1_000;
     }
 
     /// Whether items may vanish by themselves.

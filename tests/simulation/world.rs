@@ -1,17 +1,20 @@
 //! World: a cluster, its clients and the seeded scheduler between them. One call of `turn` is one turn of one core,
 //! put together as `runtime/core.rs` does it, with everything that can come late coming late.
 
+mod files;
 mod stage;
 mod weather;
 
-use aspine::engine::Notice;
 use aspine::engine::auth::AuthKey;
 use aspine::engine::batch::{Batch, Payload};
+use aspine::engine::files::SnapshotConfig;
 use aspine::engine::hold::HoldKey;
+use aspine::engine::{Engine, Notice};
 use aspine::limits::{BATCH_BYTES_SEAL, READ_BUFFER_BYTES, SESSION_OUTPUT_BYTES_MAX, TICK_MS};
 use aspine::resp::Value;
 use aspine::shard::Eviction;
 
+use self::files::Files;
 use crate::actors::{self, Actors};
 use crate::canary::Fault;
 use crate::checks::Checks;
@@ -56,6 +59,8 @@ pub struct World {
     still_core: (usize, u64),
     /// What was granted by a planted bug.
     granted: Vec<HoldKey>,
+    /// The disk, where snapshots are taken.
+    files: Option<Files>,
 }
 
 /// The longest reply a client of the simulation can ask for: an MGET of 16 large values.
@@ -70,7 +75,8 @@ const START_MS: u64 = 1_767_225_600_000;
 impl World {
     /// The world of a seed, with a planted bug if there is to be one.
     pub fn new(seed: u64, plan: Plan, fault: Option<Fault>) -> World {
-        let cluster = Cluster::new(&ClusterConfig {
+        let snapshots = SnapshotConfig { interval_ms: plan.snapshot_ms, ..SnapshotConfig::default() };
+        let config = ClusterConfig {
             cores: plan.cores as u16,
             items_max: plan.items_max.unwrap_or(u64::MAX),
             bytes_max: plan.bytes_max.unwrap_or(u64::MAX),
@@ -78,7 +84,8 @@ impl World {
             auth_key: plan.auth.then(|| AuthKey::new(b"secret").expect("a key")),
             seed,
             now_ms: START_MS,
-        });
+        };
+        let cluster = Cluster::with(&config, &snapshots);
         let mut world = World {
             checks: Checks::new(&plan),
             cluster,
@@ -103,6 +110,7 @@ impl World {
             still_link: (0, 0, 0),
             still_core: (0, 0),
             granted: Vec::new(),
+            files: (plan.savers > 0).then(|| Files::new(plan.cores)),
             plan,
         };
         world.open();
@@ -178,7 +186,9 @@ impl World {
             self.cluster.engines[core].on_tick(now_ms);
             self.checks.after_event(&self.cluster, core);
         }
+        self.turn_of_files(core)?;
         self.work_in_slices(core);
+        self.after_files(core);
         while let Some(id) = self.cluster.engines[core].take_ready() {
             let is = |client: &Client| client.conn.core == core && client.conn.id == id;
             // The transaction of one that has gone may run on; it had been told something before.
@@ -242,6 +252,8 @@ impl World {
         let context = Context { now_ms: self.cluster.now_ms, cursor: client.cursor, ids };
         let op = workload::next(&self.plan, &mut self.work, &mut self.values, &context);
         self.ops_left -= 1;
+        let walks = matches!(op, Op::Flush) && self.cluster.engines.iter().any(Engine::is_walking);
+        self.marks.flushed_walking += u64::from(walks);
         self.clients[at].ask(op, self.work.one_in(3), self.plan.large);
     }
 
@@ -263,6 +275,7 @@ impl World {
                 self.cluster.now_ms -= late_ms;
                 self.cluster.deliver(from, core);
                 self.cluster.now_ms += late_ms;
+                self.after_files(core);
                 self.checks.after_event(&self.cluster, core);
                 self.note_access(core, expired);
             }
@@ -279,6 +292,7 @@ impl World {
         let slices = if self.calm { 1_000 } else { self.schedule.below(4) };
         let mut walked = 0;
         for _ in 0..slices {
+            self.before_slice();
             let engine = &mut self.cluster.engines[core];
             if !engine.has_backlog() {
                 break;
@@ -288,6 +302,7 @@ impl World {
             engine.on_slice(self.cluster.now_ms);
             self.marks.expired_by_wheel += u64::from(engine.shard().counters().expirations > expired);
             walked += 1;
+            self.after_files(core);
             self.checks.after_event(&self.cluster, core);
         }
         let keys_wait = self

@@ -5,6 +5,7 @@
 
 mod messages;
 mod near_cache;
+mod savers;
 mod transfers;
 
 use aspine::resp::Value;
@@ -16,7 +17,8 @@ use crate::workload::Plan;
 
 pub use messages::{KEY_PREFIX, Messages};
 pub use near_cache::NearCaches;
-pub use transfers::Transfers;
+pub use savers::Savers;
+pub use transfers::{ACCOUNTS, EACH, Transfers, account};
 
 /// What a kind may look at and count.
 pub struct Scene<'a> {
@@ -73,11 +75,15 @@ pub fn all_of(plan: &Plan) -> Vec<Box<dyn Actors>> {
     if plan.near_caches > 0 {
         all.push(Box::new(NearCaches::new(plan.near_caches, plan.small_table)));
     }
+    if plan.savers > 0 {
+        all.push(Box::new(Savers::new(plan.savers)));
+    }
     all
 }
 
 /// Whether a key is of some kind's.
 pub fn owns(key: &[u8]) -> bool {
-    let known = ["account:", "token:", KEY_PREFIX].iter().any(|prefix| key.starts_with(prefix.as_bytes()));
+    let known =
+        ["account:", "token:", KEY_PREFIX, savers::KEY_PREFIX].iter().any(|prefix| key.starts_with(prefix.as_bytes()));
     known || near_cache::number(key).is_some()
 }

@@ -61,6 +61,9 @@ impl World {
 
     /// Clients leave, stop to read, say that they are through; others come.
     pub(super) fn go_wrong(&mut self) {
+        if self.faults.one_in(200) {
+            self.break_disk();
+        }
         if self.plan.faults == 0 || !self.faults.one_in(self.plan.faults) {
             return;
         }

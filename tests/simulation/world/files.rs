@@ -1,0 +1,267 @@
+//! Files: snapshots that a world's server takes, on a disk that fails; every one is the keyspace of one instant.
+//!
+//! What each shard holds when the cut is made is copied, naively; the file must hold exactly that, and the money in it must
+//! add up. A failing disk leaves the file before; a crash that loses what was not synced leaves a whole one; and any number
+//! of cores loads it to the same keyspace.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use aspine::engine::Engine;
+use aspine::engine::files::{FileAsk, FileEvent, SnapshotConfig};
+use aspine::engine::keeper::Keeper;
+use aspine::engine::route::{CoreId, Slot};
+use aspine::persist::faulty::{Fault as DiskFault, FaultKind, FaultyDisk};
+use aspine::persist::{Disk, Name, Source};
+use aspine::shard::Eviction;
+
+use super::World;
+use crate::actors::{ACCOUNTS, EACH, account};
+use crate::cluster::{Cluster, ClusterConfig};
+
+const FILE: &str = "dump.aspine";
+
+/// By key, the value and the deadline.
+type Items = BTreeMap<Vec<u8>, (Vec<u8>, Option<u64>)>;
+
+/// The disk of a world, and what is known of the snapshots on it.
+pub(super) struct Files {
+    disk: FaultyDisk,
+    keeper: Keeper<FaultyDisk>,
+    /// What each core has asked, and what each is to hear.
+    asks: Vec<VecDeque<FileAsk>>,
+    events: Vec<VecDeque<FileEvent>>,
+    /// What was there at each cut, in order, and the last of them that is known to be saved.
+    copies: Vec<(u64, Items)>,
+    saved: Option<usize>,
+    before: Option<Items>,
+}
+
+impl Files {
+    pub(super) fn new(cores: usize) -> Files {
+        let disk = FaultyDisk::default();
+        Files {
+            keeper: keeper(&disk, cores),
+            disk,
+            asks: (0..cores).map(|_| VecDeque::new()).collect(),
+            events: (0..cores).map(|_| VecDeque::new()).collect(),
+            copies: Vec::new(),
+            saved: None,
+            before: None,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.asks.iter().all(VecDeque::is_empty) && self.events.iter().all(VecDeque::is_empty)
+    }
+}
+
+fn keeper(disk: &FaultyDisk, cores: usize) -> Keeper<FaultyDisk> {
+    Keeper::new(cores as u16, Some(disk.clone()), || unreachable!("it is open"))
+}
+
+/// All items of all shards.
+fn copy(cluster: &Cluster) -> Items {
+    let mut items = Items::new();
+    for engine in &cluster.engines {
+        engine.shard().scan(0, u32::MAX, cluster.now_ms, &mut |key, item| {
+            items.insert(key.to_vec(), (item.value.to_vec(), item.expires_at_ms));
+        });
+    }
+    items
+}
+
+/// Whether a file holds what was there. A shard that is held may lose an item whose time passes before it is cut, or one
+/// that is evicted; who loads would skip the former.
+fn is_like(file: &Items, was: &Items, now_ms: u64, evicts: bool) -> bool {
+    let lives = |(_, at): &(Vec<u8>, Option<u64>)| at.is_none_or(|at_ms| at_ms > now_ms);
+    let there = was.iter().filter(|(_, value)| lives(value)).all(|(key, value)| match file.get(key) {
+        Some(saved) => saved == value,
+        None => evicts,
+    });
+    there && file.iter().all(|(key, value)| was.get(key) == Some(value) || (!lives(value) && was.contains_key(key)))
+}
+
+fn in_file(disk: &mut FaultyDisk) -> Result<Items, String> {
+    let mut items = Items::new();
+    let file = disk.open(FILE).map_err(|error| error.to_string())?;
+    let mut source = Source::open(file).map_err(|error| error.to_string())?;
+    let read = source.read(|item| {
+        let record = item.record;
+        items.insert(record.key.to_vec(), (record.value.to_vec(), record.expires_at_ms));
+        true
+    });
+    read.map_err(|error| error.to_string())?;
+    Ok(items)
+}
+
+impl World {
+    /// With one core the cut is made in the middle of a slice, before which nothing of it changes an item.
+    pub(super) fn before_slice(&mut self) {
+        if let Some(files) = &mut self.files {
+            let alone = self.plan.cores == 1 && self.cluster.engines[0].is_granted_to_snapshot();
+            files.before = alone.then(|| copy(&self.cluster));
+        }
+    }
+
+    /// What a core asks of the disk. At a cut, all shards are held: this is the instant.
+    pub(super) fn after_files(&mut self, core: usize) {
+        let Some(files) = &mut self.files else { return };
+        while let Some(ask) = self.cluster.engines[core].take_file_ask() {
+            match &ask {
+                FileAsk::Cut { id, .. } => {
+                    let items = files.before.take().unwrap_or_else(|| copy(&self.cluster));
+                    files.copies.push((*id, items));
+                }
+                FileAsk::Block { block, .. } => self.marks.changed_first += u64::from(block.bytes[4] == 1),
+                _ => {}
+            }
+            files.asks[core].push_back(ask);
+        }
+    }
+
+    /// The disk does something, for whichever core; a core hears of what it has done.
+    pub(super) fn turn_of_files(&mut self, core: usize) -> Result<(), String> {
+        let steps = if self.calm { 64 } else { self.schedule.below(3) };
+        for _ in 0..steps {
+            let asker = self.schedule.below(self.plan.cores);
+            let Some(files) = &mut self.files else { return Ok(()) };
+            // What core 0 has asked before it has asked for first: one queue takes the asks of all cores.
+            if let Some(ask) = files.asks[asker].pop_front() {
+                let events = &mut files.events;
+                files.keeper.answer(CoreId(asker as u16), ask, &mut |core, event| {
+                    events[usize::from(core.0)].push_back(event);
+                    true
+                });
+            }
+            if let Some(event) = files.events[core].pop_front() {
+                self.step += 1;
+                self.on_file(core, event)?;
+                self.after_files(core);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing of the disk is under way.
+    pub fn files_rest(&self) -> bool {
+        self.files.as_ref().is_none_or(Files::is_idle)
+    }
+
+    /// From some call on, the disk does nothing more; or it is mended.
+    pub(super) fn break_disk(&mut self) {
+        let Some(files) = &mut self.files else { return };
+        let code = [libc::EIO, libc::ENOSPC][self.faults.below(2)];
+        let fault = DiskFault { call: self.faults.below(12) as u64, kind: FaultKind::Error(code) };
+        files.disk.fail(self.faults.one_in(2).then_some(fault));
+    }
+
+    fn on_file(&mut self, core: usize, event: FileEvent) -> Result<(), String> {
+        let (now_ms, evicts) = (self.cluster.now_ms, self.plan.evicts());
+        let Some(files) = &mut self.files else { return Ok(()) };
+        match &event {
+            FileEvent::Saved { id, .. } => {
+                let at = files.copies.iter().position(|copy| copy.0 == *id).ok_or("saved without a cut")?;
+                files.saved = Some(at);
+                files.disk.fail(None);
+                self.marks.saved += 1;
+                self.check_file(at)?;
+            }
+            FileEvent::Failed { .. } => {
+                files.disk.fail(None);
+                self.marks.save_failed += 1;
+                if let Some(at) = files.saved {
+                    // Only what comes after the rename can have failed if the file is a newer one.
+                    let items = in_file(&mut files.disk)?;
+                    if files.copies[at..].iter().all(|copy| !is_like(&items, &copy.1, now_ms, evicts)) {
+                        return Err("a failed snapshot has changed the file before".to_owned());
+                    }
+                }
+            }
+            _ => {}
+        }
+        self.cluster.engines[core].on_file(event, now_ms);
+        Ok(())
+    }
+
+    /// The file holds what was there at a cut, and the money adds up.
+    fn check_file(&mut self, at: usize) -> Result<(), String> {
+        let (now_ms, evicts) = (self.cluster.now_ms, self.plan.evicts());
+        let Some(files) = &mut self.files else { return Ok(()) };
+        let items = in_file(&mut files.disk)?;
+        let expected = &files.copies[at].1;
+        if !is_like(&items, expected, now_ms, evicts) {
+            let differs = expected.iter().find(|(key, value)| items.get(*key) != Some(value));
+            return Err(format!("the file has {} items, not {}: {differs:?}", items.len(), expected.len()));
+        }
+        if self.plan.transfers > 0 {
+            let amount = |at: usize| {
+                let (value, _) = items.get(account(at).as_bytes()).ok_or("no account")?;
+                String::from_utf8_lossy(value).parse::<i64>().map_err(|error| error.to_string())
+            };
+            let sum = (0..ACCOUNTS).map(amount).sum::<Result<i64, String>>()?;
+            if sum != EACH * ACCOUNTS as i64 {
+                return Err(format!("the accounts in the snapshot add up to {sum}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The power goes. What is left is a snapshot that was taken, the last that was told of or a later one; and any number of
+    /// cores loads it.
+    pub fn crash(&mut self) -> Result<(), String> {
+        let (now_ms, evicts) = (self.cluster.now_ms, self.plan.evicts());
+        let Some(files) = &mut self.files else { return Ok(()) };
+        self.marks.crashed_midway += u64::from(files.disk.names().len() > usize::from(files.saved.is_some()));
+        files.disk.fail(None);
+        let rng = &mut self.faults;
+        files.disk.crash(|| rng.next());
+        let Some(saved) = files.saved else { return Ok(()) };
+        let items = in_file(&mut files.disk)?;
+        if files.copies[saved..].iter().all(|copy| !is_like(&items, &copy.1, now_ms, evicts)) {
+            return Err("after a crash the file is no snapshot that was taken since the last good one".to_owned());
+        }
+        // It comes back a while later.
+        let now_ms = now_ms + rng.between(0, 1_000);
+        let cores = 1 + rng.below(5);
+        self.marks.loaded_by_other_cores += u64::from(cores != self.plan.cores);
+        let expected: Items = items
+            .iter()
+            .filter(|(_, (_, at))| at.is_none_or(|at| at > now_ms))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
+        self.marks.expired_in_file += u64::from(expected.len() < items.len());
+        loads(&files.disk, cores, now_ms, &expected)
+    }
+}
+
+/// Whether a server of so many cores loads a file to these items.
+fn loads(disk: &FaultyDisk, cores: usize, now_ms: u64, expected: &Items) -> Result<(), String> {
+    let (items_max, bytes_max, eviction) = (u64::MAX, u64::MAX, Eviction::Lru);
+    let config = ClusterConfig { cores: cores as u16, items_max, bytes_max, eviction, auth_key: None, seed: 9, now_ms };
+    let mut cluster = Cluster::with(&config, &SnapshotConfig { loading: true, ..SnapshotConfig::default() });
+    let conn = cluster.connect(0);
+    cluster.bytes(conn, b"GET key:1\r\nPING\r\n");
+    let mut events = Vec::new();
+    let name = Name::parse(FILE.as_bytes()).map_err(|error| error.to_string())?;
+    keeper(disk, cores).load_at_start(&name, &mut |core, event| {
+        events.push((usize::from(core.0), event));
+        true
+    });
+    for (core, event) in events {
+        cluster.engines[core].on_file(event, now_ms);
+        cluster.settle();
+    }
+    let told = cluster.send(conn, usize::MAX);
+    if told != b"-LOADING Redis is loading the dataset in memory\r\n".repeat(2) {
+        return Err(format!("while it loads: {}", told.escape_ascii()));
+    }
+    if cluster.engines.iter().any(Engine::is_loading) || copy(&cluster) != *expected {
+        return Err(format!("{cores} cores load another keyspace, or none"));
+    }
+    for (core, engine) in (0..).zip(&cluster.engines) {
+        let owned = |key: &[u8]| Slot::of(key).owner(cores as u16) == CoreId(core);
+        engine.shard().scan(0, u32::MAX, 0, &mut |key, _| assert!(owned(key), "it is on another core"));
+        engine.verify();
+    }
+    Ok(())
+}
