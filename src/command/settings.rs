@@ -6,7 +6,7 @@ use crate::command::Error;
 use crate::command::errors::quote;
 use crate::command::notify::{self, Notify};
 use crate::command::output_limit::OutputLimits;
-use crate::limits::{SLOWLOG_LEN_DEFAULT, SLOWLOG_US_DEFAULT};
+use crate::limits::{IDLE_TIMEOUT_S_MAX, SLOWLOG_LEN_DEFAULT, SLOWLOG_US_DEFAULT};
 use crate::resp::number::parse_i64;
 use crate::shard::Eviction;
 
@@ -108,51 +108,168 @@ impl Default for Watch {
     }
 }
 
-/// Names that CONFIG SET takes.
-const CHANGEABLE: [&str; 13] = [
-    "active-expire",
-    "client-output-buffer-limit",
-    "latency-monitor-threshold",
-    "loglevel",
-    "max-size",
-    "maxclients",
-    "maxmemory",
-    "maxmemory-policy",
-    "notify-keyspace-events",
-    "slowlog-log-slower-than",
-    "slowlog-max-len",
-    "timeout",
-    "tracking-table-max-keys",
+/// A setting that CONFIG SET changes.
+struct Changeable {
+    name: &'static str,
+    /// Its value, as CONFIG GET shows it.
+    get: fn(&Settings) -> String,
+    /// Takes another value, or says what it must be.
+    set: fn(&mut Settings, &[u8]) -> Result<(), Refusal>,
+}
+
+/// Why a value is refused.
+enum Refusal {
+    /// What it must be.
+    Invalid(&'static str),
+    /// The limit of file descriptors has no room for so many clients, but for these.
+    Clients(u32),
+}
+
+impl From<&'static str> for Refusal {
+    fn from(why: &'static str) -> Refusal {
+        Refusal::Invalid(why)
+    }
+}
+
+const NO_INTEGER: &str = "argument couldn't be parsed into an integer";
+
+/// Sorted by name.
+const CHANGEABLE: [Changeable; 13] = [
+    Changeable {
+        name: "active-expire",
+        get: |settings| if settings.active_expire { "yes" } else { "no" }.to_owned(),
+        set: |settings, value| {
+            let yes = value.eq_ignore_ascii_case(b"yes");
+            if !yes && !value.eq_ignore_ascii_case(b"no") {
+                return Err("argument must be 'yes' or 'no'".into());
+            }
+            settings.active_expire = yes;
+            Ok(())
+        },
+    },
+    Changeable {
+        name: "client-output-buffer-limit",
+        get: |settings| settings.output_limits.to_string(),
+        set: |settings, value| Ok(settings.output_limits.set(&quote(value)).map_err(|bad| bad.0)?),
+    },
+    Changeable {
+        name: "latency-monitor-threshold",
+        get: |settings| settings.watch.latency_ms.to_string(),
+        set: |settings, value| {
+            settings.watch.latency_ms = natural(value)?;
+            Ok(())
+        },
+    },
+    Changeable {
+        name: "loglevel",
+        get: |settings| {
+            let named = LOG_LEVELS.iter().find(|(_, level)| *level == settings.log_level);
+            named.map_or("", |(name, _)| name).to_owned()
+        },
+        set: |settings, value| {
+            let why = "argument(s) must be one of the following: debug, verbose, notice, warning, error";
+            let named = LOG_LEVELS.iter().find(|(name, _)| value.eq_ignore_ascii_case(name.as_bytes()));
+            settings.log_level = named.ok_or(why)?.1;
+            Ok(())
+        },
+    },
+    Changeable {
+        name: "max-size",
+        get: |settings| bound_text(settings.items_max),
+        set: |settings, value| {
+            settings.items_max = bound(parse_bytes(value).ok_or("argument must be a number of items")?);
+            Ok(())
+        },
+    },
+    Changeable {
+        name: "maxclients",
+        get: |settings| settings.maxclients.to_string(),
+        set: |settings, value| {
+            let count = u32::try_from(parse_bytes(value).ok_or(NO_INTEGER)?).ok().filter(|count| *count > 0);
+            settings.maxclients = count.ok_or("argument must be between 1 and 4294967295 inclusive")?;
+            let max = settings.maxclients_max;
+            if settings.maxclients > max { Err(Refusal::Clients(max)) } else { Ok(()) }
+        },
+    },
+    Changeable {
+        name: "maxmemory",
+        get: |settings| bound_text(settings.bytes_max),
+        set: |settings, value| {
+            settings.bytes_max = bound(parse_bytes(value).ok_or("argument must be a memory value")?);
+            Ok(())
+        },
+    },
+    Changeable {
+        name: "maxmemory-policy",
+        get: |settings| policy_name(settings.eviction).to_owned(),
+        set: |settings, value| {
+            let why = "argument(s) must be one of the following: allkeys-lru, noeviction";
+            settings.eviction = parse_policy(value).ok_or(why)?;
+            Ok(())
+        },
+    },
+    Changeable {
+        name: "notify-keyspace-events",
+        get: |settings| settings.notify.to_string(),
+        set: |settings, value| {
+            settings.notify = Notify::parse(value).ok_or(notify::BAD_LETTER)?;
+            Ok(())
+        },
+    },
+    Changeable {
+        name: "slowlog-log-slower-than",
+        get: |settings| settings.watch.slowlog_us.to_string(),
+        set: |settings, value| {
+            let why = "argument must be between -1 and 9223372036854775807 inclusive";
+            let us = Some(parse_i64(value).ok_or(NO_INTEGER)?).filter(|us| *us >= -1);
+            settings.watch.slowlog_us = us.ok_or(why)?;
+            Ok(())
+        },
+    },
+    Changeable {
+        name: "slowlog-max-len",
+        get: |settings| settings.watch.slowlog_len.to_string(),
+        set: |settings, value| {
+            settings.watch.slowlog_len = natural(value)?;
+            Ok(())
+        },
+    },
+    Changeable {
+        name: "timeout",
+        get: |settings| settings.idle_timeout_s.to_string(),
+        set: |settings, value| {
+            let seconds = Some(parse_bytes(value).ok_or(NO_INTEGER)?).filter(|seconds| *seconds <= IDLE_TIMEOUT_S_MAX);
+            settings.idle_timeout_s = seconds.ok_or("argument must be between 0 and 4294967295 inclusive")?;
+            Ok(())
+        },
+    },
+    Changeable {
+        name: "tracking-table-max-keys",
+        get: |settings| bound_text(settings.tracked_keys_max),
+        set: |settings, value| {
+            settings.tracked_keys_max = bound(natural(value)?);
+            Ok(())
+        },
+    },
 ];
 
+fn natural(value: &[u8]) -> Result<u64, &'static str> {
+    let why = "argument must be between 0 and 9223372036854775807 inclusive";
+    u64::try_from(parse_i64(value).ok_or(NO_INTEGER)?).map_err(|_| why)
+}
+
 impl Settings {
+    /// The names of those that CONFIG SET changes, sorted.
+    pub fn changeable() -> impl Iterator<Item = &'static str> {
+        CHANGEABLE.iter().map(|row| row.name)
+    }
+
     /// Every name and value, sorted by name.
     pub fn rows(&self) -> Vec<(&'static str, String)> {
         let mut rows = self.fixed.clone();
-        rows.extend(CHANGEABLE.map(|name| (name, self.value(name))));
+        rows.extend(CHANGEABLE.iter().map(|row| (row.name, (row.get)(self))));
         rows.sort_unstable();
         rows
-    }
-
-    fn value(&self, name: &str) -> String {
-        match name {
-            "max-size" => bound_text(self.items_max),
-            "maxclients" => self.maxclients.to_string(),
-            "maxmemory" => bound_text(self.bytes_max),
-            "maxmemory-policy" => policy_name(self.eviction).to_owned(),
-            "active-expire" => if self.active_expire { "yes" } else { "no" }.to_owned(),
-            "loglevel" => {
-                let named = LOG_LEVELS.iter().find(|(_, level)| *level == self.log_level);
-                named.map_or("", |(name, _)| name).to_owned()
-            }
-            "client-output-buffer-limit" => self.output_limits.to_string(),
-            "notify-keyspace-events" => self.notify.to_string(),
-            "latency-monitor-threshold" => self.watch.latency_ms.to_string(),
-            "slowlog-log-slower-than" => self.watch.slowlog_us.to_string(),
-            "slowlog-max-len" => self.watch.slowlog_len.to_string(),
-            "tracking-table-max-keys" => bound_text(self.tracked_keys_max),
-            _ => self.idle_timeout_s.to_string(),
-        }
     }
 
     /// Changes one setting.
@@ -162,63 +279,12 @@ impl Settings {
         if self.fixed.iter().any(|(fixed, _)| *fixed == name) {
             return Err(Error::ConfigImmutable(name));
         }
-        let invalid = |why| Error::ConfigInvalid(name.clone(), why);
-        let number = |why| parse_bytes(value).ok_or_else(|| invalid(why));
-        let integer = || parse_i64(value).ok_or_else(|| invalid("argument couldn't be parsed into an integer"));
-        let natural = || {
-            let why = "argument must be between 0 and 9223372036854775807 inclusive";
-            u64::try_from(integer()?).map_err(|_| invalid(why))
-        };
-        match name.as_str() {
-            "max-size" => self.items_max = bound(number("argument must be a number of items")?),
-            "maxmemory" => self.bytes_max = bound(number("argument must be a memory value")?),
-            "maxclients" => {
-                let count = number("argument couldn't be parsed into an integer")?;
-                self.maxclients = u32::try_from(count)
-                    .ok()
-                    .filter(|count| *count > 0)
-                    .ok_or_else(|| invalid("argument must be between 1 and 4294967295 inclusive"))?;
-                if self.maxclients > self.maxclients_max {
-                    return Err(Error::ConfigClients(self.maxclients_max));
-                }
-            }
-            "maxmemory-policy" => {
-                self.eviction = parse_policy(value)
-                    .ok_or_else(|| invalid("argument(s) must be one of the following: allkeys-lru, noeviction"))?;
-            }
-            "active-expire" => {
-                let yes = value.eq_ignore_ascii_case(b"yes");
-                if !yes && !value.eq_ignore_ascii_case(b"no") {
-                    return Err(invalid("argument must be 'yes' or 'no'"));
-                }
-                self.active_expire = yes;
-            }
-            "loglevel" => {
-                let why = "argument(s) must be one of the following: debug, verbose, notice, warning, error";
-                let named = LOG_LEVELS.iter().find(|(name, _)| value.eq_ignore_ascii_case(name.as_bytes()));
-                self.log_level = named.ok_or_else(|| invalid(why))?.1;
-            }
-            "notify-keyspace-events" => {
-                self.notify = Notify::parse(value).ok_or_else(|| invalid(notify::BAD_LETTER))?;
-            }
-            "client-output-buffer-limit" => {
-                self.output_limits.set(&quote(value)).map_err(|bad| invalid(bad.0))?;
-            }
-            "latency-monitor-threshold" => self.watch.latency_ms = natural()?,
-            "slowlog-max-len" => self.watch.slowlog_len = natural()?,
-            "tracking-table-max-keys" => self.tracked_keys_max = bound(natural()?),
-            "slowlog-log-slower-than" => {
-                let why = "argument must be between -1 and 9223372036854775807 inclusive";
-                self.watch.slowlog_us = Some(integer()?).filter(|us| *us >= -1).ok_or_else(|| invalid(why))?;
-            }
-            "timeout" => {
-                self.idle_timeout_s = Some(number("argument couldn't be parsed into an integer")?)
-                    .filter(|seconds| *seconds <= crate::limits::IDLE_TIMEOUT_S_MAX)
-                    .ok_or_else(|| invalid("argument must be between 0 and 4294967295 inclusive"))?;
-            }
-            _ => return Err(Error::ConfigUnknown(quote(typed))),
-        }
-        Ok(())
+        let row = CHANGEABLE.iter().find(|row| row.name == name);
+        let row = row.ok_or_else(|| Error::ConfigUnknown(quote(typed)))?;
+        (row.set)(self, value).map_err(|refusal| match refusal {
+            Refusal::Invalid(why) => Error::ConfigInvalid(name, why),
+            Refusal::Clients(max) => Error::ConfigClients(max),
+        })
     }
 }
 
