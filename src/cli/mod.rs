@@ -87,10 +87,7 @@ fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Er
     let key_source = asked.and_then(|matches| matches.value_source("authkey"));
     let authkey_is_env = key_source == Some(ValueSource::EnvVariable);
     Ok(match cli.command {
-        CliCommand::Server(flags) => {
-            let settings = if flags.check { server::file::given(&command(), &matches) } else { Vec::new() };
-            Command::Server(Box::new(ServerArgs { settings, notes, ..flags.into_args(authkey_is_env) }))
-        }
+        CliCommand::Server(flags) => Command::Server(Box::new(ServerArgs { notes, ..flags.into_args(authkey_is_env) })),
         CliCommand::Bench(flags) => Command::Bench(Box::new(flags.into_args(authkey_is_env))),
         CliCommand::Stop(flags) => {
             let is_typed = |name: &&'static str| {
@@ -113,7 +110,8 @@ fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Er
 
 /// The command line, with its exit codes under every help text.
 fn command() -> clap::Command {
-    Cli::command().after_help(EXIT_CODES).mut_subcommands(|subcommand| subcommand.after_help(EXIT_CODES))
+    let program = Cli::command().mut_subcommand("server", server::flags::describe);
+    program.after_help(EXIT_CODES).mut_subcommands(|subcommand| subcommand.after_help(EXIT_CODES))
 }
 
 /// In-memory cache server for latency-critical Linux deployments, speaking the Redis protocol

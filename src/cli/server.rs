@@ -30,10 +30,10 @@ pub fn run(args: ServerArgs) -> Result<(), Error> {
         }
     }
     let cpus_allowed = host::cpus_allowed()?;
-    let (only_check, settings) = (args.check, args.settings.clone());
+    let only_check = args.check;
     let (config, warnings) = ServerConfig::from_args(args, &cpus_allowed)?;
     if only_check {
-        return check::run(&config, &settings, &warnings);
+        return check::run(&config, &warnings);
     }
     if !config.daemon {
         return serve(config, warnings, |line| {

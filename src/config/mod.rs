@@ -25,7 +25,9 @@ pub use crate::shard::Eviction;
 
 mod auth;
 mod error;
+pub mod file;
 mod parse;
+pub mod table;
 
 /// What was typed after `aspine server`, in plain types. `None` is "not given".
 #[derive(Clone, Debug)]
@@ -86,8 +88,6 @@ pub struct ServerArgs {
     pub pid_file: Option<PathBuf>,
     /// `--check`.
     pub check: bool,
-    /// For `--check`: every flag that has a value, as it was given.
-    pub settings: Vec<(String, String)>,
     /// What is to be said of a `--config`, for the log.
     pub notes: Vec<String>,
     /// `--end-with-parent`: the parent's pid.
@@ -126,7 +126,6 @@ impl Default for ServerArgs {
             daemon: false,
             pid_file: None,
             check: false,
-            settings: Vec::new(),
             notes: Vec::new(),
             parent: None,
         }

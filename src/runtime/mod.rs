@@ -46,7 +46,7 @@ use tracing::{error, info};
 
 use crate::command::output_limit::OutputLimits;
 use crate::command::settings::{Settings, Watch};
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, table};
 use crate::engine::files::SnapshotConfig;
 use crate::engine::route::{CoreId, Slot};
 use crate::engine::{EngineConfig, ProcessFacts};
@@ -307,26 +307,6 @@ fn reachable(host: IpAddr) -> IpAddr {
 }
 
 fn settings(config: &ServerConfig, process: &ProcessFacts) -> Settings {
-    let own_ports: Vec<_> = process.core_ports.iter().map(u16::to_string).collect();
-    let path = config.unix_socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-    let fixed = [
-        ("announce-host", config.announce_host.clone().unwrap_or_default()),
-        ("appendonly", "no".to_owned()),
-        ("bind", config.host.to_string()),
-        ("cluster-enabled", if process.core_ports.is_empty() { "no" } else { "yes" }.to_owned()),
-        ("core-ports", own_ports.join(",")),
-        ("cores", config.cpus.len().to_string()),
-        ("databases", "1".to_owned()),
-        ("dbfilename", SNAPSHOT_NAME_DEFAULT.to_owned()),
-        ("dir", config.data_dir.display().to_string()),
-        ("enable-debug-command", config.debug.name().to_owned()),
-        ("port", process.port.to_string()),
-        ("proto-max-bulk-len", crate::limits::BULK_BYTES_MAX.to_string()),
-        // Redis's form of "every N seconds, if anything has changed".
-        ("save", if config.persist { format!("{} 1", config.snapshot_interval_s) } else { String::new() }),
-        ("spin-us", config.spin_us.to_string()),
-        ("unixsocket", path),
-    ];
     Settings {
         items_max: config.items_max,
         bytes_max: config.bytes_max,
@@ -341,7 +321,7 @@ fn settings(config: &ServerConfig, process: &ProcessFacts) -> Settings {
         active_expire: true,
         log_level: config.log_level,
         debug: config.debug,
-        fixed: fixed.to_vec(),
+        fixed: table::fixed(config, process),
     }
 }
 

@@ -10,9 +10,7 @@ use crate::source::Source;
 const FREE: [&str; 2] = ["command", "loadgen"];
 
 /// Words that are no commands where they stand, though commands have these names.
-const OTHER_WORDS: [(&str, &[&str]); 4] = [
-    // Levels of the log.
-    ("src/cli/server/flags.rs", &["debug"]),
+const OTHER_WORDS: [(&str, &[&str]); 3] = [
     // What the server says of a subscription.
     ("src/client/asynchronous/hub.rs", &["psubscribe", "subscribe"]),
     // Types of clients.

@@ -1,4 +1,4 @@
-//! What may be typed after `aspine server`. The doc comments of the fields are the help texts.
+//! The flags of `aspine server`: their types and bounds. What they are called and mean is in the table of settings.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,164 +6,77 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, value_parser};
 
+use crate::config::table::{self, DEBUG_ACCESSES, EVICTIONS, LOG_LEVELS};
 use crate::config::{
     AuthSources, ByteSize, CpuList, DebugAccess, Eviction, HostPort, LogLevel, OutputLimit, ServerArgs,
 };
-use crate::limits::{
-    DRAIN_TIMEOUT_S_DEFAULT, DRAIN_TIMEOUT_S_MAX, IDLE_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_MAX, MAXCLIENTS_DEFAULT,
-    PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT, SPIN_US_DEFAULT, SPIN_US_MAX, TRACKED_KEYS_MAX_DEFAULT,
-};
+use crate::limits::{DRAIN_TIMEOUT_S_MAX, IDLE_TIMEOUT_S_MAX, SPIN_US_MAX};
 
-const NETWORK: &str = "Network";
-const CORES: &str = "Cores";
-const BOUNDS: &str = "Bounds";
-const ACCESS: &str = "Access";
-const SNAPSHOTS: &str = "Snapshots";
-const LOG: &str = "Log";
-const WATCH: &str = "Watching";
-const PROCESS: &str = "Process";
-
+/// What clap makes of the flags. Help, headings, names of values and defaults come from the table of settings
+/// ([`describe`]).
 #[derive(Args)]
 pub(in crate::cli) struct ServerFlags {
-    /// IP address or host name to listen on (of a name's addresses, the first); one beyond loopback
-    /// needs a key
-    #[arg(long, value_name = "HOST", default_value = "127.0.0.1", help_heading = NETWORK)]
+    #[arg(long)]
     host: String,
-
-    /// TCP port; 0 picks a free one and logs it
-    #[arg(long, value_name = "PORT", default_value_t = PORT_DEFAULT, help_heading = NETWORK)]
+    #[arg(long)]
     port: u16,
-
-    /// Core i also listens on port BASE + i, for clients that go straight to the core that owns a key: Aspine's own, and
-    /// cluster clients, to which each core is a node of a cluster; 0 picks free ones
-    #[arg(long, value_name = "BASE", help_heading = NETWORK)]
+    #[arg(long)]
     core_ports: Option<u16>,
-
-    /// IP address or host name that clients are told to connect to for the ports of --core-ports [default: the address
-    /// that they have connected to]
-    #[arg(long, value_name = "HOST", help_heading = NETWORK)]
+    #[arg(long)]
     announce_host: Option<String>,
-
-    /// Also listen on a Unix socket at PATH (at most 107 bytes)
-    #[arg(long, value_name = "PATH", help_heading = NETWORK)]
+    #[arg(long)]
     unixsocket: Option<PathBuf>,
-
-    /// Clients connected at once; lowered, with a warning, where the file descriptor limit is
-    /// smaller
-    #[arg(long, value_name = "N", default_value_t = MAXCLIENTS_DEFAULT, help_heading = NETWORK)]
-    #[arg(value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_parser = value_parser!(u32).range(1..))]
     maxclients: u32,
-
-    /// Close clients that are idle for so many seconds; 0 = never
-    #[arg(long, value_name = "SECONDS", default_value_t = IDLE_TIMEOUT_S_DEFAULT, help_heading = NETWORK)]
-    #[arg(value_parser = value_parser!(u64).range(..=IDLE_TIMEOUT_S_MAX))]
+    #[arg(long, value_parser = value_parser!(u64).range(..=IDLE_TIMEOUT_S_MAX))]
     timeout: u64,
-
-    /// Output that may wait for a client that does not read what is pushed to it: bytes at which it is cut off, bytes
-    /// that may wait for so many seconds; 0 = unlimited
-    #[arg(long, value_name = "HARD SOFT SECONDS", default_value = "32mb 8mb 60", help_heading = NETWORK)]
+    #[arg(long)]
     client_output_limit: OutputLimit,
-
-    /// How many cores to run, each on a CPU of its own [default: every CPU this process may run on]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), help_heading = CORES)]
+    #[arg(long, value_parser = value_parser!(u32).range(1..))]
     cores: Option<u32>,
-
-    /// Which CPUs to run on, one core each, for example 0,2-5 [default: the first N allowed]
-    #[arg(long, value_name = "LIST", help_heading = CORES)]
+    #[arg(long)]
     cpus: Option<CpuList>,
-
-    /// Keys to remember for clients that read them and track (CLIENT TRACKING); 0 = unlimited
-    #[arg(long, value_name = "KEYS", default_value_t = TRACKED_KEYS_MAX_DEFAULT, help_heading = BOUNDS)]
-    #[arg(value_parser = value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_parser = value_parser!(u64).range(..=i64::MAX as u64))]
     tracking_table_max_keys: u64,
-
-    /// Microseconds an idle core polls before it sleeps: lower latency for CPU time
-    #[arg(long, value_name = "MICROSECONDS", default_value_t = SPIN_US_DEFAULT, help_heading = CORES)]
-    #[arg(value_parser = value_parser!(u64).range(..=SPIN_US_MAX))]
+    #[arg(long, value_parser = value_parser!(u64).range(..=SPIN_US_MAX))]
     spin_us: u64,
-
-    /// Items to keep; 0 = unlimited [default: 1000, or unlimited if --max-memory is given]
-    #[arg(long, value_name = "ITEMS", help_heading = BOUNDS)]
+    #[arg(long)]
     max_size: Option<u64>,
-
-    /// Memory to keep items in, keys, values and overhead, in bytes or as 512mb, 4gb; 0 = unlimited
-    /// [default: unlimited]
-    #[arg(long, value_name = "BYTES", help_heading = BOUNDS)]
+    #[arg(long)]
     max_memory: Option<ByteSize>,
-
-    /// When full: drop the least recently used items, or refuse writes
-    #[arg(long, value_name = "POLICY", default_value = "lru", value_parser = eviction_parser(), help_heading = BOUNDS)]
+    #[arg(long, value_parser = one_of(&EVICTIONS))]
     eviction: Eviction,
-
-    /// Key that clients must show (AUTH); other users see it in the process list, so prefer the
-    /// variable or the file
-    #[arg(long, value_name = "KEY", env = "ASPINE_AUTHKEY", hide_env_values = true, help_heading = ACCESS)]
+    #[arg(long, env = "ASPINE_AUTHKEY", hide_env_values = true)]
     authkey: Option<OsString>,
-
-    /// File whose first line is the key
-    #[arg(long, value_name = "PATH", help_heading = ACCESS)]
+    #[arg(long)]
     authkey_file: Option<PathBuf>,
-
-    /// From where DEBUG is taken: nowhere, this machine, anywhere
-    #[arg(long, value_name = "WHO", default_value = "no", value_parser = debug_parser(), help_heading = ACCESS)]
+    #[arg(long, value_parser = one_of(&DEBUG_ACCESSES))]
     enable_debug_command: DebugAccess,
-
-    /// Directory of snapshots, made when it is needed [default: aspine-data, where the server is
-    /// started]
-    #[arg(long, value_name = "PATH", help_heading = SNAPSHOTS)]
+    #[arg(long)]
     data_dir: Option<PathBuf>,
-
-    /// Begin with the last snapshot, take one every now and then, and one at the end
-    #[arg(long, help_heading = SNAPSHOTS)]
+    #[arg(long)]
     persist: bool,
-
-    /// With --persist: seconds between snapshots; none is taken while nothing changes
-    #[arg(long, value_name = "SECONDS", default_value_t = SNAPSHOT_INTERVAL_S_DEFAULT, help_heading = SNAPSHOTS)]
-    #[arg(value_parser = value_parser!(u64).range(1..=IDLE_TIMEOUT_S_MAX))]
+    #[arg(long, value_parser = value_parser!(u64).range(1..=IDLE_TIMEOUT_S_MAX))]
     snapshot_interval: u64,
-
-    /// Bytes a second that a snapshot may write, as 100mb; 0 = unlimited. What changes meanwhile is
-    /// written at once
-    #[arg(long, value_name = "BYTES", default_value = "0", help_heading = SNAPSHOTS)]
+    #[arg(long)]
     snapshot_bandwidth: ByteSize,
-
-    /// Tell whoever watches by HTTP at HOST:PORT: /metrics for Prometheus, /healthz, /readyz; no key is asked
-    /// [default: off]
-    #[arg(long, value_name = "HOST:PORT", help_heading = WATCH)]
+    #[arg(long)]
     admin_addr: Option<HostPort>,
-
-    /// Least severe level to log
-    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level_parser(), help_heading = LOG)]
+    #[arg(long, value_parser = one_of(&LOG_LEVELS))]
     log_level: LogLevel,
-
-    /// Append the log to a file, opened again at SIGHUP [default: stderr]
-    #[arg(long, value_name = "PATH", help_heading = LOG)]
+    #[arg(long)]
     log_file: Option<PathBuf>,
-
-    /// Seconds that clients are waited for at the end (SIGTERM): what was read is answered and delivered; 0 = not at all
-    #[arg(long, value_name = "SECONDS", default_value_t = DRAIN_TIMEOUT_S_DEFAULT, help_heading = PROCESS)]
-    #[arg(value_parser = value_parser!(u64).range(..=DRAIN_TIMEOUT_S_MAX))]
+    #[arg(long, value_parser = value_parser!(u64).range(..=DRAIN_TIMEOUT_S_MAX))]
     drain_timeout: u64,
-
-    /// Leave the terminal; return 0 once the server is ready, or say why it is not
-    #[arg(long, help_heading = PROCESS)]
+    #[arg(long)]
     daemon: bool,
-
-    /// Where to write the process id, held by a lock while the server runs [default with --daemon: /run/aspine/aspine.pid,
-    /// or $XDG_RUNTIME_DIR/aspine.pid unless root]
-    #[arg(long, value_name = "PATH", help_heading = PROCESS)]
+    #[arg(long)]
     pid_file: Option<PathBuf>,
-
-    /// Settings in TOML: the long names of these flags, as max-memory = "4gb". Flags and the environment win
-    #[arg(long, value_name = "FILE", help_heading = PROCESS)]
+    #[arg(long)]
     pub(in crate::cli) config: Option<PathBuf>,
-
-    /// Check the settings and this machine, print the settings that would be in force, and start nothing
-    #[arg(long, help_heading = PROCESS)]
+    #[arg(long)]
     pub(in crate::cli) check: bool,
-
-    /// End when the process PID, which has started this one, ends
-    #[arg(long, value_name = "PID", hide = true)]
+    #[arg(long, hide = true)]
     end_with_parent: Option<u32>,
 }
 
@@ -199,36 +112,36 @@ impl ServerFlags {
             daemon: self.daemon,
             pid_file: self.pid_file,
             check: self.check,
-            settings: Vec::new(),
             notes: Vec::new(),
             parent: self.end_with_parent,
         }
     }
 }
 
-fn eviction_parser() -> impl TypedValueParser<Value = Eviction> {
-    PossibleValuesParser::new(["lru", "none"]).map(|name| match name.as_str() {
-        "none" => Eviction::None,
-        _ => Eviction::Lru,
+/// The flags with what the table of settings says of them.
+pub(in crate::cli) fn describe(server: clap::Command) -> clap::Command {
+    server.mut_args(|arg| {
+        let Some(row) = arg.get_long().and_then(table::of_flag) else { return arg };
+        let mut arg = arg.help(row.help);
+        if !row.value_name.is_empty() {
+            arg = arg.value_name(row.value_name);
+        }
+        if !row.heading.is_empty() {
+            arg = arg.help_heading(row.heading);
+        }
+        match row.default {
+            // The parser holds types without a default for required.
+            Some(default) => arg.default_value(default).required(false),
+            None => arg,
+        }
     })
 }
 
-fn debug_parser() -> impl TypedValueParser<Value = DebugAccess> {
-    PossibleValuesParser::new(["no", "local", "yes"]).map(|name| match name.as_str() {
-        "yes" => DebugAccess::Yes,
-        "local" => DebugAccess::Local,
-        _ => DebugAccess::No,
-    })
-}
-
-fn log_level_parser() -> impl TypedValueParser<Value = LogLevel> {
-    PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]).map(|name| match name.as_str() {
-        "error" => LogLevel::Error,
-        "warn" => LogLevel::Warn,
-        "debug" => LogLevel::Debug,
-        "trace" => LogLevel::Trace,
-        _ => LogLevel::Info,
-    })
+/// A parser of one of some names.
+fn one_of<T: Copy + Send + Sync + 'static>(names: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T> {
+    let first = names[0].1;
+    PossibleValuesParser::new(names.iter().map(|(name, _)| *name))
+        .map(move |typed| names.iter().find(|(name, _)| *name == typed).map_or(first, |(_, value)| *value))
 }
 
 #[cfg(test)]
@@ -250,6 +163,21 @@ mod tests {
         let mut args = parse(&[]).unwrap();
         args.auth.env = None;
         assert_eq!(format!("{args:?}"), format!("{:?}", ServerArgs::default()));
+    }
+
+    #[test]
+    fn every_flag_has_its_row() {
+        let program = crate::cli::command();
+        let server = program.find_subcommand("server").unwrap();
+        let flags: Vec<_> =
+            server.get_arguments().filter_map(|arg| arg.get_long()).filter(|long| *long != "help").collect();
+        let rows: Vec<_> = table::SETTINGS.iter().map(|row| row.flag).filter(|flag| !flag.is_empty()).collect();
+        assert_eq!(flags, rows);
+        for arg in server.get_arguments().filter(|arg| arg.get_long() != Some("help")) {
+            let row = table::of_flag(arg.get_long().unwrap()).unwrap();
+            let is_switch = matches!(arg.get_action(), clap::ArgAction::SetTrue);
+            assert!(is_switch == (row.kind == table::Kind::Switch) || row.kind == table::Kind::Action, "{}", row.flag);
+        }
     }
 
     #[test]
@@ -324,7 +252,7 @@ mod tests {
     fn flags_of_the_process_arrive() {
         let args = parse(&["--drain-timeout", "9", "--daemon", "--pid-file", "/p", "--check"]).unwrap();
         assert_eq!((args.drain_timeout_s, args.daemon, args.pid_file), (9, true, Some("/p".into())));
-        assert!(args.check && args.settings.contains(&("drain-timeout".to_owned(), "9".to_owned())));
+        assert!(args.check);
     }
 
     #[test]
