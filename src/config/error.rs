@@ -1,10 +1,9 @@
-//! Why a command line does not make a configuration: every cause with its fix, in one line of text
-//! each.
+//! Configuration errors: every cause with its fix, in one line of text each.
 //!
 //! Owner: `config`; `cli` prints it. `Display` is `what failed: why; what to do`, never with a line
 //! break.
-//! Whose fault it is: what was typed, or what it names. What follows: the process ends, nothing was
-//! started.
+//! Whose fault it is: the command line's, or that of a file it names. What follows: the process
+//! ends, nothing was started.
 
 use std::fmt;
 use std::io;
@@ -14,111 +13,111 @@ use std::path::PathBuf;
 use super::parse::format_cpus;
 use crate::limits::{AUTHKEY_BYTES_MAX, UNIX_PATH_BYTES_MAX};
 
-/// Why the command line does not make a configuration. `Display` is one line: what failed, why,
+/// The reason why the settings are not a configuration. `Display` is one line: what failed, why,
 /// what to do.
 #[derive(Debug)]
 pub enum ConfigError {
     /// `--cores` asks for more CPUs than the process may run on.
     CoresTooMany {
-        /// Cores asked for.
+        /// The number of cores asked for.
         wanted: usize,
-        /// The CPUs there are.
+        /// The CPUs that the process may run on.
         cpus_allowed: Vec<usize>,
     },
     /// `--cpus` names a CPU outside the affinity mask.
     CpuNotAllowed {
-        /// That CPU.
+        /// The CPU that is not allowed.
         cpu: usize,
-        /// The CPUs there are.
+        /// The CPUs that the process may run on.
         cpus_allowed: Vec<usize>,
     },
     /// `--cores` and `--cpus` disagree.
     CoresUnlikeCpus {
-        /// `--cores`.
+        /// The value of `--cores`.
         cores: usize,
-        /// How many CPUs `--cpus` lists.
+        /// The number of CPUs in `--cpus`.
         cpus: usize,
     },
     /// `--core-ports` and the number of cores lead beyond the last port.
     CorePortsBeyond {
-        /// The first.
+        /// The first port.
         base: u16,
-        /// How many.
+        /// The number of cores.
         cores: usize,
     },
     /// One of the ports of `--core-ports` is `--port`.
     CorePortsOverlap {
-        /// The first.
+        /// The first port.
         base: u16,
-        /// The last.
+        /// The last port.
         last: usize,
-        /// `--port`.
+        /// The value of `--port`.
         port: u16,
     },
     /// `--announce-host` is neither an address nor a name.
     AnnounceHost {
-        /// What was typed.
+        /// The value of the flag.
         host: String,
     },
     /// A name to listen at could not be resolved.
     HostUnknown {
-        /// The flag.
+        /// The name of the flag.
         flag: &'static str,
-        /// What could be given to it.
+        /// An example of a value.
         example: &'static str,
-        /// That name.
+        /// The name that does not resolve.
         host: String,
-        /// What the resolver said; `None` if it found no address.
+        /// The resolver's error; `None` if it found no address.
         source: Option<io::Error>,
     },
     /// A bind beyond loopback without a key.
     Exposed {
-        /// The address.
+        /// The address to listen on.
         host: IpAddr,
     },
     /// Both `--authkey` and `--authkey-file`.
     KeyTwice,
     /// A key of no bytes, most likely an unset variable.
     KeyEmpty {
-        /// Flag, variable or file it came from.
+        /// The flag, variable or file of the key.
         origin: String,
     },
     /// `--max-size` below the number of cores.
     ItemsBelowCores {
-        /// Items that were asked for.
+        /// The value of `--max-size`.
         items_max: u64,
-        /// Cores.
+        /// The number of cores.
         cores: usize,
     },
     /// A key longer than `AUTHKEY_BYTES_MAX`.
     KeyTooLong {
-        /// Flag, variable or file it came from.
+        /// The flag, variable or file of the key.
         origin: String,
     },
     /// The key file can't be read.
     KeyFile {
-        /// Its path.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// What should be a path is none.
+    /// The path of a flag can't be made absolute.
     Path {
-        /// The flag it was given to.
+        /// The name of the flag.
         flag: &'static str,
-        /// What was typed.
+        /// The value of the flag.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The path of the Unix socket is empty or longer than the kernel takes.
     UnixPath {
-        /// The path.
+        /// The path of the socket.
         path: PathBuf,
     },
-    /// The file of `--config` is of no use.
+    /// The file of `--config` can't be used.
     File(FileError),
-    /// A daemon, or who is to stop one, is told no pid file, and there is no usual place.
+    /// A daemon or `aspine stop` has no pid file given, and there is no default place.
     NoPidFile,
 }
 
@@ -189,23 +188,23 @@ impl std::error::Error for ConfigError {
     }
 }
 
-/// Why the file of `--config` is of no use.
+/// The reason why the file of `--config` can't be used.
 #[derive(Debug)]
 pub enum FileError {
-    /// It can't be read.
+    /// The file can't be read.
     Read {
-        /// Its path.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A line of it is no setting.
+    /// A line of the file is not a setting.
     Line {
-        /// Its path.
+        /// The path of the file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong, and what to do.
+        /// The cause, and what to do.
         why: String,
     },
 }
@@ -238,7 +237,7 @@ impl std::error::Error for FileError {
     }
 }
 
-/// What is wrong with `--cores` or `--cpus`.
+/// The error line of `--cores` or `--cpus`.
 fn cpus_line(error: &ConfigError) -> String {
     match error {
         ConfigError::CoresTooMany { wanted, cpus_allowed } => format!(
@@ -263,7 +262,7 @@ fn cpus_line(error: &ConfigError) -> String {
     }
 }
 
-/// What is wrong with `--core-ports` or `--announce-host`.
+/// The error line of `--core-ports` or `--announce-host`.
 fn core_ports_line(error: &ConfigError) -> String {
     match error {
         ConfigError::CorePortsBeyond { base, cores } => format!(
