@@ -1,4 +1,5 @@
-//! CONFIG GET, TIME and a little of MEMORY: the server, as far as the home core knows it alone. Core: the session's home.
+//! CONFIG GET, TIME and parts of MEMORY: commands about the server that the home core answers alone. Core: the session's
+//! home.
 
 use crate::command::connection::{After, Home, error};
 use crate::command::{Client, Error, glob};
@@ -17,7 +18,7 @@ pub fn config_get(_client: &mut Client, args: Args<'_>, home: &Home<'_>, writer:
     After::Continue
 }
 
-/// TIME.
+/// Handles TIME.
 pub fn time(_client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     let micros = home.now_ms % 1000 * 1000 + u64::from(home.now_sub_us);
     writer.array(2);
@@ -26,19 +27,19 @@ pub fn time(_client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut
     After::Continue
 }
 
-/// MEMORY MALLOC-STATS.
+/// Handles MEMORY MALLOC-STATS.
 pub fn malloc_stats(_client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     writer.bulk(b"Stats not supported for the current allocator");
     After::Continue
 }
 
-/// MEMORY PURGE. mimalloc returns what it does not need without being told.
+/// Handles MEMORY PURGE, which does nothing: unused memory is returned without it.
 pub fn purge(_client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     writer.ok();
     After::Continue
 }
 
-/// CONFIG REWRITE. The configuration is the command line.
+/// Handles CONFIG REWRITE, which is refused: the configuration is the command line.
 pub fn config_rewrite(_client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     error(writer, &Error::NoConfigFile);
     After::Continue

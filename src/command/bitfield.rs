@@ -52,7 +52,7 @@ fn write<'s>(shard: &'s mut Shard, key: &[u8], operations: &[Operation], call: C
     };
     let replies = operations.iter().map(run).collect();
     if !changed {
-        // Nobody is told of a change. As in Redis there and back again are two.
+        // There is no change to report. As in Redis, a change and its reversal are two changes.
         shard.touch(key, call.now_ms);
         return Reply::Integers(replies);
     }
@@ -62,13 +62,13 @@ fn write<'s>(shard: &'s mut Shard, key: &[u8], operations: &[Operation], call: C
     }
 }
 
-/// Some bits that are a number. The first is the highest.
+/// A field of bits that holds a number, the highest bit first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Field {
     signed: bool,
-    /// 1 to 64, or to 63 if unsigned.
+    /// The width: 1 to 64 bits, or to 63 if unsigned.
     bits: usize,
-    /// In bits.
+    /// The offset in bits.
     offset: usize,
 }
 
@@ -97,7 +97,7 @@ impl Operation {
         self.action == Action::Get
     }
 
-    /// What it answers; nothing if it failed.
+    /// Runs the operation; `None` if it overflowed and fails.
     fn run(&self, value: &mut [u8]) -> Option<i64> {
         let field = self.field;
         let old = field.read(value);
@@ -115,7 +115,7 @@ impl Operation {
 }
 
 impl Field {
-    /// The number here; bits behind the value's end are 0.
+    /// Reads the number of the field; bits behind the value's end are 0.
     fn read(self, value: &[u8]) -> i128 {
         let first = self.offset / 8;
         let bytes = (first..self.end_byte()).map(|at| value.get(at).copied().unwrap_or(0));
@@ -133,7 +133,7 @@ impl Field {
         }
     }
 
-    /// The number that is stored for `number`; `None` if that is none.
+    /// The number to store for `number`; `None` if it overflows and must fail.
     fn fit(self, number: i128, overflow: Overflow) -> Option<i128> {
         let (min, max) = if self.signed {
             (-(1i128 << (self.bits - 1)), (1i128 << (self.bits - 1)) - 1)
@@ -148,18 +148,18 @@ impl Field {
         }
     }
 
-    /// What the lowest bits of `number` mean here.
+    /// The lowest bits of `number` as a number of this field.
     fn wrap(self, number: i128) -> i128 {
         let unused = 128 - self.bits;
         if self.signed { number << unused >> unused } else { ((number as u128) << unused >> unused) as i128 }
     }
 
-    /// The byte behind the last one it has bits in.
+    /// The end of the field in bytes.
     fn end_byte(self) -> usize {
         (self.offset + self.bits).div_ceil(8)
     }
 
-    /// Bits of its last byte that are behind it.
+    /// The number of bits behind the field in its last byte.
     fn low_bit(self) -> usize {
         self.end_byte() * 8 - (self.offset + self.bits)
     }

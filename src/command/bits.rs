@@ -26,7 +26,7 @@ pub fn set<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     let mask = 0x80 >> (at % 8);
     value[at / 8] = value[at / 8] & !mask | if bit == 1 { mask } else { 0 };
     if value == old {
-        // Nothing has changed, and nobody is told that something has.
+        // There is no change to report.
         shard.touch(key, call.now_ms);
         return before.into();
     }
@@ -55,7 +55,7 @@ pub fn count<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> 
     }
 }
 
-/// The bits that the arguments of BITCOUNT name, of a value of so many bytes.
+/// The range of bits in the arguments of BITCOUNT, for a value of `len` bytes.
 fn count_range(args: Args<'_>, len: usize) -> Result<Range<usize>, Error> {
     if args.len() == 1 {
         return Ok(0..len * 8);
@@ -64,7 +64,7 @@ fn count_range(args: Args<'_>, len: usize) -> Result<Range<usize>, Error> {
         return Err(Error::Syntax);
     }
     let (start, end) = (integer(args.at(1))?, integer(args.at(2))?);
-    // As in Redis, a range that is empty by its numbers is not looked at further.
+    // As in Redis, an empty range is not checked further.
     if start < 0 && end < 0 && start > end {
         return Ok(0..0);
     }
@@ -92,7 +92,7 @@ pub fn position<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'
     Reply::Integer(first_in(item.value, bits, bit).map_or(behind, |at| at as i64))
 }
 
-/// The bits that the arguments of BITPOS name, of a value of so many bytes.
+/// The range of bits in the arguments of BITPOS, for a value of `len` bytes.
 fn position_range(args: Args<'_>, len: usize) -> Result<Range<usize>, Error> {
     if args.len() > 5 {
         return Err(Error::Syntax);
@@ -103,7 +103,7 @@ fn position_range(args: Args<'_>, len: usize) -> Result<Range<usize>, Error> {
     Ok(in_bits(clamp(start, end, len * 8 / unit), unit))
 }
 
-/// Bits of what BYTE and BIT count in.
+/// The bits in the units BYTE and BIT.
 const BYTE: usize = 8;
 const BIT: usize = 1;
 
@@ -125,18 +125,18 @@ fn integer(text: &[u8]) -> Result<i64, Error> {
     parse_i64(text).ok_or(Error::NotInteger)
 }
 
-/// An offset in bits that a value may have.
+/// Parses an offset in bits, within the largest value.
 pub(super) fn offset(text: &[u8]) -> Result<usize, Error> {
     bit_offset(parse_i64(text))
 }
 
-/// The same of a number that was read already.
+/// Checks an offset in bits that is parsed already.
 pub(super) fn bit_offset(number: Option<i64>) -> Result<usize, Error> {
     let offset = number.and_then(|number| usize::try_from(number).ok());
     offset.filter(|offset| offset / 8 < VALUE_BYTES_MAX).ok_or(Error::BitOffset)
 }
 
-/// A bit; false behind the end.
+/// The bit at an offset; false behind the end.
 fn bit_at(value: &[u8], at: usize) -> bool {
     value.get(at / 8).is_some_and(|byte| byte & (0x80 >> (at % 8)) != 0)
 }
@@ -147,7 +147,7 @@ fn ones_in(value: &[u8], bits: Range<usize>) -> u64 {
         return 0;
     }
     let bytes = &value[bits.start / 8..bits.end.div_ceil(8)];
-    // Of the bytes at the edges, what stands before and behind the range is taken off again.
+    // The ones before and behind the range, in the bytes at its edges, are subtracted.
     let before = bytes[0] & !(0xff >> (bits.start % 8));
     let behind = if bits.end.is_multiple_of(8) { 0 } else { bytes[bytes.len() - 1] & 0xff >> (bits.end % 8) };
     ones(bytes) - u64::from(before.count_ones()) - u64::from(behind.count_ones())
@@ -159,7 +159,7 @@ fn ones(bytes: &[u8]) -> u64 {
     in_words + rest.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>()
 }
 
-/// The first bit of a range that is as asked for.
+/// The first bit of a range that equals `bit`.
 fn first_in(value: &[u8], bits: Range<usize>, bit: bool) -> Option<usize> {
     if bits.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! Client: what a connection is to its commands: identity, protocol, permission. Core: its home core, always.
+//! Client: the state of a connection that its commands use: identity, protocol, permission. Core: its home core, always.
 
 use std::fmt::Write;
 
@@ -6,79 +6,79 @@ use crate::command::pubsub::Topic;
 use crate::command::tracking::{Scope, Tracking};
 use crate::resp::Proto;
 
-/// What becomes of replies (CLIENT REPLY).
+/// The reply mode of a connection (CLIENT REPLY).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReplyMode {
-    /// They are sent.
+    /// Replies are sent.
     #[default]
     On,
-    /// They are not, until CLIENT REPLY ON.
+    /// Replies are dropped, until CLIENT REPLY ON.
     Off,
-    /// That of the next command is not.
+    /// The reply of the next command is dropped.
     SkipNext,
-    /// That of the command that runs now is not.
+    /// The reply of the current command is dropped.
     Skip,
 }
 
 /// One connection as its commands see it.
 #[derive(Debug, Default)]
 pub struct Client {
-    /// Unique in the process, from 1 on.
+    /// The client id, unique in the process, from 1 on.
     pub id: u64,
-    /// The protocol of its replies.
+    /// The protocol of the replies.
     pub proto: Proto,
-    /// Whether it has shown the auth key, or need not.
+    /// Whether the client is authenticated, or need not be.
     pub authenticated: bool,
-    /// CLIENT SETNAME.
+    /// The name set by CLIENT SETNAME.
     pub name: String,
-    /// CLIENT SETINFO LIB-NAME.
+    /// The library name set by CLIENT SETINFO LIB-NAME.
     pub lib_name: String,
-    /// CLIENT SETINFO LIB-VER.
+    /// The library version set by CLIENT SETINFO LIB-VER.
     pub lib_version: String,
     /// The peer's address, as CLIENT LIST prints it.
     pub addr: String,
     /// Our own address on this connection.
     pub local_addr: String,
-    /// File descriptor, for CLIENT LIST alone.
+    /// The file descriptor, for CLIENT LIST alone.
     pub fd: i32,
-    /// Whether it came by its core's own port: to it the core is a node, which answers for its own keys alone where a
-    /// cluster client asks every node and adds up.
+    /// Whether the client has connected by a core port: to it the core is a node, which answers for its own keys alone where
+    /// a cluster client asks every node and adds up.
     pub by_core_port: bool,
-    /// CLIENT NO-EVICT. Kept for CLIENT LIST; no client is evicted for memory here.
+    /// The flag of CLIENT NO-EVICT, for CLIENT LIST alone; no client is evicted for memory here.
     pub no_evict: bool,
-    /// CLIENT NO-TOUCH: its reads leave recency alone.
+    /// The flag of CLIENT NO-TOUCH: reads leave recency alone.
     pub no_touch: bool,
-    /// CLIENT TRACKING, if it is on.
+    /// The state of CLIENT TRACKING, if it is on.
     pub tracking: Option<Box<Tracking>>,
-    /// CLIENT REPLY.
+    /// The mode of CLIENT REPLY.
     pub reply_mode: ReplyMode,
-    /// Unix time in milliseconds at which it connected.
+    /// The unix time in milliseconds of connecting.
     pub created_ms: u64,
-    /// Unix time in milliseconds at which it last sent a command.
+    /// The unix time in milliseconds of the last command.
     pub active_ms: u64,
-    /// The last command's name.
+    /// The name of the last command.
     pub last_command: &'static str,
-    /// Commands queued since MULTI, if it is in one.
+    /// The number of commands queued since MULTI, if the client is in a transaction.
     pub queued: Option<usize>,
-    /// What it subscribes to, by kind.
+    /// The numbers of subscriptions, by kind.
     pub subscriptions: Subscriptions,
-    /// Failed authentications so far.
+    /// The number of failed authentications.
     pub auth_failures: u32,
 }
 
-/// How much a connection subscribes to.
+/// The numbers of subscriptions of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subscriptions {
-    /// SUBSCRIBE.
+    /// Channels, by SUBSCRIBE.
     pub channels: usize,
-    /// PSUBSCRIBE.
+    /// Patterns, by PSUBSCRIBE.
     pub patterns: usize,
-    /// SSUBSCRIBE.
+    /// Shard channels, by SSUBSCRIBE.
     pub shard_channels: usize,
 }
 
 impl Subscriptions {
-    /// How many there are of a kind.
+    /// The number of subscriptions of a kind.
     pub fn of(&mut self, topic: Topic) -> &mut usize {
         match topic {
             Topic::Channel => &mut self.channels,
@@ -87,26 +87,26 @@ impl Subscriptions {
         }
     }
 
-    /// Whether there are any.
+    /// Whether there are any subscriptions.
     #[inline]
     pub fn any(&self) -> bool {
         self.channels | self.patterns | self.shard_channels != 0
     }
 }
 
-/// Sizes that CLIENT LIST prints and only the session knows. Bytes.
+/// Sizes in bytes that CLIENT LIST prints and only the session knows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BufferSizes {
-    /// Requests received but not run.
+    /// Bytes of requests received but not run.
     pub input: usize,
-    /// Replies encoded but not sent.
+    /// Bytes of replies encoded but not sent.
     pub output: usize,
-    /// Replies that wait for an earlier one.
+    /// Bytes of replies that wait for an earlier one.
     pub held: usize,
 }
 
 impl Client {
-    /// Whether messages come between its replies in a way that only a push could tell apart, so that few commands run.
+    /// Whether messages could not be told from replies, as on a RESP2 connection with subscriptions, where few commands run.
     #[inline]
     pub fn is_subscriber(&self) -> bool {
         self.proto == Proto::Resp2 && self.subscriptions.any()
@@ -158,12 +158,12 @@ impl Client {
         line
     }
 
-    /// The client that is told of its stale keys, 0 if that is itself, -1 if it does not track.
+    /// The id of the client that gets the invalidations; 0 if it is this one, -1 if it does not track.
     pub fn redirect(&self) -> i64 {
         self.tracking.as_ref().map_or(-1, |tracking| tracking.redirect.cast_signed())
     }
 
-    /// Back to how it was when it connected (RESET). What it tracks is ended by its session. `authenticated`: whether no
+    /// Resets the client to its state at connecting (RESET). Its tracking is ended by the session. `authenticated`: whether no
     /// auth key is set.
     pub fn reset(&mut self, authenticated: bool) {
         self.proto = Proto::Resp2;

@@ -10,20 +10,20 @@ use crate::command::{Error, client};
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Proto, Writer};
 
-/// Tells whether a guess is the auth key.
+/// A function that compares a guess with the auth key.
 pub type VerifyKey<'a> = &'a dyn Fn(&[u8]) -> bool;
 
-/// What a handler of a session may look at besides its client.
+/// The context of a session's handler, besides its client.
 pub struct Home<'a> {
-    /// The turn's clock reading, unix time in milliseconds.
+    /// The clock reading of the turn, unix time in milliseconds.
     pub now_ms: u64,
-    /// The same reading's microseconds within the millisecond, for TIME.
+    /// The microseconds of that reading within the millisecond, for TIME.
     pub now_sub_us: u32,
     /// This core's settings.
     pub settings: &'a Settings,
     /// Checks an auth key; `None` when the server has none.
     pub verify_key: Option<VerifyKey<'a>>,
-    /// The row that is running.
+    /// The row of the running command.
     pub row: &'static Command,
     /// Sizes of the session's buffers.
     pub sizes: client::BufferSizes,
@@ -31,16 +31,16 @@ pub struct Home<'a> {
     pub cluster: bool,
 }
 
-/// What the session does after its command.
+/// The action of the session after a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
-    /// The next command.
+    /// Go on with the next command.
     Continue,
-    /// Send what is encoded, then close.
+    /// Send all encoded replies, then close.
     Close,
     /// Forget MULTI and WATCH as well.
     Reset,
-    /// An auth key was wrong: keep the reply back for a while.
+    /// Delay the reply: an auth key was wrong.
     Delay,
 }
 
@@ -69,7 +69,7 @@ pub fn echo(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut
     After::Continue
 }
 
-/// QUIT.
+/// Handles QUIT.
 pub fn quit(_client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     writer.ok();
     After::Close
@@ -82,7 +82,7 @@ pub fn reset(client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut
     After::Reset
 }
 
-/// Refuses what is not the index of the one database.
+/// Refuses any index but that of the one database.
 pub fn check_database(index: &[u8]) -> Result<(), Error> {
     let index = parse_i64(index).ok_or(Error::NotInteger)?;
     match i32::try_from(index) {
@@ -120,7 +120,7 @@ pub fn auth(client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut W
     After::Continue
 }
 
-/// Without an auth key the user `default` has any key, as Redis's `nopass`.
+/// Checks user and key. Without an auth key the user `default` may use any, as with Redis's `nopass`.
 fn authenticate(client: &mut Client, user: &[u8], key: &[u8], home: &Home<'_>) -> bool {
     // The key is always compared, so that the time does not tell whether the user exists.
     let right = home.verify_key.is_none_or(|verify| verify(key)) & (user == b"default");
@@ -217,13 +217,13 @@ impl<'a> HelloOptions<'a> {
     }
 }
 
-/// CLIENT ID.
+/// Handles CLIENT ID.
 pub fn client_id(client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     writer.integer(client.id.cast_signed());
     After::Continue
 }
 
-/// CLIENT GETNAME.
+/// Handles CLIENT GETNAME.
 pub fn client_getname(client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     if client.name.is_empty() {
         writer.null();
@@ -266,7 +266,7 @@ pub fn client_setinfo(client: &mut Client, args: Args<'_>, _home: &Home<'_>, wri
     After::Continue
 }
 
-/// CLIENT INFO.
+/// Handles CLIENT INFO.
 pub fn client_info(client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     writer.verbatim(client.describe(home.sizes, home.now_ms).as_bytes());
     After::Continue

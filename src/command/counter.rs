@@ -1,7 +1,7 @@
-//! INCR and its like: values that are numbers. Core: the key's. Cost: a look and an insertion each, no allocation for
+//! INCR and its like: values that are numbers. Core: the key's. Cost: a lookup and an insertion each, no allocation for
 //! integers. The deadline stays.
 //!
-//! As for every write here, the look at the old value counts neither as a hit nor as a miss.
+//! As for every write, the lookup of the old value counts neither as a hit nor as a miss.
 
 use crate::command::long_double::LongDouble;
 use crate::command::string::store_value;

@@ -1,4 +1,4 @@
-//! COMMAND and its subcommands, and the table of docs/commands.md: all of it read off the command table.
+//! COMMAND and its subcommands, and the table of docs/commands.md, all derived from the command table.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ fn find(name: &[u8]) -> Option<&'static Command> {
     Lookup::default().find(name).map(|id| id.row())
 }
 
-/// COMMAND.
+/// Handles COMMAND.
 pub fn command(_client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     writer.array(top_level().count());
     for row in top_level() {
@@ -24,7 +24,7 @@ pub fn command(_client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: 
     After::Continue
 }
 
-/// COMMAND COUNT.
+/// Handles COMMAND COUNT.
 pub fn command_count(_client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     writer.integer(top_level().count() as i64);
     After::Continue
@@ -129,7 +129,7 @@ fn write_info(row: &Command, writer: &mut Writer<'_>) {
     for name in flags {
         writer.simple(name);
     }
-    // Redis tells no positions where an argument says how many keys there are.
+    // Redis reports no positions if an argument says how many keys there are.
     let told = |number: i64| if row.counts_keys() { 0 } else { number };
     writer.integer(told(i64::from(row.keys.first)));
     writer.integer(told(i64::from(row.keys.last)));
@@ -151,7 +151,7 @@ fn write_info(row: &Command, writer: &mut Writer<'_>) {
     }
 }
 
-/// What a cluster client has to know of a command to ask it of several nodes, in Redis's words.
+/// The command tips that a cluster client needs to send a command to several nodes, in Redis's words.
 fn tips(row: &Command) -> &'static [&'static str] {
     match row.handler {
         Handler::Owner(OwnerHandler::EachKey(_, Fold::Array)) => &["request_policy:multi_shard"],
@@ -174,7 +174,7 @@ fn tips(row: &Command) -> &'static [&'static str] {
     }
 }
 
-/// The key specification that says what first, last and step say.
+/// Writes the key specification for first, last and step.
 fn write_key_specs(row: &Command, writer: &mut Writer<'_>) {
     if row.keys.first == 0 {
         return writer.array(0);
@@ -233,10 +233,10 @@ fn write_docs(row: &Command, writer: &mut Writer<'_>) {
     }
 }
 
-/// The version of Aspine all of today's commands came with.
+/// The version of Aspine that introduced all commands.
 const SINCE: &str = "3.0.0";
 
-/// Redis's ACL categories, read off flags and group.
+/// Redis's ACL categories, derived from flags and group.
 fn categories(row: &Command) -> Vec<String> {
     let mut categories = Vec::new();
     if row.keys.first > 0

@@ -1,5 +1,5 @@
-//! DUMP and RESTORE: an item's value as bytes that another server of this kind takes. Core: the key's. Cost: two passes
-//! over the value and a copy. Never: takes a payload that is not whole, or one of a version it does not know.
+//! DUMP and RESTORE: an item's value as bytes that another Aspine server restores. Core: the key's. Cost: two passes over
+//! the value and a copy. Never: restores a damaged payload, or one of an unknown version.
 //!
 //! The payload, lengths in bytes, numbers with the lowest byte first:
 //!
@@ -39,7 +39,7 @@ pub fn restore<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s
     }
 }
 
-/// What a RESTORE comes to.
+/// A checked RESTORE.
 struct Plan<'a> {
     value: &'a [u8],
     expiry: Expiry,
@@ -128,7 +128,7 @@ fn payload(value: &[u8]) -> Vec<u8> {
     payload
 }
 
-/// The value in a payload.
+/// Checks a payload and returns its value.
 fn open(payload: &[u8]) -> Result<&[u8], Error> {
     let (head, checksum) = payload.split_last_chunk().ok_or(Error::DumpPayload)?;
     match head.strip_prefix(&MAGIC) {

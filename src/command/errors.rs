@@ -1,4 +1,4 @@
-//! The errors a client is told: Redis's own texts, each exactly once, since clients match on them.
+//! Error replies: Redis's own texts, each exactly once, since clients match on them.
 //!
 //! The leading `-` and the line end belong to the writer. Texts are those of Redis 7.0 unless the doc says otherwise.
 
@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::limits::{KEY_BYTES_MAX, MULTI_BYTES_MAX, SESSION_SUBSCRIPTION_BYTES_MAX, SESSION_SUBSCRIPTIONS_MAX};
 
-/// Why a command was refused. `Display` is the text on the wire.
+/// The reason why a command was refused. `Display` is the text on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The auth key was wrong.
@@ -19,7 +19,7 @@ pub enum Error {
     AuthNotSet,
     /// HELLO with a protocol version other than 2 and 3.
     NoProto,
-    /// HELLO with a protocol version that is no number.
+    /// HELLO with a protocol version that is not a number.
     HelloVersion,
     /// HELLO with an option that doesn't exist; holds it.
     HelloOption(String),
@@ -37,13 +37,13 @@ pub enum Error {
     NotInteger,
     /// INCR or DECR beyond 64 bits.
     IncrementOverflow,
-    /// DECRBY of the one number that has no opposite.
+    /// DECRBY of the smallest integer, which can't be negated.
     DecrementOverflow,
-    /// INCRBYFLOAT with or of something that is no float.
+    /// INCRBYFLOAT with an increment or a value that is not a float.
     NotFloat,
-    /// INCRBYFLOAT with a sum that is no finite number.
+    /// INCRBYFLOAT with a sum that is not finite.
     FloatOverflow,
-    /// A value that would be longer than values may be.
+    /// A value that would exceed the maximum length.
     StringTooLong,
     /// SETRANGE at a negative offset.
     OffsetRange,
@@ -61,17 +61,17 @@ pub enum Error {
     BitfieldReadOnly,
     /// OBJECT FREQ, as no policy counts accesses.
     NoFrequency,
-    /// RESTORE over a key that is there, without REPLACE.
+    /// RESTORE over an existing key, without REPLACE.
     BusyKey,
     /// RESTORE with a negative TTL.
     InvalidTtl,
     /// RESTORE with a negative IDLETIME.
     InvalidIdleTime,
-    /// RESTORE with a FREQ that is no byte.
+    /// RESTORE with a FREQ that is not a byte.
     InvalidFrequency,
-    /// RESTORE of bytes that are not what DUMP made.
+    /// RESTORE of bytes that are not a payload of DUMP.
     DumpPayload,
-    /// RESTORE of a payload that is whole, with something else in it than a string.
+    /// RESTORE of a valid payload with another type than a string.
     DumpData,
     /// An expiry that is zero, negative or beyond the clock; holds the command's name.
     InvalidExpire(&'static str),
@@ -83,17 +83,17 @@ pub enum Error {
     UnknownSubcommand(String, &'static str),
     /// Arguments that a subcommand does not take; holds the subcommand and its container's name.
     SubcommandSyntax(String, &'static str),
-    /// SLOWLOG GET with a count that is none.
+    /// SLOWLOG GET with an invalid count.
     SlowlogCount,
     /// LATENCY GRAPH of an event without samples; holds its name.
     LatencyEvent(String),
-    /// DEBUG from where it is not taken.
+    /// DEBUG from an address from which it is not allowed.
     DebugRefused,
-    /// DEBUG OBJECT of a key that is not there.
+    /// DEBUG OBJECT of a missing key.
     NoSuchKey,
     /// CONFIG REWRITE without a file.
     NoConfigFile,
-    /// A number that is one, but not of 32 bits.
+    /// A number that does not fit 32 bits.
     NotInt32,
     /// SELECT of another database than 0.
     DbIndex,
@@ -129,15 +129,15 @@ pub enum Error {
     ExecAborted,
     /// EXEC with a wrong number of arguments.
     ExecArity,
-    /// More bytes between MULTI and EXEC than may be (this text is ours).
+    /// Too many bytes between MULTI and EXEC (this text is ours).
     MultiTooLong,
-    /// A transaction whose shards were not to be had in time (this text is ours).
+    /// A transaction that did not get its shards in time (this text is ours).
     HoldTimeout,
     /// A snapshot is being taken.
     SnapshotBusy,
     /// A snapshot is being loaded, or about to be (this text is ours).
     SnapshotLoading,
-    /// What is no name of a snapshot (this text is ours).
+    /// An invalid name of a snapshot (this text is ours).
     SnapshotName,
     /// A command while items are being loaded.
     Loading,
@@ -147,23 +147,23 @@ pub enum Error {
     KeyTooLong,
     /// CLUSTER and its like without `--core-ports`.
     ClusterDisabled,
-    /// CLUSTER COUNTKEYSINSLOT of what is no slot.
+    /// CLUSTER COUNTKEYSINSLOT of an invalid slot.
     InvalidSlot,
-    /// CLUSTER GETKEYSINSLOT of what is no slot, or with a negative count.
+    /// CLUSTER GETKEYSINSLOT of an invalid slot, or with a negative count.
     InvalidSlotOrCount,
-    /// CLUSTER REPLICAS of a node that there is not; holds its id.
+    /// CLUSTER REPLICAS of an unknown node; holds the id.
     UnknownNode(String),
-    /// CLIENT KILL of an address that nobody has.
+    /// CLIENT KILL of an address that no client has.
     NoSuchClient,
-    /// CLIENT KILL with an id that is no positive number.
+    /// CLIENT KILL with an id that is not a positive number.
     InvalidClientId,
-    /// CLIENT LIST with an id that is no number.
+    /// CLIENT LIST with an id that is not a number.
     ClientListId,
     /// CLIENT LIST or KILL with a type that doesn't exist.
     UnknownClientType(String),
     /// CLIENT KILL with a user that doesn't exist; holds the name.
     NoSuchUser(String),
-    /// CLIENT TRACKING with a REDIRECT to nobody.
+    /// CLIENT TRACKING with a REDIRECT to a missing client.
     TrackingRedirect,
     /// CLIENT TRACKING with REDIRECT twice.
     TrackingRedirects,
@@ -337,7 +337,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// What both refusals of a prefix have in common.
+/// The common text of both refusals of a prefix.
 const PREFIXES_APART: &str = "Prefixes for a single client must not overlap.";
 
 impl Error {
@@ -367,7 +367,7 @@ impl Error {
         })
     }
 
-    /// The texts about values; a test finds the variant that none of these functions knows.
+    /// The texts about values; a test finds a variant that none of these functions covers.
     fn value_text(&self) -> &'static str {
         match self {
             Error::IncrementOverflow => "ERR increment or decrement would overflow",
@@ -406,13 +406,13 @@ impl Error {
     }
 }
 
-/// What a client sent, to be quoted in an error: up to its first NUL, as Redis quotes, a character a byte, which
-/// [`Writer::error`](crate::resp::Writer::error) turns back.
+/// Bytes of a client, quoted for an error: up to the first NUL, as in Redis, one character per byte, which
+/// [`Writer::error`](crate::resp::Writer::error) turns back into bytes.
 pub fn quote(bytes: &[u8]) -> String {
     bytes.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect()
 }
 
-/// What all refusals of CONFIG SET have in common.
+/// The common text of all refusals of CONFIG SET.
 fn config_failed(f: &mut fmt::Formatter<'_>, name: &str, why: &dyn fmt::Display) -> fmt::Result {
     write!(f, "ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
 }

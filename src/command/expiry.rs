@@ -10,12 +10,12 @@ use crate::resp::Args;
 use crate::resp::number::parse_i64;
 use crate::shard::Shard;
 
-/// The unit a command counts in.
+/// The time unit of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Seconds.
+    /// Times in seconds.
     Seconds,
-    /// Milliseconds.
+    /// Times in milliseconds.
     Millis,
 }
 

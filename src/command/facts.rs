@@ -1,7 +1,7 @@
-//! Facts: what is known of a command besides what runs it: name, arity, flags, where its keys are, group, syntax.
+//! Facts: the properties of a command besides its handler: name, arity, flags, positions of keys, group, syntax.
 //!
-//! Of use to clients too. Never: a type of the server. The rows are in `facts/rows.rs`; `command/table.rs` joins them
-//! with what runs them.
+//! Clients use them too. Never: a type of the server. The rows are in `facts/rows.rs`; `command/table.rs` joins them with
+//! the handlers.
 
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
@@ -10,22 +10,22 @@ mod rows;
 
 pub use rows::ROWS;
 
-/// One command.
+/// The facts of one command.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
-    /// Lower case; `container|subcommand` for a subcommand.
+    /// The name in lower case; `container|subcommand` for a subcommand.
     pub name: &'static str,
-    /// Arguments with the name (and the subcommand's name): exactly so many, or at least so many if negative.
+    /// The number of arguments with the name (and the subcommand's name); if negative, the least number.
     pub arity: i32,
-    /// Bits of [`flag`].
+    /// The flags: bits of [`flag`].
     pub flags: u32,
-    /// Where its keys are.
+    /// The positions of the keys.
     pub keys: Keys,
     /// Redis's group, for the documentation.
     pub group: Group,
-    /// The arguments after the name, as a reader would be told.
+    /// The arguments after the name, in readable syntax.
     pub syntax: &'static str,
-    /// One sentence.
+    /// A summary of one sentence.
     pub summary: &'static str,
 }
 
@@ -46,55 +46,55 @@ macro_rules! facts {
 
 pub(crate) use facts;
 
-/// What a command is like, as bits. The names are Redis's.
+/// The flags of commands, as bits. The names are Redis's.
 pub mod flag {
-    /// Changes no key.
+    /// The command changes no key.
     pub const READONLY: u32 = 1;
-    /// May change a key.
+    /// The command may change a key.
     pub const WRITE: u32 = 1 << 1;
-    /// May need more memory.
+    /// The command may need more memory.
     pub const DENYOOM: u32 = 1 << 2;
-    /// Constant time.
+    /// The command runs in constant time.
     pub const FAST: u32 = 1 << 3;
-    /// For operators.
+    /// The command is for operators.
     pub const ADMIN: u32 = 1 << 4;
-    /// Runs before authentication.
+    /// The command runs before authentication.
     pub const NO_AUTH: u32 = 1 << 5;
-    /// Waits for the session's earlier commands, and the later ones wait for it.
+    /// The command waits for the session's earlier commands, and the later ones wait for it.
     pub const BARRIER: u32 = 1 << 6;
     /// A command of several keys that looks its keys up as a read does: counts hits and misses, makes recent.
     pub const READS: u32 = 1 << 7;
-    /// Runs at once between MULTI and EXEC.
+    /// The command runs at once between MULTI and EXEC.
     pub const UNQUEUED: u32 = 1 << 8;
-    /// Runs on a RESP2 connection that has subscribed.
+    /// The command runs on a RESP2 connection that has subscribed.
     pub const SUBSCRIBER: u32 = 1 << 9;
-    /// Of publishing and subscribing.
+    /// The command belongs to pub/sub.
     pub const PUBSUB: u32 = 1 << 10;
-    /// Can't be queued after MULTI.
+    /// The command can't be queued after MULTI.
     pub const NO_MULTI: u32 = 1 << 11;
-    /// Runs while a snapshot is loaded.
+    /// The command runs while a snapshot is loaded.
     pub const LOADING: u32 = 1 << 12;
-    /// Has subcommands.
+    /// The command has subcommands.
     pub const CONTAINER: u32 = 1 << 13;
-    /// What CLIENT CACHING said holds for the command after it.
+    /// The setting of CLIENT CACHING stays for the command after this one.
     pub const KEEPS_CACHING: u32 = 1 << 14;
     /// A subcommand of one argument at most, though COMMAND says more: what has more is refused when it runs, so that
     /// MULTI queues it, and as if there was no such subcommand.
     pub const ONE_AT_MOST: u32 = 1 << 15;
-    /// All of its arguments are secret: the slow log has none of them.
+    /// All arguments are secret: the slow log has none of them.
     pub const SECRET: u32 = 1 << 16;
-    /// Its option AUTH has a user's name and an auth key, which are secret.
+    /// The arguments of the option AUTH, a user and an auth key, are secret.
     pub const AUTH_OPTION: u32 = 1 << 17;
-    /// Changes nothing, though it is not of keys: a client may send it again.
+    /// The command has no keys and changes nothing: a client may retry it.
     pub const REPEATABLE: u32 = 1 << 18;
 
-    /// Is a subcommand; what its name says, for those who ask for every command.
+    /// The command is a subcommand, which its name says too.
     pub const SUBCOMMAND: u32 = 1 << 19;
 
     /// SUBSCRIBE and its like, and their opposites.
     pub const SUBSCRIPTION: u32 = BARRIER | PUBSUB | SUBSCRIBER;
 
-    /// The flag that a name has by itself.
+    /// The flag that follows from a name.
     pub const fn of_name(name: &str) -> u32 {
         let mut at = 0;
         while at < name.len() {
@@ -106,7 +106,7 @@ pub mod flag {
         0
     }
 
-    /// Bit and Redis's name of each that Redis has.
+    /// The flags that Redis has, with Redis's names.
     pub const NAMES: [(u32, &str); 9] = [
         (PUBSUB, "pubsub"),
         (READONLY, "readonly"),
@@ -120,14 +120,14 @@ pub mod flag {
     ];
 }
 
-/// The positions of a command's keys. All zero: it has none.
+/// The positions of a command's keys. All zero: there are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keys {
-    /// The first key's position; the name is at 0.
+    /// The position of the first key; the name is at 0.
     pub first: u8,
-    /// The last key's, from the end if negative. 0: the argument before the first key says how many keys there are.
+    /// The position of the last key, from the end if negative. 0: the argument before the first key is the number of keys.
     pub last: i8,
-    /// From one key to the next.
+    /// The distance from one key to the next.
     pub step: u8,
 }
 
@@ -137,18 +137,18 @@ pub const NO_KEYS: Keys = Keys { first: 0, last: 0, step: 0 };
 pub const ONE_KEY: Keys = Keys { first: 1, last: 1, step: 1 };
 /// One key behind a subcommand.
 pub const SUB_KEY: Keys = Keys { first: 2, last: 2, step: 1 };
-/// Every argument.
+/// Every argument is a key.
 pub const ALL_KEYS: Keys = Keys { first: 1, last: -1, step: 1 };
 /// Keys, each with its value behind it.
 pub const KEY_VALUE_PAIRS: Keys = Keys { first: 1, last: -1, step: 2 };
-/// The first two arguments.
+/// The first two arguments are keys.
 pub const TWO_KEYS: Keys = Keys { first: 1, last: 2, step: 1 };
-/// Every argument but the first.
+/// Every argument but the first is a key.
 pub const KEYS_AFTER_WORD: Keys = Keys { first: 2, last: -1, step: 1 };
 /// Pairs of key and value, as many as the first argument says.
 pub const COUNTED_PAIRS: Keys = Keys { first: 2, last: 0, step: 2 };
 
-/// Redis's groups that occur here.
+/// The groups of Redis that occur here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     /// Values as rows of bits.
@@ -159,18 +159,18 @@ pub enum Group {
     Connection,
     /// Keys, whatever their value.
     Generic,
-    /// Messages.
+    /// Messages and subscriptions.
     Pubsub,
-    /// The server.
+    /// The server as a whole.
     Server,
-    /// Values.
+    /// Values of keys.
     String,
     /// MULTI and its like.
     Transactions,
 }
 
 impl Group {
-    /// Redis's name of it.
+    /// Redis's name of the group.
     pub fn name(self) -> &'static str {
         match self {
             Group::Bitmap => "bitmap",
@@ -186,7 +186,7 @@ impl Group {
 }
 
 impl Facts {
-    /// Whether a command line of so many words fits.
+    /// Whether a command line of `words` words fits the arity.
     #[inline]
     pub fn takes(&self, words: usize) -> bool {
         takes(self.arity, words)
@@ -198,24 +198,24 @@ impl Facts {
         self.flags & flags == flags
     }
 
-    /// Whether it has subcommands. COMMAND also runs alone.
+    /// Whether the command has subcommands. COMMAND also runs alone.
     #[inline]
     pub fn is_container(&self) -> bool {
         self.is(flag::CONTAINER)
     }
 
-    /// The name of its container, if it is a subcommand; else its own.
+    /// The name of the container for a subcommand, else the command's own name.
     pub fn container(&self) -> &'static str {
         self.name.split('|').next().unwrap_or(self.name)
     }
 
-    /// Whether an argument is a secret: an auth key, or the name that stands before it.
+    /// Whether an argument is secret: an auth key, or the user before it.
     pub fn is_secret(&self, args: Args<'_>, at: usize) -> bool {
         let is_auth = |back: usize| at.checked_sub(back).is_some_and(|at| args.at(at).eq_ignore_ascii_case(b"AUTH"));
         self.is(flag::SECRET) || (self.is(flag::AUTH_OPTION) && (is_auth(1) || is_auth(2)))
     }
 
-    /// Whether it is a subcommand.
+    /// Whether the command is a subcommand.
     #[inline]
     pub fn is_subcommand(&self) -> bool {
         self.is(flag::SUBCOMMAND)
@@ -253,13 +253,13 @@ impl Facts {
         args.tail(skip).iter().step_by(step).take(take)
     }
 
-    /// Whether an argument says how many keys there are.
+    /// Whether an argument is the number of keys.
     pub fn counts_keys(&self) -> bool {
         self.keys.first > 0 && self.keys.last == 0
     }
 }
 
-/// Whether a command of an arity takes a line of so many words.
+/// Whether a line of `words` words fits an arity.
 #[inline]
 pub fn takes(arity: i32, words: usize) -> bool {
     let words = i32::try_from(words).unwrap_or(i32::MAX);
@@ -277,7 +277,7 @@ pub fn find(name: &[u8]) -> Option<&'static Facts> {
     Some(&ROWS[at]).filter(|row| row.name.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// Whether two names are the same, for what is known when this is compiled.
+/// Whether two names are equal, at compile time.
 pub const fn same(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let mut at = 0;
@@ -287,8 +287,8 @@ pub const fn same(one: &str, other: &str) -> bool {
     at == one.len() && at == other.len()
 }
 
-/// Subcommands of CLUSTER by which operators change a cluster, and how many words they have, as in [`Facts::arity`].
-/// There is nothing to change here: they are no commands, but where there is no cluster Redis knows them.
+/// The subcommands of CLUSTER by which operators change a cluster, with their arity as in [`Facts::arity`]. They do not
+/// exist here, but Redis without a cluster knows them.
 pub const CLUSTER_CHANGES: [(&str, i32); 15] = [
     ("cluster|addslots", -3),
     ("cluster|addslotsrange", -4),

@@ -6,24 +6,24 @@ use crate::resp::number::parse_i64;
 use crate::resp::{Args, Writer};
 use crate::shard::Shard;
 
-/// Each key of DEL and UNLINK. Freeing is the shard's, in slices where it is large.
+/// Handles each key of DEL and UNLINK. The shard frees values, large ones in slices.
 pub fn delete<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     shard.remove(args.at(0), call.now_ms).into()
 }
 
-/// Each key of EXISTS.
+/// Handles each key of EXISTS.
 pub fn exists<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     let exists = shard.peek(args.at(0), call.now_ms).is_some();
     found(shard, args.at(0), exists).into()
 }
 
-/// Each key of TOUCH.
+/// Handles each key of TOUCH.
 pub fn touch<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     let touched = shard.touch(args.at(0), call.now_ms);
     found(shard, args.at(0), touched).into()
 }
 
-/// Whether a key was found; who listens for misses hears of one.
+/// Notes a miss, for listeners, if a key was not found. Returns `found`.
 pub(super) fn found(shard: &mut Shard, key: &[u8], found: bool) -> bool {
     if !found {
         shard.note_miss(key);
@@ -37,12 +37,12 @@ pub fn value_type<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply
     Reply::Status(if found(shard, args.at(0), exists) { "string" } else { "none" })
 }
 
-/// Where a SCAN stands: a core and a position in its shard's slab, as one number for the client. 0 is the beginning.
+/// The cursor of a SCAN: a core and a position in its shard's slab, as one number for the client. 0 is the beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The core whose shard comes next.
     pub core: u16,
-    /// The position in its slab.
+    /// The position in the shard's slab.
     pub position: u32,
 }
 
@@ -55,7 +55,7 @@ impl Cursor {
         Ok(Cursor { core, position: (number & u64::from(u32::MAX)) as u32 })
     }
 
-    /// The number the client is given.
+    /// The cursor as a number for the client.
     pub fn number(self) -> u64 {
         u64::from(self.core) << 32 | u64::from(self.position)
     }

@@ -9,14 +9,14 @@ use crate::limits::LCS_TABLE_BYTES_MAX;
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Writer};
 
-/// What LCS with IDX answers.
+/// The reply of LCS with IDX.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matches {
-    /// From the last to the first: where a run begins in either value, and its length.
+    /// The runs from the last to the first: where each begins in either value, and its length.
     runs: Vec<Run>,
-    /// Length of the whole subsequence.
+    /// The length of the whole subsequence.
     len: usize,
-    /// Whether each run is told with its length.
+    /// Whether each run is written with its length.
     with_len: bool,
 }
 
@@ -28,7 +28,7 @@ struct Run {
 }
 
 impl Matches {
-    /// Encodes it.
+    /// Writes the matches.
     pub fn write(&self, writer: &mut Writer<'_>) {
         writer.map(2);
         writer.bulk(b"matches");

@@ -87,7 +87,7 @@ impl LongDouble {
         (magnitude != Magnitude::Infinite).then_some(LongDouble { negative, magnitude })
     }
 
-    /// Its text as Redis stores it: `%.17Lf` without the zeros at its end, and no minus before a zero.
+    /// The text as Redis stores it: `%.17Lf` without trailing zeros, and without a minus before a zero.
     pub fn text(self) -> Vec<u8> {
         let Magnitude::Finite { mantissa, exponent } = self.magnitude else {
             return if self.negative { b"-inf".to_vec() } else { b"inf".to_vec() };
@@ -160,7 +160,7 @@ fn parse_hexadecimal(text: &[u8]) -> Option<Magnitude> {
     in_range(rounded(numerator, Natural::from(1), exponent + 4 * point_exponent))
 }
 
-/// What a number rounds to, unless it is beyond the format at either end, where `strtold` says `ERANGE`.
+/// The rounded number, unless it is beyond the format at either end, where `strtold` says `ERANGE`.
 fn in_range(magnitude: Magnitude) -> Option<Magnitude> {
     match magnitude {
         Magnitude::Finite { mantissa: 0, .. } | Magnitude::Infinite => None,

@@ -3,7 +3,7 @@
 use crate::command::facts::same;
 use crate::command::table::{Command, Fold, Handler, INTERNAL, KeyHandler, OwnerHandler, Part, TABLE};
 
-/// What a core runs of what another sends it.
+/// What a core runs for another core.
 #[derive(Clone, Copy, Debug)]
 pub enum Sent {
     /// A command that is this core's to run.
@@ -17,16 +17,16 @@ pub enum Sent {
 pub struct CommandId(pub u16);
 
 impl CommandId {
-    /// The first id of those that only engines send.
+    /// The first id of the commands that only engines send.
     const INTERNAL: u16 = 1 << 15;
-    /// End of a prefix that a client named.
+    /// The internal command that ends the tracking of a prefix.
     pub const UNTRACK: CommandId = CommandId(Self::INTERNAL + 2);
-    /// End of a client's WATCH.
+    /// The internal command that ends a client's WATCH.
     pub const UNWATCH: CommandId = CommandId(Self::INTERNAL + 3);
-    /// CONFIG SET.
+    /// The command CONFIG SET.
     pub const CONFIG_SET: CommandId = CommandId::named("config|set");
 
-    /// Whether only engines send it.
+    /// Whether only engines send the command.
     pub fn is_internal(self) -> bool {
         self.0 >= Self::INTERNAL
     }
@@ -68,24 +68,24 @@ impl CommandId {
 /// A command of each key, and what runs it: what splits it need not ask what it is.
 #[derive(Clone, Copy, Debug)]
 pub struct EachKeyCommand {
-    /// Which.
+    /// The id of the command.
     pub id: CommandId,
-    /// What runs it for each key.
+    /// The handler of each key.
     pub handler: KeyHandler,
-    /// How the replies become one.
+    /// The fold of the replies.
     pub fold: Fold,
 }
 
 impl EachKeyCommand {
-    /// DEL.
+    /// The command DEL.
     pub const DEL: EachKeyCommand = EachKeyCommand::of(CommandId::named("del"));
-    /// Values and deadlines of keys.
+    /// The internal command that reads values and deadlines.
     pub const READ: EachKeyCommand = EachKeyCommand::of(CommandId(CommandId::INTERNAL));
-    /// Keys whose values have others now.
+    /// The internal command that removes keys whose values were renamed.
     pub const RENAMED: EachKeyCommand = EachKeyCommand::of(CommandId(CommandId::INTERNAL + 1));
-    /// WATCH.
+    /// The internal command of WATCH, for each key.
     pub const WATCH: EachKeyCommand = EachKeyCommand::of(CommandId(CommandId::INTERNAL + 4));
-    /// Keys, values and deadlines.
+    /// The internal command that stores values and deadlines.
     pub const WRITE: EachKeyCommand = EachKeyCommand::of(CommandId(CommandId::INTERNAL + 5));
 
     /// A row that is known to be of each key when this is compiled.
@@ -104,7 +104,7 @@ impl EachKeyCommand {
 /// length and four bytes. Built once per engine from [`TABLE`].
 #[derive(Clone)]
 pub struct Lookup {
-    /// Row number plus one; 0 is empty.
+    /// The cells: row number plus one; 0 is empty.
     cells: [u16; CELLS],
 }
 

@@ -42,10 +42,10 @@ pub use reply::Reply;
 
 use crate::shard::Recency;
 
-/// What a handler of a key is told besides its arguments.
+/// The context of a key's handler, besides its arguments.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
-    /// The turn's clock reading, unix time in milliseconds.
+    /// The clock reading of the turn, unix time in milliseconds.
     pub now_ms: u64,
     /// Whether a read makes the item recent; not for a client that said CLIENT NO-TOUCH.
     pub recency: Recency,

@@ -1,22 +1,22 @@
 //! Notify: which key events are published, in the form of Redis's `notify-keyspace-events`.
 //!
-//! In Redis the setting is empty and nothing is published until a client sets it. Here everything is, since what nobody
-//! listens to costs nothing; a client that sets it gets exactly what it asks for, the empty text included.
+//! In Redis the setting is empty, and nothing is published until a client sets it. Here everything is published, since
+//! events without a listener cost nothing; a client that sets it gets exactly what it asks for, the empty text included.
 
 use std::fmt;
 
 use crate::shard::{EVENTS, Event};
 
-/// Letters of classes in Redis's order. `l s h z t d` are of types and modules that there are not here.
+/// The letters of classes in Redis's order. `l s h z t d` are of types and modules that do not exist here.
 const CLASSES: &[u8; 11] = b"g$lshzxetdn";
-/// Those that `A` stands for.
+/// The classes that `A` stands for.
 const ALL: &[u8; 10] = b"g$lshzxetd";
 
 /// A set of classes, and of channels: a bit for each letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Notify(u32);
 
-/// Redis's words for a letter that is none.
+/// Redis's error for an unknown letter.
 pub const BAD_LETTER: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
 
 fn bit(letter: u8) -> Option<u32> {
@@ -25,7 +25,7 @@ fn bit(letter: u8) -> Option<u32> {
 }
 
 impl Notify {
-    /// The set of a text; `None` if a letter is none.
+    /// Parses a text; `None` if a letter is unknown.
     pub fn parse(text: &[u8]) -> Option<Notify> {
         text.iter().try_fold(Notify(0), |set, letter| match letter {
             b'A' => Some(Notify(ALL.iter().filter_map(|class| bit(*class)).fold(set.0, |all, one| all | one))),

@@ -1,5 +1,5 @@
-//! OBJECT and MEMORY USAGE: what the server knows of an item besides its value. Core: the key's. Cost: a look or two.
-//! Never: makes an item recent. OBJECT's looks count as hits and misses, as in Redis; MEMORY USAGE's do not.
+//! OBJECT and MEMORY USAGE: the facts of an item besides its value. Core: the key's. Cost: a lookup or two.
+//! Never: makes an item recent. Lookups of OBJECT count as hits and misses, as in Redis; those of MEMORY USAGE do not.
 
 use crate::command::{Call, Error, Reply};
 use crate::limits::EMBEDDED_STRING_BYTES_MAX;

@@ -1,7 +1,7 @@
 //! Output limits: how much output may wait for a client that lags, in the form of Redis's `client-output-buffer-limit`.
 //!
-//! Redis has a limit for each of three classes of clients. Here only that of `pubsub` cuts anybody off: an ordinary
-//! client that does not read is not read from in turn, and there are no replicas. Their limits are kept to be shown.
+//! Redis has a limit for each of three classes of clients. Here only that of `pubsub` cuts clients off: an ordinary
+//! client that does not read is not read from, and there are no replicas. The other limits are only shown.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,22 +16,22 @@ pub struct OutputLimit {
     pub hard_bytes: u64,
     /// Bytes at which it is cut off if they wait for too long; `u64::MAX` is no bound.
     pub soft_bytes: u64,
-    /// Seconds that is.
+    /// The seconds for which more than `soft_bytes` may wait.
     pub soft_s: u64,
 }
 
 /// The limits of all classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLimits {
-    /// Ordinary clients.
+    /// The limit of ordinary clients.
     pub normal: OutputLimit,
-    /// Replicas.
+    /// The limit of replicas.
     pub replica: OutputLimit,
-    /// Clients that subscribe, and others that messages or invalidations are pushed to.
+    /// The limit of subscribers, and of clients that get invalidations.
     pub pubsub: OutputLimit,
 }
 
-/// What is wrong with a text that should be limits: Redis's words.
+/// The error of a malformed text, in Redis's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadLimits(pub &'static str);
 
@@ -40,10 +40,10 @@ const CLASS: BadLimits = BadLimits("Invalid client class specified in buffer lim
 const NUMBER: BadLimits = BadLimits("Error in hard, soft or soft_seconds setting in buffer limit configuration.");
 
 impl OutputLimit {
-    /// None.
+    /// The limit that bounds nothing.
     const NONE: OutputLimit = OutputLimit { hard_bytes: u64::MAX, soft_bytes: u64::MAX, soft_s: 0 };
 
-    /// The bytes from which on a client has to be looked at.
+    /// The bytes from which on a client has to be checked.
     #[inline]
     pub fn least_bytes(&self) -> u64 {
         self.hard_bytes.min(self.soft_bytes)

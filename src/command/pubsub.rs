@@ -3,7 +3,7 @@
 
 use crate::resp::Writer;
 
-/// What can be subscribed to.
+/// The kinds of subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// A channel: SUBSCRIBE, PUBLISH.
@@ -14,16 +14,16 @@ pub enum Topic {
     ShardChannel,
 }
 
-/// All of them, by number.
+/// All topics, by number.
 pub const TOPICS: [Topic; 3] = [Topic::Channel, Topic::Pattern, Topic::ShardChannel];
 
 impl Topic {
-    /// Its place in [`TOPICS`].
+    /// The index in [`TOPICS`].
     pub fn number(self) -> usize {
         self as usize
     }
 
-    /// The row that ends subscriptions to it.
+    /// The name of the command that ends subscriptions to this topic.
     pub fn unsubscribe_name(self) -> &'static str {
         match self {
             Topic::Channel => "unsubscribe",

@@ -65,8 +65,8 @@ fn resolve(start: i64, end: i64, len: usize) -> Range<usize> {
     if start < 0 && end < 0 && start > end { 0..0 } else { clamp(start, end, len) }
 }
 
-/// The places from `start` to `end` among `len`: both are inclusive, and counted from the end if negative. As in Redis,
-/// what lies before the first place is the first.
+/// The positions from `start` to `end` among `len`: both are inclusive, and counted from the end if negative. As in Redis,
+/// a position before the first is the first.
 pub(super) fn clamp(start: i64, end: i64, len: usize) -> Range<usize> {
     let len = len as i64;
     let from_front = |at: i64| if at < 0 { at.saturating_add(len).max(0) } else { at };

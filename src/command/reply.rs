@@ -1,4 +1,4 @@
-//! What a handler answers: one value, borrowed from the shard where it can be. The writer knows RESP2 from RESP3.
+//! Reply: the result of a handler: one value, borrowed from the shard if possible. The writer encodes RESP2 and RESP3.
 
 use crate::command::Error;
 use crate::command::lcs::Matches;
@@ -7,30 +7,30 @@ use crate::resp::Writer;
 /// The reply of one key's command.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reply<'a> {
-    /// `+OK`.
+    /// The status `+OK`.
     Ok,
     /// Another fixed status.
     Status(&'static str),
     /// A number.
     Integer(i64),
-    /// A value where it lies in the shard.
+    /// A value borrowed from the shard.
     Bulk(&'a [u8]),
-    /// A value that is no longer there (GETDEL, SET with GET).
+    /// A value that is no longer stored (GETDEL, SET with GET).
     Owned(Vec<u8>),
     /// A value and its deadline, of a key that a command of several cores reads.
     Pair(&'a [u8], i64),
-    /// Where a longest common subsequence lies.
+    /// The matches of a longest common subsequence.
     Matches(Matches),
-    /// Numbers and nothings (BITFIELD).
+    /// Numbers and nulls (BITFIELD).
     Integers(Vec<Option<i64>>),
-    /// Nothing there.
+    /// A null reply.
     Null,
-    /// Refused.
+    /// An error.
     Error(Error),
 }
 
 impl Reply<'_> {
-    /// Encodes it for the session's protocol.
+    /// Writes the reply in the protocol of the session.
     #[inline]
     pub fn write(&self, writer: &mut Writer<'_>) {
         match self {

@@ -11,38 +11,38 @@ use crate::resp::Args;
 use crate::resp::number::parse_i64;
 use crate::shard::{Event, Expiry, Recency, Shard};
 
-/// What is stored under a key.
+/// The item stored under a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored<'a> {
-    /// The value.
+    /// The value of the item.
     pub value: &'a [u8],
-    /// Unix time in milliseconds from which on it is gone, if it has a TTL.
+    /// The deadline in unix milliseconds, if the item has a TTL.
     pub expires_at_ms: Option<u64>,
 }
 
-/// What a command changes. Everything is stored before anything is deleted, so that nothing is lost when there is no
+/// The changes of a command. Everything is stored before anything is deleted, so that nothing is lost if there is no
 /// room.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Key, value and deadline.
+    /// The items to store: key, value and deadline.
     pub stores: Vec<(Vec<u8>, Vec<u8>, Expiry)>,
-    /// Keys.
+    /// The keys to delete.
     pub deletes: Vec<Vec<u8>>,
-    /// What the stores are called.
+    /// The key event of the stores.
     pub event: Event,
 }
 
 impl Changes {
-    /// Whether the values of the keys that are deleted go on under others.
+    /// Whether the values of the deleted keys are stored under other keys.
     pub fn renames(&self) -> bool {
         self.event == Event::RenameTo
     }
 }
 
-/// What a command comes to.
+/// The decision of a command: reply and changes.
 pub type Decision = (Reply<'static>, Changes);
 
-/// A command: its arguments (after the name), what is stored under each of its keys, and the time.
+/// The function of a command, from its arguments (after the name), the items of its keys, and the time.
 pub type Decide = fn(Args<'_>, &[Option<Stored<'_>>], u64) -> Result<Decision, Error>;
 
 /// Runs a command whose keys all live here.
@@ -50,7 +50,7 @@ pub fn run(shard: &mut Shard, row: &Command, decide: Decide, args: Args<'_>, cal
     let keys: Vec<&[u8]> = row.keys_after_name(args).collect();
     if row.is(crate::command::table::flag::READS) {
         for key in &keys {
-            // Counts the hit or miss, and makes it recent.
+            // The lookup counts a hit or miss, and makes the item recent.
             let _ = shard.get_silently(key, call.recency, call.now_ms);
         }
     }
@@ -90,7 +90,7 @@ pub fn read<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     }
 }
 
-/// A key whose value such a command has stored under another.
+/// Removes a key whose value was stored under another.
 pub fn remove_renamed<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     shard.remove_renamed(args.at(0), call.now_ms).into()
 }
@@ -117,7 +117,7 @@ fn id_of(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(0, u64::from_le_bytes)
 }
 
-/// What a store is called and its deadline, for [`write()`].
+/// Encodes the key event and the deadline of a store, for [`write()`].
 pub fn encode_store(event: Event, expiry: Expiry) -> [u8; 9] {
     let at_ms = match expiry {
         Expiry::Never => 0,

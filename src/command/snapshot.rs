@@ -1,10 +1,10 @@
-//! SAVE, BGSAVE, ASPINE.LOAD: what their arguments mean. The engine of core 0 does it.
+//! SAVE, BGSAVE, ASPINE.LOAD: their arguments. The engine of core 0 runs them.
 
 use crate::command::Error;
 use crate::persist::Name;
 use crate::resp::Args;
 
-/// Which command.
+/// The command that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     /// SAVE: answered when the snapshot is complete.
@@ -15,16 +15,16 @@ pub enum Verb {
     Load,
 }
 
-/// A command that was understood.
+/// A parsed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Which command.
+    /// The command that was sent.
     pub verb: Verb,
-    /// The file; `None` for the usual one.
+    /// The name of the file; `None` for the default one.
     pub name: Option<Name>,
-    /// BGSAVE: later, if it can't be now.
+    /// Whether BGSAVE is put off if it can't begin now.
     pub schedule: bool,
-    /// ASPINE.LOAD: what there is goes first.
+    /// Whether ASPINE.LOAD clears the keyspace first.
     pub replace: bool,
 }
 

@@ -8,7 +8,7 @@ use crate::limits::KEY_BYTES_MAX;
 use crate::resp::Args;
 use crate::shard::{Event, Expiry, Recency, Shard};
 
-/// GET key, and each key of MGET.
+/// Handles GET, and each key of MGET.
 #[inline]
 pub fn get<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     match shard.get(args.at(0), call.recency, call.now_ms) {
@@ -43,7 +43,7 @@ pub fn set<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     }
 }
 
-/// Each pair of MSET.
+/// Handles each pair of MSET.
 pub fn set_pair<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     store(shard, args, Expiry::Never, call)
 }
@@ -95,7 +95,7 @@ pub fn get_and_expire<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> R
         Ok(deadline) => deadline,
         Err(error) => return error.into(),
     };
-    // As Redis has it, a number is looked at only if there is a key to put it on.
+    // As in Redis, the number is checked only if the key exists.
     if shard.peek(args.at(0), call.now_ms).is_none() {
         return get(shard, args, call);
     }
@@ -152,7 +152,7 @@ fn read_copy(shard: &mut Shard, key: &[u8], call: Call) -> Option<Vec<u8>> {
     shard.get(key, Recency::Keep, call.now_ms).map(|item| item.value.to_vec())
 }
 
-/// When SET stores.
+/// The condition of SET.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
     Always,
@@ -160,14 +160,14 @@ pub(super) enum Condition {
     Present,
 }
 
-/// What the options of SET and GETEX say of the deadline. As Redis has it, one kind of it may be given again, and then
-/// the last counts; two kinds exclude each other.
+/// The deadline in the options of SET and GETEX. As in Redis, one kind may be given again, and then the last counts; two
+/// kinds exclude each other.
 #[derive(Clone, Copy)]
 enum Deadline<'a> {
     Unsaid,
     KeepTtl,
     Persist,
-    /// EX, PX, EXAT or PXAT and its amount, not looked at yet.
+    /// EX, PX, EXAT or PXAT and its amount, not parsed yet.
     Given {
         unit: Unit,
         absolute: bool,
@@ -176,7 +176,7 @@ enum Deadline<'a> {
 }
 
 impl<'a> Deadline<'a> {
-    /// Takes in EX, PX, EXAT or PXAT and the argument after it. False if it is none of them or does not fit.
+    /// Takes EX, PX, EXAT or PXAT and the argument after it. False for other options and for a second kind.
     fn take(&mut self, option: &[u8], amount: Option<&'a [u8]>) -> bool {
         let (Some((unit, absolute)), Some(amount)) = (expiry::option(option), amount) else { return false };
         let fits = match *self {
@@ -190,7 +190,7 @@ impl<'a> Deadline<'a> {
         fits
     }
 
-    /// What it comes to; `unsaid` if it was not said. Redis looks at the number when it has read all options.
+    /// Parses the amount; `unsaid` if no option was given. Redis checks the number after it has read all options.
     fn expiry(self, unsaid: Expiry, now_ms: u64, name: &'static str) -> Result<Expiry, Error> {
         match self {
             Deadline::Unsaid => Ok(unsaid),
@@ -250,7 +250,7 @@ fn condition(option: &[u8]) -> Condition {
     }
 }
 
-/// What GETEX says of the deadline.
+/// The deadline in the options of GETEX.
 fn parse_getex(args: Args<'_>) -> Result<Deadline<'_>, Error> {
     let mut deadline = Deadline::Unsaid;
     let mut at = 0;

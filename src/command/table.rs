@@ -1,4 +1,4 @@
-//! The command table: one row a command, and nothing else decides what a command is.
+//! Command table: one row per command; nothing else decides what a command is.
 //!
 //! Arity errors, routing, `COMMAND` and its subcommands and the table of docs/commands.md derive from it.
 //! Rows are sorted by name; a subcommand's name is `container|subcommand`, and stands after its container.
@@ -19,12 +19,12 @@ use crate::command::{
 use crate::resp::Args;
 use crate::shard::Shard;
 
-/// One command.
+/// A row: one command.
 #[derive(Clone, Copy, Debug)]
 pub struct Command {
-    /// What is known of it.
+    /// The facts of the command.
     pub facts: Facts,
-    /// What runs it.
+    /// The handler of the command.
     pub handler: Handler,
 }
 
@@ -40,20 +40,20 @@ impl Deref for Command {
 /// A handler of one key. `args` begin at the key.
 pub type KeyHandler = for<'s> fn(&'s mut Shard, Args<'_>, Call) -> Reply<'s>;
 
-/// What runs a command, and so where.
+/// The handler of a command, whose kind says where it runs.
 #[derive(Clone, Copy, Debug)]
 pub enum Handler {
-    /// The core that owns what the command is about, wherever its client is: another core may send it.
+    /// The command runs on the core that owns its key, slot or channel: another core may send it there.
     Owner(OwnerHandler),
-    /// Every core, each its part; the parts are folded on the home core.
+    /// The command runs on every core, each its part; the parts are folded on the home core.
     EveryCore(Part),
-    /// The home core of the client, and no other.
+    /// The command runs on the home core of the client alone.
     Home(HomeHandler),
-    /// Only a name for its subcommands.
+    /// The command is only a name for its subcommands.
     Container,
 }
 
-/// What runs where its keys are, or what is placed as keys are.
+/// The handlers of commands that run at an owner.
 #[derive(Clone, Copy, Debug)]
 pub enum OwnerHandler {
     /// One key: on the core that owns it.
@@ -70,7 +70,7 @@ pub enum OwnerHandler {
     Debug,
 }
 
-/// What runs where its client is, at once.
+/// The handlers of commands that run at home, at once.
 #[derive(Clone, Copy, Debug)]
 pub enum HomeHandler {
     /// What the session knows.
@@ -84,22 +84,22 @@ pub enum HomeHandler {
 /// The commands that make a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// From here on commands are queued.
+    /// MULTI: from here on commands are queued.
     Multi,
-    /// The queued commands are run.
+    /// EXEC: the queued commands are run.
     Exec,
-    /// They are forgotten.
+    /// DISCARD: the queued commands are forgotten.
     Discard,
-    /// EXEC will run them only if keys have not changed.
+    /// WATCH: EXEC runs the commands only if the keys have not changed.
     Watch,
-    /// It will not care.
+    /// UNWATCH: EXEC ignores changes.
     Unwatch,
 }
 
-/// What a client wants to be told of the cores.
+/// The commands about the cores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// ASPINE.CORES.
+    /// The command ASPINE.CORES.
     Cores,
     /// READONLY and its like, which change nothing.
     Accepted,
@@ -123,7 +123,7 @@ pub enum Told {
     Slots,
 }
 
-/// How the replies for single keys become one.
+/// The fold of the replies for single keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fold {
     /// An array in the order of the keys.
@@ -137,15 +137,15 @@ pub enum Fold {
 /// What each core does for a command that concerns all of them. `engine/every.rs` runs and folds them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// DBSIZE.
+    /// Each core's part of DBSIZE.
     Size,
     /// FLUSHALL, FLUSHDB.
     Clear,
-    /// KEYS.
+    /// Each core's part of KEYS.
     Keys,
-    /// RANDOMKEY.
+    /// Each core's part of RANDOMKEY.
     RandomKey,
-    /// INFO.
+    /// Each core's part of INFO.
     Report,
     /// SUBSCRIBE and its like.
     Subscribe(Topic),
@@ -174,7 +174,7 @@ pub enum Part {
 /// What SLOWLOG, LATENCY, MEMORY and PUBSUB ask of each core. `engine/ask.rs` answers and folds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// LASTSAVE.
+    /// The question of LASTSAVE.
     LastSave,
     /// LATENCY DOCTOR.
     LatencyDoctor,
@@ -215,7 +215,7 @@ use OwnerHandler::{EachKey, Key, Publish, Scan, Several};
 /// All commands, sorted by name.
 pub static TABLE: &[Command] = &joined();
 
-/// What runs each command, in the order of the facts. Another order, or a row too few or too many, is not compiled.
+/// The handlers of all commands, in the order of the facts. Another order, or a missing or extra row, does not compile.
 #[rustfmt::skip]
 const HANDLERS: [(&str, Handler); ROWS.len()] = [
     ("append", Owner(Key(range::append))),
@@ -381,7 +381,7 @@ const HANDLERS: [(&str, Handler); ROWS.len()] = [
     ("watch", Home(Transaction(Verb::Watch))),
 ];
 
-/// The facts, each with what runs it.
+/// The facts, each with its handler.
 const fn joined() -> [Command; ROWS.len()] {
     let mut all = [Command { facts: ROWS[0], handler: HANDLERS[0].1 }; ROWS.len()];
     let mut at = 0;
@@ -394,7 +394,8 @@ const fn joined() -> [Command; ROWS.len()] {
     all
 }
 
-/// What only engines send each other; no client can name them. Their ids begin at [`CommandId::INTERNAL`].
+/// The internal commands that only engines send each other; no client can name them. Their ids begin at
+/// [`CommandId::INTERNAL`].
 #[rustfmt::skip]
 pub(super) static INTERNAL: &[Command] = &[
     Command { facts: facts!("#read", -2, flag::READONLY, ALL_KEYS, Generic, "key [key ...]", "Reads values and deadlines."), handler: Owner(EachKey(several::read, Fold::Array)) },
@@ -417,7 +418,7 @@ pub fn subcommands(container: &str) -> Vec<&'static Command> {
     TABLE.iter().filter(|row| row.is_subcommand() && row.container() == container).collect()
 }
 
-/// What is said of a subcommand of `container` that has no row, of a line of so many words.
+/// The error for a subcommand of `container` without a row, in a line of `words` words.
 #[cold]
 pub fn unknown_subcommand(container: &Command, typed: &[u8], words: usize, shows_cluster: bool) -> Error {
     let is_same = |name: &str| {

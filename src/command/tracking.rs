@@ -1,5 +1,5 @@
-//! CLIENT TRACKING and what belongs to it: what one connection wants to be told of keys that it may hold in a cache of its
-//! own. Core: the session's home. Who is told, and when, is the engine's (`engine/tracking.rs`).
+//! CLIENT TRACKING and its like: the tracking state of one connection. Core: the session's home. Invalidations are the
+//! engine's (`engine/tracking.rs`).
 
 use std::collections::BTreeSet;
 
@@ -10,39 +10,39 @@ use crate::resp::number::parse_i64;
 use crate::resp::{Args, Writer};
 use crate::shard::Shard;
 
-/// What a connection that tracks has asked for.
+/// The tracking state of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tracking {
-    /// The client that is told in its place; 0 for none.
+    /// The client that gets the invalidations instead; 0 for none.
     pub redirect: u64,
-    /// Which reads count.
+    /// The reads that are tracked.
     pub scope: Scope,
-    /// Its own changes are no news to it.
+    /// Whether the connection's own changes are not invalidated.
     pub noloop: bool,
-    /// CLIENT CACHING was said for the next command.
+    /// Whether CLIENT CACHING was sent for the next command.
     pub caching: bool,
-    /// The client that was to be told has gone.
+    /// Whether the client of the redirection has gone.
     pub broken: bool,
-    /// Prefixes of the keys it wants to hear of, in `Scope::Broadcast`.
+    /// The prefixes of the tracked keys, in `Scope::Broadcast`.
     pub prefixes: BTreeSet<Vec<u8>>,
 }
 
-/// Of which keys a connection is told.
+/// The keys that a connection tracks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// Those it has read.
+    /// All keys that it has read.
     #[default]
     Read,
-    /// Those it has read by commands after CLIENT CACHING YES.
+    /// Keys that it has read by commands after CLIENT CACHING YES.
     OptIn,
-    /// Those it has read, but for commands after CLIENT CACHING NO.
+    /// Keys that it has read, except by commands after CLIENT CACHING NO.
     OptOut,
-    /// Those with one of its prefixes, read or not.
+    /// Keys with one of its prefixes, whether it has read them or not.
     Broadcast,
 }
 
 impl Tracking {
-    /// Whether the keys that it reads now are to be remembered.
+    /// Whether the keys of the current read are tracked.
     pub fn remembers(&self) -> bool {
         match self.scope {
             Scope::Read => true,
@@ -71,12 +71,12 @@ struct Options<'a> {
     prefixes: Vec<&'a [u8]>,
 }
 
-/// What a CLIENT TRACKING comes to.
+/// The change of a CLIENT TRACKING.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The connection tracks no more.
+    /// Tracking is switched off.
     Off,
-    /// It tracks like this.
+    /// Tracking is switched on, with this state.
     On(Box<Tracking>),
 }
 
@@ -88,7 +88,7 @@ impl<'a> Wish<'a> {
         Wish { redirect, rest }
     }
 
-    /// What it comes to for a connection that tracks like `now`, or not. If it names a client, that exists.
+    /// Decides on the change for a connection with the tracking state `now`. A client named by REDIRECT exists.
     pub fn decide(&self, now: Option<&Tracking>) -> Result<Change, Error> {
         let options = self.rest.as_ref().map_err(Error::clone)?;
         match options.on {
@@ -169,7 +169,7 @@ fn parse<'a>(args: Args<'a>, redirect: &mut Option<i64>) -> Result<Options<'a>, 
     Ok(options)
 }
 
-/// Refuses prefixes of which one begins like another: a key would be told twice.
+/// Refuses prefixes of which one begins with another: a key would be invalidated twice.
 fn check_overlaps(named: &BTreeSet<Vec<u8>>, new: &[&[u8]]) -> Result<(), Error> {
     let overlap = |one: &[u8], other: &[u8]| one.starts_with(other) || other.starts_with(one);
     for (at, prefix) in new.iter().enumerate() {
@@ -208,13 +208,13 @@ fn set_caching(client: &mut Client, word: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// CLIENT GETREDIR.
+/// Handles CLIENT GETREDIR.
 pub fn client_getredir(client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     writer.integer(client.redirect());
     After::Continue
 }
 
-/// CLIENT TRACKINGINFO.
+/// Handles CLIENT TRACKINGINFO.
 pub fn client_trackinginfo(client: &mut Client, _args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     let tracking = client.tracking.as_deref();
     let is = |test: fn(&Tracking) -> bool| tracking.is_some_and(test);
@@ -245,7 +245,7 @@ pub fn client_trackinginfo(client: &mut Client, _args: Args<'_>, _home: &Home<'_
     After::Continue
 }
 
-/// End of a prefix that a client named: `prefix home`, the client's home core in 2 bytes.
+/// Ends the tracking of a prefix: `prefix home`, the client's home core in 2 bytes.
 pub fn untrack<'s>(shard: &'s mut Shard, args: Args<'_>, _call: Call) -> Reply<'s> {
     if let Ok(home) = args.at(1).try_into() {
         shard.remove_prefix(args.at(0), u16::from_le_bytes(home));

@@ -42,7 +42,7 @@ impl Natural {
         Natural { limbs: limbs.collect() }.trimmed()
     }
 
-    /// Its decimal digits; a single `0` for zero.
+    /// The decimal digits; a single `0` for zero.
     pub(super) fn decimal_digits(mut self) -> Vec<u8> {
         let mut reversed = Vec::with_capacity(self.limbs.len() * 10 + 1);
         while !self.is_zero() {
@@ -94,7 +94,7 @@ impl Natural {
         self.push(carry as u32);
     }
 
-    /// Takes away a number that is not larger.
+    /// Subtracts a number that is not larger.
     pub(super) fn subtract(&mut self, other: &Natural) {
         let mut borrow = false;
         for (at, limb) in self.limbs.iter_mut().enumerate() {

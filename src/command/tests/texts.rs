@@ -12,7 +12,7 @@ fn errors() -> Vec<Error> {
     [fixed(), with_words()].concat()
 }
 
-/// Those that always have the same text.
+/// The errors that always have the same text.
 #[rustfmt::skip]
 fn fixed() -> Vec<Error> {
     use Error::*;
@@ -30,7 +30,7 @@ fn fixed() -> Vec<Error> {
     ]
 }
 
-/// Those that hold something.
+/// The errors that hold a text or a number.
 fn with_words() -> Vec<Error> {
     let word = || "word".to_owned();
     vec![
