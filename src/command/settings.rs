@@ -111,7 +111,7 @@ impl Default for Watch {
 /// A setting that CONFIG SET changes.
 struct Changeable {
     name: &'static str,
-    /// Its value, as CONFIG GET shows it.
+    /// The value, as CONFIG GET shows it.
     get: fn(&Settings) -> String,
     /// Takes another value, or says what it must be.
     set: fn(&mut Settings, &[u8]) -> Result<(), Refusal>,
