@@ -1,6 +1,5 @@
 //! `Commands`: what every client has, whether it awaits, waits or collects. One encoding of each command for all three.
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::connection::{Connection, From, Request};
 use crate::convert::Kind;
 use crate::encode::{head, number, word, words};
 use crate::hub::{Hub, Pool, many, seconds};
-use crate::value::{Codec, word as text};
+use crate::value::{Codec, Word, word as text};
 
 /// The commands of one client.
 #[pyclass(frozen, subclass, weakref, module = "aspine._native")]
@@ -87,7 +86,7 @@ impl Commands {
     }
 
     /// A key with the client's prefix.
-    fn key<'a>(&self, key: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+    fn key<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Word<'py>> {
         let prefix = &self.inner()?.prefix;
         let key = text(key)?;
         if prefix.is_empty() {
@@ -95,11 +94,7 @@ impl Commands {
         }
         let mut whole = prefix.clone();
         whole.extend_from_slice(&key);
-        Ok(Cow::Owned(whole))
-    }
-
-    fn keys(&self, keys: &Bound<'_, PyTuple>) -> PyResult<Vec<Vec<u8>>> {
-        keys.iter().map(|key| self.key(&key).map(Cow::into_owned)).collect()
+        Ok(Word::Made(whole))
     }
 
     /// A command of a name and keys, folded by the server.
@@ -120,12 +115,11 @@ impl Commands {
             words(&mut bytes, name, &[&key]);
             return Self::run(slf, bytes, Shape { kind, key: Some(&key), reads });
         }
-        let all = slf.get().keys(keys)?;
-        let mut bytes = Vec::with_capacity(all.iter().map(|key| key.len() + 16).sum::<usize>() + 32);
-        head(&mut bytes, all.len() + 1);
+        let mut bytes = Vec::with_capacity(keys.len() * 32 + 32);
+        head(&mut bytes, keys.len() + 1);
         word(&mut bytes, name.as_bytes());
-        for key in &all {
-            word(&mut bytes, key);
+        for key in keys {
+            word(&mut bytes, &slf.get().key(&key)?);
         }
         Self::run(slf, bytes, Shape { kind, key: None, reads })
     }

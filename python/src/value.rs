@@ -14,7 +14,7 @@
 //!
 //! Never: reads what another type wrote as an error. Bytes that are marked and then no such thing are text or bytes.
 
-use std::borrow::Cow;
+use std::ops::Deref;
 
 use aspine::resp::number::{parse_i64, push_i64};
 use pyo3::exceptions::PyTypeError;
@@ -44,7 +44,7 @@ pub(crate) enum Codec {
 
 impl Codec {
     /// The bytes of a value.
-    pub(crate) fn encode<'a>(&self, value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+    pub(crate) fn encode<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Word<'py>> {
         match self {
             Self::Auto => auto(value),
             Self::Raw => raw(value),
@@ -55,12 +55,9 @@ impl Codec {
                 let pickled = dumps.bind(value.py()).call1((value,))?;
                 let mut out = vec![MSGPACK_MARK];
                 msgpack::extension(&mut out, msgpack::PICKLE, pickled.cast::<PyBytes>()?.as_bytes());
-                Ok(Cow::Owned(out))
+                Ok(Word::Made(out))
             }
-            Self::Custom { dumps, .. } => {
-                let bytes = dumps.bind(value.py()).call1((value,))?;
-                raw(&bytes).map(|bytes| Cow::Owned(bytes.into_owned()))
-            }
+            Self::Custom { dumps, .. } => raw(&dumps.bind(value.py()).call1((value,))?),
         }
     }
 
@@ -84,30 +81,39 @@ fn is_plain(value: &Bound<'_, PyAny>) -> bool {
         || value.is_exact_instance_of::<PyBool>()
 }
 
-/// The text of a `str`, or its error if it has half a surrogate pair.
-fn text<'a>(value: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
-    value.to_cow()
+/// The bytes of a key or an argument, most often held by an object of Python.
+pub(crate) enum Word<'py> {
+    Held(Bound<'py, PyBytes>),
+    Made(Vec<u8>),
+}
+
+impl Deref for Word<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Held(bytes) => bytes.as_bytes(),
+            Self::Made(bytes) => bytes,
+        }
+    }
 }
 
 /// What a key or an argument is: `str` or `bytes`.
-pub(crate) fn word<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+pub(crate) fn word<'py>(value: &Bound<'py, PyAny>) -> PyResult<Word<'py>> {
     if let Ok(string) = value.cast::<PyString>() {
-        return Ok(match text(string)? {
-            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-        });
+        return string.encode_utf8().map(Word::Held);
     }
     if let Ok(bytes) = value.cast::<PyBytes>() {
-        return Ok(Cow::Borrowed(bytes.as_bytes()));
+        return Ok(Word::Held(bytes.clone()));
     }
     let kind = value.get_type().name()?;
     Err(PyTypeError::new_err(format!("a key or argument is str or bytes, not {kind}")))
 }
 
 /// As [`word`], and numbers in decimal.
-pub(crate) fn raw<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+pub(crate) fn raw<'py>(value: &Bound<'py, PyAny>) -> PyResult<Word<'py>> {
     if value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>() || value.is_instance_of::<PyFloat>() {
-        return Ok(Cow::Owned(value.str()?.to_cow()?.into_owned().into_bytes()));
+        return value.str()?.encode_utf8().map(Word::Held);
     }
     if let Some(bytes) = bytes_like(value)? {
         return Ok(bytes);
@@ -116,56 +122,53 @@ pub(crate) fn raw<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
 }
 
 /// The bytes of `bytes`, `bytearray` or a memoryview.
-fn bytes_like<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Option<Cow<'a, [u8]>>> {
+fn bytes_like<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Word<'py>>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
-        return Ok(Some(Cow::Borrowed(bytes.as_bytes())));
+        return Ok(Some(Word::Held(bytes.clone())));
     }
     if let Ok(bytes) = value.cast::<PyByteArray>() {
-        return Ok(Some(Cow::Owned(bytes.to_vec())));
+        return Ok(Some(Word::Made(bytes.to_vec())));
     }
     if value.get_type().name()?.to_cow()? == "memoryview" {
         let bytes = value.call_method0("tobytes")?;
-        return Ok(Some(Cow::Owned(bytes.cast::<PyBytes>()?.as_bytes().to_vec())));
+        return Ok(Some(Word::Held(bytes.cast::<PyBytes>()?.clone())));
     }
     Ok(None)
 }
 
-fn auto<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+fn auto<'py>(value: &Bound<'py, PyAny>) -> PyResult<Word<'py>> {
     if let Ok(string) = value.cast::<PyString>() {
-        let text = text(string)?;
+        let text = string.encode_utf8()?;
         if text.as_bytes().first() == Some(&JSON_MARK) || is_integer(text.as_bytes()) {
             let mut out = vec![JSON_MARK];
-            json::push_text(&mut out, &text);
-            return Ok(Cow::Owned(out));
+            json::push_text(&mut out, &string.to_cow()?);
+            return Ok(Word::Made(out));
         }
-        return Ok(match text {
-            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-        });
+        return Ok(Word::Held(text));
     }
     if let Ok(number) = value.cast::<PyInt>() {
         if value.is_instance_of::<PyBool>() {
             let text: &[u8] = if value.is_truthy()? { b"\ttrue" } else { b"\tfalse" };
-            return Ok(Cow::Borrowed(text));
+            return Ok(Word::Made(text.to_vec()));
         }
-        return Ok(Cow::Owned(digits(number)?));
+        return digits(number).map(Word::Made);
     }
     if let Some(bytes) = bytes_like(value)? {
         if bytes.first() == Some(&MSGPACK_MARK) || std::str::from_utf8(&bytes).is_ok() {
             let mut out = vec![MSGPACK_MARK];
             msgpack::binary(&mut out, &bytes);
-            return Ok(Cow::Owned(out));
+            return Ok(Word::Made(out));
         }
         return Ok(bytes);
     }
     let mut out = vec![JSON_MARK];
     if json::push(&mut out, value, DEPTH_MAX)? {
-        return Ok(Cow::Owned(out));
+        return Ok(Word::Made(out));
     }
     out.clear();
     out.push(MSGPACK_MARK);
     msgpack::push(&mut out, value, DEPTH_MAX)?;
-    Ok(Cow::Owned(out))
+    Ok(Word::Made(out))
 }
 
 /// An integer in decimal, whatever its size.
