@@ -33,7 +33,13 @@ if [ "${1:-}" = --zig ]; then
 fi
 
 step "the source distribution, and the wheel from it"
-ASPINE_PROGRAM="$target/release/aspine" python -m build --no-isolation --outdir "$out/dist" python
+# The wheel says which glibc it needs: the newest that its program does, which no tool for wheels looks at. The extension
+# is held to it by maturin.
+glibc=$(objdump -T "$target/release/aspine" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)
+glibc=${glibc#GLIBC_}
+echo "glibc $glibc"
+ASPINE_PROGRAM="$target/release/aspine" python -m build --no-isolation --outdir "$out/dist" \
+    -C "build-args=--compatibility manylinux_${glibc/./_}" python
 wheel=$(echo "$out"/dist/*.whl)
 ls -l "$out/dist"
 size=$(stat -c %s "$wheel")
@@ -52,6 +58,7 @@ if "${clean[@]}" bash -c 'command -v cargo rustc'; then
     exit 1
 fi
 "${clean[@]}" aspine --version
+"${clean[@]}" python -m aspine --version
 "${clean[@]}" python -c 'import aspine; print(aspine.__version__)'
 # What README and documentation say of it: a server in the background, and a client.
 "${clean[@]}" aspine server --port 0 --cores 1 --daemon --persist --pid-file "$out/run/pid" --unixsocket "$out/run/socket"
