@@ -14,6 +14,7 @@ pub(super) use self::memory::{memory_doctor, memory_stats};
 use crate::command::connection::REDIS_VERSION;
 use crate::command::settings::{Settings, policy_name};
 use crate::engine::ProcessFacts;
+use crate::engine::counters::{self, Section};
 use crate::engine::stats::Report;
 use crate::resp::Args;
 
@@ -24,10 +25,10 @@ struct Page<'a> {
     now_ms: u64,
 }
 
-type Section = (&'static str, fn(&Page<'_>, &mut String) -> std::fmt::Result);
+type Part = (&'static str, fn(&Page<'_>, &mut String) -> std::fmt::Result);
 
 /// In Redis's order. `Aspine` is ours.
-const SECTIONS: [Section; 14] = [
+const SECTIONS: [Part; 14] = [
     ("Server", server),
     ("Clients", clients),
     ("Memory", memory),
@@ -122,6 +123,11 @@ impl Page<'_> {
         self.reports.iter().map(field).max().unwrap_or(0)
     }
 
+    /// The lines of a section that are one number each.
+    fn numbers(&self, section: Section, text: &mut String) -> std::fmt::Result {
+        counters::lines(section, self.reports).try_for_each(|(name, number)| writeln!(text, "{name}:{number}"))
+    }
+
     fn uptime_s(&self) -> u64 {
         self.now_ms.saturating_sub(self.process.started_ms) / 1000
     }
@@ -148,11 +154,10 @@ fn server(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
 }
 
 fn clients(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
-    writeln!(text, "connected_clients:{}", page.sum(|core| core.clients))?;
+    page.numbers(Section::Clients, text)?;
     writeln!(text, "cluster_connections:0")?;
     writeln!(text, "maxclients:{}", page.settings.maxclients)?;
-    writeln!(text, "blocked_clients:0")?;
-    writeln!(text, "tracking_clients:{}", page.sum(|core| core.tracking_clients))
+    writeln!(text, "blocked_clients:0")
 }
 
 fn memory(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
@@ -180,28 +185,11 @@ fn memory(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
 
 fn stats(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     let kib = |bytes: u64| bytes as f64 / 1024.0;
-    writeln!(text, "total_connections_received:{}", page.sum(|core| core.connections))?;
-    writeln!(text, "total_commands_processed:{}", page.sum(|core| core.commands))?;
+    page.numbers(Section::Stats, text)?;
     writeln!(text, "instantaneous_ops_per_sec:{}", page.sum(|core| core.per_s[0]))?;
-    writeln!(text, "total_net_input_bytes:{}", page.sum(|core| core.bytes_in))?;
-    writeln!(text, "total_net_output_bytes:{}", page.sum(|core| core.bytes_out))?;
     writeln!(text, "instantaneous_input_kbps:{:.2}", kib(page.sum(|core| core.per_s[1])))?;
     writeln!(text, "instantaneous_output_kbps:{:.2}", kib(page.sum(|core| core.per_s[2])))?;
-    writeln!(text, "rejected_connections:{}", page.sum(|core| core.connections_refused))?;
-    writeln!(text, "expired_keys:{}", page.sum(|core| core.expirations))?;
-    writeln!(text, "evicted_keys:{}", page.sum(|core| core.evictions))?;
-    writeln!(text, "client_output_buffer_limit_disconnections:{}", page.sum(|core| core.output_cut_offs))?;
-    writeln!(text, "keyspace_hits:{}", page.sum(|core| core.hits))?;
-    writeln!(text, "keyspace_misses:{}", page.sum(|core| core.misses))?;
-    for (at, field) in ["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"].iter().enumerate() {
-        writeln!(text, "{field}:{}", page.sum(|core| core.subscribed[at]))?;
-    }
-    writeln!(text, "tracking_total_keys:{}", page.sum(|core| core.tracked_keys))?;
-    writeln!(text, "tracking_total_items:{}", page.sum(|core| core.tracked_pairs))?;
-    // Every core knows all of them.
-    writeln!(text, "tracking_total_prefixes:{}", page.max(|core| core.tracked_prefixes))?;
-    writeln!(text, "total_error_replies:{}", page.sum(|core| core.errors.values().sum()))?;
-    writeln!(text, "acl_access_denied_auth:{}", page.sum(|core| core.auth_failures))
+    writeln!(text, "total_error_replies:{}", page.sum(|core| core.errors.values().sum()))
 }
 
 fn replication(_page: &Page<'_>, text: &mut String) -> std::fmt::Result {
@@ -240,19 +228,10 @@ fn keyspace(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
 fn aspine(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     let (keys, hits) = (page.sum(|core| core.keys), page.sum(|core| core.hits));
     writeln!(text, "cores:{}", page.reports.len())?;
-    writeln!(text, "keys:{keys}")?;
     writeln!(text, "max_size:{}", bound(page.settings.items_max))?;
-    writeln!(text, "memory_usage:{}", page.sum(|core| core.bytes))?;
     writeln!(text, "uptime:{}", page.uptime_s())?;
     writeln!(text, "avg_access_count:{:.2}", if keys == 0 { 0.0 } else { hits as f64 / keys as f64 })?;
-    writeln!(text, "hits:{hits}")?;
-    writeln!(text, "misses:{}", page.sum(|core| core.misses))?;
-    writeln!(text, "evictions:{}", page.sum(|core| core.evictions))?;
-    writeln!(text, "expirations:{}", page.sum(|core| core.expirations))?;
-    writeln!(text, "operations:{}", page.sum(|core| core.operations))?;
-    writeln!(text, "forwarded:{}", page.sum(|core| core.forwarded))?;
-    writeln!(text, "protocol_errors:{}", page.sum(|core| core.protocol_errors))?;
-    writeln!(text, "clients_cut_off:{}", page.sum(|core| core.cut_offs))?;
+    page.numbers(Section::Aspine, text)?;
     page.reports.iter().try_for_each(|core| core_row(core, text))
 }
 
@@ -261,7 +240,7 @@ fn core_row(core: &Report, text: &mut String) -> std::fmt::Result {
     write!(text, "core{}:cpu={},slots={}-{}", core.core, core.cpu, core.slots.0, core.slots.1)?;
     write!(text, ",clients={},keys={},bytes={}", core.clients, core.keys, core.bytes)?;
     write!(text, ",items_max={},bytes_max={}", bound(core.items_max), bound(core.bytes_max))?;
-    write!(text, ",operations={},forwarded={}", core.operations, core.forwarded)?;
+    write!(text, ",operations={},forwarded={}", core.counters.operations, core.counters.forwarded)?;
     write!(text, ",outbox_depth={},turns={}", core.outbox_depth, core.turns)?;
     write!(text, ",turn_us_p50={:.1},turn_us_p99={:.1}", micros(core.turn_ns_p50), micros(core.turn_ns_p99))?;
     write!(text, ",turn_us_p999={:.1},turn_us_max={:.1}", micros(core.turn_ns_p999), micros(core.turn_ns_max))?;

@@ -13,11 +13,12 @@ mod histogram;
 mod page;
 
 use self::histogram::Buckets;
-use self::page::{Kind, Page};
+pub(super) use self::page::Kind;
+use self::page::Page;
 use crate::command::connection::REDIS_VERSION;
-use crate::engine::Engine;
 use crate::engine::info::Sections;
 use crate::engine::stats::{Report, SnapshotReport};
+use crate::engine::{Engine, counters};
 use crate::limits::METRICS_STEP_COMMANDS;
 
 /// What one core has counted, to be read elsewhere.
@@ -139,73 +140,25 @@ fn about_the_server(page: &mut Page, server: &Server, cores: &[&CoreMetrics]) {
     }
 }
 
-/// A number of each core: name, kind, help, where it is.
-type Row = (&'static str, Kind, &'static str, fn(&Report) -> u64);
-
-/// Every number that is one field of a core's report.
-const OF_CORES: [Row; 26] = [
-    ("aspine_connections", Kind::Gauge, "Clients connected.", |core| core.clients),
-    ("aspine_connections_accepted_total", Kind::Counter, "Clients that have connected.", |core| core.connections),
-    ("aspine_connections_refused_total", Kind::Counter, "Clients refused at maxclients.", |core| {
-        core.connections_refused
-    }),
-    ("aspine_commands_total", Kind::Counter, "Commands that the core's clients sent.", |core| core.commands),
-    ("aspine_operations_total", Kind::Counter, "Commands, or parts of them, run on the core's shard.", |core| {
-        core.operations
-    }),
-    ("aspine_forwarded_operations_total", Kind::Counter, "Commands, or parts, sent to other cores.", |core| {
-        core.forwarded
-    }),
-    ("aspine_outbox_batches", Kind::Gauge, "Batches that wait for room in a channel to another core.", |core| {
-        core.outbox_depth
-    }),
-    ("aspine_received_bytes_total", Kind::Counter, "Bytes received from clients.", |core| core.bytes_in),
-    ("aspine_sent_bytes_total", Kind::Counter, "Bytes sent to clients.", |core| core.bytes_out),
-    ("aspine_keys", Kind::Gauge, "Items stored.", |core| core.keys),
-    ("aspine_keys_with_ttl", Kind::Gauge, "Items stored that expire.", |core| core.timed_keys),
-    ("aspine_keyspace_hits_total", Kind::Counter, "Reads that found their key.", |core| core.hits),
-    ("aspine_keyspace_misses_total", Kind::Counter, "Reads that did not.", |core| core.misses),
-    ("aspine_evicted_keys_total", Kind::Counter, "Items evicted for room.", |core| core.evictions),
-    ("aspine_expired_keys_total", Kind::Counter, "Items expired.", |core| core.expirations),
-    ("aspine_memory_used_bytes", Kind::Gauge, "Keys, values and overhead of items.", |core| core.bytes),
-    ("aspine_memory_used_peak_bytes", Kind::Gauge, "The most that ever was.", |core| core.bytes_peak),
-    ("aspine_pubsub_channels", Kind::Gauge, "Channels with subscribers that the core counts.", |core| {
-        core.subscribed[0]
-    }),
-    ("aspine_pubsub_patterns", Kind::Gauge, "Patterns with subscribers.", |core| core.subscribed[1]),
-    ("aspine_pubsub_shard_channels", Kind::Gauge, "Shard channels with subscribers.", |core| core.subscribed[2]),
-    ("aspine_tracking_clients", Kind::Gauge, "Clients that track keys.", |core| core.tracking_clients),
-    ("aspine_tracked_keys", Kind::Gauge, "Keys remembered for clients that track.", |core| core.tracked_keys),
-    ("aspine_protocol_errors_total", Kind::Counter, "Connections closed for malformed requests.", |core| {
-        core.protocol_errors
-    }),
-    ("aspine_auth_failures_total", Kind::Counter, "Wrong auth keys.", |core| core.auth_failures),
-    ("aspine_turn_rehashed_keys_max", Kind::Gauge, "Most keys that growth hashed again in one turn.", |core| {
-        core.turn_rehashed_max
-    }),
-    ("aspine_changes_since_snapshot", Kind::Gauge, "Changes since the last snapshot.", |core| core.snapshot.changes),
-];
+/// A bound of each core: name, help, where it is.
+type Bound = (&'static str, &'static str, fn(&Report) -> u64);
 
 fn about_the_cores(page: &mut Page, cores: &[&CoreMetrics]) {
-    for (name, kind, help, field) in OF_CORES {
-        page.family(name, kind, help);
+    for row in counters::numbers() {
+        let Some(name) = row.metric else { continue };
+        page.family(name, row.kind, row.help);
         for core in cores {
-            page.sample("", &[("core", &core.report.core.to_string())], field(&core.report));
+            page.sample("", &[("core", &core.report.core.to_string())], (row.of)(&core.report));
         }
     }
-    let bounds: [Row; 2] = [
-        (
-            "aspine_memory_budget_bytes",
-            Kind::Gauge,
-            "What the items of the core may take; +Inf without a bound.",
-            |core| core.bytes_max,
-        ),
-        ("aspine_keys_budget", Kind::Gauge, "How many items the core may keep; +Inf without a bound.", |core| {
-            core.items_max
+    let bounds: [Bound; 2] = [
+        ("aspine_memory_budget_bytes", "What the items of the core may take; +Inf without a bound.", |core| {
+            core.bytes_max
         }),
+        ("aspine_keys_budget", "How many items the core may keep; +Inf without a bound.", |core| core.items_max),
     ];
-    for (name, kind, help, field) in bounds {
-        page.family(name, kind, help);
+    for (name, help, field) in bounds {
+        page.family(name, Kind::Gauge, help);
         for core in cores {
             let labels = [("core", &*core.report.core.to_string())];
             match field(&core.report) {
@@ -221,9 +174,9 @@ fn about_the_clients(page: &mut Page, cores: &[&CoreMetrics]) {
     page.family("aspine_clients_cut_off_total", Kind::Counter, help);
     for core in cores {
         let (report, number) = (&core.report, core.report.core.to_string());
-        let stalled = report.cut_offs.saturating_sub(report.output_cut_offs);
+        let stalled = report.counters.cut_offs.saturating_sub(report.counters.output_cut_offs);
         page.sample("", &[("core", &number), ("reason", "stalled")], stalled);
-        page.sample("", &[("core", &number), ("reason", "output")], report.output_cut_offs);
+        page.sample("", &[("core", &number), ("reason", "output")], report.counters.output_cut_offs);
     }
     let mut errors = std::collections::BTreeMap::<&str, u64>::new();
     for (code, count) in cores.iter().flat_map(|core| &core.report.errors) {

@@ -26,6 +26,7 @@ pub mod batch;
 mod budget;
 mod channels;
 mod clients;
+mod counters;
 mod debug;
 mod every;
 pub mod files;

@@ -3,12 +3,14 @@
 //! Core: its own; a report travels by value. Cost: an addition each; a turn time costs one bucket of a histogram.
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::command::pubsub::TOPICS;
 use crate::engine::Engine;
+use crate::engine::counters::Counters;
 use crate::engine::info::Sections;
 use crate::engine::meter::Usage;
 use crate::limits::{RATE_SAMPLE_MS, RATE_SAMPLES};
@@ -16,28 +18,8 @@ use crate::limits::{RATE_SAMPLE_MS, RATE_SAMPLES};
 /// The counters of one core.
 #[derive(Debug)]
 pub(super) struct Stats {
-    /// Commands that sessions of this core ran.
-    pub(super) commands: u64,
-    /// Commands or parts of them run on this shard, whoever asked.
-    pub(super) operations: u64,
-    /// Commands or parts of them sent to other cores.
-    pub(super) forwarded: u64,
-    /// Connections closed for malformed protocol.
-    pub(super) protocol_errors: u64,
-    /// Connections accepted.
-    pub(super) connections: u64,
-    /// Connections refused for the limit of clients.
-    pub(super) connections_refused: u64,
-    /// Clients cut off for idleness or stalling.
-    pub(super) cut_offs: u64,
-    /// Clients cut off since they lagged behind what was pushed to them.
-    pub(super) output_cut_offs: u64,
-    /// Wrong auth keys.
-    pub(super) auth_failures: u64,
-    /// Bytes received.
-    pub(super) bytes_in: u64,
-    /// Bytes sent.
-    pub(super) bytes_out: u64,
+    /// The counters.
+    counters: Counters,
     /// The process at the last look.
     pub(super) gauges: Gauges,
     /// Most bytes of items at any tick.
@@ -57,23 +39,29 @@ impl Default for Stats {
     fn default() -> Self {
         let turn_ns = Histogram::new_with_bounds(1, TURN_NS_MAX, 2).expect("constant bounds that fit");
         Stats {
-            commands: 0,
-            operations: 0,
-            forwarded: 0,
-            protocol_errors: 0,
-            connections: 0,
-            connections_refused: 0,
-            cut_offs: 0,
-            output_cut_offs: 0,
-            auth_failures: 0,
-            bytes_in: 0,
-            bytes_out: 0,
+            counters: Counters::default(),
             gauges: Gauges::default(),
             bytes_peak: 0,
             rate: Rate::default(),
             turn_ns,
             turn_rehashed_max: 0,
         }
+    }
+}
+
+impl Deref for Stats {
+    type Target = Counters;
+
+    #[inline]
+    fn deref(&self) -> &Counters {
+        &self.counters
+    }
+}
+
+impl DerefMut for Stats {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Counters {
+        &mut self.counters
     }
 }
 
@@ -153,6 +141,8 @@ impl Rate {
 /// What one core tells INFO.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Report {
+    /// The counters of the engine.
+    pub(super) counters: Counters,
     pub(super) core: u16,
     pub(super) cpu: u64,
     pub(super) slots: (u16, u16),
@@ -166,21 +156,10 @@ pub(super) struct Report {
     pub(super) misses: u64,
     pub(super) evictions: u64,
     pub(super) expirations: u64,
-    pub(super) commands: u64,
-    pub(super) operations: u64,
-    pub(super) forwarded: u64,
-    pub(super) protocol_errors: u64,
-    pub(super) connections: u64,
-    pub(super) connections_refused: u64,
-    pub(super) cut_offs: u64,
-    pub(super) output_cut_offs: u64,
     pub(super) tracking_clients: u64,
     pub(super) tracked_keys: u64,
     pub(super) tracked_pairs: u64,
     pub(super) tracked_prefixes: u64,
-    pub(super) auth_failures: u64,
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
     pub(super) gauges: Gauges,
     pub(super) bytes_peak: u64,
     /// Commands, bytes received and bytes sent a second.
@@ -246,6 +225,7 @@ impl Engine {
         let tracked = self.shard.tracked();
         let (first, last) = super::route::Slot::range(self.core, self.router.cores());
         Report {
+            counters: stats.counters.clone(),
             core: self.core.0,
             cpu: self.cpu as u64,
             slots: (first.0, last.0),
@@ -259,21 +239,10 @@ impl Engine {
             misses: counters.misses,
             evictions: counters.evictions,
             expirations: counters.expirations,
-            commands: stats.commands,
-            operations: stats.operations,
-            forwarded: stats.forwarded,
-            protocol_errors: stats.protocol_errors,
-            connections: stats.connections,
-            connections_refused: stats.connections_refused,
-            cut_offs: stats.cut_offs,
-            output_cut_offs: stats.output_cut_offs,
             tracking_clients: self.trackers.count,
             tracked_keys: tracked.keys,
             tracked_pairs: tracked.pairs,
             tracked_prefixes: tracked.prefixes,
-            auth_failures: stats.auth_failures,
-            bytes_in: stats.bytes_in,
-            bytes_out: stats.bytes_out,
             gauges: stats.gauges,
             bytes_peak: stats.bytes_peak.max(self.shard.bytes()),
             per_s: stats.rate.per_s(),

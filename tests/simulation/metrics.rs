@@ -87,6 +87,25 @@ fn what_was_counted_is_on_the_page() {
 }
 
 #[test]
+fn a_reset_sets_every_counter_of_the_cores_to_zero() {
+    let (mut cluster, conn) = cluster(1 << 20);
+    let lines: String = (0..100).map(|key| format!("SET key:{key} v\r\nGET key:{key}\r\nGET none:{key}\r\n")).collect();
+    ask(&mut cluster, conn, &lines);
+    let before = render(&metrics(&cluster), &Server::default());
+    ask(&mut cluster, conn, "CONFIG RESETSTAT\r\n");
+    let after = render(&metrics(&cluster), &Server::default());
+    let families = before.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"));
+    let of_cores: Vec<_> = families.filter(|name| !values(&before, name, "core=\"").is_empty()).collect();
+    assert!(of_cores.len() >= 14, "{of_cores:?}");
+    assert!(of_cores.iter().filter(|name| sum(&before, name, "") >= 50.0).count() >= 5, "{before}");
+    for name in of_cores {
+        // The reset's own reply.
+        let reply = if name == "aspine_sent_bytes_total" { "+OK\r\n".len() as f64 } else { 0.0 };
+        assert_eq!(sum(&after, name, ""), reply, "{name} in {after}");
+    }
+}
+
+#[test]
 fn commands_come_in_steps_and_each_once() {
     let (mut cluster, conn) = cluster(u64::MAX);
     let words = "APPEND a b|BITCOUNT a|DECR n|DEL a|ECHO a|EXISTS a|EXPIRE a 1|GET a|GETDEL a|GETSET a b|INCR n|KEYS *|PING|\

@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 
 /// What kind of number a family has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::engine) enum Kind {
     /// Only grows, until a restart.
     Counter,
     /// Goes up and down.
