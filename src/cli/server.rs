@@ -1,8 +1,8 @@
-//! `aspine server`: from what was typed to a running server.
+//! `aspine server`: from the arguments to a running server.
 //!
-//! The order matters: configuration first, so that a typing error is told on stderr; then the way to a daemon, which forks
-//! and so comes before any thread; then the pid file, which is locked by the process that serves; then the log, so that
-//! warnings have a place; then the host checks, so that no executor is built where it would panic; then the cores.
+//! The order matters: the configuration first, so that a mistyped setting is reported on stderr; then the daemon, which forks
+//! and so comes before any thread; then the pid file, which the serving process locks; then the log, for warnings; then the
+//! host checks, so that no executor is built where it would panic; then the cores.
 
 use std::io::Write;
 
@@ -20,10 +20,10 @@ mod check;
 pub(super) mod file;
 pub(super) mod flags;
 
-/// Runs the server until it is told to stop.
+/// Runs the server to its end.
 pub fn run(args: ServerArgs) -> Result<(), Error> {
     if let Some(parent) = args.parent {
-        // Without it we would outlive the parent; no server is better.
+        // Without the signal the server could outlive its parent, so it does not start.
         let ends = host::process::end_with_parent(parent);
         if !ends.map_err(|source| StartError::Setup { what: "the signal of the parent's end", source })? {
             return Ok(());
@@ -37,7 +37,7 @@ pub fn run(args: ServerArgs) -> Result<(), Error> {
     }
     if !config.daemon {
         return serve(config, warnings, |line| {
-            // Whoever started us may wait for this line; a closed stdout is no reason to stop.
+            // The caller may wait for this line; a closed stdout does not stop the server.
             let _ = writeln!(std::io::stdout(), "{line}");
             Ok(())
         });
@@ -53,7 +53,7 @@ pub fn run(args: ServerArgs) -> Result<(), Error> {
     }
 }
 
-/// Serves in a process that nobody waits for but for its first word.
+/// Serves as a daemon, which reports its start to the caller.
 fn serve_detached(config: ServerConfig, warnings: Vec<String>, caller: Caller) -> Result<(), Error> {
     let mut caller = Some(caller);
     let log_file = config.log_file.clone();
@@ -75,22 +75,22 @@ fn serve_detached(config: ServerConfig, warnings: Vec<String>, caller: Caller) -
     }
 }
 
-/// Serves to the end. `ready` gets the line that says where.
+/// Serves to the end. `ready` gets the line with the addresses.
 fn serve(
     config: ServerConfig,
     warnings: Vec<String>,
     ready: impl FnOnce(&str) -> Result<(), StartError>,
 ) -> Result<(), Error> {
-    // Removed when the last line is logged.
+    // The pid file is removed after the last line is logged.
     let _pid_file = config.pid_file.as_deref().map(PidFile::acquire).transpose().map_err(StartError::from)?;
-    // Dropped last but that: it writes out what is still queued.
+    // The log is dropped last but one, and writes its queued lines then.
     let _log = logging::init(config.log_level, config.log_file.as_deref(), config.daemon)?;
     for warning in warnings {
         warn!("{warning}");
     }
     let logs_to_file = config.log_file.is_some();
     start(config, ready).map_err(|error| {
-        // The line on stderr is the caller's; a log file gets it too, for whoever looks there.
+        // The line on stderr is for the caller; it goes to a log file too.
         if logs_to_file {
             error!("{error}");
         }

@@ -1,9 +1,9 @@
 //! `--config FILE`: settings in TOML, under the long names of the flags.
 //!
-//! A setting is the flag of the same name: its value becomes an argument, and the same parser reads it. So whatever flag there
-//! is can be set, and means and refuses the same. What was typed is not put in again: flags and the environment win. Every
-//! setting of the file is checked, also where it is overridden.
-//! Never: looks for a file that was not named, or reads one twice; the server does not see it again after its start.
+//! A setting is the flag of the same name: its value becomes an argument, and the same parser reads it. So every flag can be
+//! set, with the same meaning and the same errors. Given flags and the environment win over the file. Every setting of the
+//! file is checked, also if it is overridden.
+//! Never: looks for a file that was not named, or reads one twice; the file is not read again after the start.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -18,17 +18,17 @@ use super::FileError;
 use super::table::{self, Kind, SETTINGS, Setting};
 use crate::limits::CONFIG_BYTES_MAX;
 
-/// What a file adds to what was typed.
+/// The settings of a file, as arguments.
 #[derive(Debug, Default)]
 pub struct Settings {
-    /// To come right after `server`.
+    /// The arguments, to be inserted behind `server`.
     pub args: Vec<OsString>,
-    /// For the log.
+    /// Notes for the log.
     pub notes: Vec<String>,
 }
 
-/// Reads the file at `path`. `check` is the parser of the flags, which takes one setting as it would be typed, or says why not;
-/// `is_typed` tells whether a flag was given, and so wins.
+/// Reads the file at `path`. `check` is the parser of the flags, for one setting as an argument; `is_typed` tells whether a
+/// flag was given, and so wins.
 pub fn read(
     path: &Path,
     check: impl Fn(&[OsString]) -> Result<(), String>,
@@ -81,7 +81,7 @@ fn find(name: &str) -> Result<&'static Setting, String> {
     Err(format!("there is no setting {name:?}; did you mean {nearest}? aspine server --help lists them all"))
 }
 
-/// A setting as it would be typed.
+/// The arguments of a setting.
 fn words(row: &Setting, value: &Spanned<DeValue<'_>>) -> Result<Vec<OsString>, String> {
     let name = row.flag;
     if row.kind == Kind::Switch {
@@ -123,7 +123,7 @@ fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// A value of a setting, as its help has it.
+/// An example of a setting's value, for errors.
 fn example(row: &Setting) -> String {
     row.default.map_or_else(|| "one value".to_owned(), |default| format!("{default:?}"))
 }

@@ -1,7 +1,7 @@
-//! The configuration: what the command line means, checked, with every default resolved.
+//! Configuration: the settings of the command line, checked, with every default resolved.
 //!
-//! Two steps: `ServerArgs` is what was typed, in plain types (clap stays in `cli::mod`);
-//! `ServerConfig` is what it means on this machine, and the server sees nothing else.
+//! Two steps: `ServerArgs` has the arguments in plain types (clap stays in `cli::mod`);
+//! `ServerConfig` has their meaning on this machine, and the server sees nothing else.
 //! Owner: built once by `cli::server`, then given to the runtime by value.
 //! Never: changed after the start; read from the environment or a file by anyone but
 //! `ServerConfig::from_args`.
@@ -29,22 +29,22 @@ pub mod file;
 mod parse;
 pub mod table;
 
-/// What was typed after `aspine server`, in plain types. `None` is "not given".
+/// The arguments of `aspine server`, in plain types. `None` is "not given".
 #[derive(Clone, Debug)]
 pub struct ServerArgs {
     /// `--host`: an address or a name.
     pub host: String,
-    /// `--port`.
+    /// The value of `--port`.
     pub port: u16,
-    /// `--core-ports`.
+    /// The value of `--core-ports`.
     pub core_ports: Option<u16>,
-    /// `--announce-host`.
+    /// The value of `--announce-host`.
     pub announce_host: Option<String>,
     /// `--cores`: how many.
     pub cores: Option<usize>,
     /// `--cpus`: which.
     pub cpus: Option<CpuList>,
-    /// `--unixsocket`.
+    /// The value of `--unixsocket`.
     pub unix_socket: Option<PathBuf>,
     /// `--authkey`, `ASPINE_AUTHKEY`, `--authkey-file`.
     pub auth: AuthSources,
@@ -52,50 +52,50 @@ pub struct ServerArgs {
     pub items_max: Option<u64>,
     /// `--max-memory`, 0 for no limit.
     pub bytes_max: Option<ByteSize>,
-    /// `--eviction`.
+    /// The value of `--eviction`.
     pub eviction: Eviction,
-    /// `--maxclients`.
+    /// The value of `--maxclients`.
     pub maxclients: u32,
     /// `--timeout` in seconds, 0 for never.
     pub idle_timeout_s: u64,
-    /// `--client-output-limit`.
+    /// The value of `--client-output-limit`.
     pub output_limit: OutputLimit,
     /// `--tracking-table-max-keys`, 0 for no limit.
     pub tracked_keys_max: u64,
-    /// `--spin-us`.
+    /// The value of `--spin-us`.
     pub spin_us: u64,
-    /// `--enable-debug-command`.
+    /// The value of `--enable-debug-command`.
     pub debug: DebugAccess,
-    /// `--data-dir`.
+    /// The value of `--data-dir`.
     pub data_dir: Option<PathBuf>,
-    /// `--persist`.
+    /// The value of `--persist`.
     pub persist: bool,
     /// `--snapshot-interval` in seconds.
     pub snapshot_interval_s: u64,
     /// `--snapshot-bandwidth` in bytes a second, 0 for no limit.
     pub snapshot_bandwidth: ByteSize,
-    /// `--admin-addr`.
+    /// The value of `--admin-addr`.
     pub admin_addr: Option<HostPort>,
-    /// `--log-level`.
+    /// The value of `--log-level`.
     pub log_level: LogLevel,
-    /// `--log-file`.
+    /// The value of `--log-file`.
     pub log_file: Option<PathBuf>,
     /// `--drain-timeout` in seconds.
     pub drain_timeout_s: u64,
-    /// `--daemon`.
+    /// The value of `--daemon`.
     pub daemon: bool,
-    /// `--pid-file`.
+    /// The value of `--pid-file`.
     pub pid_file: Option<PathBuf>,
-    /// `--check`.
+    /// The value of `--check`.
     pub check: bool,
-    /// What is to be said of a `--config`, for the log.
+    /// Notes on the `--config`, for the log.
     pub notes: Vec<String>,
     /// `--end-with-parent`: the parent's pid.
     pub parent: Option<u32>,
 }
 
 impl Default for ServerArgs {
-    /// Nothing typed.
+    /// The arguments of a command line without flags.
     fn default() -> Self {
         ServerArgs {
             host: Ipv4Addr::LOCALHOST.to_string(),
@@ -132,23 +132,23 @@ impl Default for ServerArgs {
     }
 }
 
-/// Everything the server is told. One value per process; each core gets a copy.
+/// All settings of the server. One value per process; each core gets a copy.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
-    /// Address of the TCP listeners. Beyond loopback only with an `auth_key`.
+    /// The address of the TCP listeners. Beyond loopback only with an `auth_key`.
     pub host: IpAddr,
-    /// TCP port; 0 lets the kernel pick one.
+    /// The TCP port; 0 lets the kernel pick one.
     pub port: u16,
     /// The port of core 0; core i listens on the i-th after it too. 0 lets the kernel pick each. None of them is `port`.
     pub core_ports: Option<u16>,
     /// The host that clients are told to connect to; `None` is the one they have connected to.
     pub announce_host: Option<String>,
-    /// Path of the Unix socket, at most `UNIX_PATH_BYTES_MAX` bytes.
+    /// The path of the Unix socket, at most `UNIX_PATH_BYTES_MAX` bytes.
     pub unix_socket: Option<PathBuf>,
     /// The CPU each core is pinned to: core i runs on `cpus[i]`. Never empty, no CPU twice, all in
     /// the affinity mask.
     pub cpus: Vec<usize>,
-    /// What clients must show; `None` lets everyone in.
+    /// The key of authentication; `None`: none is required.
     pub auth_key: Option<AuthKey>,
     /// Items the whole server keeps; `u64::MAX` is unlimited.
     pub items_max: u64,
@@ -161,38 +161,38 @@ pub struct ServerConfig {
     /// Clients connected at once, over all cores. Lowered by `cli::server` to what the descriptor
     /// limit allows.
     pub maxclients: u32,
-    /// As many of them as the descriptor limit allows, which CONFIG SET may not pass. Set by
-    /// `cli::server`.
+    /// The number of clients that the descriptor limit allows, which CONFIG SET may not exceed. Set
+    /// by `cli::server`.
     pub maxclients_max: u32,
     /// Seconds after which an idle client is closed; 0 is never.
     pub idle_timeout_s: u64,
-    /// How much may wait for a client that does not read what is pushed to it.
+    /// The limit of output for a client that does not read its pushes.
     pub output_limit: OutputLimit,
     /// Keys that are remembered for the clients that read them, over all cores; `u64::MAX` is unlimited.
     pub tracked_keys_max: u64,
     /// Microseconds a core polls before it parks.
     pub spin_us: u64,
-    /// From where DEBUG is taken.
+    /// The addresses from which DEBUG is allowed.
     pub debug: DebugAccess,
-    /// Where snapshots are, absolute.
+    /// The directory of snapshots, absolute.
     pub data_dir: PathBuf,
     /// Whether the server begins with the last snapshot, takes some by itself, and one at the end.
     pub persist: bool,
-    /// Seconds between those.
+    /// Seconds between snapshots.
     pub snapshot_interval_s: u64,
     /// Bytes a second a snapshot may write; 0 is no limit.
     pub snapshot_bandwidth: u64,
-    /// Where whoever watches is told of the server by HTTP, without a key; `None` is nowhere.
+    /// The address of the HTTP endpoint for monitoring, which needs no key; `None`: off.
     pub admin_addr: Option<SocketAddr>,
     /// Least severe level that is logged.
     pub log_level: LogLevel,
     /// File the log is appended to, absolute; `None` is stderr.
     pub log_file: Option<PathBuf>,
-    /// Seconds that clients are waited for at the end.
+    /// The timeout of a drain in seconds.
     pub drain_timeout_s: u64,
     /// Whether the server leaves the terminal.
     pub daemon: bool,
-    /// Where the process id is written, absolute.
+    /// The path of the pid file, absolute.
     pub pid_file: Option<PathBuf>,
 }
 
@@ -234,9 +234,8 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// What `args` mean for a process that may run on `cpus_allowed`. Resolves the host name and
-    /// reads the key file. Beside the configuration come warnings: lines for the log, which does
-    /// not exist yet.
+    /// Resolves `args` for a process that may run on `cpus_allowed`: the host name, the key file, the
+    /// defaults. Also returns warnings: lines for the log, which does not exist yet.
     pub fn from_args(args: ServerArgs, cpus_allowed: &[usize]) -> Result<(ServerConfig, Vec<String>), ConfigError> {
         let cpus = choose_cpus(args.cores, args.cpus, cpus_allowed)?;
         let unix_socket = args.unix_socket.map(|path| check_unix_path(path, args.daemon)).transpose()?;
@@ -329,8 +328,8 @@ struct Bounds {
 impl Bounds {
     const NONE: Bounds = Bounds { items_max: u64::MAX, bytes_max: u64::MAX, are_default: false };
 
-    /// Nothing given: the default number of items. One given: the other is unlimited. Both: both
-    /// bind.
+    /// The bounds: without any, the default number of items; with one, the other is unlimited; with
+    /// both, both hold.
     fn from_args(items_max: Option<u64>, bytes_max: Option<ByteSize>) -> Bounds {
         let unless_zero = |given: u64| if given == 0 { u64::MAX } else { given };
         if items_max.is_none() && bytes_max.is_none() {
@@ -344,7 +343,7 @@ impl Bounds {
     }
 }
 
-/// One CPU per core: those listed, or the first `cores` of the allowed ones, or all of these.
+/// The CPU of each core: the listed ones, or the first `cores` of the allowed ones, or all of these.
 fn choose_cpus(
     cores: Option<usize>,
     listed: Option<CpuList>,
@@ -366,7 +365,7 @@ fn choose_cpus(
     }
 }
 
-/// A daemon leaves the directory it was started in, so its path is made absolute.
+/// Checks the path of the Unix socket. A daemon leaves the directory it was started in, so its path is made absolute.
 fn check_unix_path(path: PathBuf, daemon: bool) -> Result<PathBuf, ConfigError> {
     let path = if daemon && !path.as_os_str().is_empty() { absolute("--unixsocket", path)? } else { path };
     match path.as_os_str().as_bytes().len() {
@@ -379,7 +378,7 @@ fn absolute(flag: &'static str, path: PathBuf) -> Result<PathBuf, ConfigError> {
     std::path::absolute(&path).map_err(|source| ConfigError::Path { flag, path, source })
 }
 
-/// The pid file of a daemon, and of `aspine stop`, that is told no other.
+/// The default pid file of a daemon, and of `aspine stop`.
 pub fn usual_pid_file() -> Result<PathBuf, ConfigError> {
     if rustix::process::geteuid().is_root() {
         return Ok(PID_FILE_DEFAULT.into());
@@ -388,7 +387,7 @@ pub fn usual_pid_file() -> Result<PathBuf, ConfigError> {
     directory.map(|path| path.join(PID_FILE_NAME)).ok_or(ConfigError::NoPidFile)
 }
 
-/// The ports from `base` on, one a core, are ports, and none of them is the port of all.
+/// Checks that the core ports are valid, and that none of them is the one port.
 fn check_core_ports(base: Option<u16>, cores: usize, port: u16) -> Result<Option<u16>, ConfigError> {
     let Some(base) = base.filter(|base| *base > 0) else { return Ok(base) };
     let last = usize::from(base) + cores - 1;
@@ -401,7 +400,7 @@ fn check_core_ports(base: Option<u16>, cores: usize, port: u16) -> Result<Option
     Ok(Some(base))
 }
 
-/// An address or a name, as clients can take it from the lines of CLUSTER NODES.
+/// Checks that a host is an address or a name that clients can parse in CLUSTER NODES.
 fn check_announced(host: String) -> Result<String, ConfigError> {
     let is_name = |host: &str| {
         let may = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');

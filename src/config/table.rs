@@ -15,54 +15,53 @@ use crate::limits::{
     SNAPSHOT_INTERVAL_S_DEFAULT, SNAPSHOT_NAME_DEFAULT, SPIN_US_DEFAULT, TRACKED_KEYS_MAX_DEFAULT,
 };
 
-/// One setting.
+/// A row: one setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// The long name of its flag, and its key in the file; empty if only CONFIG knows it.
+    /// The long name of the flag, and the key in the file; empty if only CONFIG has the setting.
     pub flag: &'static str,
-    /// What may be given.
+    /// The kind of the value.
     pub kind: Kind,
-    /// The value in the help; empty for a switch.
+    /// The name of the value in the help; empty for a switch.
     pub value_name: &'static str,
-    /// The value of a flag that is not given, as it would be typed; `None` if there is none, or one that depends on the
-    /// machine or on other settings.
+    /// The default as an argument; `None` if there is none, or if it depends on the machine or on other settings.
     pub default: Option<&'static str>,
     /// The heading in the help.
     pub heading: &'static str,
-    /// The help.
+    /// The text of the help.
     pub help: &'static str,
-    /// How CONFIG knows it.
+    /// The setting in CONFIG.
     pub config: Config,
-    /// The flag that says the same in another way.
+    /// The flag that sets the same in another way.
     pub alternative: Option<&'static str>,
-    /// The value in force, as TOML; `None` if the setting is not in force. Absent where the value is secret, or where
-    /// another setting says it.
+    /// The value in force, as TOML; `None` if the setting is not in force. Absent if the value is secret, or shown by
+    /// another setting.
     pub shown: Option<fn(&ServerConfig) -> Option<String>>,
 }
 
-/// What may be given for a setting.
+/// The kind of a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// One value.
     Value,
-    /// True or false; as a flag, there or not.
+    /// True or false; as a flag, given or not.
     Switch,
-    /// One value, or a list in the file; holds what stands between its parts in a flag.
+    /// One value, or a list in the file; holds the separator of the list in a flag.
     List(&'static str),
-    /// One value, that a file everybody may read should not hold.
+    /// One secret value, which should not be in a file that all users can read.
     Secret,
-    /// A flag that says what to do, not how to serve: no setting of the file.
+    /// A flag for an action, which is not a setting of the file.
     Action,
 }
 
-/// How CONFIG knows a setting.
+/// A setting in CONFIG.
 #[derive(Clone, Copy, Debug)]
 pub enum Config {
-    /// Not at all.
+    /// CONFIG does not have the setting.
     None,
-    /// CONFIG GET tells it; the name and the value.
+    /// CONFIG GET shows the setting; its name and value.
     Fixed(&'static str, fn(&ServerConfig, &ProcessFacts) -> String),
-    /// CONFIG SET changes it; the name.
+    /// CONFIG SET changes the setting; its name.
     Changeable(&'static str),
 }
 
@@ -75,7 +74,7 @@ const LOG: &str = "Log";
 const WATCH: &str = "Watching";
 const PROCESS: &str = "Process";
 
-/// What a row leaves out.
+/// The defaults of a row.
 const NONE: Setting = Setting {
     flag: "",
     kind: Kind::Value,
@@ -91,7 +90,7 @@ const NONE: Setting = Setting {
 /// The names of what happens at the bound.
 pub const EVICTIONS: [(&str, Eviction); 2] = [("lru", Eviction::Lru), ("none", Eviction::None)];
 
-/// The names of where DEBUG is taken from.
+/// The names of the accesses to DEBUG.
 pub const DEBUG_ACCESSES: [(&str, DebugAccess); 3] =
     [("no", DebugAccess::No), ("local", DebugAccess::Local), ("yes", DebugAccess::Yes)];
 
@@ -423,7 +422,7 @@ pub static SETTINGS: [Setting; 41] = [
     Setting { config: Changeable("slowlog-max-len"), ..NONE },
 ];
 
-/// A number as text, made when this is compiled.
+/// A number as text, at compile time.
 struct Decimal<const NUMBER: u64>;
 
 impl<const NUMBER: u64> Decimal<NUMBER> {
@@ -455,7 +454,7 @@ pub fn of_flag(flag: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|row| !row.flag.is_empty() && row.flag == flag)
 }
 
-/// What CONFIG GET tells and CONFIG SET can't change: names and values.
+/// The settings that CONFIG GET shows and CONFIG SET can't change: names and values.
 pub fn fixed(config: &ServerConfig, process: &ProcessFacts) -> Vec<(&'static str, String)> {
     let value = |row: &Setting| match row.config {
         Fixed(name, value) => Some((name, value(config, process))),

@@ -1,7 +1,7 @@
 //! `aspine server --check`: the settings that would be in force, and whether this machine grants what they need.
 //!
-//! What is printed is a file for `--config`. Never: starts anything, makes a file, or prints the auth key. A port in use
-//! is no fault: it may be that of the server whose next settings are checked.
+//! The output is a file for `--config`. Never: starts anything, creates a file, or prints the auth key. A port in use is
+//! no error: it may be that of the running server, whose next settings are checked.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -10,10 +10,10 @@ use crate::cli::Error;
 use crate::config::{ServerConfig, table};
 use crate::host::{self, Needs, StartError};
 
-/// Checks, and prints.
+/// Checks the settings and prints them.
 pub(super) fn run(config: &ServerConfig, warnings: &[String]) -> Result<(), Error> {
     for (path, failed) in paths(config) {
-        // Its directory has to be there, or to be made at the start.
+        // The directory has to exist, or to be created at the start.
         if path.parent().is_some_and(|directory| !directory.is_dir()) {
             return Err(failed(io::ErrorKind::NotFound.into()).into());
         }
@@ -28,7 +28,7 @@ pub(super) fn run(config: &ServerConfig, warnings: &[String]) -> Result<(), Erro
 
 type Failed<'a> = Box<dyn FnOnce(io::Error) -> StartError + 'a>;
 
-/// The paths in whose directories files are to be made.
+/// The paths of files that a start creates.
 fn paths(config: &ServerConfig) -> Vec<(&Path, Failed<'_>)> {
     let mut paths: Vec<(&Path, Failed<'_>)> = Vec::new();
     if let Some(path) = &config.log_file {

@@ -1,4 +1,4 @@
-//! The file of `--config` beside what was typed: which of the two wins, and what the parser of the flags says of a setting.
+//! The file of `--config` beside the flags: which of them wins, and the flags' parser for the settings of the file.
 //!
 //! The file itself is read by `config::file`.
 
@@ -11,16 +11,16 @@ use clap::{ArgMatches, Command};
 use crate::config::FileError;
 use crate::config::file::{self, Settings};
 
-/// Reads the file at `path`. `server` is the command with its flags; `typed` is what was typed after it.
+/// Reads the file at `path`. `server` is the command with its flags; `typed` has the given ones.
 pub(in crate::cli) fn read(path: &Path, server: &Command, typed: &ArgMatches) -> Result<Settings, FileError> {
     file::read(path, |words| check(server, words), |flag| is_typed(typed, flag))
 }
 
-/// Whether the parser takes a setting by itself.
+/// Checks a setting with the parser of the flags.
 fn check(server: &Command, words: &[OsString]) -> Result<(), String> {
     let line = std::iter::once(OsString::from("server")).chain(words.iter().cloned());
     let Err(error) = server.clone().try_get_matches_from(line) else { return Ok(()) };
-    // Its first paragraph, as one line; usage and hints follow.
+    // The first paragraph of the error as one line; usage and hints follow it.
     let text = error.to_string();
     let said: Vec<_> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
     let said = said.join(" ");
@@ -28,7 +28,7 @@ fn check(server: &Command, words: &[OsString]) -> Result<(), String> {
     Err(if why.contains("; ") { why.to_owned() } else { format!("{why}; aspine server --help says what it takes") })
 }
 
-/// Whether a flag was typed, or its variable stands in the environment.
+/// Whether a flag is given, or its environment variable is set.
 fn is_typed(typed: &ArgMatches, flag: &str) -> bool {
     let source = typed.value_source(&flag.replace('-', "_"));
     matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
@@ -87,7 +87,7 @@ mod tests {
         let args = parse(file, &["--port=2"]).unwrap();
         assert_eq!(args.auth.flag, Some(b"of the file".to_vec()));
         assert!(args.notes[0].contains("chmod o-rwx"), "{:?}", args.notes);
-        // Also where the default is typed.
+        // Also if the given value is the default.
         assert_eq!(parse("port = 1\n", &["--port", "5116"]).unwrap().port, 5116);
     }
 

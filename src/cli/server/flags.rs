@@ -1,4 +1,4 @@
-//! The flags of `aspine server`: their types and bounds. What they are called and mean is in the table of settings.
+//! The flags of `aspine server`: their types and bounds. Their names and help are in the table of settings.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::config::{
 };
 use crate::limits::{DRAIN_TIMEOUT_S_MAX, IDLE_TIMEOUT_S_MAX, SPIN_US_MAX};
 
-/// What clap makes of the flags. Help, headings, names of values and defaults come from the table of settings
+/// The flags as clap parses them. Help, headings, names of values and defaults come from the table of settings
 /// ([`describe`]).
 #[derive(Args)]
 pub(in crate::cli) struct ServerFlags {
@@ -81,7 +81,7 @@ pub(in crate::cli) struct ServerFlags {
 }
 
 impl ServerFlags {
-    /// What was typed, in plain types.
+    /// The arguments in plain types.
     pub(in crate::cli) fn into_args(self, authkey_is_env: bool) -> ServerArgs {
         ServerArgs {
             host: self.host,
@@ -118,7 +118,7 @@ impl ServerFlags {
     }
 }
 
-/// The flags with what the table of settings says of them.
+/// Adds the texts of the table of settings to the flags.
 pub(in crate::cli) fn describe(server: clap::Command) -> clap::Command {
     server.mut_args(|arg| {
         let Some(row) = arg.get_long().and_then(table::of_flag) else { return arg };
@@ -130,14 +130,14 @@ pub(in crate::cli) fn describe(server: clap::Command) -> clap::Command {
             arg = arg.help_heading(row.heading);
         }
         match row.default {
-            // The parser holds types without a default for required.
+            // The parser takes types without a default for required.
             Some(default) => arg.default_value(default).required(false),
             None => arg,
         }
     })
 }
 
-/// A parser of one of some names.
+/// A parser for one of several names.
 fn one_of<T: Copy + Send + Sync + 'static>(names: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T> {
     let first = names[0].1;
     PossibleValuesParser::new(names.iter().map(|(name, _)| *name))
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn no_flags_are_the_defaults() {
-        // The variable may be set where the tests run; it is no default.
+        // The variable may be set where the tests run; it is not a default.
         let mut args = parse(&[]).unwrap();
         args.auth.env = None;
         assert_eq!(format!("{args:?}"), format!("{:?}", ServerArgs::default()));
