@@ -3,8 +3,8 @@
 //! A limit holds for all groups below, so each limit is the least on the path up to the root of the mount. In a container
 //! the path ends at its own group; limits above are not visible.
 
-use super::host::{Fact, Files, Unknown};
-use super::parse_list;
+use super::cpu_list::parse_list;
+use super::files::{Fact, Files, Unknown};
 
 /// The limits of this process; `None` is no limit.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,6 +1,10 @@
 //! CPUs: checks whether the cores have their CPUs to themselves, and at full speed.
 
-use super::{Fact, Host, Outcome, Plan, failing, list, ok, unknown, warning};
+use super::cpu_list::list;
+use super::files::Fact;
+use super::host::Host;
+use super::plan::Plan;
+use super::verdict::{Outcome, failing, ok, parts, unknown, warning};
 
 /// Clock sources that are read without a system call.
 const CLOCKS_FAST: [&str; 5] =
@@ -22,7 +26,7 @@ fn leave_one(plan: &Plan) -> String {
 
 pub(super) fn cpus(host: &Host, plan: &Plan) -> Outcome {
     if let Some(error) = &plan.cores_error {
-        let (found, fix) = super::parts(error);
+        let (found, fix) = parts(error);
         return failing(found, fix);
     }
     let cpuset = host.cgroup.as_ref().ok().and_then(|cgroup| cgroup.cpuset.as_deref());

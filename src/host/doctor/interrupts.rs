@@ -1,7 +1,7 @@
 //! Interrupts: the CPUs of the network devices' interrupts, and whether irqbalance moves them.
 
-use super::host::{Fact, Files, Unknown};
-use super::parse_list;
+use super::cpu_list::parse_list;
+use super::files::{Fact, Files, Unknown};
 
 /// One interrupt of a network device.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Memory: checks whether the server's items fit into memory, and stay there.
 
-use super::{Host, Outcome, Plan, failing, ok, size, unknown, warning};
+use super::host::Host;
+use super::plan::Plan;
+use super::verdict::{Outcome, failing, ok, size, unknown, warning};
 use crate::limits::{MEMORY_BESIDES_BYTES, MEMORY_OVERHEAD_PERCENT};
 
 /// A rough bound on the memory of a process with `bytes_max` of items.

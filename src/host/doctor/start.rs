@@ -1,7 +1,9 @@
 //! Start: checks what a start needs: kernel, io_uring, memlock, descriptors, the backlog. A failing finding has the text of
 //! the start's error.
 
-use super::{Host, Outcome, Plan, Verdict, failing, ok, parts, size, unknown, warning};
+use super::host::Host;
+use super::plan::Plan;
+use super::verdict::{Outcome, Verdict, failing, ok, parts, size, unknown, warning};
 use crate::host::{IoUringCause, StartError, memlock_bytes_needed, memlock_holds};
 use crate::limits::{KERNEL_MIN, LISTEN_BACKLOG};
 

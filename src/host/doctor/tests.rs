@@ -5,10 +5,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::host::{Files, Memory};
+use super::cpu_list::{list, parse_list};
+use super::files::Files;
+use super::host::Memory;
+use super::verdict::size;
 use super::*;
 use crate::host::sys::Rlimit;
-use crate::host::{FdPlan, IoUringCause, ProcessFacts, StartError};
+use crate::host::{FdPlan, IoUringCause, Needs, ProcessFacts, StartError};
 use crate::limits::{FDS_PER_CORE, FDS_RESERVED, MEMORY_BESIDES_BYTES};
 
 /// A host that has been set up as it should be: CPUs 2 and 3 of four are the server's.
