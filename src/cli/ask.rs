@@ -2,9 +2,8 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use super::Error;
 use super::connect::AskArgs;
-use super::error::EXIT_FAILED;
+use super::error::{EXIT_FAILED, Error};
 
 /// Sends a PING and prints the answer.
 pub(super) fn ping(args: &AskArgs) -> Result<(), Error> {

@@ -18,7 +18,7 @@ use std::sync::atomic::AtomicBool;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::Error;
+use super::error::Error;
 use crate::host::process;
 use crate::loadgen::plot::Curve;
 use crate::loadgen::report::Report;

@@ -4,9 +4,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::Error;
 use super::connect::ConnectArgs;
-use super::error::{EXIT_FAILED, EXIT_NO_SERVER, EXIT_TIMEOUT};
+use super::error::{EXIT_FAILED, EXIT_NO_SERVER, EXIT_TIMEOUT, Error};
 use crate::blocking::Client;
 use crate::client::{self, Options, Value};
 

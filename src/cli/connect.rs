@@ -9,9 +9,8 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use rustix::process::Pid;
 
-use super::Error;
 use super::conn::Conn;
-use super::error::EXIT_FAILED;
+use super::error::{EXIT_FAILED, Error};
 use super::peer;
 use crate::config::AuthSources;
 use crate::limits::{COMMAND_TIMEOUT_S_DEFAULT, COMMAND_TIMEOUT_S_MAX, PORT_DEFAULT};

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, value_parser};
 use serde_json::{Value, json};
 
-use super::{Command, Error, parse_command};
+use super::error::Error;
+use super::{Command, parse_command};
 use crate::config::{ByteSize, CpuList, ServerArgs, ServerConfig};
 use crate::host::doctor::{Finding, Plan, Verdict, examine};
 use crate::host::{Needs, cpus_allowed};

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Command;
 use clap_complete::Shell;
 
-use super::Error;
-use super::error::EXIT_FAILED;
+use super::error::{EXIT_FAILED, Error};
 
 /// Prints the completions for a shell.
 pub(super) fn completions(shell: Shell, mut command: Command) -> Result<(), Error> {

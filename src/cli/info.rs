@@ -6,9 +6,8 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use serde_json::{Map, Value};
 
-use super::Error;
 use super::connect::{AskArgs, AskFlags};
-use super::error::{EXIT_FAILED, EXIT_NO_SERVER};
+use super::error::{EXIT_FAILED, EXIT_NO_SERVER, Error};
 use crate::limits::COMMAND_TIMEOUT_S_MAX;
 use crate::service::logging::wants_colour;
 

@@ -8,7 +8,7 @@ use std::io::Write;
 
 use tracing::{error, warn};
 
-use super::Error;
+use super::error::Error;
 use crate::config::{ServerArgs, ServerConfig};
 use crate::host::{self, Needs, ProcessError, StartError};
 use crate::runtime;

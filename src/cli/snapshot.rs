@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::Error;
 use super::conn::Conn;
 use super::connect::{ConnectArgs, ConnectFlags};
+use super::error::Error;
 use crate::limits::{COMMAND_TIMEOUT_S_DEFAULT, PROGRESS_MS};
 use crate::persist::{LoadError, Source};
 use crate::runtime::files::PlainFile;

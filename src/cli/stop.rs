@@ -12,9 +12,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::Error;
 use super::connect::{ConnectArgs, ConnectFlags};
-use super::error::{EXIT_FAILED, EXIT_NO_SERVER, EXIT_TIMEOUT};
+use super::error::{EXIT_FAILED, EXIT_NO_SERVER, EXIT_TIMEOUT, Error};
 use crate::config::usual_pid_file;
 use crate::limits::{KILL_TIMEOUT_S, STOP_TIMEOUT_S_DEFAULT, STOP_TIMEOUT_S_MAX};
 use crate::runtime::clock::stopwatch_ns;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::embedded::Embedded;
-use crate::cli::Error;
+use crate::cli::error::Error;
 use crate::config::{AuthSources, CpuList};
 use crate::host;
 use crate::limits::{

@@ -6,7 +6,7 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use crate::cli::Error;
+use crate::cli::error::Error;
 use crate::config::{ServerConfig, table};
 use crate::host::{self, Needs, StartError};
 
