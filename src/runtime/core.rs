@@ -18,7 +18,6 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tracing::{debug, info, warn};
 
-use super::Shared;
 use super::admin::Reporter;
 use super::clock::Clock;
 use super::connection::{Connection, Outcome};
@@ -28,6 +27,7 @@ use super::give_way::GiveWay;
 use super::listener::CoreListener;
 use super::mesh::{Bell, Mesh, Ports};
 use super::poller::{Interest, Poller, Ready};
+use super::shared::Shared;
 use super::supervise::{Progress, Step};
 use crate::engine::{Engine, EngineConfig, Notice, Peer, SessionId};
 use crate::host::StartError;

@@ -17,8 +17,8 @@ use std::sync::atomic::Ordering;
 use rustix::net::{AddressFamily, RecvFlags, Shutdown, recv, shutdown};
 use tracing::info;
 
-use super::Shared;
 use super::files::CoreFiles;
+use super::shared::Shared;
 use super::supervise::{Progress, Step};
 use super::sys::undelivered_bytes;
 use crate::engine::Engine;

@@ -25,7 +25,8 @@ use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock};
 use rustix::thread::CpuSet;
 use tracing::warn;
 
-use super::{Shared, allocator};
+use super::allocator;
+use super::shared::Shared;
 use crate::engine::files::{FileAsk, FileEvent};
 use crate::engine::keeper::Keeper;
 use crate::engine::route::CoreId;

@@ -8,6 +8,7 @@
 //! | `listener` | listening sockets |
 //! | `poller` | the epoll set of a core, itself watched by the ring |
 //! | `mesh` | the channels between cores |
+//! | `shared` | the state that all cores share |
 //! | `clock` | the only clock |
 //! | `doorbell` | wakes a core that naps |
 //! | `files` | the thread that reads and writes snapshots |
@@ -31,6 +32,7 @@ mod listener;
 mod mesh;
 mod poller;
 mod pulse;
+mod shared;
 mod supervise;
 mod sys;
 
@@ -41,7 +43,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use glommio::{GlommioError, LocalExecutorBuilder, Placement};
+use glommio::{LocalExecutorBuilder, Placement};
 use tracing::{error, info};
 
 use crate::command::output_limit::OutputLimits;
@@ -62,26 +64,8 @@ use self::doorbell::Doorbells;
 use self::files::{CoreFiles, Directory};
 use self::listener::Listeners;
 use self::pulse::Pulse;
-use self::supervise::{CoreHandle, Progress, Step, Supervisor};
-
-/// The state that all cores share. Touched by naps and batches, when a client connects or leaves, and at the end; never by a
-/// command.
-struct Shared {
-    /// The number of clients connected to the process.
-    clients: AtomicU32,
-    /// The number of cores that have answered everything after SIGTERM.
-    cores_drained: AtomicU32,
-    /// Whether the last snapshot, if configured, was taken or has failed: all cores end.
-    is_over: AtomicBool,
-    save_failed: AtomicBool,
-    /// The progress of the files thread, as a count of steps.
-    file_steps: AtomicU64,
-    /// The timeout of a drain.
-    drain_timeout_ms: u64,
-    shutdown: Shutdown,
-    doorbells: Doorbells,
-    pulse: Pulse,
-}
+use self::shared::Shared;
+use self::supervise::{CoreHandle, Progress, Step, Supervisor, plain};
 
 /// glommio's preempt timer. Not the 1 ms one would think: in 0.9.0 an executor whose timer fires between its I/O poll
 /// and its task queues sleeps although a task is ready, until the next event (`run_task_queues` reports that nothing
@@ -250,11 +234,6 @@ fn spawn_cores(
     Ok(handles)
 }
 
-/// An error of glommio as a text, since its payload is not `Send`.
-fn plain(error: &GlommioError<()>) -> Box<dyn std::error::Error + Send + Sync> {
-    error.to_string().into()
-}
-
 /// Makes a panic in one thread end the process at once, after logging it: half a keyspace is not served.
 fn end_process_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
@@ -322,21 +301,5 @@ fn settings(config: &ServerConfig, process: &ProcessFacts) -> Settings {
         log_level: config.log_level,
         debug: config.debug,
         fixed: table::fixed(config, process),
-    }
-}
-
-impl Shared {
-    /// Admits a client, unless `max` are connected already.
-    fn admit(&self, max: u32) -> bool {
-        if self.clients.fetch_add(1, Ordering::Relaxed) < max {
-            return true;
-        }
-        self.leave();
-        false
-    }
-
-    /// Counts a client that has left.
-    fn leave(&self) {
-        self.clients.fetch_sub(1, Ordering::Relaxed);
     }
 }

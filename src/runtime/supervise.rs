@@ -9,16 +9,21 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use glommio::ExecutorJoinHandle;
+use glommio::{ExecutorJoinHandle, GlommioError};
 use tracing::warn;
 
-use super::Shared;
 use super::clock::Clock;
+use super::shared::Shared;
 use crate::host::StartError;
 use crate::limits::{NOTIFY_EXTEND_S, NOTIFY_INTERVAL_S, PULSE_MS_MIN};
 use crate::service::notify::Notify;
 
 pub(super) type CoreHandle = ExecutorJoinHandle<Result<(), StartError>>;
+
+/// An error of glommio as a text, since its payload is not `Send`.
+pub(super) fn plain(error: &GlommioError<()>) -> Box<dyn std::error::Error + Send + Sync> {
+    error.to_string().into()
+}
 
 /// A step in the life of a core or of the server.
 pub(super) enum Step {
@@ -155,7 +160,7 @@ impl Supervisor {
     fn on_ended(&mut self, core: usize) -> Result<(), StartError> {
         self.running -= 1;
         let Some(handle) = self.handles[core].take() else { return Ok(()) };
-        let failed = |source| StartError::Core { core, what: "executor", source: super::plain(&source) };
+        let failed = |source| StartError::Core { core, what: "executor", source: plain(&source) };
         handle.join().map_err(failed)?
     }
 
