@@ -11,8 +11,8 @@ use std::time::Duration;
 use rustix::fd::OwnedFd;
 
 use super::error::BenchError;
+use super::options::{Options, Target};
 use super::wire::{Protocol, excerpt, memcached, resp};
-use super::{Options, Target};
 use crate::limits::{BENCH_CORE_PORTS_MAX, REPLY_LINE_BYTES_MAX};
 use crate::resp::reply::{self, Item, Scalar, Value};
 

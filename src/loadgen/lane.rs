@@ -17,13 +17,13 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
 use super::keys::key_text;
+use super::options::{Clocks, Verify};
 use super::random::Random;
 use super::record::Record;
 use super::schedule::{Next, Schedule};
 use super::socket::{Received, Sent, Socket};
 use super::wire::{Fault, Garbage, Protocol};
 use super::workload::{Kind, Operation, Workload};
-use super::{Clocks, Verify};
 use crate::limits::{BENCH_BACKLOG_NS_MAX, BENCH_EVENTS_MAX, BENCH_READ_BYTES, BENCH_STOP_NS_MAX, BENCH_TICK_NS};
 use crate::slot::Slot;
 

@@ -9,9 +9,10 @@ use std::fmt::Write;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::options::{Length, Options, Verify};
 use super::record::Record;
+use super::run::Measured;
 use super::workload::Kind;
-use super::{Length, Measured, Options, Verify};
 
 /// A run, as `--json` prints it.
 #[derive(Clone, Debug, Serialize)]

@@ -14,11 +14,11 @@ use rustix::fd::OwnedFd;
 use super::connect::connect_all;
 use super::error::BenchError;
 use super::lane::{Lane, Orders, Phase, Source};
+use super::options::{Clocks, Length, Options};
 use super::random::Random;
 use super::record::Record;
 use super::schedule::{Rate, Schedule, Stop};
 use super::workload::Workload;
-use super::{Clocks, Length, Options};
 use crate::limits::{BENCH_LOAD_PIPELINE_MIN, BENCH_START_NS, BENCH_WATCH_NS};
 
 /// The resource usage of the server's process so far.
