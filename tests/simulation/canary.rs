@@ -51,17 +51,23 @@ pub enum Fault {
     EarlySnapshot,
     /// A shard is released before it is cut.
     LateCut,
+    /// By its own port a core answers for all.
+    NodeSeesAll,
+    /// A key that should stay is lost.
+    NodeLosesKey,
+    /// A walk forgets where its keys belong.
+    NodeOfWrongCore,
 }
 
 impl Fault {
     /// Does its harm to the batches between two cores, if they offer it.
     pub fn strike(&mut self, link: &mut VecDeque<Batch>, rng: &mut Rng) {
         match self {
-            Fault::LostReplies { done } => {
-                if !*done && rng.one_in(8) && matches!(link[0].payload, Payload::Replies { .. }) && link.len() > 1 {
-                    link.pop_front();
-                    *done = true;
-                }
+            Fault::LostReplies { done }
+                if !*done && rng.one_in(8) && matches!(link[0].payload, Payload::Replies { .. }) && link.len() > 1 =>
+            {
+                link.pop_front();
+                *done = true;
             }
             Fault::SwappedReplies => {
                 if let Payload::Replies { bytes, count: 2.., .. } = &mut link[0].payload {
@@ -87,11 +93,7 @@ impl Fault {
                     *clean = true;
                 }
             }
-            Fault::LostLetter => {
-                if is_letter(&link[0]) && rng.one_in(20) {
-                    link.pop_front();
-                }
-            }
+            Fault::LostLetter if is_letter(&link[0]) && rng.one_in(20) => drop(link.pop_front()),
             Fault::SwappedLetters => {
                 let letters: Vec<usize> = (0..link.len()).filter(|at| is_letter(&link[*at])).collect();
                 if let [one, other, ..] = letters[..] {
@@ -111,7 +113,8 @@ impl Fault {
             Fault::LostStale | Fault::LostClear | Fault::LostRedirected | Fault::LostBroken | Fault::EarlyStale => {
                 self.strike_stale(link, rng);
             }
-            Fault::SlowClock | Fault::EarlyGrant | Fault::EarlyPush | Fault::EarlySnapshot | Fault::LateCut => {}
+            // Elsewhere.
+            _ => {}
         }
     }
 
@@ -196,6 +199,10 @@ impl Fault {
                 plan.admit_transfers(rng);
                 plan.admit_savers(rng);
             }
+            Fault::NodeSeesAll | Fault::NodeLosesKey | Fault::NodeOfWrongCore => {
+                plan.cores = plan.cores.max(2);
+                plan.admit_nodes();
+            }
             _ => {}
         }
     }
@@ -234,7 +241,7 @@ fn swap_frames(bytes: &mut [u8]) {
 const SEEDS: u64 = 40;
 
 /// Each bug, and the seeds within which it must be found.
-const ALL: [(Fault, u64); 17] = [
+const ALL: [(Fault, u64); 20] = [
     (Fault::LostReplies { done: false }, SEEDS),
     (Fault::SwappedReplies, SEEDS),
     (Fault::Overtaking, SEEDS),
@@ -252,6 +259,9 @@ const ALL: [(Fault, u64); 17] = [
     (Fault::EarlyPush, 2 * SEEDS),
     (Fault::EarlySnapshot, SEEDS),
     (Fault::LateCut, SEEDS),
+    (Fault::NodeSeesAll, SEEDS),
+    (Fault::NodeLosesKey, SEEDS),
+    (Fault::NodeOfWrongCore, SEEDS),
 ];
 
 #[test]

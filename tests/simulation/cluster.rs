@@ -207,18 +207,6 @@ impl Cluster {
         }
     }
 
-    /// The same, as a number that was drawn has it: by up to `usual_ms`; seldom by a second at once, as behind SIGSTOP;
-    /// seldom back.
-    pub fn tick_unevenly(&mut self, drawn: u64, usual_ms: u64) {
-        let (kind, amount) = (drawn % 80, drawn / 80);
-        match kind {
-            0 => self.now_ms += 1_000,
-            1 => self.now_ms -= 1 + amount % 200,
-            _ => self.now_ms += amount % (usual_ms + 1),
-        }
-        self.tick(0);
-    }
-
     /// Lets time pass that the cores count: in ticks none of which is longer than one may count.
     pub fn pass(&mut self, ms: u64) {
         let mut left_ms = ms;

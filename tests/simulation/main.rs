@@ -5,7 +5,7 @@
 //! | `cluster` | the engines, joined by queues in place of the mesh |
 //! | `world` | the scheduler: turns and sockets, time and faults, actors, snapshots on disks that fail |
 //! | `workload`, `ops` | what a seed is like; what clients ask, and what replies may be |
-//! | `actors` | clients of one kind, each with a model of its own: messages, near caches, savers, transfers |
+//! | `actors` | clients of one kind, each with a model of its own: messages, near caches, nodes, savers, transfers |
 //! | `client` | one connection as its user sees it: reply order and types |
 //! | `checks`, `linear` | budgets after every turn; linearizability of every key |
 //! | `marks` | the rare paths, counted |
@@ -16,7 +16,6 @@
 //! | `fanout` | publishers that say more than the cores take from one another |
 //! | `keeping` | when a snapshot is taken, and when not |
 //! | `seeds` | the runs |
-//! | `nodes` | clients to which each core is a node of a cluster |
 //! | `wire` | the table of wire cases on the pure engine |
 #![allow(unreachable_pub, reason = "a test binary exports nothing; `pub` says what other files use")]
 
@@ -34,7 +33,6 @@ mod linear;
 mod marks;
 mod measures;
 mod metrics;
-mod nodes;
 mod ops;
 mod rng;
 mod seeds;

@@ -87,5 +87,9 @@ marks! {
     expired_in_file: "An item that had expired was not loaded.",
     crashed_midway: "A server crashed while a snapshot was written.",
     loaded_by_other_cores: "A snapshot was loaded by another number of cores.",
+    slot_of_other_core: "A node was asked for a slot of another core.",
+    slot_cut_short: "A list of a slot's keys ended before the walk did.",
+    changed_meanwhile: "A key came or went while a walk was under way.",
+    node_asked_in_exec: "A node was asked for its keys in a transaction.",
     rested: "Everything came to rest in the middle of a run.",
 }

@@ -13,7 +13,7 @@ use crate::workload::Plan;
 use crate::world::World;
 
 /// Seeds of an ordinary run.
-const SEEDS: u64 = 240;
+const SEEDS: u64 = 200;
 
 /// Turns a seed may take before it counts as stuck.
 const TURNS_MAX: u64 = 60_000;
@@ -177,7 +177,24 @@ fn audit(world: &mut World) -> Result<(), String> {
             break;
         }
     }
-    world.check_audit(auditor)
+    world.check_audit(auditor)?;
+    if world.plan.nodes { nodes_add_up(world, auditor) } else { Ok(()) }
+}
+
+/// What the cores have as nodes adds up to the whole.
+fn nodes_add_up(world: &mut World, auditor: usize) -> Result<(), String> {
+    world.frozen = false;
+    let nodes: Vec<usize> = (0..world.plan.cores).map(|core| world.connect_by(core, true)).collect();
+    come_to_rest(world)?;
+    world.freeze();
+    come_to_rest(world)?;
+    for at in nodes.iter().chain([&auditor]) {
+        world.clients[*at].ask(Op::DbSize, false, false);
+    }
+    come_to_rest(world)?;
+    let sizes: Vec<i64> = nodes.iter().filter_map(|at| world.clients[*at].dbsize).collect();
+    let whole = world.clients[auditor].dbsize;
+    if Some(sizes.iter().sum()) == whole { Ok(()) } else { Err(format!("{sizes:?} do not add up to {whole:?}")) }
 }
 
 thread_local! {

@@ -48,6 +48,8 @@ pub struct Plan {
     pub savers: usize,
     /// Snapshots are taken by themselves as well, so often.
     pub snapshot_ms: Option<u64>,
+    /// Each core is a node of a cluster by a port of its own, and its keys are counted and listed by that.
+    pub nodes: bool,
     /// Ends with a crash, instead of by itself or with a drain.
     pub crash: bool,
     /// Weight of each kind of command.
@@ -91,6 +93,7 @@ impl Plan {
             small_table: false,
             savers: 0,
             snapshot_ms: None,
+            nodes: false,
             crash: false,
             weights,
         };
@@ -116,13 +119,15 @@ impl Plan {
         if !large && rng.one_in(3) {
             plan.admit_savers(&mut rng);
         }
+        if !bounded && !large && rng.one_in(4) {
+            plan.admit_nodes();
+        }
         plan
     }
 
     /// Money moves: nothing may remove it.
     pub fn admit_transfers(&mut self, rng: &mut Rng) {
-        (self.items_max, self.bytes_max, self.refuses) = (None, None, false);
-        self.weights[FLUSH] = 0;
+        self.keep_all();
         self.transfers = 3 + rng.below(4);
         self.ops += 1_000;
     }
@@ -149,6 +154,19 @@ impl Plan {
             self.weights[FLUSH] += 12;
         }
         self.ops += 1_000;
+    }
+
+    /// Cores are nodes, and some keys must stay.
+    pub fn admit_nodes(&mut self) {
+        self.keep_all();
+        self.nodes = true;
+        self.ops += 500;
+    }
+
+    /// Nothing goes that nobody removes by its name.
+    fn keep_all(&mut self) {
+        (self.items_max, self.bytes_max, self.refuses) = (None, None, false);
+        self.weights[FLUSH] = 0;
     }
 
     /// Whether items may vanish by themselves.

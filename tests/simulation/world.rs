@@ -9,7 +9,7 @@ use aspine::engine::auth::AuthKey;
 use aspine::engine::batch::{Batch, Payload};
 use aspine::engine::files::SnapshotConfig;
 use aspine::engine::hold::HoldKey;
-use aspine::engine::{Engine, Notice};
+use aspine::engine::{Engine, Notice, ProcessFacts};
 use aspine::limits::{BATCH_BYTES_SEAL, READ_BUFFER_BYTES, SESSION_OUTPUT_BYTES_MAX, TICK_MS};
 use aspine::resp::Value;
 use aspine::shard::Eviction;
@@ -85,7 +85,9 @@ impl World {
             seed,
             now_ms: START_MS,
         };
-        let cluster = Cluster::with(&config, &snapshots);
+        let core_ports = if plan.nodes { (1..=plan.cores as u16).collect() } else { Vec::new() };
+        let process = ProcessFacts { core_ports, ..ProcessFacts::default() };
+        let cluster = Cluster::of_process(&config, &snapshots, &process);
         let mut world = World {
             checks: Checks::new(&plan),
             cluster,
@@ -104,7 +106,7 @@ impl World {
             left: Vec::new(),
             calm: false,
             frozen: false,
-            actors: actors::all_of(&plan),
+            actors: actors::all_of(&plan, seed, fault),
             acts: Rng::new(seed, "actors"),
             turns: 0,
             still_link: (0, 0, 0),
@@ -129,7 +131,12 @@ impl World {
     /// Another client.
     pub fn connect(&mut self) -> usize {
         let core = self.schedule.below(self.plan.cores);
-        let conn = self.cluster.connect(core);
+        self.connect_by(core, false)
+    }
+
+    /// Another client of this core, by that core's own port or by that of all.
+    pub fn connect_by(&mut self, core: usize, by_core_port: bool) -> usize {
+        let conn = self.cluster.connect_by(core, by_core_port);
         let place = (core, conn.id.index);
         self.marks.place_reused += u64::from(self.left.contains(&place));
         let mut client = Client::new(conn);

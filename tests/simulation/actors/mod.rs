@@ -5,11 +5,13 @@
 
 mod messages;
 mod near_cache;
+mod nodes;
 mod savers;
 mod transfers;
 
 use aspine::resp::Value;
 
+use crate::canary::Fault;
 use crate::cluster::{Cluster, Conn};
 use crate::marks::Marks;
 use crate::rng::Rng;
@@ -17,6 +19,7 @@ use crate::workload::Plan;
 
 pub use messages::{KEY_PREFIX, Messages};
 pub use near_cache::NearCaches;
+pub use nodes::Nodes;
 pub use savers::Savers;
 pub use transfers::{ACCOUNTS, EACH, Transfers, account};
 
@@ -38,6 +41,11 @@ pub trait Actors {
 
     /// Whether it wants one connection more.
     fn wants_another(&mut self, scene: &mut Scene<'_>) -> bool;
+
+    /// The core that it is to be to, and whether by that core's own port; any, and by that of all, if it does not matter.
+    fn door(&self) -> Option<(usize, bool)> {
+        None
+    }
 
     /// It has it.
     fn arrive(&mut self, conn: Conn, scene: &mut Scene<'_>);
@@ -64,7 +72,7 @@ pub trait Actors {
 }
 
 /// The kinds that a plan has.
-pub fn all_of(plan: &Plan) -> Vec<Box<dyn Actors>> {
+pub fn all_of(plan: &Plan, seed: u64, fault: Option<Fault>) -> Vec<Box<dyn Actors>> {
     let mut all: Vec<Box<dyn Actors>> = Vec::new();
     if plan.transfers > 0 {
         all.push(Box::new(Transfers::new(plan.transfers, plan.cores)));
@@ -78,6 +86,9 @@ pub fn all_of(plan: &Plan) -> Vec<Box<dyn Actors>> {
     if plan.savers > 0 {
         all.push(Box::new(Savers::new(plan.savers)));
     }
+    if plan.nodes {
+        all.push(Box::new(Nodes::new(plan.cores, seed, fault)));
+    }
     all
 }
 
@@ -85,5 +96,5 @@ pub fn all_of(plan: &Plan) -> Vec<Box<dyn Actors>> {
 pub fn owns(key: &[u8]) -> bool {
     let known =
         ["account:", "token:", KEY_PREFIX, savers::KEY_PREFIX].iter().any(|prefix| key.starts_with(prefix.as_bytes()));
-    known || near_cache::number(key).is_some()
+    known || near_cache::number(key).is_some() || nodes::owns(key)
 }

@@ -24,8 +24,9 @@ impl World {
             if !actors[kind].wants_another(&mut scene) || self.clients.len() >= CLIENTS_MAX {
                 continue;
             }
-            let core = self.schedule.below(self.plan.cores);
-            let conn = self.cluster.connect(core);
+            let any = self.schedule.below(self.plan.cores);
+            let (core, by_core_port) = self.actors[kind].door().unwrap_or((any, false));
+            let conn = self.cluster.connect_by(core, by_core_port);
             let mut client = Client::new(conn);
             let number = self.clients.iter().filter(|client| client.actor.is_some_and(|(of, _)| of == kind)).count();
             client.actor = Some((kind, number));
