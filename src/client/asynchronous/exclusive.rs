@@ -1,54 +1,21 @@
 //! Exclusive connections, each for one caller: watched keys belong to a connection, and SAVE keeps one busy.
 //!
-//! A few are kept for the next caller. One that breaks does not reconnect: its watched keys are forgotten, so a
+//! `spare` keeps a few for the next caller. One that breaks does not reconnect: its watched keys are forgotten, so a
 //! transaction must not be sent over another. One whose caller disappears midway is closed.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::client::{Client, answer};
 use super::driver::{drive, open};
 use super::link::{Call, Link, Shape, ticks};
-use super::lock::Lock;
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, executed};
 use super::role::Role;
 use super::slots::{Failure, Replies};
-use super::{Client, answer};
 use crate::client::encode;
 use crate::client::error::{Error, Fault};
 use crate::client::value::{Expect, FromValue, Value, typed};
-use crate::limits::CLIENT_EXCLUSIVE_KEPT_MAX;
-
-/// The exclusive connections that are not in use.
-#[derive(Debug, Default)]
-pub(super) struct Exclusives(Lock<Vec<Arc<Link>>>);
-
-impl Exclusives {
-    pub(super) fn close(&self) {
-        self.0.lock().drain(..).for_each(|link| link.close());
-    }
-
-    /// Takes a connection that is up, and drops those that are not.
-    fn take(&self) -> Option<Arc<Link>> {
-        let mut kept = self.0.lock();
-        while let Some(link) = kept.pop() {
-            if link.is_up() {
-                return Some(link);
-            }
-        }
-        None
-    }
-
-    fn keep(&self, link: Arc<Link>) {
-        let mut kept = self.0.lock();
-        if kept.len() < CLIENT_EXCLUSIVE_KEPT_MAX {
-            kept.push(link);
-        } else {
-            drop(kept);
-            link.close();
-        }
-    }
-}
 
 /// The exclusive connection of one caller. It is closed if it is dropped before `done`.
 #[derive(Debug)]
@@ -61,7 +28,7 @@ impl Client {
     /// Takes or opens an exclusive connection.
     pub(super) async fn exclusive(&self) -> Result<Exclusive, Error> {
         let inner = &self.inner;
-        if let Some(link) = inner.exclusives.take() {
+        if let Some(link) = inner.spare.take() {
             return Ok(Exclusive { client: self.clone(), link: Some(link) });
         }
         let (wire, _) = open(&inner.options, &inner.place).await?;
@@ -69,6 +36,14 @@ impl Client {
         link.on_connected(|_| None);
         tokio::spawn(drive(link.clone(), inner.place.clone(), Role::Exclusive, Some(wire)));
         Ok(Exclusive { client: self.clone(), link: Some(link) })
+    }
+
+    /// Sends a request without a timeout, on a connection of its own.
+    pub(super) async fn long<W: Fn(&mut Vec<u8>) + Unpin>(&self, write: W) -> Result<Value, Error> {
+        let conn = self.exclusive().await?;
+        let reply = conn.call(None, Shape::Plain(1), &write).await?.one();
+        conn.done();
+        answer(reply)
     }
 
     /// Watches keys, on a connection of its own: a transaction that is then [committed](Watch::commit) runs only if none of
@@ -125,7 +100,7 @@ impl Exclusive {
     /// Returns the connection for the next caller: every request is answered, and no key is watched.
     pub(super) fn done(mut self) {
         if let Some(link) = self.link.take() {
-            self.client.inner.exclusives.keep(link);
+            self.client.inner.spare.keep(link);
         }
     }
 }
@@ -188,21 +163,4 @@ impl Watch {
         let reply = answer(self.conn.timed(Shape::Plain(1), &write).await?.one())?;
         self.conn.client.expect(reply.bytes())
     }
-}
-
-/// The result of a transaction: the reply to each command, or `None` if a watched key had changed.
-type Executed = Result<Option<Vec<Result<Value, Error>>>, Error>;
-
-/// The result in the replies to MULTI, the commands and EXEC; `None` if they are malformed.
-pub(super) fn executed(mut replies: Vec<Value>) -> Option<Executed> {
-    Some(match replies.pop()? {
-        Value::Array(Some(items)) => Ok(Some(items.into_iter().map(answer).collect())),
-        Value::Null | Value::Array(None) => Ok(None),
-        Value::Error(exec) => {
-            // EXECABORT only says that a command was refused; the reply to that command says why.
-            let refused = replies.into_iter().find_map(|reply| answer(reply).err());
-            Err(refused.unwrap_or_else(|| Error::of_server(&exec)))
-        }
-        _ => return None,
-    })
 }

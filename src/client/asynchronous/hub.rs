@@ -7,16 +7,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 
 use super::super::clock::wall_clock;
 use super::super::encode;
 use super::super::value::Value;
+use super::event::{Gap, Message};
 use super::link::{Call, Link, Shape};
 use super::lock::Lock;
-use super::subscription::{Gap, Message};
 use crate::limits::CLIENT_MESSAGES_KEPT_MAX;
 
 /// A channel or pattern to subscribe to.
@@ -216,6 +215,3 @@ impl Topic {
 fn fence(out: &mut Vec<u8>) {
     encode::words(out, ["PING"].iter());
 }
-
-/// The time at which a message was received.
-pub(super) type Received = SystemTime;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::client::{Client, answer};
 use super::driver::drive;
+use super::event::events_of;
 use super::hub::{Hub, Kind, Topic};
 use super::link::{Call, Link, Shape, ticks};
 use super::role::Role;
 use super::slots::Failure;
-use super::subscription::{KeyEvents, Messages, events_of};
-use super::{Client, answer};
+use super::subscription::{KeyEvents, Messages};
 use crate::client::encode;
 use crate::client::error::{Error, Fate};
 use crate::client::value::{Expect, ToValue, stored};

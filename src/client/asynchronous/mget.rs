@@ -8,8 +8,8 @@ use std::{fmt, vec};
 
 use futures_core::Stream;
 
+use super::client::{Client, answer};
 use super::link::Shape;
-use super::{Client, answer};
 use crate::client::encode;
 use crate::client::error::{Error, Fault};
 use crate::client::value::{Expect, FromValue, Value, typed};

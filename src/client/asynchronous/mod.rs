@@ -2,11 +2,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `mod` | `Client`, one method per command |
+//! | `mod` | the methods of `Client`, one per command |
+//! | `client` | `Client`: its connections, and how a request is sent and retried |
 //! | `messages` | the methods of `Client` for pub/sub |
 //! | `pipeline` | commands that are sent together |
 //! | `mget` | values of many keys, as a stream |
-//! | `exclusive` | connections of one caller: WATCH, SAVE |
+//! | `exclusive`, `spare` | connections of one caller: WATCH, SAVE; those that are not in use |
+//! | `event` | what a stream yields: messages, key events, gaps |
 //! | `subscription`, `hub` | streams of messages and key events, and their subscriptions |
 //! | `router` | the connection that a request takes |
 //! | `link`, `slots`, `lock` | a connection as its callers see it |
@@ -15,7 +17,9 @@
 //! The caller writes its request into the connection's buffer; the connection's task decodes the reply. The hand-over costs
 //! one short lock and one wake-up.
 
+mod client;
 mod driver;
+mod event;
 mod exclusive;
 mod hub;
 mod link;
@@ -26,95 +30,26 @@ mod pipeline;
 mod role;
 mod router;
 mod slots;
+mod spare;
 mod subscription;
 
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
+pub use client::Client;
+pub use event::{Gap, KeyEvent, Message};
 pub use exclusive::Watch;
 pub use mget::Mget;
 pub use pipeline::Pipeline;
-pub use subscription::{Gap, KeyEvent, KeyEvents, Message, Messages};
+pub use subscription::{KeyEvents, Messages};
 
-use self::exclusive::Exclusives;
-use self::hub::Hub;
-use self::link::{Call, Link, Shape, ticks};
-use self::lock::Lock;
-use self::router::Router;
-use self::slots::{Failure, Replies};
-use super::error::{Error, Fate, Fault};
+use super::error::Error;
 use super::info::Info;
-use super::options::{Options, Place};
 use super::ttl::Ttl;
 use super::value::{Expect, FromValue, ToValue, Value, stored, typed};
 use super::{encode, reads, scan};
-use crate::limits::{CLIENT_REPEATS_MAX, CLIENT_SCAN_KEYS};
-
-/// A client for tokio. Cheap to clone, `Send` and `Sync`: all clones share the same connections, and the requests of all
-/// tasks travel together. When the last clone is dropped, and the last stream of a subscription, the connections are
-/// closed.
-///
-/// ```
-/// # use aspine::client::{Client, Options};
-/// # use std::time::Duration;
-/// # async fn example() -> Result<(), aspine::client::Error> {
-/// let client = Client::connect(Options::new("127.0.0.1:5116").timeout(Duration::from_millis(200))).await?;
-/// client.set("user:1", "alice", Duration::from_secs(60)).await?;
-/// assert_eq!(client.get::<String>("user:1").await?.as_deref(), Some("alice"));
-/// # Ok(())
-/// # }
-/// ```
-///
-/// Every method fails with [`Error::Connection`] if there is no connection within the timeout or it breaks,
-/// [`Error::Timeout`] if there is no reply, [`Error::Protocol`] if the reply is malformed, and [`Error::Server`] or
-/// [`Error::Auth`] if the server refuses. A dropped future leaves nothing behind: its reply is discarded on arrival, and
-/// the request may have run.
-#[derive(Clone, Debug)]
-pub struct Client {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    options: Arc<Options>,
-    place: Place,
-    router: Arc<Router>,
-    exclusives: Exclusives,
-    hub: Arc<Hub>,
-    /// The connection for subscriptions, from the first subscription on.
-    subscriber: Lock<Option<Arc<Link>>>,
-}
+use crate::limits::CLIENT_SCAN_KEYS;
 
 impl Client {
-    /// Connects, authenticates if there is a key, and names the connections. Where the server has core ports, connects to
-    /// each core.
-    ///
-    /// # Errors
-    /// [`Error::Connection`] if there is no server, [`Error::Auth`] if it requires another key, [`Error::Protocol`] if it
-    /// does not speak RESP3.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime with I/O and time.
-    pub async fn connect(options: impl Into<Options>) -> Result<Self, Error> {
-        let options = Arc::new(options.into());
-        let place = options.place().map_err(|why| Error::Connection {
-            address: options.address.clone(),
-            fate: Fate::NotSent,
-            cause: Arc::new(io::Error::new(io::ErrorKind::InvalidInput, why)),
-        })?;
-        let router = Router::connect(options.clone(), place.clone()).await?;
-        let inner = Inner {
-            options,
-            place,
-            router,
-            exclusives: Exclusives::default(),
-            hub: Arc::default(),
-            subscriber: Lock::default(),
-        };
-        Ok(Self { inner: Arc::new(inner) })
-    }
-
     /// Stores a value, with a time to live or without one. A time to live is rounded up to whole milliseconds.
     ///
     /// ```
@@ -485,85 +420,5 @@ impl Client {
     #[inline]
     async fn write<W: Fn(&mut Vec<u8>) + Unpin>(&self, key: &[u8], write: W) -> Result<Value, Error> {
         self.one(Some(key), false, write).await
-    }
-
-    /// Sends one request and returns its one reply.
-    #[inline]
-    async fn one<W: Fn(&mut Vec<u8>) + Unpin>(
-        &self,
-        key: Option<&[u8]>,
-        repeat: bool,
-        write: W,
-    ) -> Result<Value, Error> {
-        answer(self.request(key, repeat, Shape::Plain(1), &write).await?.one())
-    }
-
-    /// Sends a request without a timeout, on a connection of its own.
-    async fn long<W: Fn(&mut Vec<u8>) + Unpin>(&self, write: W) -> Result<Value, Error> {
-        let conn = self.exclusive().await?;
-        let reply = conn.call(None, Shape::Plain(1), &write).await?.one();
-        conn.done();
-        answer(reply)
-    }
-
-    /// Sends a request, and retries it where that is safe.
-    async fn request<W: Fn(&mut Vec<u8>) + Unpin>(
-        &self,
-        key: Option<&[u8]>,
-        repeat: bool,
-        shape: Shape,
-        write: &W,
-    ) -> Result<Replies, Error> {
-        let router = &self.inner.router;
-        let mut link = router.link(key);
-        let mut ticks = ticks(self.inner.options.timeout);
-        let mut repeats = 0;
-        loop {
-            let (error, left) = match Call::new(link.clone(), shape, ticks, write).await {
-                Ok(replies) => return Ok(replies),
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Lost(error, left)) => (error, left),
-            };
-            let next = router.link(key);
-            match error.fate() {
-                // The link was closed because the server has other cores now.
-                Some(Fate::NotSent) if !Arc::ptr_eq(&next, &link) => {}
-                Some(Fate::Unknown)
-                    if repeat && repeats < CLIENT_REPEATS_MAX && matches!(error, Error::Connection { .. }) =>
-                {
-                    repeats += 1;
-                }
-                _ => return Err(error),
-            }
-            if let Some(ticks) = &mut ticks {
-                *ticks = left.min(*ticks);
-                if left == 0 {
-                    return Err(error);
-                }
-            }
-            link = next;
-        }
-    }
-
-    fn expect<T>(&self, result: Result<T, Fault>) -> Result<T, Error> {
-        result.map_err(|fault| Error::Protocol { address: self.inner.options.address.clone(), fault })
-    }
-}
-
-/// The reply, or the error that it stands for.
-#[inline]
-fn answer(value: Value) -> Result<Value, Error> {
-    match value {
-        Value::Error(text) => Err(Error::of_server(&text)),
-        value => Ok(value),
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if let Some(link) = self.subscriber.lock().take() {
-            link.close();
-        }
-        self.exclusives.close();
     }
 }

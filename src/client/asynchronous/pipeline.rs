@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::exclusive::executed;
+use super::client::{Client, answer};
 use super::link::{Call, Link, Shape, ticks};
 use super::slots::{Failure, Outcome};
-use super::{Client, answer};
 use crate::client::error::{Error, Fault};
 use crate::client::value::{ToValue, Value, stored};
 use crate::client::{encode, reads};
@@ -183,6 +182,23 @@ impl Pipeline {
         }
         all.into_iter().map(|reply| Ok(answer(self.client.expect(reply.ok_or(Fault::Type))?))).collect()
     }
+}
+
+/// The result of a transaction: the reply to each command, or `None` if a watched key had changed.
+type Executed = Result<Option<Vec<Result<Value, Error>>>, Error>;
+
+/// The result in the replies to MULTI, the commands and EXEC; `None` if they are malformed.
+pub(super) fn executed(mut replies: Vec<Value>) -> Option<Executed> {
+    Some(match replies.pop()? {
+        Value::Array(Some(items)) => Ok(Some(items.into_iter().map(answer).collect())),
+        Value::Null | Value::Array(None) => Ok(None),
+        Value::Error(exec) => {
+            // EXECABORT only says that a command was refused; the reply to that command says why.
+            let refused = replies.into_iter().find_map(|reply| answer(reply).err());
+            Err(refused.unwrap_or_else(|| Error::of_server(&exec)))
+        }
+        _ => return None,
+    })
 }
 
 /// Requests, grouped by connection.
