@@ -67,9 +67,18 @@ pub const TURN_REHASHED_MAX: u64 = 2048;
 /// flight, few enough that the first are still in the L1 cache when the last arrive. Beyond it: the next so many.
 pub const WARM_KEYS_MAX: usize = 16;
 
-/// Bytes of the longest key. Its length has 24 bits of a word in a slab entry; the access clock is in the same.
+/// Bytes of the longest key: 16 MiB; nobody's keys are longer.
 /// Past it: `Shard::insert` answers `Full` (the command layer should refuse such a key earlier, with its own text).
 pub const KEY_BYTES_MAX: usize = (1 << 24) - 1;
+
+/// Bits of a key's length in its slab entry. From 64 KiB on the length stands before the key, in four bytes.
+pub const KEY_INLINE_LENGTH_BITS: u32 = 16;
+
+/// Databases that a slab entry can tell apart: Redis's default number of them.
+pub const DATABASES: u32 = 16;
+
+/// Types of values that a slab entry can tell apart: more than Redis has.
+pub const VALUE_TYPES_MAX: u32 = 8;
 
 /// Bits of an item's access clock, in seconds: what a slab entry has to spare. Past them (97 days): it begins anew.
 pub const ACCESS_CLOCK_BITS: u32 = 23;

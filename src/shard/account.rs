@@ -88,11 +88,11 @@ impl Account {
         self.bytes = self.bytes - before_bytes + after_bytes;
     }
 
-    /// Whether the budget would hold after this change.
+    /// Whether the budget would hold with this charge.
     #[inline]
-    pub(super) fn fits(&self, budget: &Budget, change: Change) -> bool {
-        let bytes = (self.bytes - change.before_bytes).saturating_add(change.after_bytes);
-        bytes <= budget.bytes_max && self.items + change.items_new <= budget.items_max
+    pub(super) fn fits(&self, budget: &Budget, charge: Charge) -> bool {
+        let bytes = (self.bytes - charge.before_bytes).saturating_add(charge.after_bytes);
+        bytes <= budget.bytes_max && self.items + charge.items_new <= budget.items_max
     }
 
     /// Bytes of all items.
@@ -108,7 +108,7 @@ impl Account {
 
 /// What an insertion does to the account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Change {
+pub(super) struct Charge {
     /// Cost of the item that is overwritten; 0 for a new key.
     pub(super) before_bytes: u64,
     /// Cost of the item as it will be.
@@ -117,8 +117,8 @@ pub(super) struct Change {
     pub(super) items_new: u64,
 }
 
-impl Change {
-    /// No change: asks whether the budget holds as things are.
+impl Charge {
+    /// No charge: asks whether the budget holds as things are.
     pub(super) const NONE: Self = Self { before_bytes: 0, after_bytes: 0, items_new: 0 };
 
     /// Whether the shard would hold more than before.

@@ -1,19 +1,22 @@
 //! Entry: the cell of one item, 24 bytes, and the one allocation that holds its key and value.
 //!
-//! Owner: `Slab`. Core: the shard's own. Cost: 24 bytes, and `[timer: u32, if flagged] key value` exactly.
+//! Owner: `Slab`. Core: the shard's own. Cost: 24 bytes, and the blob, which is exactly
+//! `[timer: u32, if flagged] [key length: u32, if it is long] key value`.
 //! Never: decides anything; it stores, replaces and frees. All `unsafe` of the shard is in this file.
 //! Two fields of it are packed, so that the access clock has room, and is one word to write:
 //!
 //! ```text
 //! blob  [63 .. 48: value length, low bits] [47 .. 0: address]
-//! word  [63 .. 41: access clock] [40 .. 25: value length, high bits] [24: timer word] [23 .. 0: key length]
+//! word  [63 .. 41: access clock] [40 .. 27: value length, high bits] [26 .. 24: unused] [23: timer word]
+//!       [22 .. 20: type of the value] [19 .. 16: database] [15 .. 0: key length, or all ones: it is long]
 //! ```
 //!
 //! Invariants, kept by the functions of `Entry` alone (its fields are private, the links apart):
-//!   I1  vacant: `blob` is `None`, both lengths, the flag and the clock are 0.
+//!   I1  vacant: `blob` is `None`, the word and the bits beside the address are 0.
 //!   I2  live: `address()` is an allocation of the global allocator with `layout(blob_len())`, or dangling if that is 0.
 //!       It has the allocation's provenance: `map_addr` alone has put other bits beside it, and takes them off.
-//!   I3  live: all `blob_len()` bytes are initialised: timer word first if flagged, then key, then value.
+//!   I3  live: all `blob_len()` bytes are initialised: timer word first if flagged, then the key's length if it is
+//!       long, then key, then value.
 //!   I4  no two entries share an allocation, since `Entry` is neither `Copy` nor `Clone`.
 #![expect(
     unsafe_code,
@@ -26,7 +29,10 @@ use std::slice;
 
 use super::account::allocated_bytes;
 use super::wheel::TimerIndex;
-use crate::limits::{ACCESS_CLOCK_BITS, ADDRESS_BITS, ITEM_ENTRY_BYTES, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{
+    ACCESS_CLOCK_BITS, ADDRESS_BITS, DATABASES, ITEM_ENTRY_BYTES, KEY_BYTES_MAX, KEY_INLINE_LENGTH_BITS,
+    VALUE_BYTES_MAX, VALUE_TYPES_MAX,
+};
 
 /// The position of an entry in its slab. Stays the same for as long as the key is present.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,21 +49,61 @@ impl EntryIndex {
     }
 }
 
+/// What kind of value an item has, and in which database it is: what every item says beside its bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Label {
+    /// The type of the value.
+    pub(super) value_type: ValueType,
+    /// The number of the database.
+    pub(super) database: u8,
+}
+
+/// The type of a value, by its number in an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum ValueType {
+    /// Bytes.
+    String = 0,
+}
+
+impl Label {
+    /// A string of database 0.
+    pub(super) const STRING: Self = Self { value_type: ValueType::String, database: 0 };
+
+    /// The label as the bits of an entry's word.
+    #[inline]
+    pub(super) fn bits(self) -> u64 {
+        debug_assert!(u32::from(self.database) < DATABASES, "the database has 4 bits");
+        u64::from(self.value_type as u8) << TYPE_SHIFT | u64::from(self.database) << DATABASE_SHIFT
+    }
+}
+
 const ADDRESS_MASK: usize = (1 << ADDRESS_BITS) - 1;
-/// Bits of the value's length beside the address; and as many more in the word.
+/// Bits of the value's length beside the address; the others are in the word.
 const VALUE_LEN_LOW_BITS: u32 = usize::BITS - ADDRESS_BITS;
-const VALUE_LEN_HIGH_SHIFT: u32 = HAS_TIMER_WORD.trailing_zeros() + 1;
-const KEY_LEN_MASK: u64 = KEY_BYTES_MAX as u64;
-const HAS_TIMER_WORD: u64 = KEY_LEN_MASK + 1;
-const CLOCK_SHIFT: u32 = VALUE_LEN_HIGH_SHIFT + VALUE_LEN_LOW_BITS;
+const VALUE_LEN_HIGH_BITS: u32 = 14;
+const VALUE_LEN_HIGH_MASK: u64 = (1 << VALUE_LEN_HIGH_BITS) - 1;
+const VALUE_LEN_HIGH_SHIFT: u32 = CLOCK_SHIFT - VALUE_LEN_HIGH_BITS;
+/// The key's length as the word has it: itself, or this, which says that it stands in the blob.
+const KEY_LEN_LONG: u64 = (1 << KEY_INLINE_LENGTH_BITS) - 1;
+const DATABASE_SHIFT: u32 = KEY_INLINE_LENGTH_BITS;
+const TYPE_SHIFT: u32 = DATABASE_SHIFT + DATABASES.ilog2();
+#[cfg(any(test, feature = "verify"))]
+const LABEL_MASK: u64 = HAS_TIMER_WORD - 1 - KEY_LEN_LONG;
+const HAS_TIMER_WORD: u64 = 1 << (TYPE_SHIFT + VALUE_TYPES_MAX.ilog2());
+const CLOCK_SHIFT: u32 = u64::BITS - ACCESS_CLOCK_BITS;
 const TIMER_WORD_BYTES: usize = size_of::<u32>();
+const KEY_LEN_WORD_BYTES: usize = size_of::<u32>();
 
 const _: () = assert!(size_of::<Entry>() as u64 == ITEM_ENTRY_BYTES);
 const _: () = assert!(usize::BITS == u64::BITS, "addresses have bits to spare");
-const _: () = assert!(HAS_TIMER_WORD.is_power_of_two(), "the key's length ends below it");
-const _: () =
-    assert!(VALUE_BYTES_MAX >> (2 * VALUE_LEN_LOW_BITS) == 0, "the value's length has two parts of so many bits");
-const _: () = assert!(CLOCK_SHIFT + ACCESS_CLOCK_BITS == u64::BITS, "the clock has the rest of the word");
+const _: () = assert!(DATABASES.is_power_of_two() && VALUE_TYPES_MAX.is_power_of_two());
+const _: () = assert!(HAS_TIMER_WORD < 1 << VALUE_LEN_HIGH_SHIFT, "the fields of the word do not overlap");
+const _: () = assert!(
+    VALUE_BYTES_MAX >> (VALUE_LEN_LOW_BITS + VALUE_LEN_HIGH_BITS) == 0,
+    "the value's length has two parts of so many bits"
+);
+const _: () = assert!(KEY_BYTES_MAX <= u32::MAX as usize, "a long key's length has four bytes");
 
 /// One place of the slab: vacant, or an item.
 pub(super) struct Entry {
@@ -67,7 +113,7 @@ pub(super) struct Entry {
     pub(super) prev: EntryIndex,
     /// Live: the neighbour towards the least recent. Vacant: the next free entry.
     pub(super) next: EntryIndex,
-    /// The key's length, the flag, the high bits of the value's length, and the clock.
+    /// The key's length, the label, the flag, the high bits of the value's length, and the clock.
     word: u64,
 }
 
@@ -78,12 +124,12 @@ impl Entry {
     }
 
     /// Stores an item in a vacant entry.
-    pub(super) fn fill(&mut self, key: &[u8], value: &[u8], timer_word: bool) {
+    pub(super) fn fill(&mut self, label: Label, key: &[u8], value: &[u8], timer_word: bool) {
         assert!(self.blob.is_none(), "only a vacant entry is filled");
-        assert!(key.len() <= KEY_BYTES_MAX, "the key's length fits 24 bits");
-        assert!(value.len() <= VALUE_BYTES_MAX, "the value's length fits 32 bits");
+        assert!(key.len() <= KEY_BYTES_MAX, "the key's length fits its word");
+        assert!(value.len() <= VALUE_BYTES_MAX, "the value's length fits its bits");
         let blob = new_blob(timer_word.then_some(TimerIndex::NONE), key, value);
-        self.hold(blob, key.len(), value.len(), timer_word);
+        self.hold(blob, label.bits() | inline_len(key.len()), value.len(), timer_word);
     }
 
     /// Frees the item, if there is one. Its timer must have been cancelled.
@@ -101,7 +147,7 @@ impl Entry {
     /// Replaces the value. In place if the size is equal; otherwise the old blob lives until the new one is
     /// complete. The timer word keeps what it says if it stays, and says "none" if it is new.
     pub(super) fn replace_value(&mut self, value: &[u8], timer_word: bool) {
-        assert!(value.len() <= VALUE_BYTES_MAX, "the value's length fits 32 bits");
+        assert!(value.len() <= VALUE_BYTES_MAX, "the value's length fits its bits");
         assert!(self.is_live(), "only a live entry's value is replaced");
         debug_assert!(timer_word || !self.timer().is_some(), "a timer needs its word");
         let old_len = self.blob_len();
@@ -118,15 +164,15 @@ impl Entry {
             // slice of it is alive. 4. The old address is not used again, `self.blob` is set at once.
             let moved = unsafe { realloc(address, layout(old_len), new_len) };
             let blob = NonNull::new(moved).unwrap_or_else(|| handle_alloc_error(layout(new_len)));
+            assert!(blob.addr().get() <= ADDRESS_MASK, "the kernel gives no address of more bits");
             self.set_blob(blob, value.len());
             moved
         } else {
             let timer = timer_word.then(|| self.timer());
             let fresh = new_blob(timer, self.key(), value);
-            let (key_len, clock) = (self.key_len(), self.accessed());
+            let word = self.word;
             self.vacate();
-            self.hold(fresh, key_len, value.len(), timer_word);
-            self.set_accessed(clock);
+            self.hold(fresh, word, value.len(), timer_word);
             return;
         };
         // SAFETY: `target` has `new_len` = `value_at + value.len()` bytes, so the offset stays inside it.
@@ -141,10 +187,9 @@ impl Entry {
         debug_assert!(self.is_live());
         debug_assert!(!self.has_timer_word());
         let fresh = new_blob(Some(TimerIndex::NONE), self.key(), self.value());
-        let (key_len, value_len, clock) = (self.key_len(), self.value_len(), self.accessed());
+        let (word, value_len) = (self.word, self.value_len());
         self.vacate();
-        self.hold(fresh, key_len, value_len, true);
-        self.set_accessed(clock);
+        self.hold(fresh, word, value_len, true);
     }
 
     /// Notes when the item was accessed, as a stamp of `idle`.
@@ -177,7 +222,7 @@ impl Entry {
     /// Whether the item here has this key. Compares lengths, which are in the entry, before it loads the blob.
     #[inline]
     pub(super) fn holds(&self, key: &[u8]) -> bool {
-        self.key_len() == key.len() && self.key() == key
+        self.word & KEY_LEN_LONG == inline_len(key.len()) && self.key() == key
     }
 
     /// The item's key; empty if vacant.
@@ -219,8 +264,8 @@ impl Entry {
     #[inline]
     pub(super) fn value_len(&self) -> usize {
         let low = self.blob.map_or(0, |blob| blob.addr().get() >> ADDRESS_BITS);
-        let high = (self.word >> VALUE_LEN_HIGH_SHIFT) as usize & ((1 << VALUE_LEN_LOW_BITS) - 1);
-        high << VALUE_LEN_LOW_BITS | low
+        let high = self.word >> VALUE_LEN_HIGH_SHIFT & VALUE_LEN_HIGH_MASK;
+        (high as usize) << VALUE_LEN_LOW_BITS | low
     }
 
     /// Bytes of the allocation; 0 if vacant.
@@ -229,14 +274,35 @@ impl Entry {
         self.value_at() + self.value_len()
     }
 
+    /// The type of the value and the database, as [`Label::bits`] has them.
+    #[cfg(any(test, feature = "verify"))]
+    pub(super) fn label(&self) -> u64 {
+        self.word & LABEL_MASK
+    }
+
     #[inline]
     fn key_len(&self) -> usize {
-        (self.word & KEY_LEN_MASK) as usize
+        match self.word & KEY_LEN_LONG {
+            KEY_LEN_LONG => self.long_key_len(),
+            inline => inline as usize,
+        }
+    }
+
+    /// The length of a key that is too long for the word.
+    #[cold]
+    fn long_key_len(&self) -> usize {
+        let word = self.raw(self.timer_len(), KEY_LEN_WORD_BYTES);
+        u32::from_ne_bytes([word[0], word[1], word[2], word[3]]) as usize
+    }
+
+    #[inline]
+    fn timer_len(&self) -> usize {
+        if self.has_timer_word() { TIMER_WORD_BYTES } else { 0 }
     }
 
     #[inline]
     fn key_at(&self) -> usize {
-        if self.has_timer_word() { TIMER_WORD_BYTES } else { 0 }
+        self.timer_len() + if self.word & KEY_LEN_LONG == KEY_LEN_LONG { KEY_LEN_WORD_BYTES } else { 0 }
     }
 
     #[inline]
@@ -250,26 +316,32 @@ impl Entry {
         self.blob.unwrap_or(NonNull::dangling()).as_ptr().map_addr(|address| address & ADDRESS_MASK)
     }
 
-    /// Takes a blob into an entry that has none.
-    fn hold(&mut self, blob: NonNull<u8>, key_len: usize, value_len: usize, timer_word: bool) {
+    /// Takes a blob into an entry that has none. Of `word` everything is kept that the blob does not decide.
+    fn hold(&mut self, blob: NonNull<u8>, word: u64, value_len: usize, timer_word: bool) {
         debug_assert!(!self.is_live());
-        self.word = key_len as u64 | if timer_word { HAS_TIMER_WORD } else { 0 };
+        self.word = word & !HAS_TIMER_WORD | if timer_word { HAS_TIMER_WORD } else { 0 };
         self.set_blob(blob, value_len);
     }
 
     /// Notes where the blob is and how long its value.
     #[inline]
     fn set_blob(&mut self, blob: NonNull<u8>, value_len: usize) {
-        assert!(blob.addr().get() <= ADDRESS_MASK, "the kernel gives no address of more bits");
+        debug_assert!(blob.addr().get() <= ADDRESS_MASK);
         self.blob = Some(blob.map_addr(|address| address | value_len << ADDRESS_BITS));
-        let high_mask = ((1 << VALUE_LEN_LOW_BITS) - 1) << VALUE_LEN_HIGH_SHIFT;
-        self.word = self.word & !high_mask | (value_len as u64 >> VALUE_LEN_LOW_BITS) << VALUE_LEN_HIGH_SHIFT;
+        let high = (value_len >> VALUE_LEN_LOW_BITS) as u64;
+        self.word = self.word & !(VALUE_LEN_HIGH_MASK << VALUE_LEN_HIGH_SHIFT) | high << VALUE_LEN_HIGH_SHIFT;
     }
 
     /// Bytes `from .. from + len` of the blob.
     #[inline]
     fn part(&self, from: usize, len: usize) -> &[u8] {
         debug_assert!(from + len <= self.blob_len());
+        self.raw(from, len)
+    }
+
+    /// As `part`, for what `blob_len` itself is made of.
+    #[inline]
+    fn raw(&self, from: usize, len: usize) -> &[u8] {
         // SAFETY: all callers ask for parts of `0..blob_len()` (the accessors above), which by I2 is inside the
         // allocation; of a vacant entry they ask for 0 bytes at 0 (I1), for which dangling is fine.
         let start = unsafe { self.address().add(from) };
@@ -288,7 +360,20 @@ impl Drop for Entry {
 /// Bytes of the allocation for an item.
 #[inline]
 pub(super) fn blob_len(key_len: usize, value_len: usize, timer_word: bool) -> usize {
-    key_len + value_len + if timer_word { TIMER_WORD_BYTES } else { 0 }
+    let timer_len = if timer_word { TIMER_WORD_BYTES } else { 0 };
+    timer_len + long_len_word(key_len) + key_len + value_len
+}
+
+/// Bytes in the blob that say the key's length.
+#[inline]
+fn long_len_word(key_len: usize) -> usize {
+    if key_len as u64 >= KEY_LEN_LONG { KEY_LEN_WORD_BYTES } else { 0 }
+}
+
+/// What the word says of a key's length.
+#[inline]
+fn inline_len(key_len: usize) -> u64 {
+    (key_len as u64).min(KEY_LEN_LONG)
 }
 
 #[inline]
@@ -310,14 +395,17 @@ fn new_blob(timer: Option<TimerIndex>, key: &[u8], value: &[u8]) -> NonNull<u8> 
     let Some(blob) = NonNull::new(address) else {
         handle_alloc_error(layout(len));
     };
-    let word = timer.map(|timer| timer.0.to_ne_bytes());
-    let word = word.as_ref().map_or(&[][..], |word| &word[..]);
+    assert!(blob.addr().get() <= ADDRESS_MASK, "the kernel gives no address of more bits");
+    let timer = timer.map(|timer| timer.0.to_ne_bytes());
+    let timer = timer.as_ref().map_or(&[][..], |word| &word[..]);
+    let key_len = (key.len() as u32).to_ne_bytes();
+    let key_len = &key_len[..long_len_word(key.len())];
     let mut at = 0;
-    for part in [word, key, value] {
+    for part in [timer, key_len, key, value] {
         // SAFETY: `at` is the sum of the parts before, so at most `len`.
         let target = unsafe { blob.add(at) };
-        // SAFETY: 1. `at + part.len() <= len`, the allocation's size, as `len` is the sum of the three parts.
-        // 2. The allocation is new, so no part overlaps it. Together the three copies establish I3.
+        // SAFETY: 1. `at + part.len() <= len`, the allocation's size, as `len` is the sum of the parts.
+        // 2. The allocation is new, so no part overlaps it. Together the copies establish I3.
         unsafe { target.copy_from_nonoverlapping(NonNull::from(part).cast(), part.len()) };
         at += part.len();
     }

@@ -1,11 +1,12 @@
 //! Events: the changes of keys that somebody wants to hear of (key events), in the order they happened.
 //!
-//! Owner: `Shard`; its functions in `mutate` note each change, the engine publishes what was noted. Core: the shard's
+//! Owner: `Shard`; `change` tells of each change, the engine publishes what was noted. Core: the shard's
 //! own. Cost: one comparison a change while nobody wants it; else a copy of the key.
 //! Never: decides who hears of it. Redis has a name for each kind of change, which is more than the shard knows of: the
 //! command that stores a value says which it is.
 
 use super::Shard;
+use super::change::{Cause, Change};
 
 /// What happened to a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -99,6 +100,35 @@ pub(super) struct Events {
 }
 
 impl Events {
+    /// Whether somebody wants to hear of anything.
+    pub(super) fn is_anything_wanted(&self) -> bool {
+        self.wanted != 0
+    }
+
+    /// A key is about to change.
+    pub(super) fn on_change(&mut self, key: &[u8], change: Change) {
+        match change {
+            Change::Store { event, found, timed_anew } => self.note_store(event, key, found.is_some(), timed_anew),
+            Change::Retime { timed: true, .. } => self.note(Event::Expire, key),
+            Change::Retime { timed: false, .. } => self.note(Event::Persist, key),
+            // As Redis tells it, a SET stores the item, which expires at once.
+            Change::StoreOverdue => {
+                self.note_store(Event::Set, key, false, true);
+                self.note(Event::Expired, key);
+            }
+            Change::Remove { cause, .. } => match cause {
+                Cause::Removed => self.note(Event::Del, key),
+                Cause::Renamed => self.note(Event::RenameFrom, key),
+                Cause::Expired => self.note(Event::Expired, key),
+                Cause::Evicted => self.note(Event::Evicted, key),
+                Cause::Overdue => {
+                    self.note_store(Event::Set, key, true, true);
+                    self.note(Event::Expired, key);
+                }
+            },
+        }
+    }
+
     /// Something happened to a key.
     #[inline]
     pub(super) fn note(&mut self, event: Event, key: &[u8]) {
@@ -107,23 +137,8 @@ impl Events {
         }
     }
 
-    /// Of what was wanted, wants only what the shard removes by itself. Returns what was.
-    pub(super) fn want_losses_alone(&mut self) -> u32 {
-        let wanted = self.wanted;
-        self.wanted &= Event::Expired.bit() | Event::Evicted.bit();
-        wanted
-    }
-
     /// An item was stored.
-    #[inline]
-    pub(super) fn note_store(&mut self, event: Event, key: &[u8], existed: bool, timed: bool) {
-        if self.wanted != 0 {
-            self.note_wanted_store(event, key, existed, timed);
-        }
-    }
-
-    #[cold]
-    fn note_wanted_store(&mut self, event: Event, key: &[u8], existed: bool, timed: bool) {
+    fn note_store(&mut self, event: Event, key: &[u8], existed: bool, timed: bool) {
         // What these store over is deleted first, as Redis does it.
         let replaces = matches!(event, Event::RenameTo | Event::CopyTo | Event::Restore);
         if !existed || replaces {
@@ -167,25 +182,32 @@ pub fn noted(mut bytes: &[u8]) -> impl Iterator<Item = (Event, &[u8])> {
 impl Shard {
     /// Which events are to be noted from now on: bit `n` for event number `n`.
     pub fn set_events_wanted(&mut self, wanted: u32) {
-        self.events.wanted = wanted;
+        self.observers.arrange(|observers| observers.events.wanted = wanted);
+    }
+
+    /// Wants, of what was wanted, only what the shard removes by itself. Returns what was.
+    pub(super) fn want_losses_alone(&mut self) -> u32 {
+        let wanted = self.observers.events.wanted;
+        self.set_events_wanted(wanted & (Event::Expired.bit() | Event::Evicted.bit()));
+        wanted
     }
 
     /// Whether any were noted.
     #[inline]
     pub fn has_events(&self) -> bool {
-        !self.events.noted.is_empty()
+        !self.observers.events.noted.is_empty()
     }
 
     /// Those that were, for [`noted`]; `spare` is an empty buffer for the next.
     pub fn take_events(&mut self, spare: Vec<u8>) -> Vec<u8> {
         debug_assert!(spare.is_empty());
-        std::mem::replace(&mut self.events.noted, spare)
+        std::mem::replace(&mut self.observers.events.noted, spare)
     }
 
     /// A command that only looks has not found a key. `get` notes it by itself.
     #[inline]
     pub fn note_miss(&mut self, key: &[u8]) {
-        self.events.note(Event::KeyMiss, key);
+        self.observers.events.note(Event::KeyMiss, key);
     }
 }
 

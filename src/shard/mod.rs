@@ -12,19 +12,19 @@
 //!                        │  └────────────────────────────────────┼─ wheel: node {deadline, entry}
 //! ```
 //!
-//! Files: `mod` (the doors), `mutate` (the one function per kind of change), `observe` (who is told of changes: `watch` for
-//! WATCH, `tracking` over `prefixes` for CLIENT TRACKING), `events` (key events), `preimage` (what a snapshot needs of what
-//! changes), `work` (sliced work), `scan`, `warm`, and the structures `index`, `slab` over `entry`, `recency`, `idle`,
+//! Files: `mod` (the doors), `mutate` (the one function per kind of change), `change` (what a mutation is told as, and everybody
+//! behind it: `events` for key events, `watch` for WATCH, `tracking` over `prefixes` for CLIENT TRACKING, `preimage` for what a
+//! snapshot needs of what changes), `work` (sliced work), `scan`, `warm`, and the structures `index`, `slab` over `entry`, `recency`, `idle`,
 //! `wheel`, `account`, with `pages` below two
 //! of them.
 
 mod account;
+mod change;
 mod entry;
 mod events;
 mod idle;
 mod index;
 mod mutate;
-mod observe;
 mod pages;
 mod prefixes;
 mod preimage;
@@ -52,12 +52,9 @@ pub use self::watch::Watcher;
 pub use self::work::Progress;
 
 use self::account::Account;
+use self::change::{Cause, Change, Items, Observers};
 use self::entry::EntryIndex;
-use self::events::Events;
 use self::index::Index;
-use self::mutate::Cause;
-use self::observe::Observers;
-use self::preimage::Cut;
 use self::recency::LruList;
 use self::slab::Slab;
 use self::wheel::Wheel;
@@ -76,17 +73,9 @@ pub struct Shard {
     account: Account,
     budget: Budget,
     eviction: Eviction,
-    counters: Counters,
-    events: Events,
     observers: Observers,
-    /// Something was evicted or refused since `take_pressure`.
-    pressure: bool,
     /// What `clear` left. Filled by `clear`; drained by `work`, oldest first; bounded by what was stored.
     garbage: VecDeque<Garbage>,
-    /// The snapshot that is being taken.
-    cut: Option<Box<Cut>>,
-    /// Items stored, removed or given another deadline.
-    changes: u64,
 }
 
 /// What a shard is made with.
@@ -153,13 +142,8 @@ impl Shard {
             account: Account::default(),
             budget: config.budget,
             eviction: config.eviction,
-            counters: Counters::default(),
-            events: Events::default(),
             observers: Observers::new(config.hash_seeds),
-            pressure: false,
             garbage: VecDeque::new(),
-            cut: None,
-            changes: 0,
         }
     }
 
@@ -167,7 +151,7 @@ impl Shard {
     #[inline]
     pub fn get(&mut self, key: &[u8], recency: Recency, now_ms: u64) -> Option<Item<'_>> {
         let Some(at) = self.look_up(key, recency, now_ms) else {
-            self.events.note(Event::KeyMiss, key);
+            self.observers.events.note(Event::KeyMiss, key);
             return None;
         };
         Some(self.item(at))
@@ -182,10 +166,10 @@ impl Shard {
     fn look_up(&mut self, key: &[u8], recency: Recency, now_ms: u64) -> Option<EntryIndex> {
         let hash = self.index.hash(key);
         let Some(at) = self.live(key, hash, now_ms) else {
-            self.counters.misses += 1;
+            self.observers.counters.misses += 1;
             return None;
         };
-        self.counters.hits += 1;
+        self.observers.counters.hits += 1;
         if recency == Recency::Touch {
             self.touch_entry(at, now_ms);
         }
@@ -219,14 +203,10 @@ impl Shard {
             Expiry::At(deadline_ms) => Some(deadline_ms),
         };
         if deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) {
-            // As Redis tells it, a SET stores the item, which expires at once; others leave nothing.
             let overdue = event == Event::Set;
-            if overdue {
-                self.events.note_store(event, key, found.is_some(), true);
-            }
             match found {
                 Some(at) => drop(self.remove_entry(at, hash, if overdue { Cause::Overdue } else { Cause::Removed })),
-                None if overdue => self.events.note(Event::Expired, key),
+                None if overdue => self.tell(key, Change::StoreOverdue),
                 None => {}
             }
             return Ok(());
@@ -285,14 +265,14 @@ impl Shard {
     /// Removes everything, in O(1): the memory is freed by `work`. Returns the number of items that went.
     pub fn clear(&mut self) -> u64 {
         let items = self.len();
-        self.note_clear();
-        self.observers.change(|observers| observers.tracking.clear());
+        let (index, slab) = (&self.index, &self.slab);
+        let is_stored = |key: &[u8]| index.find(index.hash(key), |at| slab.entry(at).holds(key)).is_some();
+        self.observers.on_clear(items, is_stored);
         let slab = std::mem::take(&mut self.slab);
         let garbage = Garbage { slab, segments: self.index.reset(), nodes: self.wheel.reset() };
         if garbage.slab.positions() > 0 {
             self.discard(garbage);
         }
-        self.changes += items;
         self.recency = LruList::default();
         self.account = Account::default();
         items
@@ -315,12 +295,12 @@ impl Shard {
 
     /// Whether anything was evicted or refused for the budget's sake since the last call.
     pub fn take_pressure(&mut self) -> bool {
-        std::mem::take(&mut self.pressure)
+        std::mem::take(&mut self.observers.pressure)
     }
 
     /// Sets the counters back to zero.
     pub fn reset_counters(&mut self) {
-        self.counters.reset();
+        self.observers.counters.reset();
     }
 
     /// The item of a key, without a trace: no counter, no recency, no removal.
@@ -385,7 +365,7 @@ impl Shard {
 
     /// What has happened so far.
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        &self.observers.counters
     }
 
     /// What the shard may hold.
@@ -413,6 +393,13 @@ impl Shard {
             return None;
         }
         Some(at)
+    }
+
+    /// A key is about to change.
+    #[inline]
+    fn tell(&mut self, key: &[u8], change: Change) {
+        let items = Items { slab: &self.slab, nodes: self.wheel.nodes() };
+        self.observers.on_change(items, key, change);
     }
 
     #[inline]

@@ -1,32 +1,17 @@
 //! Mutate: the one private function per kind of change (store, remove, touch, retime) and making room.
 //!
 //! Owner: `Shard`. Core: the shard's own. Cost: no key is hashed here but a victim's, once.
-//! Never: called from outside the shard. Counters and account are fed here alone, and whatever must see every
-//! change (key events, invalidation, the snapshot's pre-images, the log) hooks into these four functions.
+//! Never: called from outside the shard. The account is fed here alone; whoever must see every change does so behind
+//! the one `Change` that each of these functions describes itself as, before it does anything.
 //! Invariant: after each of them slab, index, recency, wheel and account agree (`Shard::verify`).
 
-use super::account::{Change, item_bytes};
-use super::entry::{EntryIndex, blob_len};
+use super::account::{Charge, item_bytes};
+use super::change::{Cause, Change, Items};
+use super::entry::{EntryIndex, Label, blob_len};
 use super::slab::free_steps;
-use super::tracking::Source;
 use super::wheel::{Advance, TimerIndex};
 use super::{Event, Eviction, Full, Shard, idle};
 use crate::limits::{EVICTIONS_PER_INSERT_MAX, EXPIRY_STEPS_PER_INSERT_MAX, TIMER_WORD_ITEM_BYTES};
-
-/// Why an item goes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Cause {
-    /// A caller said so.
-    Removed,
-    /// Its value goes on under another key.
-    Renamed,
-    /// What a caller stored over it has expired already.
-    Overdue,
-    /// Its time has passed.
-    Expired,
-    /// The budget needs its room.
-    Evicted,
-}
 
 /// An item as it is to be stored: what `store` and the account need besides its bytes.
 #[derive(Clone, Copy)]
@@ -38,7 +23,7 @@ pub(super) struct Plan {
     /// The deadline is not that of the item before.
     pub(super) timed_anew: bool,
     timer_word: bool,
-    change: Change,
+    charge: Charge,
 }
 
 impl Shard {
@@ -61,79 +46,45 @@ impl Shard {
             entry.has_timer_word() && entry.value_len() == value_len
         });
         let timer_word = timed || word_stays || key_len + value_len >= TIMER_WORD_ITEM_BYTES;
-        let change = Change {
+        let charge = Charge {
             before_bytes: found.map_or(0, |at| self.cost(at)),
             after_bytes: item_bytes(blob_len(key_len, value_len, timer_word), timed),
             items_new: u64::from(found.is_none()),
         };
-        Plan { found, hash, deadline_ms, timed_anew, timer_word, change }
+        Plan { found, hash, deadline_ms, timed_anew, timer_word, charge }
     }
 
     /// Stores an item as the most recent, new or over the old one. Room has been made.
     #[inline]
     pub(super) fn store_entry(&mut self, event: Event, plan: Plan, key: &[u8], value: &[u8], now_ms: u64) {
-        self.observers.note(key, Source::Command);
-        self.events.note_store(event, key, plan.found.is_some(), plan.timed_anew);
-        self.changes += 1;
+        self.tell(key, Change::Store { event, found: plan.found, timed_anew: plan.timed_anew });
         let at = match plan.found {
             Some(at) => {
-                if self.cut.is_some() {
-                    self.before_change(at, false);
-                    self.before_touch(at);
-                }
                 if plan.deadline_ms.is_none() {
                     self.set_timer(at, None, now_ms);
                 }
                 self.slab.entry_mut(at).replace_value(value, plan.timer_word);
-                self.recency.touch(&mut self.slab, at, idle::stamp(now_ms));
-                self.account.change(plan.change.before_bytes, plan.change.after_bytes);
+                self.touch_entry(at, now_ms);
+                self.account.change(plan.charge.before_bytes, plan.charge.after_bytes);
                 at
             }
             None => {
-                let at = self.slab.insert(key, value, plan.timer_word);
+                let at = self.slab.insert(Label::STRING, key, value, plan.timer_word);
                 self.index.insert(plan.hash, at, &self.slab);
-                if self.cut.is_some() {
-                    self.after_fill(at);
-                }
                 self.recency.push(&mut self.slab, at, idle::stamp(now_ms));
-                self.account.add(plan.change.after_bytes);
+                self.account.add(plan.charge.after_bytes);
                 at
             }
         };
         if plan.deadline_ms.is_some() {
             self.set_timer(at, plan.deadline_ms, now_ms);
         }
-        self.counters.insertions += 1;
-        debug_assert_eq!(self.cost(at), plan.change.after_bytes);
+        debug_assert_eq!(self.cost(at), plan.charge.after_bytes);
     }
 
     /// Removes an item. The hash is its key's. Returns the steps this was worth.
     pub(super) fn remove_entry(&mut self, at: EntryIndex, hash: u64, cause: Cause) -> u32 {
-        let event = match cause {
-            Cause::Removed => Event::Del,
-            Cause::Renamed => Event::RenameFrom,
-            Cause::Overdue | Cause::Expired => Event::Expired,
-            Cause::Evicted => Event::Evicted,
-        };
-        self.events.note(event, self.slab.entry(at).key());
-        match cause {
-            Cause::Removed | Cause::Renamed | Cause::Overdue => self.counters.removals += 1,
-            Cause::Expired => self.counters.expirations += 1,
-            Cause::Evicted => {
-                self.counters.evictions += 1;
-                self.pressure = true;
-            }
-        }
-        let source = match cause {
-            Cause::Removed | Cause::Renamed | Cause::Overdue => Source::Command,
-            Cause::Expired | Cause::Evicted => Source::Shard,
-        };
-        self.observers.note(self.slab.entry(at).key(), source);
-        self.changes += 1;
-        if self.cut.is_some() {
-            self.before_change(at, cause == Cause::Evicted);
-            self.before_move(at);
-        }
+        self.tell_of(at, Change::Remove { at, cause });
         let steps = free_steps(self.slab.entry(at).blob_len());
         self.account.remove(self.cost(at));
         let timer = self.slab.entry(at).timer();
@@ -149,30 +100,16 @@ impl Shard {
     /// Makes an item the most recent, accessed now.
     #[inline]
     pub(super) fn touch_entry(&mut self, at: EntryIndex, now_ms: u64) {
-        if self.cut.is_some() {
-            self.before_touch(at);
+        if self.recency.head() != at {
+            self.observers.on_move(&self.slab, at);
         }
         self.recency.touch(&mut self.slab, at, idle::stamp(now_ms));
-    }
-
-    /// An entry is about to become the head of the list, if it is not already.
-    #[cold]
-    fn before_touch(&mut self, at: EntryIndex) {
-        if self.recency.head() != at {
-            self.before_move(at);
-        }
     }
 
     /// Gives an item another deadline, or none.
     pub(super) fn retime_entry(&mut self, at: EntryIndex, deadline_ms: Option<u64>, now_ms: u64) {
         if deadline_ms.is_some() || self.deadline_ms(at).is_some() {
-            self.observers.note(self.slab.entry(at).key(), Source::Command);
-            let event = if deadline_ms.is_some() { Event::Expire } else { Event::Persist };
-            self.events.note(event, self.slab.entry(at).key());
-            self.changes += 1;
-            if self.cut.is_some() {
-                self.before_change(at, false);
-            }
+            self.tell_of(at, Change::Retime { at, timed: deadline_ms.is_some() });
         }
         let before_bytes = self.cost(at);
         self.set_timer(at, deadline_ms, now_ms);
@@ -181,12 +118,12 @@ impl Shard {
 
     /// Makes room for an item, as far as one insert may; or says that it cannot be stored.
     pub(super) fn make_room(&mut self, plan: Plan, now_ms: u64) -> Result<(), Full> {
-        let fits_never = plan.change.after_bytes > self.budget.bytes_max
-            || plan.change.items_new > self.budget.items_max
+        let fits_never = plan.charge.after_bytes > self.budget.bytes_max
+            || plan.charge.items_new > self.budget.items_max
             || (plan.found.is_none() && self.slab.is_full());
         let refused = match self.eviction {
-            _ if self.account.fits(&self.budget, plan.change) && !fits_never => false,
-            Eviction::None => plan.change.grows() && (fits_never || !self.expire_for(plan.change, now_ms)),
+            _ if self.account.fits(&self.budget, plan.charge) && !fits_never => false,
+            Eviction::None => plan.charge.grows() && (fits_never || !self.expire_for(plan.charge, now_ms)),
             Eviction::Lru if fits_never => true,
             Eviction::Lru => {
                 self.evict_for(plan, now_ms);
@@ -194,7 +131,7 @@ impl Shard {
             }
         };
         if refused {
-            self.pressure = true;
+            self.observers.pressure = true;
             return Err(Full);
         }
         Ok(())
@@ -246,6 +183,13 @@ impl Shard {
         self.index.hash(self.slab.entry(at).key())
     }
 
+    /// An item is about to change.
+    #[inline]
+    fn tell_of(&mut self, at: EntryIndex, change: Change) {
+        let items = Items { slab: &self.slab, nodes: self.wheel.nodes() };
+        self.observers.on_change(items, self.slab.entry(at).key(), change);
+    }
+
     /// Notes a deadline in wheel and entry; the account is the caller's.
     fn set_timer(&mut self, at: EntryIndex, deadline_ms: Option<u64>, now_ms: u64) {
         let entry = self.slab.entry_mut(at);
@@ -266,12 +210,12 @@ impl Shard {
         }
     }
 
-    /// Removes expired items in bounded work; says whether a change fits then.
+    /// Removes expired items in bounded work; says whether a charge fits then.
     #[cold]
-    fn expire_for(&mut self, change: Change, now_ms: u64) -> bool {
+    fn expire_for(&mut self, charge: Charge, now_ms: u64) -> bool {
         let mut steps = EXPIRY_STEPS_PER_INSERT_MAX;
         self.expire(now_ms, &mut steps);
-        self.account.fits(&self.budget, change)
+        self.account.fits(&self.budget, charge)
     }
 
     /// Evicts until an item fits, as far as one insert may. Never the item that is being overwritten.
@@ -282,7 +226,7 @@ impl Shard {
         for _ in 0..EVICTIONS_PER_INSERT_MAX {
             let tail = self.recency.tail();
             let spent = !tail.is_some() || plan.found == Some(tail);
-            if spent || self.account.fits(&self.budget, plan.change) {
+            if spent || self.account.fits(&self.budget, plan.charge) {
                 break;
             }
             self.evict_tail(now_ms);

@@ -4,7 +4,7 @@
 //! none is. Never: copies what does not change, waits, takes more than it is told in one go but for what changes.
 //!
 //! A walk follows the order of recency from the least recent item on, in slices, and writes what is `due`: what was there at
-//! the cut and is not done yet. An item that is about to change while it is due is written first (`before_change`); so is,
+//! the cut and is not done yet. An item that is about to change while it is due is written first (`on_change`); so is,
 //! with the rest of its value, one whose value has been written in part. What is touched moves to the head of the list,
 //! where the walk still comes by; what is new is done from the start. A cleared shard's remains are walked before they are
 //! freed. The walk is over when nothing is due.
@@ -13,6 +13,7 @@
 
 use std::hint::black_box;
 
+use super::change::{Cause, Change, Items};
 use super::entry::EntryIndex;
 use super::slab::Slab;
 use super::wheel::{self, NodePages};
@@ -60,7 +61,7 @@ pub struct CutProgress {
 impl Shard {
     /// From here on the shard's items as they are now are written, beginning with those that change.
     pub fn begin_cut(&mut self, core: u16, id: u64, now_ms: u64) {
-        assert!(self.cut.is_none(), "one cut at a time");
+        assert!(self.observers.cut.is_none(), "one cut at a time");
         let positions = self.slab.positions() as usize;
         let walk = Walk {
             cut_ms: now_ms,
@@ -72,13 +73,13 @@ impl Shard {
             walked: Stream::new(Kind::Walk, core, id),
             changed: Stream::new(Kind::Changed, core, id),
         };
-        self.cut = Some(Box::new(Cut { cleared: None, walk }));
+        self.observers.arrange(|observers| observers.cut = Some(Box::new(Cut { cleared: None, walk })));
     }
 
     /// Walks on: at most so many items, and about so many bytes. True when everything has been written; then the last
     /// blocks are full too.
     pub fn walk_cut(&mut self, items_max: usize, bytes_max: usize) -> bool {
-        let Some(Cut { cleared, walk }) = self.cut.as_deref_mut() else { return true };
+        let Some(Cut { cleared, walk }) = self.observers.cut.as_deref_mut() else { return true };
         let (slab, nodes) = cleared.as_ref().map_or((&self.slab, self.wheel.nodes()), Garbage::parts);
         walk.slice(slab, nodes, items_max, bytes_max);
         if walk.left > 0 || walk.partial.is_some() {
@@ -93,20 +94,20 @@ impl Shard {
 
     /// The next block to be written.
     pub fn take_block(&mut self) -> Option<Block> {
-        let walk = &mut self.cut.as_mut()?.walk;
+        let walk = &mut self.observers.cut.as_mut()?.walk;
         walk.changed.take().or_else(|| walk.walked.take())
     }
 
     /// Takes the memory of a block that was written.
     pub fn recycle_block(&mut self, buffer: Vec<u8>) {
-        if let Some(cut) = &mut self.cut {
+        if let Some(cut) = &mut self.observers.cut {
             cut.walk.walked.recycle(buffer);
         }
     }
 
     /// How far the cut is, if there is one.
     pub fn cut_progress(&self) -> Option<CutProgress> {
-        let walk = &self.cut.as_ref()?.walk;
+        let walk = &self.observers.cut.as_ref()?.walk;
         let blocks = walk.walked.waiting() + walk.changed.waiting();
         let open_bytes = walk.walked.open_bytes() + walk.changed.open_bytes();
         Some(CutProgress { total: walk.total, done: walk.total - walk.left, blocks, open_bytes })
@@ -114,7 +115,7 @@ impl Shard {
 
     /// The cut is over, or not wanted any more.
     pub fn end_cut(&mut self) {
-        if let Some(cut) = self.cut.take() {
+        if let Some(cut) = self.observers.arrange(|observers| observers.cut.take()) {
             self.garbage.extend(cut.cleared);
         }
     }
@@ -127,7 +128,7 @@ impl Shard {
         }
         let expiry = record.expires_at_ms.map_or(Expiry::Never, Expiry::At);
         // As in Redis, nobody is told that a key was loaded; what makes room for it is told of.
-        let wanted = self.events.want_losses_alone();
+        let wanted = self.want_losses_alone();
         let stored = self.insert(record.key, record.value, expiry, now_ms);
         self.set_events_wanted(wanted);
         stored?;
@@ -140,48 +141,12 @@ impl Shard {
 
     /// Changes of the shard so far: items stored and removed, deadlines given and taken.
     pub fn changes(&self) -> u64 {
-        self.changes
-    }
-
-    /// An entry is about to change: writes it first if it is due. `victim`: it is being evicted, and so is the least recent.
-    #[cold]
-    pub(super) fn before_change(&mut self, at: EntryIndex, victim: bool) {
-        let Some(Cut { cleared: None, walk }) = self.cut.as_deref_mut() else { return };
-        let nodes = self.wheel.nodes();
-        if walk.partial.is_some_and(|(partial, _)| partial == at) {
-            walk.go_on(&self.slab, usize::MAX);
-        } else if walk.is_due(at) {
-            walk.mark(at);
-            let walked = victim && walk.partial.is_none();
-            if let Some(record) = walk.record(&self.slab, nodes, at) {
-                if walked { &mut walk.walked } else { &mut walk.changed }.put(&record);
-            }
-        }
-    }
-
-    /// An entry is about to leave its place in the list.
-    #[cold]
-    pub(super) fn before_move(&mut self, at: EntryIndex) {
-        if let Some(Cut { cleared: None, walk }) = self.cut.as_deref_mut()
-            && walk.cursor == at
-        {
-            walk.cursor = self.slab.entry(at).prev;
-        }
-    }
-
-    /// An entry has been filled with a new item, which is none of the cut's.
-    #[cold]
-    pub(super) fn after_fill(&mut self, at: EntryIndex) {
-        if let Some(Cut { cleared: None, walk }) = self.cut.as_deref_mut()
-            && let Some(word) = walk.done.get_mut(at.0 as usize / u64::BITS as usize)
-        {
-            *word |= 1 << (at.0 % u64::BITS);
-        }
+        self.observers.changes
     }
 
     /// What `clear` leaves: kept as long as the cut needs it.
     pub(super) fn discard(&mut self, garbage: Garbage) {
-        match self.cut.as_deref_mut() {
+        match self.observers.cut.as_deref_mut() {
             Some(cut) if cut.cleared.is_none() && (cut.walk.left > 0 || cut.walk.partial.is_some()) => {
                 cut.cleared = Some(garbage);
             }
@@ -197,7 +162,7 @@ impl Shard {
     /// What is due is live, lies before the cursor, and is counted.
     #[cfg(any(test, feature = "verify"))]
     pub(super) fn verify_cut(&self) {
-        let Some(Cut { cleared, walk }) = self.cut.as_deref() else { return };
+        let Some(Cut { cleared, walk }) = self.observers.cut.as_deref() else { return };
         let slab = cleared.as_ref().map_or(&self.slab, |garbage| garbage.parts().0);
         let due = (0..slab.positions()).map(EntryIndex).filter(|at| slab.entry(*at).is_live() && walk.is_due(*at));
         assert_eq!(due.count() as u64, walk.left, "what is due is counted");
@@ -211,10 +176,60 @@ impl Shard {
     }
 }
 
+impl Cut {
+    /// A key is about to change.
+    pub(super) fn on_change(&mut self, items: Items<'_>, change: Change) {
+        let Cut { cleared: None, walk } = self else { return };
+        match change {
+            Change::StoreOverdue => {}
+            Change::Store { found: None, .. } => walk.before_fill(items.slab.next_vacant()),
+            Change::Store { found: Some(at), .. } | Change::Retime { at, .. } => walk.before_change(items, at, false),
+            Change::Remove { at, cause } => {
+                walk.before_change(items, at, cause == Cause::Evicted);
+                walk.before_move(items.slab, at);
+            }
+        }
+    }
+
+    /// An entry is about to leave its place in the list.
+    pub(super) fn before_move(&mut self, slab: &Slab, at: EntryIndex) {
+        if self.cleared.is_none() {
+            self.walk.before_move(slab, at);
+        }
+    }
+}
+
 impl Walk {
     fn is_due(&self, at: EntryIndex) -> bool {
         let word = self.done.get(at.0 as usize / u64::BITS as usize);
         self.left > 0 && word.is_some_and(|word| word >> (at.0 % u64::BITS) & 1 == 0)
+    }
+
+    /// An entry is about to change: writes it first if it is due. `victim`: it is being evicted, and so is the least recent.
+    fn before_change(&mut self, items: Items<'_>, at: EntryIndex, victim: bool) {
+        if self.partial.is_some_and(|(partial, _)| partial == at) {
+            self.go_on(items.slab, usize::MAX);
+        } else if self.is_due(at) {
+            self.mark(at);
+            let walked = victim && self.partial.is_none();
+            if let Some(record) = self.record(items.slab, items.nodes, at) {
+                if walked { &mut self.walked } else { &mut self.changed }.put(&record);
+            }
+        }
+    }
+
+    /// An entry is about to leave its place in the list.
+    fn before_move(&mut self, slab: &Slab, at: EntryIndex) {
+        if self.cursor == at {
+            self.cursor = slab.entry(at).prev;
+        }
+    }
+
+    /// A vacant entry is about to hold a new item, which is none of the cut's.
+    fn before_fill(&mut self, at: EntryIndex) {
+        if let Some(word) = self.done.get_mut(at.0 as usize / u64::BITS as usize) {
+            *word |= 1 << (at.0 % u64::BITS);
+        }
     }
 
     fn mark(&mut self, at: EntryIndex) {

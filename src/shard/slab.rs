@@ -4,7 +4,7 @@
 //! Never: moves an entry, hashes a key, knows an order or a deadline. Pages go back only after `clear`.
 //! Invariant: a position below `fresh` is live or on the free list, exactly one of them; none above is in use.
 
-use super::entry::{Entry, EntryIndex};
+use super::entry::{Entry, EntryIndex, Label};
 use super::pages::Pages;
 use crate::limits::{FREE_STEP_BYTES, SLAB_ENTRIES_MAX, SLAB_PAGE_ENTRIES};
 
@@ -26,7 +26,7 @@ impl Default for Slab {
 
 impl Slab {
     /// Stores an item in a vacant entry, which keeps its position until `remove`.
-    pub(super) fn insert(&mut self, key: &[u8], value: &[u8], timer_word: bool) -> EntryIndex {
+    pub(super) fn insert(&mut self, label: Label, key: &[u8], value: &[u8], timer_word: bool) -> EntryIndex {
         let at = if self.free.is_some() {
             let at = self.free;
             self.free = self.entry(at).next;
@@ -39,9 +39,14 @@ impl Slab {
             self.fresh += 1;
             EntryIndex(self.fresh - 1)
         };
-        self.entry_mut(at).fill(key, value, timer_word);
+        self.entry_mut(at).fill(label, key, value, timer_word);
         self.live += 1;
         at
+    }
+
+    /// The position that the next `insert` takes.
+    pub(super) fn next_vacant(&self) -> EntryIndex {
+        if self.free.is_some() { self.free } else { EntryIndex(self.fresh) }
     }
 
     /// Frees an item. Nothing may link to it any more.

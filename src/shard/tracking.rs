@@ -309,7 +309,7 @@ fn table_of(hash: u64) -> usize {
 impl super::Shard {
     /// A client has read a key, and is to be told of its next change.
     pub fn track(&mut self, key: &[u8], client: ClientId) {
-        self.observers.change(|observers| observers.tracking.track(key, client));
+        self.observers.arrange(|observers| observers.tracking.track(key, client));
     }
 
     /// The commands that follow are those of a client that does not want to hear of its own changes; of nobody in
@@ -320,7 +320,7 @@ impl super::Shard {
 
     /// A client of a home named a prefix: it is told of every change of a key that begins so.
     pub fn add_prefix(&mut self, prefix: &[u8], home: u16) {
-        self.observers.change(|observers| {
+        self.observers.arrange(|observers| {
             let homes = observers.tracking.prefixes.entry(prefix, Vec::new);
             match homes.iter_mut().find(|(of, _)| *of == home) {
                 Some((_, clients)) => *clients += 1,
@@ -331,7 +331,7 @@ impl super::Shard {
 
     /// It does not want to be told any more.
     pub fn remove_prefix(&mut self, prefix: &[u8], home: u16) {
-        self.observers.change(|observers| {
+        self.observers.arrange(|observers| {
             let prefixes = &mut observers.tracking.prefixes;
             let Some(homes) = prefixes.get_mut(prefix) else { return };
             if let Some((_, clients)) = homes.iter_mut().find(|(of, _)| *of == home) {

@@ -4,7 +4,7 @@
 //! Never: changes anything. What it asserts are our own mistakes only: nothing a client does can fail it.
 
 use super::Shard;
-use super::entry::EntryIndex;
+use super::entry::{EntryIndex, Label};
 
 impl Shard {
     /// Asserts every invariant of the shard: within each structure, and between them.
@@ -27,6 +27,7 @@ impl Shard {
                 continue;
             }
             items += 1;
+            assert_eq!(entry.label(), Label::STRING.bits(), "nothing else is stored");
             bytes += self.cost(at);
             let timer = entry.timer();
             if timer.is_some() {

@@ -1,7 +1,7 @@
 //! Watch: which keys somebody wants to know unchanged (WATCH), and who of them has been disappointed.
 //!
 //! Owner: `Shard`. Core: the shard's own. Cost: nothing while nobody watches; a watched key costs a copy of itself twice.
-//! Never: decides what a change is; `observe` calls for each.
+//! Never: decides what a change is; `change` calls for each.
 //! Invariant: a key is listed under a watcher exactly when the watcher is listed under the key.
 
 use ahash::RandomState;
@@ -49,6 +49,20 @@ impl Watches {
         }
     }
 
+    /// All keys that are stored are about to go.
+    pub(super) fn note_clear(&mut self, is_stored: impl Fn(&[u8]) -> bool) {
+        for (key, watchers) in &self.keys {
+            if !is_stored(key) {
+                continue;
+            }
+            for watcher in watchers {
+                if let Some(watching) = self.watchers.get_mut(watcher) {
+                    watching.changed = true;
+                }
+            }
+        }
+    }
+
     #[cfg(any(test, feature = "verify"))]
     pub(super) fn verify(&self) {
         for (watcher, watching) in &self.watchers {
@@ -66,7 +80,7 @@ impl Shard {
         // What has expired already is absent from the start, and its removal is no change.
         let hash = self.index.hash(key);
         let _ = self.live(key, hash, now_ms);
-        self.observers.change(|observers| {
+        self.observers.arrange(|observers| {
             let Watches { keys, watchers } = &mut observers.watches;
             let watching = watchers.entry(watcher).or_default();
             let listed = keys.entry(key.into()).or_default();
@@ -93,7 +107,7 @@ impl Shard {
 
     /// `watcher` does not want to know any more.
     pub fn unwatch(&mut self, watcher: Watcher) {
-        self.observers.change(|observers| {
+        self.observers.arrange(|observers| {
             let Watches { keys, watchers } = &mut observers.watches;
             let Some(watching) = watchers.remove(&watcher) else { return };
             for key in watching.keys {
@@ -110,14 +124,5 @@ impl Shard {
     #[cfg(any(test, feature = "verify"))]
     pub fn watchers(&self) -> usize {
         self.observers.watches.watchers.len()
-    }
-
-    /// All items are about to go: those that are watched change.
-    pub(super) fn note_clear(&mut self) {
-        let stored = |key: &[u8]| self.find(key, self.index.hash(key)).is_some();
-        let gone: Vec<Box<[u8]>> = self.observers.watches.keys.keys().filter(|key| stored(key)).cloned().collect();
-        for key in gone {
-            self.observers.watches.note(&key);
-        }
     }
 }

@@ -9,7 +9,7 @@ use super::index::Segments;
 use super::slab::Slab;
 use super::wheel::NodePages;
 use super::{Eviction, Shard};
-use crate::shard::account::Change;
+use crate::shard::account::Charge;
 
 /// What `Shard::work` came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,7 +63,7 @@ impl Shard {
         self.free_garbage(&mut steps);
         steps += reserve;
         if self.observers.tracking.has_work() {
-            self.observers.change(|observers| observers.tracking.work(&mut steps));
+            self.observers.arrange(|observers| observers.tracking.work(&mut steps));
         }
         let more = expiry_waits || self.in_debt() || !self.garbage.is_empty() || self.observers.tracking.has_work();
         Progress { steps: steps_max - steps, more }
@@ -78,7 +78,7 @@ impl Shard {
     /// Whether items must be evicted for the budget's sake.
     fn in_debt(&self) -> bool {
         let may_evict = self.eviction == Eviction::Lru && self.account.items() > 0;
-        may_evict && !self.account.fits(&self.budget, Change::NONE)
+        may_evict && !self.account.fits(&self.budget, Charge::NONE)
     }
 
     fn free_garbage(&mut self, steps: &mut u32) {

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use proptest::prelude::*;
 
-use super::super::account::{Account, Change, allocated_bytes, item_bytes};
-use super::super::entry::{Entry, EntryIndex, blob_len};
+use super::super::account::{Account, Charge, allocated_bytes, item_bytes};
+use super::super::entry::{Entry, EntryIndex, Label, ValueType, blob_len};
 use super::super::wheel::{Advance, TimerIndex};
 use super::*;
-use crate::limits::{ACCESS_CLOCK_BITS, KEY_BYTES_MAX, SEGMENT_BUCKETS_MAX, SEGMENT_ENTRIES_MAX, SLAB_PAGE_ENTRIES};
+use crate::limits::{
+    ACCESS_CLOCK_BITS, DATABASES, KEY_BYTES_MAX, KEY_INLINE_LENGTH_BITS, SEGMENT_BUCKETS_MAX, SEGMENT_ENTRIES_MAX,
+    SLAB_PAGE_ENTRIES,
+};
 
 fn bytes(seed: u16, len: usize) -> Vec<u8> {
     (0..len).map(|i| (usize::from(seed) + i) as u8).collect()
@@ -39,9 +42,10 @@ proptest! {
             let chosen = model.keys().copied().min_by_key(|&at| mix(u64::from(at) + u64::from(a)));
             match (pick(&SLAB_OPS, (mask, raw)), chosen) {
                 (SlabOp::Insert, _) | (_, None) => {
-                    let (key, value) = (bytes(a, usize::from(a % 40)), bytes(b, usize::from(b % 300)));
+                    let key_len = if a % 64 == 0 { (1 << KEY_INLINE_LENGTH_BITS) - 3 + usize::from(b % 5) } else { usize::from(a % 40) };
+                    let (key, value) = (bytes(a, key_len), bytes(b, usize::from(b % 300)));
                     let word = b % 3 == 0;
-                    let at = slab.insert(&key, &value, word);
+                    let at = slab.insert(Label::STRING, &key, &value, word);
                     let old = model.insert(at.0, (key, value, word.then_some(u32::MAX)));
                     prop_assert!(old.is_none(), "a position is handed out once");
                 }
@@ -92,7 +96,7 @@ proptest! {
             let chosen = (!model.is_empty()).then(|| usize::from(a) % model.len());
             match (pick(&[(3, 0), (3, 1), (1, 2), (1, 3)], (mask, raw)), chosen) {
                 (0, _) | (_, None) => {
-                    let at = slab.insert(b"k", b"v", false);
+                    let at = slab.insert(Label::STRING, b"k", b"v", false);
                     list.push(&mut slab, at, 0);
                     model.push_front(at);
                 }
@@ -174,7 +178,7 @@ proptest! {
                     let found = index.find(hash, |at| slab.entry(at).holds(&key));
                     prop_assert_eq!(found, model.get(&key).copied());
                     if found.is_none() {
-                        let at = slab.insert(&key, b"", false);
+                        let at = slab.insert(Label::STRING, &key, b"", false);
                         index.insert(hash, at, &slab);
                         model.insert(key, at);
                     }
@@ -205,9 +209,9 @@ proptest! {
         let sum: u64 = costs.iter().sum();
         prop_assert_eq!((account.bytes(), account.items()), (sum, costs.len() as u64));
         let budget = Budget { items_max: account.items(), bytes_max: sum };
-        prop_assert!(account.fits(&budget, Change::NONE));
-        let change = Change { before_bytes: costs[0], after_bytes: costs[0] + 1, items_new: 0 };
-        prop_assert!(!account.fits(&budget, change) && account.fits(&Budget::UNLIMITED, change));
+        prop_assert!(account.fits(&budget, Charge::NONE));
+        let charge = Charge { before_bytes: costs[0], after_bytes: costs[0] + 1, items_new: 0 };
+        prop_assert!(!account.fits(&budget, charge) && account.fits(&Budget::UNLIMITED, charge));
         account.change(costs[0], costs[0] + 7);
         prop_assert_eq!(account.bytes(), sum + 7);
         account.remove(costs[0] + 7);
@@ -273,7 +277,7 @@ fn index_splits_where_all_the_keys_are() {
     let keys: Vec<_> = keys.collect();
     assert!(keys.len() > 3 * SEGMENT_ENTRIES_MAX);
     for key in &keys {
-        let at = slab.insert(key, b"", false);
+        let at = slab.insert(Label::STRING, key, b"", false);
         index.insert(index.hash(key), at, &slab);
     }
     index.verify(&slab);
@@ -290,7 +294,7 @@ fn index_grows_a_table_when_splitting_cannot_help() {
         number += 1;
         let key = number.to_ne_bytes();
         if index.hash(&key) >> 53 == 0 {
-            index.insert(index.hash(&key), slab.insert(&key, b"", false), &slab);
+            index.insert(index.hash(&key), slab.insert(Label::STRING, &key, b"", false), &slab);
             found += 1;
         }
     }
@@ -308,7 +312,7 @@ fn index_stays_small_under_churn() {
         let mut live = VecDeque::new();
         for number in 0..60_000_u64 {
             let key = number.to_ne_bytes();
-            let at = slab.insert(&key, b"", false);
+            let at = slab.insert(Label::STRING, &key, b"", false);
             index.insert(index.hash(&key), at, &slab);
             live.push_back((key, at));
             if live.len() > live_max {
@@ -327,7 +331,7 @@ fn index_stays_small_under_churn() {
 #[test]
 fn entry_stores_nothing_and_much() {
     let mut entry = Entry::vacant();
-    entry.fill(b"", b"", false);
+    entry.fill(Label::STRING, b"", b"", false);
     assert!(entry.is_live() && entry.holds(b"") && entry.value().is_empty());
     entry.replace_value(b"x", false);
     entry.replace_value(b"", false);
@@ -348,33 +352,35 @@ fn slab_grows_by_pages_and_reuses_what_was_freed() {
     let mut slab = Slab::default();
     let count = SLAB_PAGE_ENTRIES + 2;
     for i in 0..count {
-        assert_eq!(slab.insert(&i.to_ne_bytes(), b"", false), EntryIndex(i as u32));
+        assert_eq!(slab.insert(Label::STRING, &i.to_ne_bytes(), b"", false), EntryIndex(i as u32));
     }
     let addresses: Vec<_> = [0, 1].map(|at| std::ptr::from_ref(slab.entry(EntryIndex(at)))).into();
     for i in (0..count as u32).rev() {
         slab.remove(EntryIndex(i));
     }
     slab.verify();
-    assert_eq!(slab.insert(b"again", b"", false), EntryIndex(0), "the last freed comes first");
+    assert_eq!(slab.insert(Label::STRING, b"again", b"", false), EntryIndex(0), "the last freed comes first");
     assert_eq!(addresses[0], std::ptr::from_ref(slab.entry(EntryIndex(0))), "entries do not move");
     assert_eq!(slab.positions(), count as u32);
 }
 
-/// The value's length is in two parts, beside the address and between the key's length and the clock: none may spill.
+/// The value's length is in two parts, beside the address and below the clock; key length, database and type share a word
+/// with it: none may spill.
 #[test]
-fn an_entry_packs_lengths_and_clock_apart() {
+fn an_entry_packs_lengths_label_and_clock_apart() {
     let bytes = vec![7; KEY_BYTES_MAX];
-    for key_len in [0, 1, 0xffff, KEY_BYTES_MAX] {
+    let label = Label { value_type: ValueType::String, database: DATABASES as u8 - 1 };
+    for key_len in [0, 1, 0xfffe, 0xffff, 0x1_0000, KEY_BYTES_MAX] {
         for value_len in [0, 1, 0xffff, 0x1_0000, 0x1_0001, KEY_BYTES_MAX] {
             let mut entry = Entry::vacant();
-            entry.fill(&bytes[..key_len], &bytes[..value_len], false);
+            entry.fill(label, &bytes[..key_len], &bytes[..value_len], false);
             for (stamp, value_len) in [(0, 5), ((1 << ACCESS_CLOCK_BITS) - 1, value_len), (0x2a_aaaa, 0x2_0000)] {
                 entry.set_accessed(stamp);
                 entry.replace_value(&bytes[..value_len], entry.has_timer_word());
                 if !entry.has_timer_word() && stamp > 0 {
                     entry.add_timer_word();
                 }
-                assert_eq!((entry.accessed(), entry.value_len()), (stamp, value_len));
+                assert_eq!((entry.accessed(), entry.value_len(), entry.label()), (stamp, value_len, label.bits()));
                 assert_eq!(entry.blob_len(), blob_len(key_len, value_len, entry.has_timer_word()));
                 assert!(entry.holds(&bytes[..key_len]) && entry.value() == &bytes[..value_len]);
                 assert_eq!(entry.timer(), TimerIndex::NONE);
