@@ -208,6 +208,7 @@ fn allocations_of_a_run(pipeline: u32, operations: u64) -> u64 {
         seed: 1,
         verify: Verify::Values,
         fill_on_miss: false,
+        trace: None,
         timeout_ns: 60_000_000_000,
         spin_ns: 0,
     };

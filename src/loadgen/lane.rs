@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::event::Timespec;
@@ -22,6 +23,7 @@ use super::random::Random;
 use super::record::Record;
 use super::schedule::{Next, Schedule};
 use super::socket::{Received, Sent, Socket};
+use super::trace::Trace;
 use super::wire::{Fault, Garbage, Protocol};
 use super::workload::{Kind, Operation, Workload};
 use crate::limits::{BENCH_BACKLOG_NS_MAX, BENCH_EVENTS_MAX, BENCH_READ_BYTES, BENCH_STOP_NS_MAX, BENCH_TICK_NS};
@@ -53,7 +55,7 @@ pub(super) struct Phase {
 }
 
 /// The source of operations.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Source {
     /// Operations are drawn from the workload.
     Drawn,
@@ -61,6 +63,15 @@ pub(super) enum Source {
     Load {
         /// The next key.
         next: u64,
+    },
+    /// A GET of each of some accesses of a trace, and from its begin again at its end.
+    Trace {
+        /// The accesses.
+        trace: Arc<Trace>,
+        /// The next of them.
+        next: usize,
+        /// How far it is from one of this lane's to the next.
+        step: usize,
     },
 }
 
@@ -404,6 +415,11 @@ impl<'a> Lane<'a> {
                 self.ids.push(*next);
                 *next += 1;
                 Operation { kind: Kind::Set, keys: 1 }
+            }
+            Source::Trace { trace, next, step } => {
+                self.ids.push(trace.accesses[*next % trace.accesses.len()].into());
+                *next += *step;
+                Operation { kind: Kind::Get, keys: 1 }
             }
         };
         self.encode(client, operation, at_ns)

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `options` | what a run is told: target, protocol, length, workload, clocks |
 //! | `schedule` | when operations are sent: closed and open loop; which of them count. Pure |
-//! | `workload`, `keys`, `random` | what operations are: kinds, keys, values. Pure |
+//! | `workload`, `keys`, `random`, `trace` | what operations are: kinds, keys, values; or the accesses of a file. Pure |
 //! | `wire` | encoding of requests, checks of replies. Pure |
 //! | `record` | what a lane measured: histograms by kind. Pure |
 //! | `report`, `hgrm`, `plot` | the output: text and JSON, percentile files, pictures |
@@ -29,6 +29,7 @@ pub(crate) mod report;
 mod run;
 pub(crate) mod schedule;
 mod socket;
+pub mod trace;
 pub mod wire;
 pub mod workload;
 

@@ -5,8 +5,10 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::keys::KeyDist;
+use super::trace::Trace;
 use super::wire::Protocol;
 use super::workload::{Mix, Range};
 
@@ -103,6 +105,8 @@ pub struct Options {
     pub verify: Verify,
     /// Whether a GET that misses is followed by a SET of its key.
     pub fill_on_miss: bool,
+    /// A trace whose accesses are played, as GETs, in place of operations that are drawn.
+    pub trace: Option<Arc<Trace>>,
     /// The timeout of a reply, and of a connection.
     pub timeout_ns: u64,
     /// How long before an operation is due a lane stops sleeping and polls; open loop only.

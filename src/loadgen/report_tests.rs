@@ -27,6 +27,7 @@ fn options() -> Options {
         seed: 7,
         verify: Verify::Values,
         fill_on_miss: false,
+        trace: None,
         timeout_ns: 5_000_000_000,
         spin_ns: 0,
     }

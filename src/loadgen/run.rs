@@ -4,6 +4,7 @@
 //! and when the last lane has ended. A lane that panics ends the run: its channel closes.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, Scope};
@@ -18,7 +19,7 @@ use super::options::{Clocks, Length, Options};
 use super::random::Random;
 use super::record::Record;
 use super::schedule::{Rate, Schedule, Stop};
-use super::workload::Workload;
+use super::workload::{Values, Workload};
 use crate::limits::{BENCH_LOAD_PIPELINE_MIN, BENCH_START_NS, BENCH_WATCH_NS};
 
 /// The resource usage of the server's process so far.
@@ -88,8 +89,11 @@ enum Told {
 
 /// Runs a workload against a server.
 pub fn run(options: &Options, watch: Watch<'_>) -> Result<Measured, BenchError> {
-    let workload =
+    let mut workload =
         Workload::new(options.mix.clone(), options.keys, options.key_dist, options.value_bytes, options.ttl_s);
+    if let Some(trace) = options.trace.as_ref().filter(|trace| !trace.sizes.is_empty()) {
+        workload.values = Values::of_keys(Arc::clone(&trace.sizes));
+    }
     let lanes = options.lanes.len();
     let mut fds = connect_all(options)?;
     let orders = Orders {
@@ -178,14 +182,22 @@ impl<'a> LaneSetup<'a> {
         let Ok(begin_ns) = start.recv() else { return Ok(None) };
         let stop = match options.length {
             Length::Ns(ns) => Stop::AfterNs(ns),
+            // Of a trace each lane plays every so-and-so-many-th access, from its own on.
+            Length::Operations(count) if options.trace.is_some() => {
+                Stop::AfterOperations((count + (lanes - 1 - lane) as u64) / lanes as u64)
+            }
             Length::Operations(count) => {
                 let part = share(count, lane, lanes);
                 Stop::AfterOperations(part.end - part.start)
             }
         };
+        let source = match &options.trace {
+            Some(trace) => Source::Trace { trace: Arc::clone(trace), next: lane, step: lanes },
+            None => Source::Drawn,
+        };
         let rate = options.rate.map(|per_s| Rate { per_s, lane: lane as u64, lanes: lanes as u64 });
         let schedule = Schedule::new(begin_ns, options.warmup_ns, stop, rate);
-        Ok(Some(this.run(Phase { schedule, source: Source::Drawn, pipeline: options.pipeline })))
+        Ok(Some(this.run(Phase { schedule, source, pipeline: options.pipeline })))
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::keys::{KeyDist, Keys, Prefix};
 use super::random::{Random, mix};
@@ -241,6 +242,8 @@ impl fmt::Display for Range {
 pub struct Values {
     pool: Vec<u8>,
     sizes: Range,
+    /// The size of each key's value, if keys have sizes of their own.
+    of_keys: Arc<[u32]>,
 }
 
 impl Values {
@@ -252,13 +255,23 @@ impl Values {
         while pool.len() < bytes {
             pool.extend_from_slice(&random.next_u64().to_le_bytes());
         }
-        Values { pool, sizes }
+        Values { pool, sizes, of_keys: Arc::default() }
+    }
+
+    /// Values of a size for each key; keys beyond them have none.
+    pub fn of_keys(of_keys: Arc<[u32]>) -> Values {
+        let longest = of_keys.iter().max().map_or(0, |bytes| u64::from(*bytes));
+        Values { of_keys, ..Values::new(Range { low: 0, high: longest }) }
     }
 
     /// The value of a key, of a drawn length.
     #[inline]
     pub fn draw(&self, key: u64, random: &mut Random) -> &[u8] {
-        &self.from(key)[..self.sizes.draw(random) as usize]
+        let bytes = match self.of_keys.get(key as usize) {
+            Some(bytes) => u64::from(*bytes),
+            None => self.sizes.draw(random),
+        };
+        &self.from(key)[..bytes as usize]
     }
 
     /// Whether `value` is a value of the key.

@@ -9,6 +9,7 @@
 //! | `replies` | wrong replies, errors, garbage |
 //! | `ends` | servers that stall, close, refuse; ctrl-C |
 //! | `files` | JSON, percentile files, pictures |
+//! | `traces` | the accesses of a file in place of draws |
 //! | `real` | Aspine itself: embedded, by Unix socket, with a key, with large values |
 //!
 //! No test asserts that something was fast: delays are only ever bounded from below.
@@ -29,3 +30,4 @@ mod files;
 mod latencies;
 mod real;
 mod replies;
+mod traces;

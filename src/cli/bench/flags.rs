@@ -13,6 +13,7 @@ use crate::limits::{
 };
 use crate::loadgen::Verify;
 use crate::loadgen::keys::KeyDist;
+use crate::loadgen::trace::TraceFormat;
 use crate::loadgen::wire::Protocol;
 use crate::loadgen::workload::{Mix, Range, Ratio};
 
@@ -132,6 +133,17 @@ pub(in crate::cli) struct BenchFlags {
     #[arg(long, help_heading = WORKLOAD)]
     fill_on_miss: bool,
 
+    /// Play the accesses of a real cache, each a GET that a SET follows if it misses; `-` is standard input. Formats:
+    /// oracle-general (libCacheSim's), csv (key and size, or named columns), keys (one a line). With one connection they
+    /// come in their order
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ratio", "mix", "keys", "key_dist", "preload"])]
+    #[arg(help_heading = WORKLOAD)]
+    trace: Option<PathBuf>,
+
+    /// What --trace is written in [default: what it looks like]
+    #[arg(long, value_name = "FORMAT", requires = "trace", help_heading = WORKLOAD)]
+    trace_format: Option<TraceFormat>,
+
     /// Seed of all random choices
     #[arg(long, value_name = "NUMBER", default_value_t = 1, help_heading = WORKLOAD)]
     seed: u64,
@@ -202,6 +214,8 @@ impl BenchFlags {
             ttl_s: self.ttl,
             preload: self.preload,
             fill_on_miss: self.fill_on_miss,
+            trace: self.trace,
+            trace_format: self.trace_format,
             seed: self.seed,
             verify: self.verify,
             json: self.json,

@@ -1,8 +1,10 @@
 //! The plan of `aspine bench`: what the arguments mean on this machine.
 
+use std::io::Read;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::embedded::Embedded;
 use crate::cli::error::Error;
@@ -13,8 +15,9 @@ use crate::limits::{
     BENCH_WARMUP_NS_DEFAULT,
 };
 use crate::loadgen::keys::KeyDist;
+use crate::loadgen::trace::{Trace, TraceFormat};
 use crate::loadgen::wire::Protocol;
-use crate::loadgen::workload::{Kind, Mix, Range};
+use crate::loadgen::workload::{Kind, Mix, Range, Ratio};
 use crate::loadgen::{BenchError, Length, Options, Target, Verify};
 
 /// The arguments, in plain types. `None` is "not given".
@@ -43,6 +46,8 @@ pub(in crate::cli) struct BenchArgs {
     pub(super) ttl_s: Option<Range>,
     pub(super) preload: Option<u64>,
     pub(super) fill_on_miss: bool,
+    pub(super) trace: Option<PathBuf>,
+    pub(super) trace_format: Option<TraceFormat>,
     pub(super) seed: u64,
     pub(super) verify: Option<Verify>,
     pub(super) json: bool,
@@ -125,14 +130,18 @@ impl BenchArgs {
         // A lane without a connection would have nothing to do.
         places.lanes.truncate(self.connections as usize);
         let target = self.resolve_target()?;
+        let trace = self.read_trace()?.map(Arc::new);
         let preload = match self.preload {
             Some(count) => count.min(self.keys),
-            None if is_embedded => self.keys,
+            None if is_embedded && trace.is_none() => self.keys,
             None => 0,
         };
         let secret = if is_embedded { None } else { self.auth.resolve_secret()? };
         let length = match (self.requests, self.duration_ns) {
             (Some(count), _) => Length::Operations(count),
+            (None, None) if trace.is_some() => {
+                Length::Operations(trace.as_ref().map_or(0, |trace| trace.accesses.len() as u64))
+            }
             (None, duration_ns) => Length::Ns(duration_ns.unwrap_or(BENCH_DURATION_NS_DEFAULT)),
         };
         let warmup_ns = match length {
@@ -149,9 +158,9 @@ impl BenchArgs {
             lanes: places.lanes,
             length,
             warmup_ns: self.warmup_ns.unwrap_or(warmup_ns),
-            mix: self.mix.clone(),
+            mix: if trace.is_some() { Mix::of_ratio(Ratio { gets: 1, sets: 0 }) } else { self.mix.clone() },
             rate: self.rate,
-            keys: self.keys,
+            keys: trace.as_ref().map_or(self.keys, |trace| trace.keys),
             key_dist: self.key_dist,
             value_bytes: self.value_bytes,
             ttl_s: self.ttl_s,
@@ -163,7 +172,8 @@ impl BenchArgs {
                 None if is_embedded => Verify::Values,
                 None => Verify::No,
             },
-            fill_on_miss: self.fill_on_miss,
+            fill_on_miss: self.fill_on_miss || trace.is_some(),
+            trace,
             timeout_ns: self.timeout_ns.max(1),
             // On a CPU that the server needs too, polling would take the server's time.
             spin_ns: if places.are_shared { 0 } else { BENCH_SPIN_NS },
@@ -179,6 +189,19 @@ impl BenchArgs {
             embedded: is_embedded.then(|| self.embedded(&places.server)),
             notes: notes.into_iter().collect(),
         })
+    }
+
+    /// The accesses to be played.
+    fn read_trace(&self) -> Result<Option<Trace>, BenchError> {
+        let Some(path) = self.trace.clone() else { return Ok(None) };
+        let read = if path.as_os_str() == "-" {
+            let mut bytes = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        } else {
+            std::fs::read(&path)
+        };
+        let bytes = read.map_err(|source| BenchError::File { path: path.clone(), source })?;
+        Trace::parse(&bytes, self.trace_format).map(Some).map_err(|why| BenchError::Content { path, why })
     }
 
     /// Whether an embedded server is measured.
