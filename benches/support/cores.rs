@@ -121,7 +121,7 @@ fn config(core: u16, cores: u16, stopwatch: fn() -> u64) -> EngineConfig {
         settings: Settings {
             items_max: u64::MAX,
             bytes_max: u64::MAX,
-            eviction: Eviction::Lru,
+            eviction: Eviction::default(),
             maxclients: 100,
             maxclients_max: 100,
             idle_timeout_s: 0,

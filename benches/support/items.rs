@@ -9,7 +9,7 @@ pub(crate) const VALUE: [u8; 64] = [b'v'; 64];
 
 /// A shard without items and bounds, with a fixed hash.
 pub(crate) fn empty() -> Shard {
-    Shard::new(ShardConfig { budget: Budget::UNLIMITED, eviction: Eviction::Lru, hash_seeds: [1, 2, 3, 4] })
+    Shard::new(ShardConfig { budget: Budget::UNLIMITED, eviction: Eviction::default(), hash_seeds: [1, 2, 3, 4] })
 }
 
 /// A shard of the first `items` keys.

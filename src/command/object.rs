@@ -5,7 +5,7 @@ use crate::command::{Call, Error, Reply};
 use crate::limits::EMBEDDED_STRING_BYTES_MAX;
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
-use crate::shard::{Recency, Shard};
+use crate::shard::{Eviction, Recency, Shard};
 
 /// OBJECT ENCODING key: how Redis would keep such a value that was SET; here all are kept alike.
 pub fn encoding<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
@@ -17,12 +17,15 @@ pub fn encoding<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'
     }
 }
 
-/// OBJECT FREQ key: refused for a key that is there, since no policy here counts accesses.
+/// OBJECT FREQ key: accesses as S3-FIFO counts them, up to 3; refused for a key that is there where the policy counts none.
 pub fn frequency<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    match shard.get_silently(args.at(0), Recency::Keep, call.now_ms) {
-        Some(_) => Error::NoFrequency.into(),
-        None => Reply::Null,
+    if shard.get_silently(args.at(0), Recency::Keep, call.now_ms).is_none() {
+        return Reply::Null;
     }
+    if shard.eviction() != Eviction::S3Fifo {
+        return Error::NoFrequency.into();
+    }
+    shard.frequency(args.at(0), call.now_ms).map_or(Reply::Null, |count| Reply::Integer(count.into()))
 }
 
 /// OBJECT IDLETIME key: seconds since the last access.

@@ -203,7 +203,7 @@ const CHANGEABLE: [Changeable; 13] = [
         name: "maxmemory-policy",
         get: |settings| policy_name(settings.eviction).to_owned(),
         set: |settings, value| {
-            let why = "argument(s) must be one of the following: allkeys-lru, noeviction";
+            let why = "argument(s) must be one of the following: allkeys-s3fifo, allkeys-lru, noeviction";
             settings.eviction = parse_policy(value).ok_or(why)?;
             Ok(())
         },
@@ -288,22 +288,18 @@ impl Settings {
     }
 }
 
-/// Redis's name of what happens at the bound.
+/// The name of a policy in `maxmemory-policy`, in the manner of Redis's.
 pub fn policy_name(eviction: Eviction) -> &'static str {
     match eviction {
         Eviction::Lru => "allkeys-lru",
+        Eviction::S3Fifo => "allkeys-s3fifo",
         Eviction::None => "noeviction",
     }
 }
 
 fn parse_policy(value: &[u8]) -> Option<Eviction> {
-    if value.eq_ignore_ascii_case(b"allkeys-lru") {
-        Some(Eviction::Lru)
-    } else if value.eq_ignore_ascii_case(b"noeviction") {
-        Some(Eviction::None)
-    } else {
-        None
-    }
+    let is_named = |eviction: &Eviction| value.eq_ignore_ascii_case(policy_name(*eviction).as_bytes());
+    [Eviction::Lru, Eviction::S3Fifo, Eviction::None].into_iter().find(is_named)
 }
 
 /// Redis writes "no bound" as 0.

@@ -108,7 +108,7 @@ impl Default for ServerArgs {
             auth: AuthSources::default(),
             items_max: None,
             bytes_max: None,
-            eviction: Eviction::Lru,
+            eviction: Eviction::default(),
             maxclients: MAXCLIENTS_DEFAULT,
             idle_timeout_s: IDLE_TIMEOUT_S_DEFAULT,
             output_limit: OutputLimit::default(),

@@ -88,7 +88,8 @@ const NONE: Setting = Setting {
 };
 
 /// The names of what happens at the bound.
-pub const EVICTIONS: [(&str, Eviction); 2] = [("lru", Eviction::Lru), ("none", Eviction::None)];
+pub const EVICTIONS: [(&str, Eviction); 3] =
+    [("s3fifo", Eviction::S3Fifo), ("lru", Eviction::Lru), ("none", Eviction::None)];
 
 /// The names of the accesses to DEBUG.
 pub const DEBUG_ACCESSES: [(&str, DebugAccess); 3] =
@@ -253,9 +254,9 @@ pub static SETTINGS: [Setting; 41] = [
     Setting {
         flag: "eviction",
         value_name: "POLICY",
-        default: Some("lru"),
+        default: Some("s3fifo"),
         heading: BOUNDS,
-        help: "When full: drop the least recently used items, or refuse writes",
+        help: "When full: drop what was not asked for again, drop the least recently used items, or refuse writes",
         config: Changeable("maxmemory-policy"),
         shown: Some(|config| Some(quoted(name_of(&EVICTIONS, config.eviction)))),
         ..NONE

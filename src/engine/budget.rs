@@ -98,7 +98,7 @@ impl Engine {
             return;
         }
         let (mut budget, share) = (self.shard.budget(), self.exchange.share);
-        let evicts = self.shard.eviction() == Eviction::Lru;
+        let evicts = self.shard.eviction() != Eviction::None;
         let items = gift(budget.items_max, self.shard.len(), share.items_max, asker.budget.items_max, evicts);
         let bytes = gift(budget.bytes_max, self.shard.bytes(), share.bytes_max, asker.budget.bytes_max, evicts);
         if items == 0 && bytes == 0 {

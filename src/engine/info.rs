@@ -15,7 +15,7 @@ use crate::command::connection::REDIS_VERSION;
 use crate::command::settings::{Settings, policy_name};
 use crate::engine::ProcessFacts;
 use crate::engine::counters::{self, Section};
-use crate::engine::stats::Report;
+use crate::engine::stats::{Report, hit_ratios};
 use crate::resp::Args;
 
 struct Page<'a> {
@@ -232,6 +232,10 @@ fn aspine(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "uptime:{}", page.uptime_s())?;
     writeln!(text, "avg_access_count:{:.2}", if keys == 0 { 0.0 } else { hits as f64 / keys as f64 })?;
     page.numbers(Section::Aspine, text)?;
+    if let Some([half, whole, twice]) = hit_ratios(page.reports.iter()) {
+        writeln!(text, "hit_ratio:{whole:.4}")?;
+        writeln!(text, "hit_ratio_half_memory:{half:.4}\nhit_ratio_twice_memory:{twice:.4}")?;
+    }
     page.reports.iter().try_for_each(|core| core_row(core, text))
 }
 

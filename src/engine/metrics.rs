@@ -17,7 +17,7 @@ pub(super) use self::page::Kind;
 use self::page::Page;
 use crate::command::connection::REDIS_VERSION;
 use crate::engine::info::Sections;
-use crate::engine::stats::{Report, SnapshotReport};
+use crate::engine::stats::{Report, SnapshotReport, hit_ratios};
 use crate::engine::{Engine, counters};
 use crate::limits::METRICS_STEP_COMMANDS;
 
@@ -149,6 +149,13 @@ fn about_the_cores(page: &mut Page, cores: &[&CoreMetrics]) {
         page.family(name, row.kind, row.help);
         for core in cores {
             page.sample("", &[("core", &core.report.core.to_string())], (row.of)(&core.report));
+        }
+    }
+    if let Some(ratios) = hit_ratios(cores.iter().map(|core| &core.report)) {
+        let help = "Hit ratio that a part, or a multiple, of the bound would have.";
+        page.family("aspine_hit_ratio_estimated", Kind::Gauge, help);
+        for (memory, ratio) in ["0.5", "1", "2"].into_iter().zip(ratios) {
+            page.sample("", &[("memory", memory)], ratio);
         }
     }
     let bounds: [Bound; 2] = [

@@ -156,6 +156,11 @@ pub(super) struct Report {
     pub(super) misses: u64,
     pub(super) evictions: u64,
     pub(super) expirations: u64,
+    pub(super) admitted: u64,
+    pub(super) refused: u64,
+    pub(super) ghost_hits: u64,
+    /// Hits that half and twice the budget would have had, once there is an estimate.
+    pub(super) hits_estimated: Option<[u64; 2]>,
     pub(super) tracking_clients: u64,
     pub(super) tracked_keys: u64,
     pub(super) tracked_pairs: u64,
@@ -201,6 +206,20 @@ pub(super) struct SnapshotReport {
     pub(super) expired: u64,
 }
 
+/// The share of reads that hit: with half the bound, with the bound as it is, with twice of it. `None` until a core knows.
+pub(super) fn hit_ratios<'a>(reports: impl Iterator<Item = &'a Report>) -> Option<[f64; 3]> {
+    let reports: Vec<&Report> = reports.collect();
+    reports.iter().find(|core| core.hits_estimated.is_some())?;
+    let reads: u64 = reports.iter().map(|core| core.hits + core.misses).sum();
+    let sum =
+        |hits: fn(&Report) -> u64| reports.iter().map(|core| hits(core)).sum::<u64>() as f64 / reads.max(1) as f64;
+    Some([
+        sum(|core| core.hits_estimated.map_or(core.hits, |[half, _]| half)),
+        sum(|core| core.hits),
+        sum(|core| core.hits_estimated.map_or(core.hits, |[_, twice]| twice)),
+    ])
+}
+
 impl Engine {
     fn snapshot_report(&self) -> SnapshotReport {
         let (snapshots, status) = (&self.snapshots, &self.snapshots.status);
@@ -222,7 +241,7 @@ impl Engine {
     /// This core's report, as far as these sections need it.
     pub(super) fn report(&self, sections: Sections) -> Report {
         let (stats, counters, budget) = (&self.stats, self.shard.counters(), self.shard.budget());
-        let tracked = self.shard.tracked();
+        let (tracked, admissions) = (self.shard.tracked(), self.shard.admissions());
         let (first, last) = super::route::Slot::range(self.core, self.router.cores());
         Report {
             counters: stats.counters.clone(),
@@ -239,6 +258,10 @@ impl Engine {
             misses: counters.misses,
             evictions: counters.evictions,
             expirations: counters.expirations,
+            admitted: admissions.admitted,
+            refused: admissions.refused,
+            ghost_hits: admissions.ghost_hits,
+            hits_estimated: self.shard.hits_estimated(),
             tracking_clients: self.trackers.count,
             tracked_keys: tracked.keys,
             tracked_pairs: tracked.pairs,

@@ -95,6 +95,13 @@ impl Account {
         bytes <= budget.bytes_max && self.items + charge.items_new <= budget.items_max
     }
 
+    /// Whether an item of so many bytes costs so many times the mean of all items, or more.
+    #[inline]
+    pub(super) fn is_above_mean(&self, item_bytes: u64, factor: u64) -> bool {
+        // An item costs less than 2^30 bytes, and there are less than 2^32 of them.
+        item_bytes * self.items >= factor * self.bytes
+    }
+
     /// Bytes of all items.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes

@@ -1,14 +1,16 @@
 //! Change: what a mutation is about to do, told once to everybody who has to know of it.
 //!
-//! Owner: `Shard`. Core: the shard's own. Each function of `mutate`, and `clear`, describes itself as one `Change` and gives
-//! it to `Observers::on_change` before anything has changed; this file alone knows who is behind that: the counters, key
+//! Owner: `Shard`. Core: the shard's own. Each function of `mutate` describes itself as one `Change` and gives it to
+//! `Shard::tell` before anything has changed, `clear` calls `on_clear`; this file alone knows who is behind that: the counters, key
 //! events (`events`), WATCH (`watch`), CLIENT TRACKING (`tracking`), the pre-images of a snapshot (`preimage`).
 //! Cost: a counter, and one comparison a change while nobody listens. Never: changes an item.
 //! Invariant: `listening` says whether anybody but the counters has to be told.
 
+use super::Shard;
 use super::account::Counters;
 use super::entry::EntryIndex;
 use super::events::{Event, Events};
+use super::policy::Walkway;
 use super::preimage::Cut;
 use super::slab::Slab;
 use super::tracking::{Source, Tracking};
@@ -65,6 +67,8 @@ pub(super) enum Cause {
 pub(super) struct Items<'a> {
     pub(super) slab: &'a Slab,
     pub(super) nodes: &'a NodePages,
+    /// How a walk over them goes on.
+    pub(super) walkway: Walkway,
 }
 
 /// Everybody who has to know of changes.
@@ -96,30 +100,29 @@ impl Observers {
         }
     }
 
-    /// A key is about to change: the one call of every mutation.
+    /// Counts a change. Returns whether anybody else has to be told, by `tell`.
     #[inline]
-    pub(super) fn on_change(&mut self, items: Items<'_>, key: &[u8], change: Change) {
+    pub(super) fn count(&mut self, change: Change) -> bool {
+        let counters = &mut self.counters;
         match change {
-            Change::Store { .. } => self.counters.insertions += 1,
-            Change::StoreOverdue | Change::Retime { .. } => {}
+            Change::StoreOverdue => return self.listening,
+            Change::Retime { .. } => {}
+            Change::Store { .. } => counters.insertions += 1,
             Change::Remove { cause, .. } => match cause {
-                Cause::Removed | Cause::Renamed | Cause::Overdue => self.counters.removals += 1,
-                Cause::Expired => self.counters.expirations += 1,
+                Cause::Removed | Cause::Renamed | Cause::Overdue => counters.removals += 1,
+                Cause::Expired => counters.expirations += 1,
                 Cause::Evicted => {
-                    self.counters.evictions += 1;
+                    counters.evictions += 1;
                     self.pressure = true;
                 }
             },
         }
-        self.changes += u64::from(change != Change::StoreOverdue);
-        if self.listening {
-            self.tell(items, key, change);
-        }
+        self.changes += 1;
+        self.listening
     }
 
-    #[cold]
-    #[inline(never)]
-    fn tell(&mut self, items: Items<'_>, key: &[u8], change: Change) {
+    /// Tells everybody of a change that is about to happen.
+    pub(super) fn tell(&mut self, items: Items<'_>, key: &[u8], change: Change) {
         self.events.on_change(key, change);
         if let Some(cut) = &mut self.cut {
             cut.on_change(items, change);
@@ -142,11 +145,11 @@ impl Observers {
         self.refresh();
     }
 
-    /// An entry that is not the head of the list is about to become it.
+    /// An entry is about to become the last of the policy's order.
     #[inline]
-    pub(super) fn on_move(&mut self, slab: &Slab, at: EntryIndex) {
+    pub(super) fn on_move(&mut self, slab: &Slab, walkway: Walkway, at: EntryIndex) {
         if let Some(cut) = &mut self.cut {
-            cut.before_move(slab, at);
+            cut.before_move(slab, walkway, at);
         }
     }
 
@@ -170,5 +173,35 @@ impl Observers {
         self.watches.verify();
         self.tracking.verify();
         assert_eq!(self.listening, self.is_anybody_here());
+    }
+}
+
+impl Shard {
+    /// A key is about to change: every mutation says so, here or by `tell_of`, before it does anything.
+    #[inline]
+    pub(super) fn tell(&mut self, key: &[u8], change: Change) {
+        if self.observers.count(change) {
+            self.tell_all(key, change);
+        }
+    }
+
+    /// An item is about to change.
+    #[inline]
+    pub(super) fn tell_of(&mut self, at: EntryIndex, change: Change) {
+        if self.observers.count(change) {
+            self.tell_all_of(at, change);
+        }
+    }
+
+    #[cold]
+    fn tell_all(&mut self, key: &[u8], change: Change) {
+        let items = Items { slab: &self.slab, nodes: self.wheel.nodes(), walkway: self.policy.walkway() };
+        self.observers.tell(items, key, change);
+    }
+
+    #[cold]
+    fn tell_all_of(&mut self, at: EntryIndex, change: Change) {
+        let items = Items { slab: &self.slab, nodes: self.wheel.nodes(), walkway: self.policy.walkway() };
+        self.observers.tell(items, self.slab.entry(at).key(), change);
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! ```text
 //! blob  [63 .. 48: value length, low bits] [47 .. 0: address]
-//! word  [63 .. 41: access clock] [40 .. 27: value length, high bits] [26 .. 24: unused] [23: timer word]
+//! word  [63 .. 41: access clock] [40 .. 27: value length, high bits] [26: on probation] [25 .. 24: accesses]
+//!       [23: timer word]
 //!       [22 .. 20: type of the value] [19 .. 16: database] [15 .. 0: key length, or all ones: it is long]
 //! ```
 //!
@@ -30,8 +31,8 @@ use std::slice;
 use super::account::allocated_bytes;
 use super::wheel::TimerIndex;
 use crate::limits::{
-    ACCESS_CLOCK_BITS, ADDRESS_BITS, DATABASES, ITEM_ENTRY_BYTES, KEY_BYTES_MAX, KEY_INLINE_LENGTH_BITS,
-    VALUE_BYTES_MAX, VALUE_TYPES_MAX,
+    ACCESS_CLOCK_BITS, ADDRESS_BITS, DATABASES, FREQUENCY_BITS, FREQUENCY_MAX, ITEM_ENTRY_BYTES, KEY_BYTES_MAX,
+    KEY_INLINE_LENGTH_BITS, VALUE_BYTES_MAX, VALUE_TYPES_MAX,
 };
 
 /// The position of an entry in its slab. Stays the same for as long as the key is present.
@@ -91,6 +92,9 @@ const TYPE_SHIFT: u32 = DATABASE_SHIFT + DATABASES.ilog2();
 #[cfg(any(test, feature = "verify"))]
 const LABEL_MASK: u64 = HAS_TIMER_WORD - 1 - KEY_LEN_LONG;
 const HAS_TIMER_WORD: u64 = 1 << (TYPE_SHIFT + VALUE_TYPES_MAX.ilog2());
+const FREQUENCY_SHIFT: u32 = HAS_TIMER_WORD.trailing_zeros() + 1;
+const FREQUENCY_MASK: u64 = (FREQUENCY_MAX as u64) << FREQUENCY_SHIFT;
+const ON_PROBATION: u64 = 1 << (FREQUENCY_SHIFT + FREQUENCY_BITS);
 const CLOCK_SHIFT: u32 = u64::BITS - ACCESS_CLOCK_BITS;
 const TIMER_WORD_BYTES: usize = size_of::<u32>();
 const KEY_LEN_WORD_BYTES: usize = size_of::<u32>();
@@ -98,7 +102,7 @@ const KEY_LEN_WORD_BYTES: usize = size_of::<u32>();
 const _: () = assert!(size_of::<Entry>() as u64 == ITEM_ENTRY_BYTES);
 const _: () = assert!(usize::BITS == u64::BITS, "addresses have bits to spare");
 const _: () = assert!(DATABASES.is_power_of_two() && VALUE_TYPES_MAX.is_power_of_two());
-const _: () = assert!(HAS_TIMER_WORD < 1 << VALUE_LEN_HIGH_SHIFT, "the fields of the word do not overlap");
+const _: () = assert!(ON_PROBATION < 1 << VALUE_LEN_HIGH_SHIFT, "the fields of the word do not overlap");
 const _: () = assert!(
     VALUE_BYTES_MAX >> (VALUE_LEN_LOW_BITS + VALUE_LEN_HIGH_BITS) == 0,
     "the value's length has two parts of so many bits"
@@ -113,7 +117,7 @@ pub(super) struct Entry {
     pub(super) prev: EntryIndex,
     /// Live: the neighbour towards the least recent. Vacant: the next free entry.
     pub(super) next: EntryIndex,
-    /// The key's length, the label, the flag, the high bits of the value's length, and the clock.
+    /// The key's length, the label, the flags, the count of accesses, the high bits of the value's length, and the clock.
     word: u64,
 }
 
@@ -124,6 +128,7 @@ impl Entry {
     }
 
     /// Stores an item in a vacant entry.
+    #[inline]
     pub(super) fn fill(&mut self, label: Label, key: &[u8], value: &[u8], timer_word: bool) {
         assert!(self.blob.is_none(), "only a vacant entry is filled");
         assert!(key.len() <= KEY_BYTES_MAX, "the key's length fits its word");
@@ -146,6 +151,7 @@ impl Entry {
 
     /// Replaces the value. In place if the size is equal; otherwise the old blob lives until the new one is
     /// complete. The timer word keeps what it says if it stays, and says "none" if it is new.
+    #[inline]
     pub(super) fn replace_value(&mut self, value: &[u8], timer_word: bool) {
         assert!(value.len() <= VALUE_BYTES_MAX, "the value's length fits its bits");
         assert!(self.is_live(), "only a live entry's value is replaced");
@@ -199,6 +205,38 @@ impl Entry {
         self.word = self.word & ((1 << CLOCK_SHIFT) - 1) | u64::from(stamp) << CLOCK_SHIFT;
     }
 
+    /// Notes an access: when it was, and one more, as far as there are bits to count.
+    #[inline]
+    pub(super) fn count_access(&mut self, stamp: u32) {
+        self.set_accessed(stamp);
+        if self.word & FREQUENCY_MASK != FREQUENCY_MASK {
+            self.word += 1 << FREQUENCY_SHIFT;
+        }
+    }
+
+    /// Accesses counted.
+    #[inline]
+    pub(super) fn frequency(&self) -> u8 {
+        ((self.word & FREQUENCY_MASK) >> FREQUENCY_SHIFT) as u8
+    }
+
+    /// Sets the count of accesses.
+    pub(super) fn set_frequency(&mut self, accesses: u8) {
+        self.word = self.word & !FREQUENCY_MASK | (u64::from(accesses) << FREQUENCY_SHIFT) & FREQUENCY_MASK;
+    }
+
+    /// Whether the item is on probation.
+    #[inline]
+    pub(super) fn is_on_probation(&self) -> bool {
+        self.word & ON_PROBATION != 0
+    }
+
+    /// Notes whether it is.
+    #[inline]
+    pub(super) fn set_probation(&mut self, is_on_probation: bool) {
+        self.word = self.word & !ON_PROBATION | if is_on_probation { ON_PROBATION } else { 0 };
+    }
+
     /// The stamp noted last; 0 if none was.
     #[inline]
     pub(super) fn accessed(&self) -> u32 {
@@ -222,13 +260,20 @@ impl Entry {
     /// Whether the item here has this key. Compares lengths, which are in the entry, before it loads the blob.
     #[inline]
     pub(super) fn holds(&self, key: &[u8]) -> bool {
-        self.word & KEY_LEN_LONG == inline_len(key.len()) && self.key() == key
+        let len = key.len() as u64;
+        if len < KEY_LEN_LONG {
+            return self.word & KEY_LEN_LONG == len && self.part(self.timer_len(), key.len()) == key;
+        }
+        self.word & KEY_LEN_LONG == KEY_LEN_LONG && self.key() == key
     }
 
     /// The item's key; empty if vacant.
     #[inline]
     pub(super) fn key(&self) -> &[u8] {
-        self.part(self.key_at(), self.key_len())
+        match self.word & KEY_LEN_LONG {
+            KEY_LEN_LONG => self.long_key(),
+            len => self.part(self.timer_len(), len as usize),
+        }
     }
 
     /// The item's value; empty if vacant.
@@ -280,12 +325,10 @@ impl Entry {
         self.word & LABEL_MASK
     }
 
-    #[inline]
-    fn key_len(&self) -> usize {
-        match self.word & KEY_LEN_LONG {
-            KEY_LEN_LONG => self.long_key_len(),
-            inline => inline as usize,
-        }
+    /// A key whose length is too long for the word.
+    #[cold]
+    fn long_key(&self) -> &[u8] {
+        self.part(self.timer_len() + KEY_LEN_WORD_BYTES, self.long_key_len())
     }
 
     /// The length of a key that is too long for the word.
@@ -301,13 +344,12 @@ impl Entry {
     }
 
     #[inline]
-    fn key_at(&self) -> usize {
-        self.timer_len() + if self.word & KEY_LEN_LONG == KEY_LEN_LONG { KEY_LEN_WORD_BYTES } else { 0 }
-    }
-
-    #[inline]
     fn value_at(&self) -> usize {
-        self.key_at() + self.key_len()
+        self.timer_len()
+            + match self.word & KEY_LEN_LONG {
+                KEY_LEN_LONG => KEY_LEN_WORD_BYTES + self.long_key_len(),
+                len => len as usize,
+            }
     }
 
     /// Where the blob begins; dangling if it has no bytes, or if there is none.
@@ -396,19 +438,23 @@ fn new_blob(timer: Option<TimerIndex>, key: &[u8], value: &[u8]) -> NonNull<u8> 
         handle_alloc_error(layout(len));
     };
     assert!(blob.addr().get() <= ADDRESS_MASK, "the kernel gives no address of more bits");
-    let timer = timer.map(|timer| timer.0.to_ne_bytes());
-    let timer = timer.as_ref().map_or(&[][..], |word| &word[..]);
-    let key_len = (key.len() as u32).to_ne_bytes();
-    let key_len = &key_len[..long_len_word(key.len())];
     let mut at = 0;
-    for part in [timer, key_len, key, value] {
+    let mut copy = |part: &[u8]| {
         // SAFETY: `at` is the sum of the parts before, so at most `len`.
         let target = unsafe { blob.add(at) };
-        // SAFETY: 1. `at + part.len() <= len`, the allocation's size, as `len` is the sum of the parts.
-        // 2. The allocation is new, so no part overlaps it. Together the copies establish I3.
+        // SAFETY: 1. `at + part.len() <= len`, the allocation's size, as `len` is the sum of the parts. 2. The
+        // allocation is new, so no part overlaps it. Together the copies establish I3.
         unsafe { target.copy_from_nonoverlapping(NonNull::from(part).cast(), part.len()) };
         at += part.len();
+    };
+    if let Some(timer) = timer {
+        copy(&timer.0.to_ne_bytes());
     }
+    if long_len_word(key.len()) > 0 {
+        copy(&(key.len() as u32).to_ne_bytes());
+    }
+    copy(key);
+    copy(value);
     debug_assert_eq!(at, len);
     blob
 }

@@ -8,27 +8,29 @@
 //!
 //! ```text
 //!  key ─hash─▶ index ─▶ slab: entry ─▶ blob [timer word] key value        account: bytes, items, budget
-//!                        │  ▲ prev/next: recency                 │
+//!                        │  ▲ prev/next: policy's queues         │
 //!                        │  └────────────────────────────────────┼─ wheel: node {deadline, entry}
 //! ```
 //!
 //! Files: `mod` (the doors), `mutate` (the one function per kind of change), `change` (what a mutation is told as, and everybody
 //! behind it: `events` for key events, `watch` for WATCH, `tracking` over `prefixes` for CLIENT TRACKING, `preimage` for what a
-//! snapshot needs of what changes), `work` (sliced work), `scan`, `warm`, and the structures `index`, `slab` over `entry`, `recency`, `idle`,
-//! `wheel`, `account`, with `pages` below two
-//! of them.
+//! snapshot needs of what changes), `work` (sliced work), `scan`, `warm`, and the structures `index`, `slab` over `entry`, `policy` over `queue`
+//! and `ghosts` with `estimate` beside it, `idle`, `wheel`, `account`, with `pages` below two of them.
 
 mod account;
 mod change;
 mod entry;
+mod estimate;
 mod events;
+mod ghosts;
 mod idle;
 mod index;
 mod mutate;
 mod pages;
+mod policy;
 mod prefixes;
 mod preimage;
-mod recency;
+mod queue;
 mod scan;
 mod slab;
 #[cfg(test)]
@@ -45,6 +47,7 @@ use std::collections::VecDeque;
 
 pub use self::account::{Budget, Counters};
 pub use self::events::{EVENTS, Event, noted};
+pub use self::policy::{Admissions, Eviction};
 pub use self::prefixes::Prefixes;
 pub use self::preimage::CutProgress;
 pub use self::tracking::{ClientId, Clients, NO_CLIENT, Stale, TrackedCounts};
@@ -52,10 +55,11 @@ pub use self::watch::Watcher;
 pub use self::work::Progress;
 
 use self::account::Account;
-use self::change::{Cause, Change, Items, Observers};
+use self::change::{Cause, Change, Observers};
 use self::entry::EntryIndex;
+use self::estimate::{Estimate, Sampled};
 use self::index::Index;
-use self::recency::LruList;
+use self::policy::Policy;
 use self::slab::Slab;
 use self::wheel::Wheel;
 use self::work::Garbage;
@@ -68,12 +72,13 @@ use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub struct Shard {
     slab: Slab,
     index: Index,
-    recency: LruList,
+    policy: Policy,
     wheel: Wheel,
     account: Account,
     budget: Budget,
-    eviction: Eviction,
     observers: Observers,
+    /// What other budgets would come to, once this one is half used.
+    estimate: Option<Box<Estimate>>,
     /// What `clear` left. Filled by `clear`; drained by `work`, oldest first; bounded by what was stored.
     garbage: VecDeque<Garbage>,
 }
@@ -87,15 +92,6 @@ pub struct ShardConfig {
     pub eviction: Eviction,
     /// Keys of the hash; to be random, so that nobody can choose keys that collide.
     pub hash_seeds: [u64; 4],
-}
-
-/// What happens when the budget is reached.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Eviction {
-    /// The least recently used items go.
-    Lru,
-    /// Insertions that need more room are refused.
-    None,
 }
 
 /// The deadline an insertion gives its item.
@@ -137,12 +133,12 @@ impl Shard {
         Self {
             slab: Slab::default(),
             index: Index::new(config.hash_seeds),
-            recency: LruList::default(),
+            policy: Policy::new(config.eviction, config.budget, mutate::cost),
             wheel: Wheel::default(),
             account: Account::default(),
             budget: config.budget,
-            eviction: config.eviction,
             observers: Observers::new(config.hash_seeds),
+            estimate: None,
             garbage: VecDeque::new(),
         }
     }
@@ -165,7 +161,11 @@ impl Shard {
     #[inline]
     fn look_up(&mut self, key: &[u8], recency: Recency, now_ms: u64) -> Option<EntryIndex> {
         let hash = self.index.hash(key);
-        let Some(at) = self.live(key, hash, now_ms) else {
+        let found = self.live(key, hash, now_ms);
+        if self.estimate.as_ref().is_some_and(|estimate| estimate.has(hash)) {
+            self.estimate_get(hash, found, now_ms);
+        }
+        let Some(at) = found else {
             self.observers.counters.misses += 1;
             return None;
         };
@@ -176,7 +176,7 @@ impl Shard {
         Some(at)
     }
 
-    /// Stores an item, new or over the old one, as the most recent: the one way in. May evict others. With a
+    /// Stores an item, new or over the old one, as accessed just now: the one way in. May evict others. With a
     /// deadline that has passed the key is absent afterwards. On `Full` nothing has changed, the old item
     /// included, but that expired items may have been removed.
     pub fn insert(&mut self, key: &[u8], value: &[u8], expiry: Expiry, now_ms: u64) -> Result<(), Full> {
@@ -216,6 +216,25 @@ impl Shard {
         self.make_room(plan, now_ms)?;
         self.store_entry(event, plan, key, value, now_ms);
         Ok(())
+    }
+
+    /// Stores an item of a snapshot: one that the policy takes for proven.
+    fn insert_known(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        deadline_ms: Option<u64>,
+        now_ms: u64,
+    ) -> Result<EntryIndex, Full> {
+        if key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
+            return Err(Full);
+        }
+        let hash = self.index.hash(key);
+        let found = self.live(key, hash, now_ms);
+        let mut plan = self.plan(found, hash, key, value, deadline_ms, deadline_ms.is_some());
+        plan.is_known = true;
+        self.make_room(plan, now_ms)?;
+        Ok(self.store_entry(Event::Set, plan, key, value, now_ms))
     }
 
     /// Removes a key. True if a live item went.
@@ -269,11 +288,13 @@ impl Shard {
         let is_stored = |key: &[u8]| index.find(index.hash(key), |at| slab.entry(at).holds(key)).is_some();
         self.observers.on_clear(items, is_stored);
         let slab = std::mem::take(&mut self.slab);
-        let garbage = Garbage { slab, segments: self.index.reset(), nodes: self.wheel.reset() };
+        let walkway = self.policy.walkway();
+        let garbage = Garbage { slab, segments: self.index.reset(), nodes: self.wheel.reset(), walkway };
         if garbage.slab.positions() > 0 {
             self.discard(garbage);
         }
-        self.recency = LruList::default();
+        self.policy.clear();
+        self.estimate = None;
         self.account = Account::default();
         items
     }
@@ -286,11 +307,18 @@ impl Shard {
     /// Changes what the shard may hold. If it holds more, `work` and later insertions evict it, in slices.
     pub fn set_budget(&mut self, budget: Budget) {
         self.budget = budget;
+        self.policy.set_budget(budget);
+        if let Some(estimate) = &mut self.estimate {
+            estimate.set_budget(budget);
+        }
     }
 
     /// Changes what happens when the budget is reached.
     pub fn set_eviction(&mut self, eviction: Eviction) {
-        self.eviction = eviction;
+        self.policy.set_eviction(eviction);
+        if let Some(estimate) = &mut self.estimate {
+            estimate.set_eviction(eviction);
+        }
     }
 
     /// Whether anything was evicted or refused for the budget's sake since the last call.
@@ -301,6 +329,10 @@ impl Shard {
     /// Sets the counters back to zero.
     pub fn reset_counters(&mut self) {
         self.observers.counters.reset();
+        self.policy.reset_admissions();
+        if let Some(estimate) = &mut self.estimate {
+            estimate.reset();
+        }
     }
 
     /// The item of a key, without a trace: no counter, no recency, no removal.
@@ -368,6 +400,25 @@ impl Shard {
         &self.observers.counters
     }
 
+    /// What admission has come to so far.
+    pub fn admissions(&self) -> Admissions {
+        self.policy.admissions()
+    }
+
+    /// Hits that half and twice the budget would have had in place of `counters().hits`, estimated; `None` until the budget is
+    /// half used.
+    pub fn hits_estimated(&self) -> Option<[u64; 2]> {
+        let Counters { hits, misses, .. } = *self.counters();
+        let gained = self.estimate.as_ref()?.gained();
+        Some(gained.map(|gained| hits.saturating_add_signed(gained).min(hits + misses)))
+    }
+
+    /// How often a key was accessed lately, as far as S3-FIFO counts, which is to 3. Leaves no trace.
+    pub fn frequency(&self, key: &[u8], now_ms: u64) -> Option<u8> {
+        let at = self.find(key, self.index.hash(key))?;
+        (!self.has_expired(at, now_ms)).then(|| self.slab.entry(at).frequency())
+    }
+
     /// What the shard may hold.
     pub fn budget(&self) -> Budget {
         self.budget
@@ -375,7 +426,7 @@ impl Shard {
 
     /// What happens when the budget is reached.
     pub fn eviction(&self) -> Eviction {
-        self.eviction
+        self.policy.eviction()
     }
 
     /// The entry of a key, expired or not.
@@ -395,11 +446,27 @@ impl Shard {
         Some(at)
     }
 
-    /// A key is about to change.
-    #[inline]
-    fn tell(&mut self, key: &[u8], change: Change) {
-        let items = Items { slab: &self.slab, nodes: self.wheel.nodes() };
-        self.observers.on_change(items, key, change);
+    /// Plays a GET of a key in the sample.
+    #[cold]
+    fn estimate_get(&mut self, hash: u64, found: Option<EntryIndex>, now_ms: u64) {
+        let item = found.map(|at| self.sampled(hash, at));
+        if let Some(estimate) = &mut self.estimate {
+            estimate.on_get(hash, item, now_ms);
+        }
+    }
+
+    fn sampled(&self, hash: u64, at: EntryIndex) -> Sampled {
+        Sampled { hash, cost: self.cost(at), deadline_ms: self.deadline_ms(at) }
+    }
+
+    /// Begins to estimate, or begins anew with a smaller sample.
+    #[cold]
+    fn begin_estimate(&mut self) {
+        let (items, bytes) = (self.account.items().max(1), self.account.bytes().max(1));
+        let Budget { items_max, bytes_max } = self.budget;
+        let full = |max: u64, held: u64| if max == u64::MAX { f64::INFINITY } else { max as f64 / held as f64 };
+        let items_full = items as f64 * full(items_max, items).min(full(bytes_max, bytes));
+        self.estimate = Some(Box::new(Estimate::new(self.policy.eviction(), self.budget, items_full as u64)));
     }
 
     #[inline]

@@ -3,15 +3,18 @@
 //! Owner: `Shard`. Core: the shard's own. Cost: no key is hashed here but a victim's, once.
 //! Never: called from outside the shard. The account is fed here alone; whoever must see every change does so behind
 //! the one `Change` that each of these functions describes itself as, before it does anything.
-//! Invariant: after each of them slab, index, recency, wheel and account agree (`Shard::verify`).
+//! Invariant: after each of them slab, index, policy, wheel and account agree (`Shard::verify`).
 
 use super::account::{Charge, item_bytes};
-use super::change::{Cause, Change, Items};
+use super::change::{Cause, Change};
 use super::entry::{EntryIndex, Label, blob_len};
-use super::slab::free_steps;
+use super::slab::{Slab, free_steps};
 use super::wheel::{Advance, TimerIndex};
 use super::{Event, Eviction, Full, Shard, idle};
-use crate::limits::{EVICTIONS_PER_INSERT_MAX, EXPIRY_STEPS_PER_INSERT_MAX, TIMER_WORD_ITEM_BYTES};
+use crate::limits::{
+    EVICT_EXPIRING_ACCESSES, EVICT_EXPIRING_MS, EVICTIONS_PER_INSERT_MAX, EXPIRY_STEPS_PER_INSERT_MAX,
+    TIMER_WORD_ITEM_BYTES,
+};
 
 /// An item as it is to be stored: what `store` and the account need besides its bytes.
 #[derive(Clone, Copy)]
@@ -24,6 +27,8 @@ pub(super) struct Plan {
     pub(super) timed_anew: bool,
     timer_word: bool,
     charge: Charge,
+    /// It was stored before, and comes back from a snapshot.
+    pub(super) is_known: bool,
 }
 
 impl Shard {
@@ -51,19 +56,30 @@ impl Shard {
             after_bytes: item_bytes(blob_len(key_len, value_len, timer_word), timed),
             items_new: u64::from(found.is_none()),
         };
-        Plan { found, hash, deadline_ms, timed_anew, timer_word, charge }
+        Plan { found, hash, deadline_ms, timed_anew, timer_word, charge, is_known: false }
     }
 
-    /// Stores an item as the most recent, new or over the old one. Room has been made.
+    /// Stores an item, new or over the old one. Room has been made.
     #[inline]
-    pub(super) fn store_entry(&mut self, event: Event, plan: Plan, key: &[u8], value: &[u8], now_ms: u64) {
+    pub(super) fn store_entry(
+        &mut self,
+        event: Event,
+        plan: Plan,
+        key: &[u8],
+        value: &[u8],
+        now_ms: u64,
+    ) -> EntryIndex {
         self.tell(key, Change::Store { event, found: plan.found, timed_anew: plan.timed_anew });
         let at = match plan.found {
             Some(at) => {
-                if plan.deadline_ms.is_none() {
+                if plan.deadline_ms.is_none() && self.slab.entry(at).has_timer_word() {
                     self.set_timer(at, None, now_ms);
                 }
                 self.slab.entry_mut(at).replace_value(value, plan.timer_word);
+                if plan.deadline_ms.is_some() {
+                    self.set_timer(at, plan.deadline_ms, now_ms);
+                }
+                self.policy.recharge(&self.slab, at, plan.charge.before_bytes, plan.charge.after_bytes);
                 self.touch_entry(at, now_ms);
                 self.account.change(plan.charge.before_bytes, plan.charge.after_bytes);
                 at
@@ -71,20 +87,36 @@ impl Shard {
             None => {
                 let at = self.slab.insert(Label::STRING, key, value, plan.timer_word);
                 self.index.insert(plan.hash, at, &self.slab);
-                self.recency.push(&mut self.slab, at, idle::stamp(now_ms));
+                if plan.deadline_ms.is_some() {
+                    self.set_timer(at, plan.deadline_ms, now_ms);
+                }
+                let stamp = idle::stamp(now_ms);
+                if plan.is_known {
+                    self.policy.insert_known(&mut self.slab, at, stamp);
+                } else {
+                    let weight = (plan.hash, plan.charge.after_bytes);
+                    self.policy.insert(&mut self.slab, at, stamp, weight, &self.account);
+                }
                 self.account.add(plan.charge.after_bytes);
                 at
             }
         };
-        if plan.deadline_ms.is_some() {
-            self.set_timer(at, plan.deadline_ms, now_ms);
-        }
         debug_assert_eq!(self.cost(at), plan.charge.after_bytes);
+        if self.estimate.as_ref().is_some_and(|estimate| estimate.has(plan.hash)) {
+            self.estimate_store(plan, at);
+        }
+        at
     }
 
     /// Removes an item. The hash is its key's. Returns the steps this was worth.
     pub(super) fn remove_entry(&mut self, at: EntryIndex, hash: u64, cause: Cause) -> u32 {
         self.tell_of(at, Change::Remove { at, cause });
+        if cause != Cause::Evicted
+            && let Some(estimate) = &mut self.estimate
+            && estimate.has(hash)
+        {
+            estimate.on_remove(hash);
+        }
         let steps = free_steps(self.slab.entry(at).blob_len());
         self.account.remove(self.cost(at));
         let timer = self.slab.entry(at).timer();
@@ -92,18 +124,31 @@ impl Shard {
             self.wheel.cancel(timer);
         }
         self.index.remove(hash, at);
-        self.recency.unlink(&mut self.slab, at);
+        let evicted = (cause == Cause::Evicted).then_some(hash);
+        self.policy.remove(&mut self.slab, at, evicted, &self.account);
         self.slab.remove(at);
         steps
     }
 
-    /// Makes an item the most recent, accessed now.
+    /// Plays the storing of an item in the sample.
+    #[cold]
+    fn estimate_store(&mut self, plan: Plan, at: EntryIndex) {
+        let item = self.sampled(plan.hash, at);
+        if let Some(estimate) = &mut self.estimate {
+            estimate.on_store(item, plan.found.is_some());
+            if estimate.is_too_large() {
+                self.begin_estimate();
+            }
+        }
+    }
+
+    /// Tells the policy that an item was accessed now.
     #[inline]
     pub(super) fn touch_entry(&mut self, at: EntryIndex, now_ms: u64) {
-        if self.recency.head() != at {
-            self.observers.on_move(&self.slab, at);
-        }
-        self.recency.touch(&mut self.slab, at, idle::stamp(now_ms));
+        let observers = &mut self.observers;
+        self.policy.touch(&mut self.slab, at, idle::stamp(now_ms), |slab, walkway, at| {
+            observers.on_move(slab, walkway, at);
+        });
     }
 
     /// Gives an item another deadline, or none.
@@ -113,6 +158,7 @@ impl Shard {
         }
         let before_bytes = self.cost(at);
         self.set_timer(at, deadline_ms, now_ms);
+        self.policy.recharge(&self.slab, at, before_bytes, self.cost(at));
         self.account.change(before_bytes, self.cost(at));
     }
 
@@ -121,11 +167,11 @@ impl Shard {
         let fits_never = plan.charge.after_bytes > self.budget.bytes_max
             || plan.charge.items_new > self.budget.items_max
             || (plan.found.is_none() && self.slab.is_full());
-        let refused = match self.eviction {
+        let refused = match self.policy.eviction() {
             _ if self.account.fits(&self.budget, plan.charge) && !fits_never => false,
             Eviction::None => plan.charge.grows() && (fits_never || !self.expire_for(plan.charge, now_ms)),
-            Eviction::Lru if fits_never => true,
-            Eviction::Lru => {
+            Eviction::Lru | Eviction::S3Fifo if fits_never => true,
+            Eviction::Lru | Eviction::S3Fifo => {
                 self.evict_for(plan, now_ms);
                 false
             }
@@ -137,11 +183,30 @@ impl Shard {
         Ok(())
     }
 
-    /// Removes the least recent item. Returns the steps this was worth.
-    pub(super) fn evict_tail(&mut self, now_ms: u64) -> u32 {
-        let at = self.recency.tail();
+    /// Removes the item that the policy says, but for one that is spared. There is another. Returns the steps this was worth.
+    pub(super) fn evict_one(&mut self, spared: Option<EntryIndex>, now_ms: u64) -> u32 {
+        let at = match self.expiring(now_ms).filter(|at| spared != Some(*at)) {
+            Some(at) => at,
+            None => self.victim(spared),
+        };
         let cause = if self.has_expired(at, now_ms) { Cause::Expired } else { Cause::Evicted };
         self.remove_entry(at, self.hash_of(at), cause)
+    }
+
+    /// An item that is about to expire and not in demand, if the policy lets such items go first.
+    fn expiring(&self, now_ms: u64) -> Option<EntryIndex> {
+        if self.policy.eviction() != Eviction::S3Fifo {
+            return None;
+        }
+        let (at, deadline_ms) = self.wheel.soonest()?;
+        let is_in_demand = self.slab.entry(at).frequency() >= EVICT_EXPIRING_ACCESSES && deadline_ms > now_ms;
+        (deadline_ms <= now_ms.saturating_add(EVICT_EXPIRING_MS) && !is_in_demand).then_some(at)
+    }
+
+    fn victim(&mut self, spared: Option<EntryIndex>) -> EntryIndex {
+        let observers = &mut self.observers;
+        self.policy
+            .victim(&mut self.slab, &self.account, spared, |slab, walkway, at| observers.on_move(slab, walkway, at))
     }
 
     /// Removes items whose time has passed until none is left or the steps run out. Says whether any is left.
@@ -183,13 +248,6 @@ impl Shard {
         self.index.hash(self.slab.entry(at).key())
     }
 
-    /// An item is about to change.
-    #[inline]
-    fn tell_of(&mut self, at: EntryIndex, change: Change) {
-        let items = Items { slab: &self.slab, nodes: self.wheel.nodes() };
-        self.observers.on_change(items, self.slab.entry(at).key(), change);
-    }
-
     /// Notes a deadline in wheel and entry; the account is the caller's.
     fn set_timer(&mut self, at: EntryIndex, deadline_ms: Option<u64>, now_ms: u64) {
         let entry = self.slab.entry_mut(at);
@@ -220,16 +278,26 @@ impl Shard {
 
     /// Evicts until an item fits, as far as one insert may. Never the item that is being overwritten.
     fn evict_for(&mut self, plan: Plan, now_ms: u64) {
-        if let Some(at) = plan.found {
+        if self.estimate.is_none() {
+            self.begin_estimate();
+        }
+        if let Some(at) = plan.found
+            && self.policy.eviction() == Eviction::Lru
+        {
             self.touch_entry(at, now_ms);
         }
         for _ in 0..EVICTIONS_PER_INSERT_MAX {
-            let tail = self.recency.tail();
-            let spent = !tail.is_some() || plan.found == Some(tail);
+            let spent = self.account.items() == u64::from(plan.found.is_some());
             if spent || self.account.fits(&self.budget, plan.charge) {
                 break;
             }
-            self.evict_tail(now_ms);
+            self.evict_one(plan.found, now_ms);
         }
     }
+}
+
+/// What the account has charged for an item, for the policy.
+pub(super) fn cost(slab: &Slab, at: EntryIndex) -> u64 {
+    let entry = slab.entry(at);
+    item_bytes(entry.blob_len(), entry.timer().is_some())
 }

@@ -3,22 +3,23 @@
 //! Owner: `Shard`. Core: the shard's own. Cost: one bit an entry while a cut is under way; one comparison a change while
 //! none is. Never: copies what does not change, waits, takes more than it is told in one go but for what changes.
 //!
-//! A walk follows the order of recency from the least recent item on, in slices, and writes what is `due`: what was there at
+//! A walk follows the policy's order from the item on that is likely to go first, in slices, and writes what is `due`: what was there at
 //! the cut and is not done yet. An item that is about to change while it is due is written first (`on_change`); so is,
-//! with the rest of its value, one whose value has been written in part. What is touched moves to the head of the list,
+//! with the rest of its value, one whose value has been written in part. What moves moves to the end of the order,
 //! where the walk still comes by; what is new is done from the start. A cleared shard's remains are walked before they are
 //! freed. The walk is over when nothing is due.
 //!
-//! Invariant: what is due lies between the cursor and the head of the list, and `left` counts it. Checked by `verify`.
+//! Invariant: what is due lies between the cursor and the end of the order, and `left` counts it. Checked by `verify`.
 
 use std::hint::black_box;
 
 use super::change::{Cause, Change, Items};
 use super::entry::EntryIndex;
+use super::policy::Walkway;
 use super::slab::Slab;
 use super::wheel::{self, NodePages};
 use super::work::Garbage;
-use super::{Expiry, Full, Shard, idle};
+use super::{Full, Shard, idle};
 use crate::limits::WARM_KEYS_MAX;
 use crate::persist::{Block, Kind, Record, Stream};
 
@@ -68,7 +69,7 @@ impl Shard {
             done: vec![0; positions.div_ceil(u64::BITS as usize)],
             left: self.len(),
             total: self.len(),
-            cursor: self.recency.tail(),
+            cursor: self.policy.first(),
             partial: None,
             walked: Stream::new(Kind::Walk, core, id),
             changed: Stream::new(Kind::Changed, core, id),
@@ -80,8 +81,8 @@ impl Shard {
     /// blocks are full too.
     pub fn walk_cut(&mut self, items_max: usize, bytes_max: usize) -> bool {
         let Some(Cut { cleared, walk }) = self.observers.cut.as_deref_mut() else { return true };
-        let (slab, nodes) = cleared.as_ref().map_or((&self.slab, self.wheel.nodes()), Garbage::parts);
-        walk.slice(slab, nodes, items_max, bytes_max);
+        let live = Items { slab: &self.slab, nodes: self.wheel.nodes(), walkway: self.policy.walkway() };
+        walk.slice(cleared.as_ref().map_or(live, Garbage::items), items_max, bytes_max);
         if walk.left > 0 || walk.partial.is_some() {
             return false;
         }
@@ -126,16 +127,13 @@ impl Shard {
         if record.expires_at_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) {
             return Ok(false);
         }
-        let expiry = record.expires_at_ms.map_or(Expiry::Never, Expiry::At);
         // As in Redis, nobody is told that a key was loaded; what makes room for it is told of.
         let wanted = self.want_losses_alone();
-        let stored = self.insert(record.key, record.value, expiry, now_ms);
+        let stored = self.insert_known(record.key, record.value, record.expires_at_ms, now_ms);
         self.set_events_wanted(wanted);
-        stored?;
+        let at = stored?;
         let idle_s = (now_ms / 1000).saturating_sub(record.accessed_s);
-        if let Some(at) = Some(self.recency.head()).filter(|at| at.is_some()) {
-            self.slab.entry_mut(at).set_accessed(idle::stamp_before(now_ms, idle_s));
-        }
+        self.slab.entry_mut(at).set_accessed(idle::stamp_before(now_ms, idle_s));
         Ok(true)
     }
 
@@ -163,14 +161,15 @@ impl Shard {
     #[cfg(any(test, feature = "verify"))]
     pub(super) fn verify_cut(&self) {
         let Some(Cut { cleared, walk }) = self.observers.cut.as_deref() else { return };
-        let slab = cleared.as_ref().map_or(&self.slab, |garbage| garbage.parts().0);
+        let live = Items { slab: &self.slab, nodes: self.wheel.nodes(), walkway: self.policy.walkway() };
+        let Items { slab, walkway, .. } = cleared.as_ref().map_or(live, Garbage::items);
         let due = (0..slab.positions()).map(EntryIndex).filter(|at| slab.entry(*at).is_live() && walk.is_due(*at));
         assert_eq!(due.count() as u64, walk.left, "what is due is counted");
         let mut ahead = 0;
         let mut at = walk.cursor;
         while at.is_some() {
             ahead += u64::from(walk.is_due(at));
-            at = slab.entry(at).prev;
+            at = walkway.after(slab, at);
         }
         assert_eq!(ahead, walk.left, "the walk comes by everything that is due");
     }
@@ -186,15 +185,16 @@ impl Cut {
             Change::Store { found: Some(at), .. } | Change::Retime { at, .. } => walk.before_change(items, at, false),
             Change::Remove { at, cause } => {
                 walk.before_change(items, at, cause == Cause::Evicted);
-                walk.before_move(items.slab, at);
+                walk.before_remove(items.slab, items.walkway, at);
             }
         }
     }
 
-    /// An entry is about to leave its place in the list.
-    pub(super) fn before_move(&mut self, slab: &Slab, at: EntryIndex) {
-        if self.cleared.is_none() {
-            self.walk.before_move(slab, at);
+    /// An entry is about to become the last of the order.
+    pub(super) fn before_move(&mut self, slab: &Slab, walkway: Walkway, at: EntryIndex) {
+        // The last stays where it is, and may be due.
+        if self.cleared.is_none() && walkway.after(slab, at).is_some() {
+            self.walk.before_remove(slab, walkway, at);
         }
     }
 }
@@ -205,7 +205,7 @@ impl Walk {
         self.left > 0 && word.is_some_and(|word| word >> (at.0 % u64::BITS) & 1 == 0)
     }
 
-    /// An entry is about to change: writes it first if it is due. `victim`: it is being evicted, and so is the least recent.
+    /// An entry is about to change: writes it first if it is due. `victim`: it is being evicted, and so goes first.
     fn before_change(&mut self, items: Items<'_>, at: EntryIndex, victim: bool) {
         if self.partial.is_some_and(|(partial, _)| partial == at) {
             self.go_on(items.slab, usize::MAX);
@@ -218,10 +218,10 @@ impl Walk {
         }
     }
 
-    /// An entry is about to leave its place in the list.
-    fn before_move(&mut self, slab: &Slab, at: EntryIndex) {
+    /// An entry is about to leave its place in the order.
+    fn before_remove(&mut self, slab: &Slab, walkway: Walkway, at: EntryIndex) {
         if self.cursor == at {
-            self.cursor = slab.entry(at).prev;
+            self.cursor = walkway.after(slab, at);
         }
     }
 
@@ -249,7 +249,8 @@ impl Walk {
         Some(Record { key: entry.key(), value: entry.value(), expires_at_ms, accessed_s })
     }
 
-    fn slice(&mut self, slab: &Slab, nodes: &NodePages, mut items: usize, mut bytes: usize) {
+    fn slice(&mut self, from: Items<'_>, mut items: usize, mut bytes: usize) {
+        let Items { slab, nodes, walkway } = from;
         while items > 0 && bytes > 0 && (self.left > 0 || self.partial.is_some()) {
             if self.partial.is_some() {
                 bytes -= self.go_on(slab, bytes).min(bytes);
@@ -265,7 +266,7 @@ impl Walk {
                 *place = self.cursor;
                 let entry = slab.entry(self.cursor);
                 edges ^= entry.edges();
-                self.cursor = entry.prev;
+                self.cursor = walkway.after(slab, self.cursor);
             }
             black_box(edges);
             for at in next.into_iter().filter(|at| at.is_some()) {

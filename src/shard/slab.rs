@@ -26,6 +26,7 @@ impl Default for Slab {
 
 impl Slab {
     /// Stores an item in a vacant entry, which keeps its position until `remove`.
+    #[inline]
     pub(super) fn insert(&mut self, label: Label, key: &[u8], value: &[u8], timer_word: bool) -> EntryIndex {
         let at = if self.free.is_some() {
             let at = self.free;

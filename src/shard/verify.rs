@@ -11,9 +11,12 @@ impl Shard {
     pub fn verify(&self) {
         self.slab.verify();
         self.index.verify(&self.slab);
-        self.recency.verify(&self.slab);
+        self.policy.verify(&self.slab);
         self.wheel.verify();
         self.observers.verify();
+        if let Some(estimate) = &self.estimate {
+            estimate.verify();
+        }
         self.verify_cut();
         self.verify_items();
     }

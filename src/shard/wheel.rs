@@ -200,6 +200,13 @@ impl Wheel {
         self.next_slot().map(|(_, starts_ms)| starts_ms)
     }
 
+    /// The item whose deadline comes first, or one of the same slot of the wheel, and its deadline.
+    pub(super) fn soonest(&self) -> Option<(EntryIndex, u64)> {
+        let (place, _) = self.next_slot()?;
+        let node = self.node(self.heads[usize::from(place.level)][usize::from(place.slot)]);
+        Some((node.entry, node.deadline_ms))
+    }
+
     /// Deadlines noted.
     pub(super) fn len(&self) -> u32 {
         self.len

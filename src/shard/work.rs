@@ -5,7 +5,9 @@
 //! or page freed, or 64 KiB given back. Never: reads a clock, loops until it is done.
 //! Invariant: garbage is reachable from nowhere but here, and is not in the account.
 
+use super::change::Items;
 use super::index::Segments;
+use super::policy::Walkway;
 use super::slab::Slab;
 use super::wheel::NodePages;
 use super::{Eviction, Shard};
@@ -25,12 +27,14 @@ pub(super) struct Garbage {
     pub(super) slab: Slab,
     pub(super) segments: Segments,
     pub(super) nodes: NodePages,
+    /// How a walk over its items goes on.
+    pub(super) walkway: Walkway,
 }
 
 impl Garbage {
-    /// Its items, and their deadlines.
-    pub(super) fn parts(&self) -> (&Slab, &NodePages) {
-        (&self.slab, &self.nodes)
+    /// Its items.
+    pub(super) fn items(&self) -> Items<'_> {
+        Items { slab: &self.slab, nodes: &self.nodes, walkway: self.walkway }
     }
 
     /// Frees one thing. Returns the steps this was worth; `None` when nothing is left.
@@ -47,6 +51,9 @@ impl Shard {
     /// as well, takes half of the steps at most, so that none of them starves.
     pub fn work(&mut self, now_ms: u64, steps_max: u32) -> Progress {
         assert!(steps_max > 0, "a slice has at least one step");
+        if self.estimate.is_none() && self.is_half_used() {
+            self.begin_estimate();
+        }
         let others_wait = self.in_debt() || !self.garbage.is_empty();
         let reserve = if others_wait { steps_max / 2 } else { 0 };
         let mut expiry_steps = steps_max - reserve;
@@ -55,7 +62,7 @@ impl Shard {
 
         let reserve = if self.garbage.is_empty() { 0 } else { steps / 2 };
         while steps > reserve && self.in_debt() {
-            let removal_steps = self.evict_tail(now_ms);
+            let removal_steps = self.evict_one(None, now_ms);
             steps = steps.saturating_sub(removal_steps);
         }
         let reserve = if self.observers.tracking.has_work() { steps / 2 } else { 0 };
@@ -77,8 +84,16 @@ impl Shard {
 
     /// Whether items must be evicted for the budget's sake.
     fn in_debt(&self) -> bool {
-        let may_evict = self.eviction == Eviction::Lru && self.account.items() > 0;
+        let may_evict = self.policy.eviction() != Eviction::None && self.account.items() > 0;
         may_evict && !self.account.fits(&self.budget, Charge::NONE)
+    }
+
+    /// Whether it is worth knowing what other budgets would come to.
+    fn is_half_used(&self) -> bool {
+        let is_half = |held: u64, max: u64| max != u64::MAX && held > max / 2;
+        self.policy.eviction() != Eviction::None
+            && (is_half(self.account.items(), self.budget.items_max)
+                || is_half(self.account.bytes(), self.budget.bytes_max))
     }
 
     fn free_garbage(&mut self, steps: &mut u32) {

@@ -109,6 +109,39 @@ fn bounds_changed_while_it_runs_hold_on_all_cores() {
     assert!(replies.iter().any(|reply| reply.starts_with("-OOM")));
 }
 
+#[test]
+fn a_scan_leaves_what_was_asked_for_again_and_the_counters_say_why() {
+    for (policy, kept) in [("allkeys-s3fifo", 80), ("allkeys-lru", 0)] {
+        let server = Server::start(1, &["--max-size", "100"]);
+        let mut conn = server.connect();
+        assert_eq!(conn.info("maxmemory_policy"), "allkeys-s3fifo", "the default");
+        assert_eq!(conn.call(&["CONFIG", "SET", "maxmemory-policy", policy]), "+OK\r\n");
+        for key in 0..80 {
+            conn.call(&["SET", &format!("hot{key}"), "v"]);
+            (0..2).for_each(|_| drop(conn.call(&["GET", &format!("hot{key}")])));
+        }
+        set_many(&mut conn, 0..5000, "v");
+        let names: Vec<_> = (0..80).map(|key| format!("hot{key}")).collect();
+        let names: Vec<_> = std::iter::once("EXISTS").chain(names.iter().map(String::as_str)).collect();
+        assert_eq!(conn.number(&names), kept, "{policy}");
+        let counted = ["admitted_keys", "refused_keys", "ghost_hits"].map(|field| conn.info_number(field));
+        if kept > 0 {
+            assert!(counted[0] >= 1 && counted[1] > 4000, "{counted:?}");
+            set_many(&mut conn, 4980..4988, "v");
+            assert!(conn.info_number("ghost_hits") > counted[2], "it was evicted a moment ago");
+            conn.call(&["SET", "new", "v"]);
+            let frequencies = [0, 2, 9].map(|gets| {
+                (0..gets).for_each(|_| drop(conn.call(&["GET", "new"])));
+                conn.number(&["OBJECT", "FREQ", "new"])
+            });
+            assert_eq!(frequencies, [0, 2, 3], "no more than three are counted");
+        } else {
+            assert_eq!(counted, [0, 0, 0]);
+            assert!(conn.call(&["OBJECT", "FREQ", "k4999"]).starts_with("-ERR An LFU"));
+        }
+    }
+}
+
 /// On a machine with huge pages always enabled, they would take memory for nothing.
 #[test]
 fn transparent_huge_pages_are_refused() {

@@ -123,8 +123,8 @@ fn config_set_reaches_all_cores() {
 /// Fields of INFO that dashboards show.
 const INFO_FIELDS: &str = "redis_version aspine_version process_id run_id uptime_in_seconds connected_clients maxclients \
      used_memory used_memory_rss maxmemory maxmemory_policy loading total_connections_received \
-     total_commands_processed rejected_connections expired_keys evicted_keys keyspace_hits keyspace_misses role \
-     clients_cut_off protocol_errors";
+     total_commands_processed rejected_connections expired_keys evicted_keys admitted_keys refused_keys ghost_hits \
+     keyspace_hits keyspace_misses role clients_cut_off protocol_errors";
 
 #[test]
 fn info_has_what_monitoring_reads() {

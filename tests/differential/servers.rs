@@ -87,7 +87,8 @@ impl Aspine {
     }
 
     fn server(cores: usize) -> Server {
-        Server::start(cores, &["--max-memory", "1gb"])
+        // No policy of either server counts accesses (OBJECT FREQ).
+        Server::start(cores, &["--max-memory", "1gb", "--eviction", "lru"])
     }
 
     pub(crate) fn address(&self) -> Address {

@@ -80,7 +80,10 @@ impl World {
             cores: plan.cores as u16,
             items_max: plan.items_max.unwrap_or(u64::MAX),
             bytes_max: plan.bytes_max.unwrap_or(u64::MAX),
-            eviction: if plan.refuses { Eviction::None } else { Eviction::Lru },
+            eviction: match plan.refuses {
+                true => Eviction::None,
+                false => [Eviction::S3Fifo, Eviction::Lru][(seed % 2) as usize],
+            },
             auth_key: plan.auth.then(|| AuthKey::new(b"secret").expect("a key")),
             seed,
             now_ms: START_MS,

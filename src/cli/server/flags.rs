@@ -271,7 +271,7 @@ mod tests {
             ("--spin-us", "1000001", &[]),
             ("--drain-timeout", "86401", &[]),
             ("--client-output-limit", "1mb 2mb", &["for example '32mb 8mb 60'"]),
-            ("--eviction", "random", &["lru", "none"]),
+            ("--eviction", "random", &["s3fifo", "lru", "none"]),
             ("--enable-debug-command", "maybe", &["local"]),
             ("--log-level", "loud", &["warn"]),
             ("--admin-addr", "localhost", &["for example 127.0.0.1:9116"]),

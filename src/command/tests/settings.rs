@@ -63,6 +63,7 @@ fn set_changes_what_get_shows() {
         ("maxclients", "1", "1"),
         ("maxclients", "4294967294", "4294967294"),
         ("maxmemory-policy", "NoEviction", "noeviction"),
+        ("maxmemory-policy", "allkeys-S3FIFO", "allkeys-s3fifo"),
         ("maxmemory-policy", "allkeys-lru", "allkeys-lru"),
         ("timeout", "4294967295", "4294967295"),
         ("slowlog-log-slower-than", "-1", "-1"),
@@ -99,7 +100,11 @@ fn refusals_name_the_setting_and_change_nothing() {
         ("slowlog-max-len", "-1", "argument must be between 0 and 9223372036854775807 inclusive"),
         ("slowlog-max-len", "9223372036854775808", "argument couldn't be parsed into an integer"),
         ("latency-monitor-threshold", "-1", "argument must be between 0 and 9223372036854775807 inclusive"),
-        ("maxmemory-policy", "random", "argument(s) must be one of the following: allkeys-lru, noeviction"),
+        (
+            "maxmemory-policy",
+            "random",
+            "argument(s) must be one of the following: allkeys-s3fifo, allkeys-lru, noeviction",
+        ),
     ];
     for (name, value, why) in cases {
         let mut settings = some_settings();

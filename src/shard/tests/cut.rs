@@ -98,8 +98,8 @@ fn written(shard: &mut Shard, id: u64) -> Vec<(Vec<u8>, Stored)> {
 proptest! {
     #![proptest_config(config(400))]
     #[test]
-    fn what_is_written_is_what_was_there((mask, before) in runs(120), (other, during) in runs(160)) {
-        let mut shard = shard(BIG, Eviction::Lru);
+    fn what_is_written_is_what_was_there((mask, before) in runs(120), (other, during) in runs(160), s3 in any::<bool>()) {
+        let mut shard = shard(BIG, if s3 { Eviction::S3Fifo } else { Eviction::Lru });
         let mut now_ms = 1_750_000_000_000;
         for &(kind, a, b) in &before {
             step(&mut shard, pick(&OPS, (mask, kind)), (a, b), &mut now_ms);

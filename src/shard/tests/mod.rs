@@ -5,6 +5,7 @@ mod cut;
 mod doors;
 mod model;
 mod parts;
+mod policy;
 mod scale;
 mod tracking;
 mod whole;
@@ -39,7 +40,7 @@ fn shard(budget: Budget, eviction: Eviction) -> Shard {
 }
 
 /// A number spread over 64 bits.
-fn mix(state: u64) -> u64 {
+pub(super) fn mix(state: u64) -> u64 {
     let z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -47,6 +48,6 @@ fn mix(state: u64) -> u64 {
 }
 
 /// Proptest's settings: few shrinking steps, no file beside the sources.
-fn config(cases: u32) -> proptest::test_runner::Config {
+pub(super) fn config(cases: u32) -> proptest::test_runner::Config {
     proptest::test_runner::Config { cases, failure_persistence: None, ..Default::default() }
 }

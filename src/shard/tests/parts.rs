@@ -1,4 +1,4 @@
-//! Slab, index, recency, wheel and account, each alone against a naive model.
+//! Slab, index, queue, wheel and account, each alone against a naive model.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::super::account::{Account, Charge, allocated_bytes, item_bytes};
 use super::super::entry::{Entry, EntryIndex, Label, ValueType, blob_len};
+use super::super::queue::Queue;
 use super::super::wheel::{Advance, TimerIndex};
 use super::*;
 use crate::limits::{
@@ -88,21 +89,22 @@ proptest! {
     }
 
     #[test]
-    fn recency_is_a_deque((mask, ops) in runs(150)) {
+    fn a_queue_is_a_deque((mask, ops) in runs(150)) {
         let mut slab = Slab::default();
-        let mut list = LruList::default();
+        let mut list = Queue::default();
         let mut model: VecDeque<EntryIndex> = VecDeque::new();
         for (raw, a, _) in ops {
             let chosen = (!model.is_empty()).then(|| usize::from(a) % model.len());
             match (pick(&[(3, 0), (3, 1), (1, 2), (1, 3)], (mask, raw)), chosen) {
                 (0, _) | (_, None) => {
                     let at = slab.insert(Label::STRING, b"k", b"v", false);
-                    list.push(&mut slab, at, 0);
+                    list.push(&mut slab, at);
                     model.push_front(at);
                 }
                 (1, Some(i)) => {
                     let at = model.remove(i).unwrap();
-                    list.touch(&mut slab, at, 0);
+                    list.unlink(&mut slab, at);
+                    list.push(&mut slab, at);
                     model.push_front(at);
                 }
                 (_, Some(i)) => {

@@ -148,7 +148,7 @@ impl Pair {
                 }
                 !model.fits(extra.0, extra.1) && (extra.0 > 0 || extra.1 > 0)
             }
-            Eviction::Lru => too_large && !model.fits(extra.0, extra.1),
+            Eviction::Lru | Eviction::S3Fifo => too_large && !model.fits(extra.0, extra.1),
         };
         assert_eq!(stored.is_err(), full, "{stored:?} {extra:?} {:?}", model.budget);
         if full {
@@ -273,7 +273,7 @@ impl Pair {
     fn check(&mut self) {
         self.shard.verify();
         let next = |&at: &EntryIndex| Some(self.shard.slab.entry(at).next).filter(|at| at.is_some());
-        let head = Some(self.shard.recency.head()).filter(|at| at.is_some());
+        let head = Some(self.shard.policy.last()).filter(|at| at.is_some());
         let order = std::iter::successors(head, next).map(|at| self.shard.slab.entry(at).key());
         assert!(order.eq(self.model.items.iter().map(|item| &item.key[..])), "the same items in the same order");
         for item in self.model.items.iter().filter(|item| !item.has_expired(self.now_ms)) {

@@ -1,31 +1,29 @@
-//! Recency: the LRU order of one shard, a doubly linked list threaded through the slab by `EntryIndex`.
+//! Queue: entries in an order, a doubly linked list threaded through the slab by `EntryIndex`.
 //!
-//! Owner: `Shard`. Core: the shard's own. Cost: 8 bytes per entry; push, touch and unlink are O(1).
-//! Each push and touch notes its time in the entry, which is at hand: a stamp of `idle`.
-//! Never: allocates, reads a clock, removes an entry (the shard does, and tells this list).
-//! Invariant: every live entry is linked exactly once; `head` is the most recent. Checked by `verify`.
+//! Owner: `Policy`, which has two. Core: the shard's own. Cost: 8 bytes per entry, shared by all queues, as an entry is in
+//! one of them; push and unlink are O(1). Never: allocates, reads a clock, knows why an entry is where it is.
+//! Invariant: an entry is linked once; the links of neighbours agree. Checked by `verify`.
 
 use super::entry::EntryIndex;
 use super::slab::Slab;
 
-/// The two ends of the list; the links are in the entries.
-pub(super) struct LruList {
+/// The two ends of a list; the links are in the entries.
+pub(super) struct Queue {
     head: EntryIndex,
     tail: EntryIndex,
 }
 
-impl Default for LruList {
+impl Default for Queue {
     fn default() -> Self {
         Self { head: EntryIndex::NONE, tail: EntryIndex::NONE }
     }
 }
 
-impl LruList {
-    /// Links an entry, not linked so far, as the most recent.
+impl Queue {
+    /// Links an entry, not linked so far, at the head.
     #[inline]
-    pub(super) fn push(&mut self, slab: &mut Slab, at: EntryIndex, stamp: u32) {
+    pub(super) fn push(&mut self, slab: &mut Slab, at: EntryIndex) {
         let entry = slab.entry_mut(at);
-        entry.set_accessed(stamp);
         entry.prev = EntryIndex::NONE;
         entry.next = self.head;
         if self.head.is_some() {
@@ -36,18 +34,16 @@ impl LruList {
         self.head = at;
     }
 
-    /// Makes a linked entry the most recent.
+    /// Moves a linked entry to the head.
     #[inline]
-    pub(super) fn touch(&mut self, slab: &mut Slab, at: EntryIndex, stamp: u32) {
-        if self.head == at {
-            slab.entry_mut(at).set_accessed(stamp);
-        } else {
+    pub(super) fn raise(&mut self, slab: &mut Slab, at: EntryIndex) {
+        if self.head != at {
             self.unlink(slab, at);
-            self.push(slab, at, stamp);
+            self.push(slab, at);
         }
     }
 
-    /// Takes a linked entry out of the list.
+    /// Takes a linked entry out.
     #[inline]
     pub(super) fn unlink(&mut self, slab: &mut Slab, at: EntryIndex) {
         let entry = slab.entry(at);
@@ -66,33 +62,34 @@ impl LruList {
         }
     }
 
-    /// The most recent entry, or `NONE`.
+    /// The entry pushed last, or `NONE`.
+    #[inline]
     pub(super) fn head(&self) -> EntryIndex {
         self.head
     }
 
-    /// The least recent entry, or `NONE`: the next victim.
+    /// The entry that was pushed before all others, or `NONE`.
     #[inline]
     pub(super) fn tail(&self) -> EntryIndex {
         self.tail
     }
 
-    /// Walks the list both ways: the links agree, and it has as many entries as the slab has items.
+    /// Walks the list: the links agree. Returns its entries, from the head on.
     #[cfg(any(test, feature = "verify"))]
-    pub(super) fn verify(&self, slab: &Slab) {
-        let mut count = 0;
+    pub(super) fn verify(&self, slab: &Slab) -> Vec<EntryIndex> {
+        let mut entries = Vec::new();
         let mut before = EntryIndex::NONE;
         let mut at = self.head;
         while at.is_some() {
             let entry = slab.entry(at);
             assert!(entry.is_live(), "only items are linked");
             assert_eq!(entry.prev, before, "the links agree");
-            count += 1;
-            assert!(count <= slab.len(), "the list ends");
+            entries.push(at);
+            assert!(entries.len() <= slab.len() as usize, "the list ends");
             before = at;
             at = entry.next;
         }
         assert_eq!(self.tail, before);
-        assert_eq!(count, slab.len(), "every item is linked");
+        entries
     }
 }
