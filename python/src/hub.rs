@@ -1,7 +1,9 @@
 //! Where a client's requests go: the loop's connections, the connections that wait, or a batch.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
 
 use aspine::blocking;
 use aspine::client::{Error, Fate, Options};
@@ -144,11 +146,58 @@ impl Pool {
             return Err(connection_error(py, "the client is closed", false));
         }
         let client = self.take();
-        let result = py.detach(|| self.exchange(client, request));
+        let result = apart(py, || self.exchange(client, request))?;
         let (client, values) = result.map_err(|error| raised(py, &error))?;
         self.give_back(client);
         convert::all(py, &values, &request.kind, &request.codec)
     }
+}
+
+/// Whether the interpreter ends, and calls that wait without its lock.
+static ENDS: AtomicBool = AtomicBool::new(false);
+/// The thread that ends it, which goes on.
+static ENDER: OnceLock<ThreadId> = OnceLock::new();
+static APART: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits without the interpreter's lock. A thread that comes back once the interpreter ends never takes it again: Python
+/// would end the thread by unwinding it, which Rust answers with an abort.
+fn apart<T: Send>(py: Python<'_>, wait: impl FnOnce() -> T + Send) -> PyResult<T> {
+    if ENDS.load(Ordering::SeqCst) {
+        if ENDER.get() == Some(&std::thread::current().id()) {
+            return Ok(py.detach(wait));
+        }
+        py.detach(|| {
+            loop {
+                std::thread::park();
+            }
+        });
+    }
+    APART.fetch_add(1, Ordering::SeqCst);
+    let result = py.detach(|| {
+        let result = wait();
+        if ENDS.load(Ordering::SeqCst) {
+            APART.fetch_sub(1, Ordering::SeqCst);
+            loop {
+                std::thread::park();
+            }
+        }
+        result
+    });
+    APART.fetch_sub(1, Ordering::SeqCst);
+    Ok(result)
+}
+
+/// Lets the calls that wait come to an end, within a second. Called when the interpreter ends.
+#[pyfunction]
+pub(crate) fn end(py: Python<'_>) {
+    ENDER.get_or_init(|| std::thread::current().id());
+    ENDS.store(true, Ordering::SeqCst);
+    py.detach(|| {
+        let end = Instant::now() + Duration::from_secs(1);
+        while APART.load(Ordering::SeqCst) > 0 && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
 }
 
 type Answered = (blocking::Client, Vec<Value<bytes::Bytes>>);
@@ -207,7 +256,7 @@ impl Pool {
         let client = match client {
             Some(client) => client,
             None => {
-                let made = py.detach(|| blocking::Client::connect(&self.options));
+                let made = apart(py, || blocking::Client::connect(&self.options))?;
                 made.map_err(|error| raised(py, &error))?
             }
         };
@@ -250,7 +299,7 @@ impl Exclusive {
         let request = many(&commands, timeout, &Arc::new(Codec::Raw))?;
         let pool = self.pool.get();
         let held = self.client.lock().unwrap_or_else(PoisonError::into_inner).take().or_else(|| pool.take());
-        let result = py.detach(|| pool.exchange(held, &request));
+        let result = apart(py, || pool.exchange(held, &request))?;
         let (client, values) = result.map_err(|error| raised(py, &error))?;
         *self.client.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
         convert::all(py, &values, &request.kind, &request.codec)

@@ -55,6 +55,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reply::Reply>()?;
     module.add_function(wrap_pyfunction!(commands::send_all, module)?)?;
     module.add_function(wrap_pyfunction!(commands::send_fenced, module)?)?;
+    let at_exit = module.py().import("atexit")?;
+    at_exit.call_method1("register", (wrap_pyfunction!(hub::end, module)?,))?;
     module.add_function(wrap_pyfunction!(decode_replies, module)?)?;
     module.add_function(wrap_pyfunction!(encode_command, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
