@@ -9,7 +9,10 @@
 //! | core | one pinned executor thread, numbered from 0 |
 //! | slot | one of 16384 partitions of the key space: CRC16/XMODEM of the key, or of its `{hash tag}`, modulo 16384, as Redis Cluster defines it |
 //! | shard | the private keyspace of one core: the contiguous range of slots it owns |
-//! | engine | the logic of one core as a pure state machine: shard, sessions, routing; no I/O, no clock, no threads |
+//! | engine | the logic of one core as a pure state machine; no I/O, no clock, no threads |
+//! | owner | the part of an engine that does what is to be done for keys: the shard, requests of other cores; never sees a session |
+//! | home | the part of an engine that does what is to be done for clients: sessions, the order of replies; never sees a shard |
+//! | link | the part of an engine that says to other cores what is to be said |
 //! | runtime | the shell around the engines: executors, sockets, channels, timers, files, signals |
 //! | session | the protocol state of one client connection, kept by the core that accepted it, its home core |
 //! | batch | what one engine sends another over the mesh |
@@ -23,10 +26,10 @@
 //! # Shape
 //!
 //! ```text
-//!  client bytes ─▶ runtime/connection ─▶ engine/session ─▶ engine/route ─▶ shard   (own slot: same call stack)
-//!                                                              │
-//!                                                              └─▶ outbox ─▶ runtime/mesh ─▶ peer's engine ─▶ shard
-//!  client bytes ◀─ runtime/connection ◀─ engine/session ◀──────────── replies, a batch back ◀─────┘
+//!  client bytes ─▶ runtime/connection ─▶ home/round ─▶ home/dispatch ─▶ owner ─▶ shard   (own slot: same call stack)
+//!                                                           │
+//!                                                           └─▶ link ─▶ runtime/mesh ─▶ peer's owner ─▶ shard
+//!  client bytes ◀─ runtime/connection ◀─ home/replies ◀──────────── replies, a batch back ◀───────┘
 //! ```
 //!
 //! An engine is a function of (state, event, now). Events are bytes on a connection, a batch from a peer, a tick; it
@@ -57,8 +60,9 @@
 //! | file | function | does |
 //! |---|---|---|
 //! | `src/runtime/connection.rs` | `on_readable` | one read, handed to `Engine::on_bytes` |
-//! | `src/engine/session.rs` | `on_bytes` | parses every complete command; its reply takes its place in the order |
-//! | `src/engine/route.rs` | `dispatch` | finds slot and core: ours, call now; a peer's, append to its batch under a ticket |
+//! | `src/engine/home/round.rs` | `round` | parses every complete command, finds its row |
+//! | `src/engine/home/dispatch.rs` | `run_at` | this core owns the key: a call, whose reply takes its place in the order; a peer does: a message |
+//! | `src/engine/owner/mod.rs` | `run` | the one way in which a command of keys runs, whichever core its client is on |
 //! | `src/command/string.rs` | `get` | arguments, one shard call, one reply value |
 //! | `src/shard/mod.rs` | `get` | index, expiry against `now_ms`, recency, a borrowed value |
 //!
@@ -68,16 +72,16 @@
 //!
 //! | core | file | function | does |
 //! |---|---|---|---|
-//! | home | `src/engine/route.rs` | `send_whole` | holds a place in the session's order of replies |
-//! | home | `src/engine/batch.rs` | `request` | frames the command in the turn's open batch for the owner |
-//! | home | `src/engine/batch.rs` | `seal_all` | at the end of the turn: a ticket, under which the session waits |
+//! | home | `src/engine/home/dispatch.rs` | `send_whole` | holds a place in the session's order of replies |
+//! | home | `src/engine/link/mod.rs` | `request` | frames the command in the turn's open batch for the owner |
+//! | home | `src/engine/link/mod.rs` | `seal_all` | at the end of the turn: a ticket, under which the session waits |
 //! | home | `src/runtime/mesh.rs` | `send_all` | hands the batch to the channel, and wakes the owner if it naps |
 //! | owner | `src/runtime/mesh.rs` | `receive` | takes it from the channel, first in the owner's next turn |
 //! | owner | `src/engine/mod.rs` | `on_batch` | into the inbox, from which batches run in their order |
-//! | owner | `src/engine/every.rs` | `run_requests` | runs each command, frames each reply; the replies are a batch back |
+//! | owner | `src/engine/owner/inbox.rs` | `run_requests` | runs each command by `Owner::run`, frames each reply; the replies are a batch back |
 //! | owner | `src/command/string.rs` | `get` | the same handler, which can't tell that the request crossed cores |
-//! | home | `src/engine/every.rs` | `take_replies` | closes the ticket: each reply to the session that waits for it |
-//! | home | `src/engine/replies.rs` | `fill` | the reply takes its place; all that are next in order may leave |
+//! | home | `src/engine/home/mod.rs` | `on_replies` | closes the ticket: each reply to the session that waits for it |
+//! | home | `src/engine/home/replies.rs` | `fill` | the reply takes its place; all that are next in order may leave |
 //!
 //! # Modules
 //!

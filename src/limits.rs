@@ -592,6 +592,16 @@ pub const TICK_IDLE_MS: u64 = 100;
 /// give up that has only just begun.
 pub const TICK_COUNTED_MS_MAX: u64 = 250;
 
+/// Sessions that one slice looks at on behalf of CLIENT LIST, CLIENT KILL, SIGTERM, delays that are over, and what is
+/// told to all who track: some 50 µs. The rest follows in further slices.
+pub const SESSIONS_STEP: usize = 256;
+
+/// Things that one turn can have the log hear. Past it they are only counted.
+pub const NOTICES_MAX: usize = 64;
+
+/// Bytes of a command's name, and of all its arguments, that an error text quotes, as Redis does.
+pub const ERROR_QUOTE_BYTES_MAX: usize = 128;
+
 /// Sessions one tick looks at for idleness and stalls: ten thousand are through in some three seconds.
 pub const TICK_SESSIONS_MAX: usize = 32;
 

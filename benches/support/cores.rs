@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use aspine::command::settings::{DebugAccess, LogLevel, Settings, Watch};
 use aspine::engine::files::SnapshotConfig;
-use aspine::engine::route::{CoreId, Slot};
 use aspine::engine::{Engine, EngineConfig, Peer, ProcessFacts, SessionId};
 use aspine::shard::Eviction;
+use aspine::slot::{CoreId, Slot};
 
 /// Unix time in milliseconds at which everything happens.
 pub(crate) const NOW_MS: u64 = 1_750_000_000_000;
@@ -90,15 +90,14 @@ impl Cores {
     fn send(&mut self) {
         let engine = &mut self.engines[0];
         while let Some(id) = engine.take_ready() {
-            let unsent = engine.unsent(id);
-            let sent = unsent.len();
-            if id == self.client {
-                self.received.extend_from_slice(unsent);
-            } else {
-                self.heard += sent;
-            }
-            if sent > 0 {
-                engine.on_sent(id, sent, self.now_ms);
+            if let Some(output) = engine.take_output(id) {
+                let sent = output.bytes().len();
+                if id == self.client {
+                    self.received.extend_from_slice(output.bytes());
+                } else {
+                    self.heard += sent;
+                }
+                engine.on_output(id, output, sent, self.now_ms);
             }
             // The runtime asks each time, and is told again when the answer changes.
             let _ = engine.wants_read(id);

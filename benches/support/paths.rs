@@ -6,10 +6,10 @@
 use std::cell::Cell;
 use std::hint::black_box;
 
-use aspine::engine::route::Slot;
 use aspine::limits::SLICE_STEPS;
 use aspine::resp::{ParseLimits, Parsed, Parser, Proto, Writer};
 use aspine::shard::{Budget, Expiry, Recency, Shard};
+use aspine::slot::Slot;
 
 use crate::cores::{Cores, keys_of, keys_spread, request};
 use crate::items::{NOW_MS, Random, VALUE, empty, filled, key};

@@ -2,7 +2,7 @@
 //!
 //! Handlers of one key get `&mut Shard` and run on the core that owns the key; they can't tell whose client asked.
 //! Handlers of a session get `&mut Client` and run on its home core; they can't reach a key. Which core, and what to
-//! do when a command's keys live on several, is decided in `engine/route.rs` from the row's [`table::Handler`].
+//! do when a command's keys live on several, is decided in `engine/home/dispatch.rs` from the row's [`table::Handler`].
 //! Never: does I/O, reads a clock, writes RESP2 or RESP3 itself (a handler returns a [`Reply`] or uses `Writer`).
 
 pub mod admin;

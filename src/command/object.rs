@@ -3,8 +3,8 @@
 
 use crate::command::{Call, Error, Reply};
 use crate::limits::EMBEDDED_STRING_BYTES_MAX;
-use crate::resp::Args;
 use crate::resp::number::parse_i64;
+use crate::resp::{Args, Writer};
 use crate::shard::{Eviction, Recency, Shard};
 
 /// OBJECT ENCODING key: how Redis would keep such a value that was SET; here all are kept alike.
@@ -15,6 +15,17 @@ pub fn encoding<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'
         Some(_) => Reply::Bulk(b"raw"),
         None => Reply::Null,
     }
+}
+
+/// DEBUG OBJECT key: what Redis's clients read of its line. The length is that of the value.
+pub fn debug(shard: &Shard, key: &[u8], now_ms: u64, writer: &mut Writer<'_>) {
+    let Some(item) = shard.peek(key, now_ms) else { return writer.error(&Error::NoSuchKey.to_string()) };
+    let encoding = match item.value.len() {
+        _ if parse_i64(item.value).is_some() => "int",
+        0..=EMBEDDED_STRING_BYTES_MAX => "embstr",
+        _ => "raw",
+    };
+    writer.simple(&format!("Value refcount:1 encoding:{encoding} serializedlength:{}", item.value.len()));
 }
 
 /// OBJECT FREQ key: accesses as S3-FIFO counts them, up to 3; refused for a key that is there where the policy counts none.

@@ -1,4 +1,4 @@
-//! Publish and subscribe: what is said of messages and subscriptions, in Redis's words. Pure; `engine/pubsub.rs` has
+//! Publish and subscribe: what is said of messages and subscriptions, in Redis's words. Pure; `engine/pubsub` and `engine/home/subscriptions.rs` have
 //! the subscriptions.
 
 use crate::resp::Writer;

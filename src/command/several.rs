@@ -2,7 +2,7 @@
 //!
 //! Each is a pure function from its arguments and what is stored under its keys to a reply and to what is to be
 //! stored or deleted. Where all keys live on one core it is run there at once ([`run`]). Where they do not,
-//! `engine/transaction.rs` holds the shards, reads the keys, asks the same function, and writes.
+//! `engine/home/transaction.rs` holds the shards, reads the keys, asks the same function, and writes.
 
 use crate::command::connection::check_database;
 use crate::command::table::Command;

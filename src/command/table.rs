@@ -66,7 +66,7 @@ pub enum OwnerHandler {
     Scan,
     /// PUBLISH: on the core that owns the channel's hash.
     Publish(Topic),
-    /// DEBUG OBJECT: on the core that owns its key. The other subcommands of DEBUG end at home, in `engine/debug.rs`.
+    /// DEBUG OBJECT: on the core that owns its key. The other subcommands of DEBUG end at home, in `engine/home/debug.rs`.
     Debug,
 }
 
@@ -75,9 +75,9 @@ pub enum OwnerHandler {
 pub enum HomeHandler {
     /// What the session knows.
     Session(SessionHandler),
-    /// MULTI and its like: `engine/transaction.rs`.
+    /// MULTI and its like: `engine/home/transaction.rs`.
     Transaction(Verb),
-    /// What clients are told of the cores: `engine/topology.rs`.
+    /// What clients are told of the cores: `engine/home/topology.rs`.
     Topology(Told),
 }
 
@@ -134,7 +134,7 @@ pub enum Fold {
     Ok,
 }
 
-/// What each core does for a command that concerns all of them. `engine/every.rs` runs and folds them.
+/// What each core does for a command that concerns all of them. `engine/process_wide` runs and folds them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Each core's part of DBSIZE.
@@ -161,7 +161,7 @@ pub enum Part {
     ConfigSet,
     /// CONFIG RESETSTAT.
     ConfigResetStat,
-    /// SAVE, BGSAVE, ASPINE.LOAD: core 0 alone. `engine/snapshot.rs` has them.
+    /// SAVE, BGSAVE, ASPINE.LOAD: core 0 alone. `engine/persistence` has them.
     Snapshot(snapshot::Verb),
     /// CLUSTER COUNTKEYSINSLOT: the core that owns the slot.
     SlotCount,
@@ -171,7 +171,7 @@ pub enum Part {
     Ask(Question),
 }
 
-/// What SLOWLOG, LATENCY, MEMORY and PUBSUB ask of each core. `engine/ask.rs` answers and folds.
+/// What SLOWLOG, LATENCY, MEMORY and PUBSUB ask of each core. `engine/process_wide/introspection.rs` answers and folds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// The question of LASTSAVE.

@@ -1,94 +1,68 @@
-//! Engine: the logic of one core as a pure state machine: shard, sessions, routing. Core: one, always.
+//! Engine: the logic of one core as a pure state machine: its shard, its clients, its links to other cores. Core: one,
+//! always.
 //!
-//! The runtime calls it with events, then takes the effects. It never does I/O, reads a clock, starts a task, or
-//! learns what a socket is; so all cores of a server also run in one test thread, under a seeded scheduler.
+//! The runtime calls it with events, then takes the effects, in the order that `turn` has. It never does I/O, reads a
+//! clock, starts a task, or learns what a socket is; so all cores of a server also run in one test thread, under a seeded
+//! scheduler.
 //!
 //! | kind | methods | when |
 //! |---|---|---|
-//! | events | `on_connect`, `on_bytes` (or `on_input`), `on_sent`, `on_eof`, `on_disconnect`, `on_batch`, `on_file`, `on_tick`, `on_slice` | as they happen |
+//! | events | `on_connect`, `on_bytes` (or `on_input`), `on_output`, `on_eof`, `on_disconnect`, `on_batch`, `on_file`, `on_tick`, `on_slice` | as they happen |
 //! | end of a turn | `on_turn_end` | after the events of one turn: seals the batches |
-//! | effects | `take_ready` (sessions with something to send or to close), `take_batch`, `take_file_ask`, `take_notice` | after `on_turn_end`, until `None`; pushes may wait (`only_tells`) |
-//! | getters | `unsent`, `wants_read`, `is_finished`, `has_backlog`, … | any time |
+//! | effects | `take_ready` (sessions with something to send or to close), `take_output`, `take_batch`, `take_file_ask`, `take_notice` | after `on_turn_end`, until `None`; pushes may wait (`only_tells`) |
+//! | getters | `wants_read`, `is_finished`, `has_backlog`, … | any time |
 //!
-//! Files: `session` (one round), `intake` (long arguments), `replies` (reply order), `sessions` (the table of them), `route` (slot to core, local
-//! or batch), `batch` (layout, tickets, outboxes), `gather` (replies in parts), `every` (commands of all cores), `clients` (CLIENT LIST, KILL),
-//! `push` (what is said unasked), `pubsub` over `channels` (subscriptions and messages), `listeners` (key events),
-//! `transaction` (MULTI, EXEC), `several` (commands of several keys), `hold` (the pause of a shard that they take),
-//! `jobs` (sliced work), `tracking` (CLIENT TRACKING) and `stale` (who is told of changes), `ahead` (cache misses of a
-//! round, together), `budget`, `auth`; `stats`, `meter` (what commands took), `slowlog`, `latency`, `ask` (what is asked
-//! of all cores about these), `debug`, `info`, `metrics`, `topology` (what clients are told of the cores); `snapshot` and `load`
-//! (`files`: what they ask for; `keeper`: who does it).
+//! Parts, each with its own state: `home` (what a core does for its clients) and, borrowed apart from it as `core`: `env`
+//! (settings, clock, telemetry), `owner` (what a core does for its keys), `link` (what goes to other cores), `pubsub`,
+//! `persistence`. Beside them: `route` (which core owns what), `process_wide` (commands of all cores), `invalidation`
+//! (CLIENT TRACKING), `telemetry`, `turn`.
 
-mod ahead;
-mod ask;
-pub mod auth;
-pub mod batch;
-mod budget;
-mod channels;
-mod clients;
-mod counters;
-mod debug;
-mod every;
-pub mod files;
-mod gather;
-pub mod hold;
-mod info;
-mod intake;
-mod jobs;
-pub mod keeper;
-mod latency;
-mod listeners;
-mod load;
-mod meter;
-pub mod metrics;
+mod core;
+mod env;
+mod home;
+mod ids;
+mod invalidation;
+mod link;
+mod owner;
+mod persistence;
+mod process_wide;
 mod pubsub;
-mod push;
-mod replies;
-pub mod route;
-pub mod session;
-mod sessions;
-mod several;
-mod slowlog;
-pub mod snapshot;
-mod stale;
-pub mod stats;
+mod route;
+mod telemetry;
 #[cfg(test)]
 mod tests;
-mod topology;
-mod tracking;
-mod transaction;
+pub mod turn;
 
-use std::collections::VecDeque;
-
-use crate::command::Client;
-use crate::command::connection::{Home, VerifyKey};
-use crate::command::settings::{LogLevel, Settings};
-use crate::command::table::Lookup;
-use crate::limits::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, SLICE_STEPS, TICK_COUNTED_MS_MAX};
-use crate::resp::Span;
+use crate::command::settings::Settings;
+use crate::engine::core::Core;
+use crate::engine::env::Env;
+use crate::engine::home::Home;
+use crate::engine::link::Links;
+use crate::engine::link::message::Holder;
+use crate::engine::owner::Owner;
+use crate::engine::owner::budget::Exchange;
+use crate::engine::persistence::Persistence;
+use crate::engine::pubsub::PubSub;
+use crate::engine::route::Router;
+use crate::engine::telemetry::info::Sections;
 use crate::shard::{Shard, ShardConfig};
+use crate::slot::CoreId;
 
-use self::auth::{AuthKey, Penalty};
-use self::batch::{Batch, Incoming, Mesh, Payload};
-use self::budget::Exchange;
-use self::channels::Channels;
-use self::files::SnapshotConfig;
-use self::gather::Gathers;
-use self::hold::Holds;
-use self::jobs::Job;
-use self::listeners::Listeners;
-use self::meter::Meter;
-use self::pubsub::Leaving;
-use self::push::Push;
-use self::route::{CoreId, Router};
-use self::session::{Queue, Session};
-pub use self::sessions::SessionId;
-use self::sessions::Sessions;
-use self::snapshot::Snapshots;
-use self::stale::Trackers;
-pub use self::stats::Gauges;
-use self::stats::Stats;
-use self::topology::Topology;
+pub use crate::engine::env::{Notice, ProcessFacts};
+pub use crate::engine::home::Peer;
+pub use crate::engine::home::auth;
+pub use crate::engine::home::replies::Output;
+pub use crate::engine::ids::{GatherId, SessionId, Ticket};
+pub use crate::engine::link::message::{
+    Answer, Ask, Batch, CoreReport, Gift, Hold, HoldKey, Holding, Note, Payload, SlowRequest, Tally, Telemetry,
+};
+pub use crate::engine::persistence::{files, worker};
+pub use crate::engine::telemetry::metrics;
+pub use crate::engine::telemetry::stats::Gauges;
+
+use self::auth::AuthKey;
+use self::files::{FileAsk, FileEvent, SnapshotConfig};
+use self::metrics::CoreMetrics;
 
 /// What an engine is made with.
 #[derive(Clone, Debug)]
@@ -115,558 +89,447 @@ pub struct EngineConfig {
     pub stopwatch: fn() -> u64,
 }
 
-/// What INFO tells of the process as a whole; the runtime knows it.
-#[derive(Clone, Debug, Default)]
-pub struct ProcessFacts {
-    /// Process id.
-    pub pid: u32,
-    /// 40 hexadecimal digits, new at every start.
-    pub run_id: String,
-    /// TCP port, 0 if none.
-    pub port: u16,
-    /// The port of each core, in their order; empty if cores have none of their own.
-    pub core_ports: Vec<u16>,
-    /// Where clients are told to connect to; otherwise where they did.
-    pub announced_host: Option<String>,
-    /// Where clients are told to connect to that did not connect by an address.
-    pub host: String,
-    /// Unix time in milliseconds of the start.
-    pub started_ms: u64,
-    /// Bytes of memory that the machine has.
-    pub memory_bytes: u64,
-    /// Operating system and machine.
-    pub os: String,
-    /// Where the executable lies.
-    pub executable: String,
-}
-
-impl ProcessFacts {
-    /// Whether the cores are shown as nodes of a cluster.
-    pub(crate) fn shows_cluster(&self) -> bool {
-        !self.core_ports.is_empty()
-    }
-}
-
-/// A connection as the runtime knows it when it accepts it.
-#[derive(Clone, Debug, Default)]
-pub struct Peer {
-    /// `address:port`, or the socket's path with `:0`.
-    pub addr: String,
-    /// Our own side of it.
-    pub local_addr: String,
-    /// File descriptor, for CLIENT LIST alone.
-    pub fd: i32,
-    /// Whether it came by the core's own port.
-    pub by_core_port: bool,
-}
-
-/// What a log should hear of; the runtime writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// A client was cut off; the text says which and why.
-    CutOff(String),
-    /// A wrong auth key; the text says from where.
-    AuthFailed(String),
-    /// The log is to be more or less detailed.
-    LogLevel(LogLevel),
-    /// A snapshot was taken, or loaded, or is being loaded.
-    Snapshot(String),
-    /// A snapshot could not be taken or loaded.
-    SnapshotFailed(String),
-    /// DEBUG PANIC: the process is to end as if something had gone wrong.
-    Panic,
-}
-
 /// The logic of one core.
 pub struct Engine {
-    core: CoreId,
-    cpu: usize,
-    router: Router,
-    shard: Shard,
-    lookup: Lookup,
-    sessions: Sessions,
-    mesh: Mesh,
-    gathers: Gathers,
-    jobs: VecDeque<Job>,
-    trackers: Trackers,
-    snapshots: Snapshots,
-    settings: Settings,
-    exchange: Exchange,
-    auth_key: Option<AuthKey>,
-    penalty: Penalty,
-    stats: Stats,
-    meter: Meter,
-    process: ProcessFacts,
-    topology: Topology,
-    random: u64,
-    /// Sessions with something to send, or to close. Filled by whatever writes; drained by `take_ready`; bounded by
-    /// the number of sessions, each being in it once.
-    ready: VecDeque<SessionId>,
-    /// Sessions to which something was pushed, and nothing else is due. Filled by pushes; drained by `take_ready` behind
-    /// those of `ready`, over several turns if need be; bounded by the number of sessions and of those that went ahead.
-    told: VecDeque<SessionId>,
-    /// Batches of requests that are not run yet, in the order they came. Filled by `on_batch`; drained at once, unless
-    /// the shard has done enough for this turn; bounded by what the sessions of all cores may have waiting.
-    inbox: VecDeque<Incoming>,
-    /// Sessions whose round goes on in the next turn. Filled by rounds, drained by `on_slice`; each is in it once.
-    paused: VecDeque<SessionId>,
-    holds: Holds,
-    /// Sessions whose transaction waits for a shard, perhaps. Filled by transactions, drained by ticks; each is in it
-    /// once a transaction.
-    waiting: VecDeque<SessionId>,
-    channels: Channels,
-    listeners: Listeners,
-    /// Subscriptions of connections that have ended. Filled by `on_disconnect`, drained in slices; bounded by what those
-    /// had.
-    leaving: VecDeque<Leaving>,
-    /// The push that is being given to sessions.
-    pushed: Push,
-    /// The cores that a message goes to.
-    fan: Vec<CoreId>,
-    /// Transactions begun on this core.
-    transactions: u64,
-    /// `Shard::rehashed` at the beginning of the turn.
-    turn_rehashed: u64,
-    /// What the log should hear. Filled by cut-offs and failed authentications, drained every turn; beyond
-    /// `NOTICES_MAX` the rest of a turn's are only counted.
-    notices: VecDeque<Notice>,
-    /// Spans of the request frame that is being run.
-    spans: Vec<Span>,
-    /// Owners of the keys of the command that is being split.
-    owners: Vec<CoreId>,
-    /// A reply in the making that has no place of its own yet.
-    scratch: Vec<u8>,
-    /// Empty output buffers for sessions that have something to say.
-    buffers: Vec<Vec<u8>>,
-    next_client: u64,
-    /// Milliseconds this core has been at work, tick by tick: what idleness, stalls and delays are measured by. Never
-    /// goes back, and does not jump.
-    awake_ms: u64,
-    last_tick_ms: u64,
-    /// The place in the table of sessions that the last tick looked at.
-    checked_session: usize,
-    sub_us: u32,
-    draining: bool,
-    shard_waits: bool,
+    home: Home,
+    core: Core,
 }
-
-const NOTICES_MAX: usize = 64;
 
 impl Engine {
     /// The engine of one core, empty.
     pub fn new(config: EngineConfig) -> Engine {
-        let router = Router::new(config.core, config.cores);
-        let exchange = Exchange::new(&config.settings, config.core, config.cores);
-        let shard = Shard::new(ShardConfig {
-            budget: exchange.share(),
-            eviction: config.settings.eviction,
-            hash_seeds: config.hash_seeds,
-        });
-        let meter = Meter::new(config.stopwatch, config.core.0, config.cores, &config.settings.watch);
-        let mut engine = Engine {
-            core: config.core,
-            cpu: config.cpu,
-            router,
-            shard,
-            lookup: Lookup::default(),
-            sessions: Sessions::default(),
-            mesh: Mesh::new(config.core, config.cores),
-            gathers: Gathers::default(),
-            jobs: VecDeque::new(),
-            trackers: Trackers::new(config.cores, config.hash_seeds),
-            snapshots: Snapshots::new(config.snapshots, config.cores, config.process.started_ms),
-            settings: config.settings,
-            exchange,
-            auth_key: config.auth_key,
-            penalty: Penalty::default(),
-            stats: Stats::default(),
-            meter,
-            process: config.process,
-            topology: Topology::default(),
-            random: config.random_seed | 1,
-            ready: VecDeque::new(),
-            told: VecDeque::new(),
-            inbox: VecDeque::new(),
-            paused: VecDeque::new(),
-            holds: Holds::default(),
-            waiting: VecDeque::new(),
-            channels: Channels::new(config.hash_seeds),
-            listeners: Listeners::default(),
-            leaving: VecDeque::new(),
-            pushed: Push::default(),
-            fan: Vec::new(),
-            transactions: 0,
-            turn_rehashed: 0,
-            notices: VecDeque::new(),
-            spans: Vec::new(),
-            owners: Vec::new(),
-            scratch: Vec::new(),
-            buffers: Vec::new(),
-            next_client: 0,
-            awake_ms: 0,
-            last_tick_ms: 0,
-            checked_session: 0,
-            sub_us: 0,
-            draining: false,
-            shard_waits: false,
-        };
-        engine.bound_tracking();
-        engine
+        let EngineConfig { core, cores, cpu, settings, hash_seeds, .. } = config;
+        let router = Router::new(core, cores);
+        let exchange = Exchange::new(&settings, core, cores);
+        let shard = Shard::new(ShardConfig { budget: exchange.share(), eviction: settings.eviction, hash_seeds });
+        let persistence = Persistence::new(&config.snapshots, core, cores, config.process.started_ms);
+        let env = Env::new((router, cpu), settings, config.process, config.stopwatch, config.random_seed);
+        let mut owner = Owner::new(shard, exchange);
+        owner.bound_tracking(&env);
+        let (links, pubsub) = (Links::new(core, cores), PubSub::new(hash_seeds));
+        Engine {
+            home: Home::new(config.auth_key, cores, hash_seeds),
+            core: Core { env, owner, links, pubsub, persistence },
+        }
     }
 
     // ---- events ----
 
     /// A client connected.
     pub fn on_connect(&mut self, peer: Peer, now_ms: u64) -> SessionId {
-        self.next_client += 1;
-        // Unique in the process without asking anyone: core i has i+1, i+1+N, i+1+2N …
-        let id = (self.next_client - 1) * u64::from(self.router.cores()) + u64::from(self.core.0) + 1;
-        self.stats.connections += 1;
-        self.sessions.insert(Session::new(
-            Client {
-                id,
-                authenticated: self.auth_key.is_none(),
-                addr: peer.addr,
-                local_addr: peer.local_addr,
-                fd: peer.fd,
-                by_core_port: peer.by_core_port,
-                created_ms: now_ms,
-                active_ms: now_ms,
-                ..Client::default()
-            },
-            self.awake_ms,
-        ))
+        self.core.env.now_ms = now_ms;
+        self.home.on_connect(&mut self.core, peer)
     }
 
     /// A connection was refused for the limit of clients.
     pub fn on_refused(&mut self) {
-        self.stats.connections_refused += 1;
+        self.core.env.stats.connections_refused += 1;
     }
 
-    /// So many of the bytes of `unsent` went out.
-    pub fn on_sent(&mut self, id: SessionId, sent: usize, now_ms: u64) {
-        self.stats.bytes_out += sent as u64;
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        session.progress_ms = self.awake_ms;
-        let emptied = session.replies.on_sent(sent);
-        if session.lags_since_ms.is_some()
-            && (session.replies.waiting_bytes() as u64) < self.settings.output_limits.pubsub.soft_bytes
-        {
-            session.lags_since_ms = None;
-        }
-        if let Some(buffer) = emptied {
-            self.give_back(buffer);
-        }
-        self.run_input(id, now_ms);
+    /// Bytes arrived on a connection: one round.
+    #[inline]
+    pub fn on_bytes(&mut self, id: SessionId, bytes: &[u8], now_ms: u64) {
+        self.core.env.now_ms = now_ms;
+        self.home.on_bytes(&mut self.core, id, bytes);
+        self.end_event();
+    }
+
+    /// The input of a session that lacks more of an argument than an ordinary read brings: the next bytes are to be
+    /// appended within its capacity, and `on_input` to be called at once. `None`: read as usual, for `on_bytes`.
+    #[inline]
+    pub fn lend_input(&mut self, id: SessionId) -> Option<Vec<u8>> {
+        self.home.lend_input(id)
+    }
+
+    /// What `lend_input` gave comes back, with so many bytes more.
+    pub fn on_input(&mut self, id: SessionId, input: Vec<u8>, received: usize, now_ms: u64) {
+        self.core.env.now_ms = now_ms;
+        self.home.on_input(&mut self.core, id, input, received);
+        self.end_event();
+    }
+
+    /// What `take_output` gave comes back; so many of its bytes were sent. What is left comes first next time.
+    #[inline]
+    pub fn on_output(&mut self, id: SessionId, output: Output, sent: usize, now_ms: u64) {
+        self.core.env.now_ms = now_ms;
+        self.home.on_output(&mut self.core, id, output, sent);
+        self.end_event();
     }
 
     /// The client sends no more; what it sent is still answered.
     pub fn on_eof(&mut self, id: SessionId) {
-        if let Some(session) = self.sessions.get_mut(id) {
-            session.eof = true;
-        }
-        self.settle(id);
+        self.home.on_eof(id);
     }
 
     /// The connection is gone. Commands at other cores run on, as does a transaction; their replies are dropped.
     pub fn on_disconnect(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        if session.transaction.is_some() {
-            session.gone = true;
-            session.cut();
-            return;
-        }
-        if let Some(mut session) = self.sessions.remove(id) {
-            self.forget(&mut session);
-            self.drop_subscriptions(id, &mut session);
-            self.untrack(&mut session);
-            self.end_redirects(session.client.id);
-            let buffer = session.replies.take_buffer();
-            self.give_back(buffer);
-        }
+        self.home.on_disconnect(&mut self.core, id);
+        self.end_event();
     }
 
     /// A batch came from another core.
     pub fn on_batch(&mut self, batch: Batch, now_ms: u64) {
-        assert!(batch.from != self.core && batch.from.0 < self.router.cores(), "a batch from {:?}", batch.from);
+        let Engine { home, core } = self;
+        let from = batch.from;
+        assert!(core.env.router.peer(from).is_some() && from.0 < core.env.router.cores(), "a batch from {from:?}");
+        core.env.now_ms = now_ms;
         match batch.payload {
             Payload::Requests { ticket, bytes, count } => {
-                let replies = self.mesh.buffer();
-                let incoming = Incoming::new(batch.from, ticket, bytes, count, replies);
-                if incoming.held {
-                    self.run_held(incoming, now_ms);
-                } else {
-                    self.inbox.push_back(incoming);
-                    self.run_inbox(now_ms);
-                }
+                core.reach(|owner, reach| owner.on_requests(from, (ticket, bytes, count), reach));
+                self.run_inbox();
             }
-            Payload::Hold(hold) => self.on_hold(hold, now_ms),
-            Payload::Granted { key, clean } => self.on_granted(key, clean, now_ms),
-            Payload::Snapshot(note) => self.on_note(batch.from, note, now_ms),
-            Payload::Release(hold) => self.on_release(hold, now_ms),
-            Payload::Replies { ticket, bytes, count } => self.take_replies(batch.from, ticket, bytes, count, now_ms),
-            Payload::Letter { bytes } => self.on_letter(bytes),
-            Payload::Slow(slow) => self.on_slow(*slow),
-            Payload::BudgetAsk(holding) => self.on_budget_ask(batch.from, holding),
-            Payload::BudgetGift(gift) => self.on_budget_gift(gift),
-            Payload::Stale(bytes) => self.on_stale(batch.from, bytes),
+            Payload::Replies { ticket, bytes, count } => home.on_replies(core, from, (ticket, bytes, count)),
+            Payload::Slow(slow) => home.on_slow(core, *slow),
+            // The transaction that holds the shard asks; the inbox waits for its end.
+            Payload::Ask(ask) if ask.caller.held => process_wide::on_ask(home, core, from, *ask),
+            Payload::Ask(ask) => {
+                core.owner.inbox.on_ask(from, ask);
+                self.run_inbox();
+            }
+            Payload::Answer { gather, answer } => process_wide::on_answer(home, core, from, gather, *answer),
+            Payload::Letter { bytes } => core.pubsub.on_letter(bytes, &mut core.links),
+            Payload::BudgetAsk(holding) => core.owner.on_budget_ask(from, holding, &mut core.links),
+            Payload::BudgetGift(gift) => core.owner.on_budget_gift(gift),
+            Payload::Hold(hold) => core.owner.on_hold(hold, &core.env, &mut core.links),
+            Payload::Granted { key, clean } => self.on_granted(key, clean),
+            Payload::Release(hold) => core.owner.on_release(hold, &core.env, &mut core.links),
+            Payload::Invalidations(bytes) => home.on_invalidations(core, from, bytes),
+            Payload::Snapshot(note) => core.persist(|persistence, around| persistence.on_note(from, note, around)),
         }
+        self.end_event();
+    }
+
+    /// Those who read and write files have something to say.
+    pub fn on_file(&mut self, event: FileEvent, now_ms: u64) {
+        self.core.env.now_ms = now_ms;
+        self.core.persist(|persistence, around| persistence.on_file(event, around));
+        self.end_event();
     }
 
     /// Time has passed: `TICK_MS` or more since the last call.
     pub fn on_tick(&mut self, now_ms: u64) {
-        self.awake_ms += now_ms.saturating_sub(self.last_tick_ms).min(TICK_COUNTED_MS_MAX);
-        self.last_tick_ms = now_ms;
-        self.shard_waits = true;
-        self.stats.sample(self.shard.bytes(), now_ms);
-        self.ask_for_budget();
-        self.end_delays(now_ms);
-        self.check_sessions();
-        self.give_up_waiting(now_ms);
-        self.tick_snapshots(now_ms);
+        let Engine { home, core } = self;
+        core.env.now_ms = now_ms;
+        core.env.tick();
+        core.owner.wake();
+        core.env.stats.sample(core.owner.shard().bytes(), now_ms);
+        core.owner.ask_for_budget(&core.env, &mut core.links);
+        home.on_tick(core);
+        home.on_slice(core);
+        core.persist(|persistence, around| persistence.on_tick(around));
+        self.end_event();
     }
 
-    /// A small step of sliced work: at most `SLICE_STEPS`. The runtime repeats it while `has_backlog`, within
-    /// `SLICE_US` of a turn.
+    /// A small step of sliced work: at most `SLICE_STEPS`. `turn` repeats it while `has_backlog`, within `SLICE_US` of a
+    /// turn.
     pub fn on_slice(&mut self, now_ms: u64) {
-        // To the time 0 nothing has expired.
-        let expire_ms = if self.settings.active_expire { now_ms } else { 0 };
-        if !self.mesh.is_full() {
-            self.shard_waits = self.shard.work(expire_ms, SLICE_STEPS).more;
+        let Engine { home, core } = self;
+        core.env.now_ms = now_ms;
+        if !core.links.is_full() {
+            core.owner.work(&core.env);
         }
-        self.step_job(now_ms);
-        self.step_leaving();
-        self.step_snapshot(now_ms);
-        self.step_load(now_ms);
-        if let Some((key, clean)) = self.holds.take_grant() {
-            self.on_granted(key, clean, now_ms);
+        core.owner.step_walk(&core.env, &mut core.links);
+        core.pubsub.step_leaving(&core.env, &mut core.links);
+        core.persist(|persistence, around| persistence.on_slice(around));
+        home.on_slice(core);
+        if let Some((key, clean)) = core.owner.holds.take_grant() {
+            self.on_granted(key, clean);
         }
-        self.run_inbox(now_ms);
-        if self.may_resume() {
-            self.resume_one(now_ms);
-        }
+        self.end_event();
+        self.run_inbox();
+        self.home.resume_paused(&mut self.core);
+        self.end_event();
     }
 
     /// The turn's events are through: everything for the peers may leave. `turn_ns`: how long it took; 0 if there was
     /// nothing to do, which is not counted.
+    #[inline]
     pub fn on_turn_end(&mut self, turn_ns: u64) {
-        self.publish_events();
-        if self.shard.has_stale() || self.trackers.waits() {
-            self.end_stale();
-        }
-        self.mesh.seal_all();
-        self.snapshots.end_turn();
-        self.stats.record_growth(self.shard.rehashed() - self.turn_rehashed);
-        self.turn_rehashed = self.shard.rehashed();
-        self.stats.record_turn(turn_ns);
+        let Engine { home, core } = self;
+        home.end_turn(core);
+        core.links.seal_all();
+        core.persistence.end_turn();
+        core.owner.end_turn(&mut core.env);
+        core.env.stats.record_turn(turn_ns);
     }
 
     /// SIGTERM: what was read is finished and sent, then each session ends.
     pub fn on_drain(&mut self) {
-        self.draining = true;
-        for id in self.sessions.ids() {
-            if let Some(session) = self.sessions.get_mut(id) {
-                session.eof = true;
-            }
-            self.settle(id);
-        }
+        self.core.env.draining = true;
+        self.home.on_drain();
+        self.home.on_slice(&mut self.core);
+        self.end_event();
+    }
+
+    /// The server is about to end: takes a last snapshot if it is to take any. To be called on core 0; then
+    /// `is_saved_at_end` says when all is done.
+    pub fn save_at_end(&mut self, now_ms: u64) {
+        self.core.env.now_ms = now_ms;
+        self.core.persist(|persistence, around| persistence.save_at_end(around));
+        self.end_event();
     }
 
     /// The microseconds within `now_ms`, for TIME.
     pub fn set_sub_us(&mut self, sub_us: u32) {
-        self.sub_us = sub_us;
+        self.core.env.sub_us = sub_us;
     }
 
     /// What the system says of the process, for INFO.
     pub fn set_gauges(&mut self, gauges: Gauges) {
-        self.stats.gauges = gauges;
+        self.core.env.stats.gauges = gauges;
     }
 
     // ---- effects ----
 
-    /// The next session that has something to send (`unsent`) or that is to be closed (`is_finished`): first those with
-    /// replies, then those to which something was pushed.
+    /// The next session that has something to send (`take_output`) or that is to be closed (`is_finished`): first those
+    /// with replies, then those to which something was pushed.
+    #[inline]
     pub fn take_ready(&mut self) -> Option<SessionId> {
-        self.publish_events();
-        while let Some(id) = self.ready.pop_front() {
-            if let Some(session) = self.sessions.get_mut(id) {
-                session.queued = None;
-                return Some(id);
-            }
-        }
-        while let Some(id) = self.told.pop_front() {
-            if let Some(session) = self.sessions.get_mut(id)
-                && session.queued.take_if(|queue| *queue == Queue::Told).is_some()
-            {
-                return Some(id);
-            }
-        }
-        None
+        self.home.take_ready()
     }
 
     /// Whether all that `take_ready` has left was pushed. It may wait for the next turn: to a client that is told of
     /// several things one send does.
+    #[inline]
     pub fn only_tells(&self) -> bool {
-        self.ready.is_empty() && !self.told.is_empty()
+        self.home.only_tells()
+    }
+
+    /// The bytes to send to a client now, until `on_output` brings them back; `None` if there are none, or what was
+    /// taken before is not back.
+    #[inline]
+    pub fn take_output(&mut self, id: SessionId) -> Option<Output> {
+        self.home.take_output(id)
     }
 
     /// The next batch for a peer.
+    #[inline]
     pub fn take_batch(&mut self, peer: CoreId) -> Option<Batch> {
-        self.mesh.take(peer)
+        self.core.links.take(peer)
+    }
+
+    /// What those who read and write files are to do next.
+    #[inline]
+    pub fn take_file_ask(&mut self) -> Option<FileAsk> {
+        self.core.persistence.take_file_ask()
     }
 
     /// The next thing for the log.
+    #[inline]
     pub fn take_notice(&mut self) -> Option<Notice> {
-        self.notices.pop_front()
+        self.core.env.take_notice()
+    }
+
+    /// Why the load at the start failed, if it did.
+    pub fn take_load_failure(&mut self) -> Option<String> {
+        self.core.persistence.take_load_failure()
     }
 
     // ---- getters ----
 
-    /// The bytes to send to a client now.
-    pub fn unsent(&self, id: SessionId) -> &[u8] {
-        self.sessions.get(id).map_or(&[], |session| session.replies.unsent())
-    }
-
     /// Whether the client's socket may be read: not while too much of it waits. When the answer changes, the session
     /// comes up in `take_ready`.
+    #[inline]
     pub fn wants_read(&mut self, id: SessionId) -> bool {
-        let Some(session) = self.sessions.get_mut(id) else { return false };
-        session.told_read = session.wants_read();
-        session.told_read
+        self.home.wants_read(id)
     }
 
     /// Whether the connection is to be closed now: everything was said.
+    #[inline]
     pub fn is_finished(&self, id: SessionId) -> bool {
-        self.sessions.get(id).is_none_or(Session::is_finished)
+        self.home.is_finished(id)
     }
 
     /// Whether sliced work waits.
     pub fn has_backlog(&self) -> bool {
-        let paused = !self.paused.is_empty() || !self.inbox.is_empty();
-        let sliced = !self.jobs.is_empty() || !self.leaving.is_empty() || self.snapshots.may_step();
-        (self.shard_waits && !self.mesh.is_full()) || sliced || self.holds.has_grants() || (paused && self.may_resume())
+        let core = &self.core;
+        let halted = self.home.has_paused() || !core.owner.inbox.is_empty();
+        let sliced = !core.owner.walks.is_empty()
+            || core.pubsub.is_leaving()
+            || core.persistence.may_step()
+            || self.home.has_slices();
+        (core.owner.has_work() && !core.links.is_full())
+            || sliced
+            || core.owner.holds.has_grants()
+            || (halted && !core.must_wait() && !core.owner.has_grown_enough())
+    }
+
+    /// Whether the walk of a snapshot wants the next turn soon.
+    pub fn is_walking(&self) -> bool {
+        self.core.persistence.is_walking()
+    }
+
+    /// Whether items are being loaded, so that clients are told to wait.
+    pub fn is_loading(&self) -> bool {
+        self.core.persistence.is_loading()
+    }
+
+    /// Whether the next chunk of records may come.
+    pub fn wants_records(&self) -> bool {
+        self.core.persistence.wants_records()
+    }
+
+    /// Whether this is the core that the snapshots of all are begun and ended by.
+    pub fn coordinates(&self) -> bool {
+        self.core.env.router.sequencer().is_none()
+    }
+
+    /// Whether no snapshot is under way nor wanted.
+    pub fn is_saved_at_end(&self) -> bool {
+        self.core.persistence.is_saved_at_end()
+    }
+
+    /// Whether there should be a snapshot of the end and is none.
+    pub fn has_failed_to_save(&self) -> bool {
+        self.core.persistence.has_failed_to_save()
     }
 
     /// Sessions connected to this core.
     pub fn session_count(&self) -> usize {
-        self.sessions.len()
+        self.home.session_count()
     }
 
     /// Whether nothing is left to answer: no session, no reply awaited from or owed to a peer.
     pub fn is_idle(&self) -> bool {
-        self.sessions.len() == 0
-            && self.mesh.is_idle()
-            && self.jobs.is_empty()
-            && self.inbox.is_empty()
-            && self.leaving.is_empty()
+        let core = &self.core;
+        self.home.session_count() == 0
+            && core.links.is_idle()
+            && core.owner.walks.is_empty()
+            && core.owner.inbox.is_empty()
+            && !core.pubsub.is_leaving()
+    }
+
+    /// Milliseconds this core has been at work, tick by tick: what bounds in time are measured by. Never goes back.
+    pub fn awake_ms(&self) -> u64 {
+        self.core.env.awake_ms
     }
 
     /// Clients of the whole process that may be connected at once.
     pub fn maxclients(&self) -> u32 {
-        self.settings.maxclients
+        self.core.env.settings.maxclients
     }
 
     /// How many cores there are.
     pub fn cores(&self) -> u16 {
-        self.router.cores()
+        self.core.env.router.cores()
     }
 
     /// Which core this is.
     pub fn core(&self) -> CoreId {
-        self.core
+        self.core.env.router.core()
     }
 
     /// The shard, to look at.
     pub fn shard(&self) -> &Shard {
-        &self.shard
+        self.core.owner.shard()
     }
 
     /// Replies awaited from peers; zero when nothing is under way.
     pub fn tickets_open(&self) -> usize {
-        self.mesh.tickets_open() + self.gathers.open()
+        self.core.links.tickets_open() + self.home.gathers_open()
+    }
+
+    /// What this core has counted until now, but for its commands.
+    pub fn begin_metrics(&self) -> CoreMetrics {
+        let report = process_wide::report::report(&self.home, &self.core, Sections::default());
+        CoreMetrics::new(report, self.core.env.stats.turns(), self.core.env.settings.maxclients)
+    }
+
+    /// Adds some more of the commands. True if there are others.
+    pub fn add_metrics(&self, metrics: &mut CoreMetrics) -> bool {
+        metrics.add(&self.core.env.meter)
+    }
+
+    // ---- for tests ----
+
+    /// Bytes that wait to be sent to a client.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn unsent_bytes(&self, id: SessionId) -> usize {
+        self.home.unsent_bytes(id)
     }
 
     /// Channels and patterns that this core knows somebody to subscribe to.
     #[cfg(any(test, feature = "verify"))]
     pub fn names_subscribed(&self) -> usize {
-        crate::command::pubsub::TOPICS.iter().map(|topic| self.channels.of(*topic).entries().len()).sum()
+        let channels = self.core.pubsub.channels();
+        crate::command::pubsub::TOPICS.iter().map(|topic| channels.of(*topic).entries().len()).sum()
     }
 
     /// Clients of this core that others have redirected to.
     #[cfg(any(test, feature = "verify"))]
     pub fn redirected(&self) -> usize {
-        self.trackers.redirected()
+        self.home.redirected()
     }
 
     /// Bytes of messages that wait for the peer for which most do.
     #[cfg(any(test, feature = "verify"))]
     pub fn message_bytes_max(&self) -> usize {
-        self.mesh.message_bytes_max()
+        self.core.links.message_bytes_max()
+    }
+
+    /// The epoch of this core's budget and the items it knows for the whole, for checks across cores.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn budget_epoch(&self) -> (u32, u64) {
+        (self.core.owner.exchange.epoch(), self.core.env.settings.items_max)
+    }
+
+    /// Whether this core's own shard was granted to a snapshot that does not know yet.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn is_granted_to_snapshot(&self) -> bool {
+        self.core.owner.holds.is_granted_to_snapshot()
+    }
+
+    /// Whether anything is held or waits to be, for checks that nothing is left behind.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn has_holds(&self) -> bool {
+        self.core.owner.holds.is_used()
     }
 
     /// Asserts every invariant of the engine and its shard.
     #[cfg(any(test, feature = "verify"))]
     pub fn verify(&self) {
-        self.shard.verify();
-        self.mesh.verify();
-        self.channels.verify();
-        for id in self.sessions.ids() {
-            if let Some(session) = self.sessions.get(id) {
-                session.replies.verify();
-            }
-        }
+        self.core.owner.shard().verify();
+        self.core.links.verify();
+        self.core.pubsub.verify();
+        self.home.verify();
     }
 
     // ---- inside ----
 
-    /// Whether commands that were kept waiting may run.
-    fn may_resume(&self) -> bool {
-        !self.has_grown_enough() && !self.holds.is_held() && !self.mesh.is_full()
-    }
-
-    /// Queues a session for `take_ready` if there is anything to do for it.
-    fn settle(&mut self, id: SessionId) {
-        if let Some(session) = self.sessions.get_mut(id)
-            && session.queued != Some(Queue::Ready)
-            && !session.gone
-            && (session.should_send() || session.is_finished() || session.wants_read() != session.told_read)
-        {
-            session.queued = Some(Queue::Ready);
-            self.ready.push_back(id);
+    /// A shard is held for a transaction of this core, or for the coordinator of snapshots.
+    fn on_granted(&mut self, key: HoldKey, clean: bool) {
+        match key.holder {
+            Holder::Transaction(id) => self.home.on_granted(id, key, clean),
+            Holder::Coordinator => self.core.persist(|persistence, around| persistence.on_granted(key.number, around)),
         }
     }
 
-    fn notice(&mut self, notice: Notice) {
-        if self.notices.len() < NOTICES_MAX {
-            self.notices.push_back(notice);
+    /// Runs what other cores have sent, as far as this turn may.
+    fn run_inbox(&mut self) {
+        while let Some((from, ask)) = self.core.run_inbox() {
+            // What was published before belongs to those who subscribed before.
+            if self.core.has_news() {
+                self.home.after(&mut self.core);
+            }
+            process_wide::on_ask(&mut self.home, &mut self.core, from, *ask);
         }
     }
 
-    fn give_back(&mut self, buffer: Vec<u8>) {
-        debug_assert!(buffer.is_empty(), "a buffer goes back empty");
-        if self.buffers.len() < BUFFERS_KEPT_MAX && (1..=BUFFER_KEPT_BYTES_MAX).contains(&buffer.capacity()) {
-            self.buffers.push(buffer);
+    /// An event has been seen to: those who are to hear of it do, and the sessions that it lets go on do.
+    #[inline]
+    fn end_event(&mut self) {
+        while self.core.has_news() || self.core.links.has_own_answers() || self.home.has_resumable() {
+            self.settle();
         }
     }
 
-    /// A xorshift step: RANDOMKEY needs no better one (Marsaglia, 2003).
-    fn next_random(&mut self) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random
+    #[inline(never)]
+    fn settle(&mut self) {
+        let Engine { home, core } = self;
+        if core.has_news() {
+            home.after(core);
+        }
+        process_wide::take_own_answers(home, core);
+        home.resume_all(core);
     }
-}
-
-/// What a session's handler may look at.
-fn home<'a>(
-    (settings, process): (&'a Settings, &ProcessFacts),
-    verify_key: Option<VerifyKey<'a>>,
-    row: &'static crate::command::table::Command,
-    session: &Session,
-    now_ms: u64,
-    now_sub_us: u32,
-) -> Home<'a> {
-    let cluster = process.shows_cluster();
-    Home { now_ms, now_sub_us, settings, verify_key, row, sizes: session.sizes(), cluster }
 }

@@ -4,11 +4,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::command::table::{CommandId, TABLE};
-use crate::engine::batch::{Mode, Request, peek_key, read_frame, reply_frames, write_reply};
-use crate::engine::gather::sum_of;
-use crate::engine::replies::{Place, Replies};
-use crate::engine::tracking::Tracker;
+use crate::engine::home::replies::Replies;
+use crate::engine::ids::Place;
+use crate::engine::link::caller::Caller;
+use crate::engine::link::codec::{
+    Part, PartKind, append_frame, peek_key, read_frame, reply_frames, sum_bytes, write_reply,
+};
 use crate::resp::Proto;
+use crate::shard::NO_CLIENT;
 
 /// What may happen to one session's replies.
 #[derive(Clone, Debug)]
@@ -64,9 +67,11 @@ proptest! {
                 }
                 Step::Fill(..) => {}
                 Step::Send(bytes) => {
-                    let bytes = bytes.min(replies.unsent().len());
-                    replies.on_sent(bytes);
-                    sent += bytes;
+                    if let Some(output) = replies.take_output() {
+                        let bytes = bytes.min(output.bytes().len());
+                        replies.on_output(output, bytes);
+                        sent += bytes;
+                    }
                 }
             }
             replies.verify();
@@ -82,22 +87,19 @@ proptest! {
     ) {
         let mut bytes = Vec::new();
         let mut spans = Vec::new();
-        let mut alone = Vec::new();
+        let mut callers = Vec::new();
         for (command, [resp3, no_touch, part, held, remembers, quiet], args) in &requests {
             let proto = if *resp3 { Proto::Resp3 } else { Proto::Resp2 };
-            let client = if *remembers || *quiet { 0x0102_0304_0506 } else { 0 };
-            let tracker = Tracker { client, remembers: *remembers, quiet: *quiet };
-            let mode = Mode { proto, no_touch: *no_touch, part: *part, held: *held, tracker };
-            let request = Request::alone(CommandId(*command), mode, args.iter().map(Vec::as_slice));
-            alone.push((request, mode));
-        }
-        for (request, _) in &alone {
-            request.append_to(&mut bytes);
+            let client = if *remembers || *quiet { 0x0102_0304_0506 } else { NO_CLIENT };
+            let (no_touch, part, held, remembers, quiet) = (*no_touch, *part, *held, *remembers, *quiet);
+            let caller = Caller { client, proto, no_touch, part, held, remembers, quiet };
+            append_frame(&mut bytes, CommandId(*command), caller, args.iter().map(Vec::as_slice));
+            callers.push(caller);
         }
         let mut at = 0;
-        for ((command, _, args), (_, mode)) in requests.iter().zip(&alone) {
+        for ((command, _, args), caller) in requests.iter().zip(&callers) {
             let Some((frame, next)) = read_frame(&bytes, at, &mut spans) else { panic!("a frame is missing") };
-            prop_assert_eq!((frame.command, frame.mode), (CommandId(*command), *mode));
+            prop_assert_eq!((frame.command, frame.caller), (CommandId(*command), *caller));
             let got: Vec<Vec<u8>> = frame.args.iter().map(<[u8]>::to_vec).collect();
             prop_assert_eq!(&got, args);
             prop_assert_eq!(peek_key(&bytes[at..]), args.first().map(|key| (&key[..], next - at)));
@@ -107,13 +109,33 @@ proptest! {
     }
 
     #[test]
-    fn replies_come_out_of_a_batch_as_they_went_in(replies in vec(vec(any::<u8>(), 0..300), 0..8)) {
+    fn replies_come_out_of_a_batch_as_they_went_in(replies in vec((0..3u8, any::<i64>(), vec(any::<u8>(), 0..300)), 0..8)) {
         let mut bytes = Vec::new();
-        for reply in &replies {
-            write_reply(&mut bytes, |out| out.extend_from_slice(reply));
+        let parts: Vec<Part<'_>> = replies
+            .iter()
+            .map(|(kind, sum, text)| match kind {
+                0 => Part::Encoded(text),
+                1 => Part::Sum(*sum),
+                _ => Part::Refusal(text),
+            })
+            .collect();
+        for part in &parts {
+            write_reply(&mut bytes, |out| match part {
+                Part::Encoded(text) => {
+                    out.extend_from_slice(text);
+                    PartKind::Encoded
+                }
+                Part::Sum(sum) => {
+                    out.extend_from_slice(&sum_bytes(*sum));
+                    PartKind::Sum
+                }
+                Part::Refusal(text) => {
+                    out.extend_from_slice(text);
+                    PartKind::Refusal
+                }
+            });
         }
-        let got: Vec<Vec<u8>> = reply_frames(&bytes).map(<[u8]>::to_vec).collect();
-        prop_assert_eq!(got, replies);
+        prop_assert_eq!(reply_frames(&bytes).collect::<Vec<_>>(), parts);
     }
 }
 
@@ -128,11 +150,4 @@ fn discarded_replies_stay_silent() {
     replies.fill(place, b"$1\r\nx\r\n");
     replies.verify();
     assert!(replies.is_empty() && replies.unsent().is_empty());
-}
-
-#[test]
-fn a_part_is_a_number_of_eight_bytes_or_nothing() {
-    assert_eq!(sum_of(&(-7i64).to_le_bytes()), -7);
-    assert_eq!(sum_of(b""), 0);
-    assert_eq!(sum_of(b"-ERR"), 0);
 }

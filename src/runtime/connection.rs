@@ -80,14 +80,19 @@ impl Connection {
     /// Sends the session's output; the connection is over once the session is finished.
     #[inline]
     pub(super) fn flush(&mut self, engine: &mut Engine, now_ms: u64) -> Outcome {
-        let unsent = engine.unsent(self.id);
-        if !unsent.is_empty() && !self.blocked {
-            match send(&self.socket, unsent, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        if !self.blocked
+            && let Some(output) = engine.take_output(self.id)
+        {
+            let unsent = output.bytes().len();
+            match send(&self.socket, output.bytes(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Ok(sent) => {
-                    self.blocked = sent < unsent.len();
-                    engine.on_sent(self.id, sent, now_ms);
+                    self.blocked = sent < unsent;
+                    engine.on_output(self.id, output, sent, now_ms);
                 }
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => self.blocked = true,
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {
+                    self.blocked = true;
+                    engine.on_output(self.id, output, 0, now_ms);
+                }
                 Err(_gone) => return Outcome::Over,
             }
         }

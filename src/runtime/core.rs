@@ -29,13 +29,15 @@ use super::mesh::{Bell, Mesh, Ports};
 use super::poller::{Interest, Poller, Ready};
 use super::shared::Shared;
 use super::supervise::{Progress, Step};
-use crate::engine::{Engine, EngineConfig, Notice, Peer, SessionId};
+use crate::engine::files::FileAsk;
+use crate::engine::turn::{Outside, turn};
+use crate::engine::{Batch, Engine, EngineConfig, Notice, Peer, SessionId};
 use crate::host::StartError;
 use crate::host::process::gauges;
 use crate::limits::{
-    ACCEPT_PAUSE_MS, READ_BUFFER_BYTES, RSS_INTERVAL_MS, SLICE_US, TICK_IDLE_MS, TICK_MS, TURN_ACCEPTS_MAX,
-    TURN_EVENTS_US,
+    ACCEPT_PAUSE_MS, READ_BUFFER_BYTES, RSS_INTERVAL_MS, TICK_IDLE_MS, TICK_MS, TURN_ACCEPTS_MAX, TURN_EVENTS_US,
 };
+use crate::slot::CoreId;
 
 /// The arguments of a core.
 pub(super) struct CoreSetup {
@@ -57,9 +59,15 @@ const TOKEN_UNIX: u64 = u64::MAX - 1;
 const TOKEN_DOORBELL: u64 = u64::MAX - 2;
 const TOKEN_OWN: u64 = u64::MAX - 3;
 
-/// The state of one core.
+/// One core: its engine, and what surrounds it.
 struct Core {
     engine: Engine,
+    shell: Shell,
+}
+
+/// What surrounds one core's engine: sockets, mesh, files, clock.
+struct Shell {
+    core: CoreId,
     poller: Poller,
     /// The listening sockets; `None` once the drain has begun.
     listener: Option<CoreListener>,
@@ -107,7 +115,7 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
     let mesh = Mesh::connect(setup.ports, &bell).await;
     let mut core = Core::new(setup.engine, setup.listener, mesh, setup.files, setup.shared, setup.progress)
         .map_err(failed("socket setup"))?;
-    core.reporter = setup.reporter;
+    core.shell.reporter = setup.reporter;
     start_ticker(Rc::clone(&bell));
     let mut is_up = false;
     let mut idle_since = None;
@@ -117,9 +125,9 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
         }
         if !is_up && !core.engine.is_loading() {
             is_up = true;
-            // The pulse is set before the supervisor reports that the server is ready.
-            core.shared.pulse.beat(core.engine.core(), false);
-            core.progress.tell(Step::Up);
+            // Before anybody is told that clients may come.
+            core.shell.shared.pulse.beat(core.engine.core(), false);
+            core.shell.progress.tell(Step::Up);
         }
         match core.turn().map_err(failed("wait for sockets"))? {
             Turn::Over => return Ok(()),
@@ -129,22 +137,22 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
             }
             Turn::Idle => {
                 if spin > Duration::ZERO {
-                    let elapsed = core.clock.elapsed();
+                    let elapsed = core.shell.clock.elapsed();
                     if elapsed - *idle_since.get_or_insert(elapsed) < spin {
                         continue;
                     }
                 }
-                if !core.nap().map_err(failed("nap"))? {
+                if !core.shell.nap().map_err(failed("nap"))? {
                     continue;
                 }
-                if core.drain.has_begun() {
-                    // Lingering sockets are checked at each tick.
+                if core.shell.drain.has_begun() {
+                    // Sockets that linger are looked at each time.
                     bell.note_busy();
                 }
-                core.poller.park(&bell).await.map_err(failed("park"))?;
+                core.shell.poller.park(&bell).await.map_err(failed("park"))?;
                 idle_since = None;
-                if core.mesh.has_peers() {
-                    // The receiving tasks were woken too; they run first.
+                if core.shell.mesh.has_peers() {
+                    // The tasks that receive were woken with us; theirs first.
                     future::yield_now().await;
                 }
             }
@@ -175,8 +183,8 @@ impl Core {
     ) -> io::Result<Core> {
         let poller = Poller::new()?;
         poller.add_doorbell(shared.doorbells.bell(config.core), TOKEN_DOORBELL)?;
-        let core = Core {
-            engine: Engine::new(config),
+        let shell = Shell {
+            core: config.core,
             poller,
             listener: Some(listener),
             connections: Vec::new(),
@@ -197,94 +205,103 @@ impl Core {
             drain: Drain::default(),
             progress,
         };
-        start_accepting(core.listener.as_ref(), &core.poller)?;
-        Ok(core)
+        start_accepting(shell.listener.as_ref(), &shell.poller)?;
+        Ok(Core { engine: Engine::new(config), shell })
     }
 
     /// Runs one turn.
     fn turn(&mut self) -> io::Result<Turn> {
-        let began = self.clock.elapsed();
-        let (now_ms, sub_us) = self.clock.now();
-        self.engine.set_sub_us(sub_us);
-        let mut busy = false;
-        while let Some(batch) = self.mesh.receive() {
-            self.engine.on_batch(batch, now_ms);
-            busy = true;
-        }
-        busy |= self.handle_ready(began, now_ms)?;
-        busy |= self.hear_files(now_ms);
-        if now_ms.abs_diff(self.last_tick_ms) >= TICK_MS {
-            self.tick(now_ms)?;
-        }
-        while self.engine.has_backlog() {
-            self.engine.on_slice(now_ms);
-            if self.clock.elapsed() - began >= Duration::from_micros(SLICE_US) {
-                break;
-            }
-        }
-        // A chunk of records may be finished: the next may be here, and its sender waits until there is room.
-        busy |= self.hear_files(now_ms);
-        busy |= self.engine.has_backlog() || self.engine.is_walking();
-        busy |= self.send_all(now_ms)?;
-        self.engine.on_turn_end(if busy { (self.clock.elapsed() - began).as_nanos() as u64 } else { 0 });
-        busy |= self.mesh.send_all(&mut self.engine, &self.shared.doorbells);
-        while let Some(ask) = self.engine.take_file_ask() {
-            self.files.ask(ask);
-        }
-        while let Some(notice) = self.engine.take_notice() {
-            write_notice(&notice);
-        }
-        let Core { drain, engine, files, shared, progress, buffer, .. } = self;
+        let Core { engine, shell } = self;
+        let (now_ms, sub_us) = shell.clock.now();
+        engine.set_sub_us(sub_us);
+        let busy = turn(engine, shell, now_ms)?;
+        let Shell { drain, files, shared, progress, buffer, .. } = shell;
         if drain.is_over(engine, files, shared, progress, buffer, now_ms) {
             return Ok(Turn::Over);
         }
         Ok(if busy { Turn::Busy } else { Turn::Idle })
     }
+}
 
-    /// Sends all replies, and pushes for as long as a slice. The rest of the pushes waits for the next turn: replies are not
-    /// held up by a message to thousands, and its receivers get several messages with one send. True if anything was sent.
-    ///
-    /// With peers a turn sends everything. On two CPUs runs are of a fast and a slow kind (scripts/events_numbers.py, cores);
-    /// with slices the median was of the slow kind in each of three series, without slices in one of two.
-    fn send_all(&mut self, now_ms: u64) -> io::Result<bool> {
-        let mut telling_since = None;
-        let mut busy = false;
-        while let Some(id) = self.engine.take_ready() {
-            self.flush(id, now_ms)?;
-            busy = true;
-            if self.engine.only_tells() && !self.mesh.has_peers() {
-                let now = self.clock.elapsed();
-                if now - *telling_since.get_or_insert(now) >= Duration::from_micros(SLICE_US) {
-                    break;
-                }
-            }
-        }
-        Ok(busy)
+impl Outside for Shell {
+    type Error = io::Error;
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
     }
 
-    /// Passes the events of the files thread to the engine, as far as the engine takes them. True if there were any.
-    fn hear_files(&mut self, now_ms: u64) -> bool {
-        if !self.files_rang && !self.engine.is_loading() {
+    fn receive(&mut self) -> Option<Batch> {
+        self.mesh.receive()
+    }
+
+    /// Handles sockets that are ready, within `TURN_EVENTS_US`. Returns whether there were any.
+    fn serve(&mut self, engine: &mut Engine, began: Duration, now_ms: u64) -> io::Result<bool> {
+        if self.handled == self.ready.len() {
+            self.poller.poll(&mut self.ready, 0)?;
+            self.handled = 0;
+        }
+        let found = self.handled < self.ready.len();
+        while let Some(event) = self.ready.get(self.handled) {
+            self.handled += 1;
+            self.on_event(engine, *event, now_ms)?;
+            if self.clock.elapsed() - began >= Duration::from_micros(TURN_EVENTS_US) {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Passes on what the files have to say, as far as the engine wants to hear it. True if there was anything.
+    fn hear_files(&mut self, engine: &mut Engine, now_ms: u64) -> bool {
+        if !self.files_rang && !engine.is_loading() {
             return false;
         }
         self.files_rang = false;
         let mut heard = false;
         while let Ok(event) = self.files.events.try_recv() {
-            self.engine.on_file(event, now_ms);
+            engine.on_file(event, now_ms);
             heard = true;
         }
-        while self.engine.wants_records()
+        while engine.wants_records()
             && let Ok(event) = self.files.records.try_recv()
         {
-            self.engine.on_file(event, now_ms);
+            engine.on_file(event, now_ms);
             heard = true;
         }
         heard
     }
 
-    /// Naps until a socket is ready, a batch arrives, or the next tick. True if neither came: the core is idle.
+    fn tick(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
+        if now_ms.abs_diff(self.last_tick_ms) >= TICK_MS { self.on_tick(engine, now_ms) } else { Ok(()) }
+    }
+
+    fn send(&mut self, engine: &mut Engine, id: SessionId, now_ms: u64) -> io::Result<()> {
+        self.flush(engine, id, now_ms)
+    }
+
+    /// With peers a turn sends everything. On two CPUs runs are of a fast and a slow kind (scripts/events_numbers.py, cores);
+    /// with slices the median was of the slow kind in each of three series, without in one of two.
+    fn slices_pushes(&self) -> bool {
+        !self.mesh.has_peers()
+    }
+
+    fn pass_on(&mut self, engine: &mut Engine) -> bool {
+        self.mesh.send_all(engine, &self.shared.doorbells)
+    }
+
+    fn ask_files(&mut self, ask: FileAsk) {
+        self.files.ask(ask);
+    }
+
+    fn log(&mut self, notice: Notice) {
+        write_notice(&notice);
+    }
+}
+
+impl Shell {
+    /// Waits for a socket or a batch until the next tick. True if there was neither: the core is idle.
     fn nap(&mut self) -> io::Result<bool> {
-        let core = self.engine.core();
+        let core = self.core;
         if self.mesh.has_peers() && self.give_way() && self.mesh.has_waiting() {
             return Ok(false);
         }
@@ -308,33 +325,16 @@ impl Core {
         may
     }
 
-    /// Handles ready sockets, within `TURN_EVENTS_US`. Returns whether there were any.
-    fn handle_ready(&mut self, began: Duration, now_ms: u64) -> io::Result<bool> {
-        if self.handled == self.ready.len() {
-            self.poller.poll(&mut self.ready, 0)?;
-            self.handled = 0;
-        }
-        let found = self.handled < self.ready.len();
-        while let Some(event) = self.ready.get(self.handled) {
-            self.handled += 1;
-            self.on_event(*event, now_ms)?;
-            if self.clock.elapsed() - began >= Duration::from_micros(TURN_EVENTS_US) {
-                break;
-            }
-        }
-        Ok(found)
-    }
-
-    fn on_event(&mut self, event: Ready, now_ms: u64) -> io::Result<()> {
+    fn on_event(&mut self, engine: &mut Engine, event: Ready, now_ms: u64) -> io::Result<()> {
         match event.token {
-            TOKEN_TCP | TOKEN_OWN | TOKEN_UNIX => self.accept(event.token, now_ms),
-            TOKEN_DOORBELL => self.on_doorbell(now_ms),
-            bits => self.on_socket(event, SessionId::from_bits(bits), now_ms),
+            TOKEN_TCP | TOKEN_OWN | TOKEN_UNIX => self.accept(engine, event.token, now_ms),
+            TOKEN_DOORBELL => self.on_doorbell(engine),
+            bits => self.on_socket(engine, event, SessionId::from_bits(bits), now_ms),
         }
     }
 
     #[inline]
-    fn on_socket(&mut self, event: Ready, id: SessionId, now_ms: u64) -> io::Result<()> {
+    fn on_socket(&mut self, engine: &mut Engine, event: Ready, id: SessionId, now_ms: u64) -> io::Result<()> {
         let Some(connection) = self.connections.get_mut(id.index as usize).and_then(Option::as_mut) else {
             return Ok(());
         };
@@ -347,35 +347,35 @@ impl Core {
         }
         let mut outcome = Outcome::Open;
         if event.readable && connection.is_read() {
-            outcome = connection.on_readable(&mut self.engine, &mut self.buffer, now_ms);
+            outcome = connection.on_readable(engine, &mut self.buffer, now_ms);
         } else if event.gone {
             outcome = Outcome::Over;
         }
         match outcome {
-            Outcome::Over => self.close(id),
-            Outcome::Open if event.writable => return self.flush(id, now_ms),
-            Outcome::Open => connection.settle(&mut self.engine, &self.poller)?,
+            Outcome::Over => self.close(engine, id),
+            Outcome::Open if event.writable => return self.flush(engine, id, now_ms),
+            Outcome::Open => connection.settle(engine, &self.poller)?,
         }
         Ok(())
     }
 
     #[inline]
-    fn flush(&mut self, id: SessionId, now_ms: u64) -> io::Result<()> {
+    fn flush(&mut self, engine: &mut Engine, id: SessionId, now_ms: u64) -> io::Result<()> {
         let Some(connection) = self.connections.get_mut(id.index as usize).and_then(Option::as_mut) else {
             return Ok(());
         };
         debug_assert!(connection.id() == id, "a session and its connection come and go together");
-        match connection.flush(&mut self.engine, now_ms) {
-            Outcome::Over => self.close(id),
-            Outcome::Open => connection.settle(&mut self.engine, &self.poller)?,
+        match connection.flush(engine, now_ms) {
+            Outcome::Over => self.close(engine, id),
+            Outcome::Open => connection.settle(engine, &self.poller)?,
         }
         Ok(())
     }
 
-    fn close(&mut self, id: SessionId) {
+    fn close(&mut self, engine: &mut Engine, id: SessionId) {
         if let Some(connection) = self.connections.get_mut(id.index as usize).and_then(Option::take) {
             connection.detach(&self.poller);
-            self.engine.on_disconnect(id);
+            engine.on_disconnect(id);
             self.shared.leave();
             if self.drain.has_begun() {
                 self.drain.linger(connection.into_socket(), &mut self.buffer);
@@ -383,26 +383,26 @@ impl Core {
         }
     }
 
-    fn accept(&mut self, token: u64, now_ms: u64) -> io::Result<()> {
+    fn accept(&mut self, engine: &mut Engine, token: u64, now_ms: u64) -> io::Result<()> {
         for _ in 0..TURN_ACCEPTS_MAX {
             match self.accept_one(token) {
-                Ok(Some((socket, peer))) => self.admit(socket, peer, now_ms)?,
+                Ok(Some((socket, peer))) => self.admit(engine, socket, peer, now_ms)?,
                 Ok(None) => return Ok(()),
-                Err(error) => return self.on_accept_error(token, &error, now_ms),
+                Err(error) => return self.on_accept_error(engine, token, &error, now_ms),
             }
         }
         Ok(())
     }
 
-    fn admit(&mut self, socket: OwnedFd, mut peer: Peer, now_ms: u64) -> io::Result<()> {
+    fn admit(&mut self, engine: &mut Engine, socket: OwnedFd, mut peer: Peer, now_ms: u64) -> io::Result<()> {
         use std::os::fd::AsRawFd;
-        if !self.shared.admit(self.engine.maxclients()) {
-            self.engine.on_refused();
+        if !self.shared.admit(engine.maxclients()) {
+            engine.on_refused();
             refuse(&socket);
             return Ok(());
         }
         peer.fd = socket.as_raw_fd();
-        let id = self.engine.on_connect(peer, now_ms);
+        let id = engine.on_connect(peer, now_ms);
         let index = id.index as usize;
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
@@ -419,15 +419,15 @@ impl Core {
         }
     }
 
-    /// Pauses accepting on every socket of this core: a ready socket that can't be accepted from would keep the core busy.
-    /// Without descriptors, waiting clients are refused one after the other, by means of the spare descriptor.
-    fn on_accept_error(&mut self, token: u64, error: &io::Error, now_ms: u64) -> io::Result<()> {
+    /// Accepting pauses, on every socket of this core: one that is ready and can't be accepted from would keep the core
+    /// busy. Out of descriptors, those who wait are told, one after the other by the descriptor kept for that.
+    fn on_accept_error(&mut self, engine: &mut Engine, token: u64, error: &io::Error, now_ms: u64) -> io::Result<()> {
         warn!("cannot accept a connection: {error}; accepting pauses for {ACCEPT_PAUSE_MS} ms");
         if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) {
             self.reserve = None;
             for _ in 0..TURN_ACCEPTS_MAX {
                 let Ok(Some((socket, _))) = self.accept_one(token) else { break };
-                self.engine.on_refused();
+                engine.on_refused();
                 refuse(&socket);
             }
             self.reserve = open_reserve();
@@ -448,28 +448,29 @@ impl Core {
         listener.unix.as_ref().map_or(Ok(()), |unix| self.poller.remove(unix))
     }
 
-    fn tick(&mut self, now_ms: u64) -> io::Result<()> {
+    fn on_tick(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
         self.last_tick_ms = now_ms;
-        self.engine.on_tick(now_ms);
-        self.shared.pulse.beat(self.engine.core(), self.engine.is_loading());
+        engine.on_tick(now_ms);
+        self.shared.pulse.beat(self.core, engine.is_loading());
         if self.accept_after_ms.is_some_and(|after_ms| now_ms >= after_ms) {
             self.accept_after_ms = None;
             start_accepting(self.listener.as_ref(), &self.poller)?;
         }
         if now_ms.abs_diff(self.last_rss_ms) >= RSS_INTERVAL_MS {
             self.last_rss_ms = now_ms;
-            self.engine.set_gauges(gauges());
+            engine.set_gauges(gauges());
         }
         Ok(())
     }
 
-    /// The doorbell rang: for a batch, for the files, for the admin endpoint, or for SIGTERM, at which the drain begins.
-    fn on_doorbell(&mut self, now_ms: u64) -> io::Result<()> {
+    /// A bell rang: for a batch, for the files, because the admin endpoint asks, or for SIGTERM. Then there are no new
+    /// connections, and what was read is finished.
+    fn on_doorbell(&mut self, engine: &mut Engine) -> io::Result<()> {
         self.files_rang = true;
         if let Some(reporter) = &mut self.reporter
-            && reporter.answer(&self.engine)
+            && reporter.answer(engine)
         {
-            self.shared.doorbells.ring(self.engine.core());
+            self.shared.doorbells.ring(self.core);
         }
         if self.shared.shutdown.is_asked() && !self.drain.has_begun() {
             if self.accept_after_ms.is_none() {
@@ -477,11 +478,11 @@ impl Core {
             }
             // The sockets are closed, so that new clients are refused at once.
             self.listener = None;
-            self.drain.begin(now_ms + self.shared.drain_timeout_ms);
-            self.engine.on_drain();
+            self.drain.begin(engine.awake_ms() + self.shared.drain_timeout_ms);
+            engine.on_drain();
         }
         if self.shared.shutdown.is_hurried() {
-            self.drain.hurry(now_ms);
+            self.drain.hurry(engine.awake_ms());
         }
         Ok(())
     }

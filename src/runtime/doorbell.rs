@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::engine::route::CoreId;
+use crate::slot::CoreId;
 
 /// One core's doorbell. On a cache line of its own, since its core writes it at every nap.
 #[derive(Debug)]

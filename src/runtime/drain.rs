@@ -27,7 +27,8 @@ use crate::limits::DRAIN_DISCARD_READS_MAX;
 /// The progress of a core's drain.
 #[derive(Debug, Default)]
 pub(super) struct Drain {
-    /// The deadline for clients, once the drain has begun.
+    /// The deadline for clients, once the drain has begun, as `Engine::awake_ms` has it: a clock that is set forward, or a
+    /// server that was stopped for a while, cuts off no client.
     until_ms: Option<u64>,
     /// Sockets of ended sessions whose replies are not delivered yet.
     lingering: Vec<OwnedFd>,
@@ -44,8 +45,8 @@ impl Drain {
     }
 
     /// Ends the waiting for clients.
-    pub(super) fn hurry(&mut self, now_ms: u64) {
-        self.until_ms = Some(now_ms);
+    pub(super) fn hurry(&mut self, awake_ms: u64) {
+        self.until_ms = Some(awake_ms);
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -74,7 +75,7 @@ impl Drain {
     ) -> bool {
         let Some(until_ms) = self.until_ms else { return false };
         self.lingering.retain(|socket| !is_delivered(socket, buffer));
-        let late = now_ms >= until_ms;
+        let late = engine.awake_ms() >= until_ms;
         let left = engine.session_count() + self.lingering.len();
         if !self.counted && (late || (engine.is_idle() && self.lingering.is_empty())) {
             self.counted = true;

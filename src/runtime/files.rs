@@ -28,11 +28,11 @@ use tracing::warn;
 use super::allocator;
 use super::shared::Shared;
 use crate::engine::files::{FileAsk, FileEvent};
-use crate::engine::keeper::Keeper;
-use crate::engine::route::CoreId;
+use crate::engine::worker::Worker;
 use crate::host::cpus_allowed;
 use crate::limits::{LOAD_CHUNKS_AHEAD, SNAPSHOT_ALIGN_BYTES, SNAPSHOT_BLOCK_BYTES, UNUSED_PAGES_KEPT_MS};
 use crate::persist::{Disk, DiskFile, Name};
+use crate::slot::CoreId;
 
 /// The lowest priority. On Linux each thread has its own.
 const NICE: i32 = 19;
@@ -81,7 +81,7 @@ pub(super) fn start(
         ends.push(CoreFiles { core, asks: asks.clone(), events: events_end, records: records_end });
     }
     let (path, shared) = (path.to_owned(), Arc::clone(shared));
-    let mut keeper = Keeper::new(cores, directory, move || Directory::open(&path));
+    let mut keeper = Worker::new(cores, directory, move || Directory::open(&path));
     let mut tell = move |core: CoreId, event| {
         shared.file_steps.fetch_add(1, Ordering::Relaxed);
         let to_core = &to_cores[usize::from(core.0)];

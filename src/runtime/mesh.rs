@@ -24,10 +24,10 @@ use glommio::channels::shared_channel::{
 use glommio::{GlommioError, ResourceType};
 
 use super::doorbell::Doorbells;
+use crate::engine::Batch;
 use crate::engine::Engine;
-use crate::engine::batch::Batch;
-use crate::engine::route::CoreId;
 use crate::limits::CHANNEL_BATCHES;
+use crate::slot::CoreId;
 
 /// The number of batches ever sent over a channel. Written by its sender after each, read by its receiver.
 type SentCount = Arc<AtomicU64>;

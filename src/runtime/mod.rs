@@ -50,12 +50,12 @@ use crate::command::output_limit::OutputLimits;
 use crate::command::settings::{Settings, Watch};
 use crate::config::{ServerConfig, table};
 use crate::engine::files::SnapshotConfig;
-use crate::engine::route::{CoreId, Slot};
 use crate::engine::{EngineConfig, ProcessFacts};
 use crate::host::{StartError, process};
 use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH, SNAPSHOT_NAME_DEFAULT};
 use crate::service::notify::Notify;
 use crate::service::signals::Shutdown;
+use crate::slot::{CoreId, Slot};
 
 use self::admin::{Admin, Reporter};
 use self::clock::Clock;

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::clock::stopwatch_ns;
-use crate::engine::route::CoreId;
+use crate::slot::CoreId;
 
 /// The pulse of one core, on a cache line of its own, since its core writes it.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! Bounds that random runs are too small to reach: growth in one turn, replies in store for one client.
 
-use aspine::engine::route::Slot;
 use aspine::limits::{SEGMENT_ENTRIES_MAX, SESSION_HELD_FIRST, SESSION_OUTPUT_BYTES_MAX, TURN_REHASHED_MAX};
 use aspine::shard::Eviction;
+use aspine::slot::Slot;
 
 use crate::cluster::{Cluster, ClusterConfig, Conn};
 
@@ -72,7 +72,7 @@ fn a_client_that_does_not_read_has_few_long_replies_in_store() {
     let gets = 1000;
     cluster.bytes(conn, format!("GET {far}\r\n").repeat(gets).as_bytes());
     cluster.settle();
-    let in_store = cluster.engines[0].unsent(conn.id).len();
+    let in_store = cluster.engines[0].unsent_bytes(conn.id);
     let bound = SESSION_OUTPUT_BYTES_MAX + (SESSION_HELD_FIRST + 1) * (value.len() + 16);
     assert!((1..=bound).contains(&in_store), "{in_store} bytes for a client that does not read");
     let all = drain(&mut cluster, conn);

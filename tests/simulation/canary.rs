@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use aspine::engine::batch::{Batch, Payload};
-use aspine::engine::hold::{Hold, HoldKey};
-use aspine::engine::route::CoreId;
-use aspine::engine::snapshot::Note;
+use aspine::engine::Note;
+use aspine::engine::{Batch, Payload};
+use aspine::engine::{Hold, HoldKey};
+use aspine::slot::CoreId;
 
 use crate::rng::Rng;
 use crate::seeds::{failure_of, quietly, run};
@@ -102,7 +102,9 @@ impl Fault {
             }
             Fault::HastyAnswer => {
                 let letter = link.iter().position(is_letter);
-                let answer = link.iter().rposition(|batch| matches!(batch.payload, Payload::Replies { .. }));
+                let is_answer =
+                    |batch: &Batch| matches!(batch.payload, Payload::Answer { .. } | Payload::Replies { .. });
+                let answer = link.iter().rposition(is_answer);
                 if let (Some(letter), Some(answer)) = (letter, answer)
                     && letter < answer
                     && let Some(batch) = link.remove(answer)
@@ -119,8 +121,9 @@ impl Fault {
     }
 
     fn strike_stale(self, link: &mut VecDeque<Batch>, rng: &mut Rng) {
-        let bytes =
-            |batch: &Batch| if let Payload::Stale(bytes) = &batch.payload { bytes.first().copied() } else { None };
+        let bytes = |batch: &Batch| {
+            if let Payload::Invalidations(bytes) = &batch.payload { bytes.first().copied() } else { None }
+        };
         let Some((at, kind)) = link.iter().enumerate().find_map(|(at, batch)| Some((at, bytes(batch)?))) else {
             return;
         };
@@ -229,9 +232,10 @@ fn is_letter(batch: &Batch) -> bool {
     matches!(batch.payload, Payload::Letter { .. })
 }
 
-/// Exchanges the first two frames (length u32 little-endian, bytes) of a batch.
+/// Exchanges the first two frames (length in the lower seven of eight bytes, bytes) of a batch.
 fn swap_frames(bytes: &mut [u8]) {
-    let end_of = |at: usize| at + 4 + u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
+    let head = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    let end_of = |at: usize| at + 8 + (head(at) & ((1 << 56) - 1)) as usize;
     let first = end_of(0);
     let second = end_of(first);
     bytes[..second].rotate_left(first);

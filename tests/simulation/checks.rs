@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use aspine::engine::batch::Payload;
+use aspine::engine::Payload;
 
 use crate::cluster::Cluster;
 use crate::linear::{self, Event, NEVER};

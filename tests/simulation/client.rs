@@ -1,8 +1,8 @@
 //! Client: one connection as its user sees it: what it asked, in order, and what each reply must be.
 
-use aspine::engine::route::Slot;
 use aspine::resp::Value;
 use aspine::resp::reply::decode;
+use aspine::slot::Slot;
 
 use crate::actors;
 use crate::cluster::Conn;

@@ -7,13 +7,13 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 
 use aspine::command::settings::{DebugAccess, LogLevel, Settings, Watch};
+use aspine::engine::Batch;
 use aspine::engine::auth::AuthKey;
-use aspine::engine::batch::Batch;
 use aspine::engine::files::SnapshotConfig;
-use aspine::engine::route::CoreId;
 use aspine::engine::{Engine, EngineConfig, Peer, ProcessFacts, SessionId};
 use aspine::limits::TICK_COUNTED_MS_MAX;
 use aspine::shard::Eviction;
+use aspine::slot::CoreId;
 
 thread_local! {
     static READINGS: Cell<u64> = const { Cell::new(0) };
@@ -150,11 +150,10 @@ impl Cluster {
     /// Sends what a core has to say to a client, at most `max` bytes of it.
     pub fn send(&mut self, conn: Conn, max: usize) -> Vec<u8> {
         let engine = &mut self.engines[conn.core];
-        let unsent = engine.unsent(conn.id);
+        let Some(output) = engine.take_output(conn.id) else { return Vec::new() };
+        let unsent = output.bytes();
         let sent = unsent[..unsent.len().min(max)].to_vec();
-        if !sent.is_empty() {
-            engine.on_sent(conn.id, sent.len(), self.now_ms);
-        }
+        engine.on_output(conn.id, output, sent.len(), self.now_ms);
         sent
     }
 

@@ -7,12 +7,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use aspine::engine::batch::{Batch, Payload};
-use aspine::engine::route::{CoreId, Slot};
+use aspine::engine::{Batch, Payload};
 use aspine::limits::{BATCH_BYTES_SEAL, FANOUT_BYTES_MAX, READ_BUFFER_BYTES, SESSION_ASKED_BYTES_MAX};
 use aspine::resp::Value;
 use aspine::resp::reply::decode;
 use aspine::shard::Eviction;
+use aspine::slot::{CoreId, Slot};
 
 use crate::cluster::{Cluster, ClusterConfig, Conn};
 use crate::rng::Rng;

@@ -3,19 +3,19 @@
 use std::collections::VecDeque;
 
 use aspine::engine::files::{FileAsk, FileEvent, SnapshotConfig};
-use aspine::engine::keeper::Keeper;
-use aspine::engine::route::{CoreId, Slot};
+use aspine::engine::worker::Worker;
 use aspine::limits::SNAPSHOT_STEP_BYTES;
 use aspine::persist::faulty::FaultyDisk;
 use aspine::persist::{Disk, Source};
 use aspine::shard::Eviction;
+use aspine::slot::{CoreId, Slot};
 
 use crate::cluster::{Cluster, ClusterConfig, Conn};
 
 /// Two cores, and somebody who reads and writes their files; what that says waits until it is passed on.
 struct Kept {
     cluster: Cluster,
-    keeper: Keeper<FaultyDisk>,
+    keeper: Worker<FaultyDisk>,
     said: VecDeque<(CoreId, FileEvent)>,
     conn: Conn,
     watcher: Conn,
@@ -35,7 +35,7 @@ impl Kept {
             now_ms: 1_700_000_000_000,
         };
         let disk = FaultyDisk::default();
-        let keeper = Keeper::new(2, Some(disk), || unreachable!("it is open"));
+        let keeper = Worker::new(2, Some(disk), || unreachable!("it is open"));
         let mut cluster = Cluster::with(&config, snapshots);
         let (conn, watcher) = (cluster.connect(0), cluster.connect(1));
         cluster.tick(0);
@@ -229,7 +229,7 @@ fn a_snapshot_takes_no_more_of_the_disk_than_it_may() {
         cluster.send(conn, usize::MAX);
     }
     let disk = FaultyDisk::default();
-    let mut keeper = Keeper::new(1, Some(disk.clone()), || unreachable!("it is open"));
+    let mut keeper = Worker::new(1, Some(disk.clone()), || unreachable!("it is open"));
     // Time at work counts from the first tick on.
     cluster.tick(0);
     cluster.bytes(conn, b"SAVE\r\n");

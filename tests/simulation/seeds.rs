@@ -94,7 +94,7 @@ fn come_to_rest(world: &mut World) -> Result<(), String> {
         let engines = &world.cluster.engines;
         let quiet = |client: &crate::client::Client| {
             let heard = || client.undelivered().is_empty() && client.owed() == 0 && client.eof == client.eof_told;
-            client.gone || (heard() && engines[client.conn.core].unsent(client.conn.id).is_empty())
+            client.gone || (heard() && engines[client.conn.core].unsent_bytes(client.conn.id) == 0)
         };
         let delivered = world.cluster.links.iter().flatten().all(|link| link.is_empty());
         let idle = engines.iter().all(|engine| engine.tickets_open() == 0 && !engine.has_backlog());

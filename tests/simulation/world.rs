@@ -5,10 +5,10 @@ mod files;
 mod stage;
 mod weather;
 
+use aspine::engine::HoldKey;
 use aspine::engine::auth::AuthKey;
-use aspine::engine::batch::{Batch, Payload};
 use aspine::engine::files::SnapshotConfig;
-use aspine::engine::hold::HoldKey;
+use aspine::engine::{Batch, Payload};
 use aspine::engine::{Engine, Notice, ProcessFacts};
 use aspine::limits::{BATCH_BYTES_SEAL, READ_BUFFER_BYTES, SESSION_OUTPUT_BYTES_MAX, TICK_MS};
 use aspine::resp::Value;
@@ -384,7 +384,7 @@ impl World {
         let client = &mut self.clients[at];
         let engine = &mut self.cluster.engines[client.conn.core];
         let wants = engine.wants_read(client.conn.id);
-        let full = engine.unsent(client.conn.id).len() >= SESSION_OUTPUT_BYTES_MAX;
+        let full = engine.unsent_bytes(client.conn.id) >= SESSION_OUTPUT_BYTES_MAX;
         self.marks.output_full += u64::from(client.is_read && !wants && full);
         client.is_read = wants;
     }
@@ -394,7 +394,7 @@ impl World {
         self.step += 1;
         let client = &self.clients[at];
         let conn = client.conn;
-        let unsent = self.cluster.engines[conn.core].unsent(conn.id).len();
+        let unsent = self.cluster.engines[conn.core].unsent_bytes(conn.id);
         let replies_late = if self.plan.cores == 1 { 1 } else { self.plan.depth + 1 };
         if unsent > SESSION_OUTPUT_BYTES_MAX + replies_late * REPLY_BYTES_MAX {
             return Err(format!("client {at} has {unsent} bytes unsent"));
@@ -504,7 +504,7 @@ fn mark_round(client: &Client, completed: std::ops::Range<usize>, tickets: bool,
 fn observe(batch: &Batch, marks: &mut Marks) {
     match &batch.payload {
         Payload::BudgetGift(_) => marks.gift += 1,
-        Payload::Stale(_) => marks.stale_from_other_core += 1,
+        Payload::Invalidations(_) => marks.stale_from_other_core += 1,
         Payload::Requests { bytes, .. } if bytes.len() >= BATCH_BYTES_SEAL => marks.sealed_by_size += 1,
         _ => {}
     }

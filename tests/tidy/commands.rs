@@ -14,7 +14,7 @@ const OTHER_WORDS: [(&str, &[&str]); 3] = [
     // What the server says of a subscription.
     ("src/client/asynchronous/hub.rs", &["psubscribe", "subscribe"]),
     // Types of clients.
-    ("src/engine/clients.rs", &["pubsub"]),
+    ("src/engine/home/client_filters.rs", &["pubsub"]),
     // HTTP.
     ("src/runtime/admin/http.rs", &["GET"]),
 ];

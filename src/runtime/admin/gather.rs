@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::engine::metrics::CoreMetrics;
-use crate::engine::route::CoreId;
 use crate::limits::ADMIN_GATHER_MS_MAX;
 use crate::runtime::clock::Clock;
 use crate::runtime::shared::Shared;
+use crate::slot::CoreId;
 
 /// The core's side, which answers when the core's doorbell rings.
 pub(in crate::runtime) struct Reporter {

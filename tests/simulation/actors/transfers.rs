@@ -4,8 +4,8 @@
 //! token that RENAME moves between two keys of two cores is always under exactly one of them. Links stand still until
 //! transactions give up, and clients vanish inside them.
 
-use aspine::engine::route::Slot;
 use aspine::resp::Value;
+use aspine::slot::Slot;
 
 use super::{Actors, Scene};
 use crate::cluster::Conn;

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use aspine::engine::Engine;
 use aspine::engine::files::{FileAsk, FileEvent, SnapshotConfig};
-use aspine::engine::keeper::Keeper;
-use aspine::engine::route::{CoreId, Slot};
+use aspine::engine::worker::Worker;
 use aspine::persist::faulty::{Fault as DiskFault, FaultKind, FaultyDisk};
 use aspine::persist::{Disk, Name, Source};
 use aspine::shard::Eviction;
+use aspine::slot::{CoreId, Slot};
 
 use super::World;
 use crate::actors::{ACCOUNTS, EACH, account};
@@ -26,7 +26,7 @@ type Items = BTreeMap<Vec<u8>, (Vec<u8>, Option<u64>)>;
 /// The disk of a world, and what is known of the snapshots on it.
 pub(super) struct Files {
     disk: FaultyDisk,
-    keeper: Keeper<FaultyDisk>,
+    keeper: Worker<FaultyDisk>,
     /// What each core has asked, and what each is to hear.
     asks: Vec<VecDeque<FileAsk>>,
     events: Vec<VecDeque<FileEvent>>,
@@ -55,8 +55,8 @@ impl Files {
     }
 }
 
-fn keeper(disk: &FaultyDisk, cores: usize) -> Keeper<FaultyDisk> {
-    Keeper::new(cores as u16, Some(disk.clone()), || unreachable!("it is open"))
+fn keeper(disk: &FaultyDisk, cores: usize) -> Worker<FaultyDisk> {
+    Worker::new(cores as u16, Some(disk.clone()), || unreachable!("it is open"))
 }
 
 /// All items of all shards.

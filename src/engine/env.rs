@@ -1,0 +1,156 @@
+//! Env: what every part of one core's engine may look at: which core it is, settings, the turn's clock, telemetry.
+//!
+//! Core: its own, always. The engine sets the clock at each event; nothing below an event asks for the time.
+//! Never: holds a key or a session, sends anything.
+
+use std::collections::VecDeque;
+
+use crate::command::settings::{LogLevel, Settings};
+use crate::command::table::{CommandId, Lookup};
+use crate::command::{Client, Error};
+use crate::engine::route::Router;
+use crate::engine::telemetry::meter::Meter;
+use crate::engine::telemetry::slowlog::SlowCall;
+use crate::engine::telemetry::stats::Stats;
+use crate::limits::{NOTICES_MAX, TICK_COUNTED_MS_MAX};
+use crate::resp::Args;
+
+/// What INFO tells of the process as a whole; the runtime knows it.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessFacts {
+    /// Process id.
+    pub pid: u32,
+    /// 40 hexadecimal digits, new at every start.
+    pub run_id: String,
+    /// TCP port, 0 if none.
+    pub port: u16,
+    /// The port of each core, in their order; empty if cores have none of their own.
+    pub core_ports: Vec<u16>,
+    /// Where clients are told to connect to; otherwise where they did.
+    pub announced_host: Option<String>,
+    /// Where clients are told to connect to that did not connect by an address.
+    pub host: String,
+    /// Unix time in milliseconds of the start.
+    pub started_ms: u64,
+    /// Bytes of memory that the machine has.
+    pub memory_bytes: u64,
+    /// Operating system and machine.
+    pub os: String,
+    /// Where the executable lies.
+    pub executable: String,
+}
+
+impl ProcessFacts {
+    /// Whether the cores are shown as nodes of a cluster.
+    pub(crate) fn shows_cluster(&self) -> bool {
+        !self.core_ports.is_empty()
+    }
+}
+
+/// What a log should hear of; the runtime writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A client was cut off; the text says which and why.
+    CutOff(String),
+    /// A wrong auth key; the text says from where.
+    AuthFailed(String),
+    /// The log is to be more or less detailed.
+    LogLevel(LogLevel),
+    /// A snapshot was taken, or loaded, or is being loaded.
+    Snapshot(String),
+    /// A snapshot could not be taken or loaded.
+    SnapshotFailed(String),
+    /// DEBUG PANIC: the process is to end as if something had gone wrong.
+    Panic,
+}
+
+/// The surroundings of one core's logic.
+pub(super) struct Env {
+    pub(super) router: Router,
+    /// The CPU that the core is pinned to, for INFO.
+    pub(super) cpu: usize,
+    pub(super) settings: Settings,
+    pub(super) process: ProcessFacts,
+    pub(super) lookup: Lookup,
+    pub(super) stats: Stats,
+    pub(super) meter: Meter,
+    /// Unix time in milliseconds of the event under way.
+    pub(super) now_ms: u64,
+    /// The microseconds within `now_ms`, for TIME.
+    pub(super) sub_us: u32,
+    /// Milliseconds this core has been at work, tick by tick: what idleness, stalls and delays are measured by. Never
+    /// goes back, and does not jump.
+    pub(super) awake_ms: u64,
+    last_tick_ms: u64,
+    /// SIGTERM has come: sessions end once they are answered.
+    pub(super) draining: bool,
+    random: u64,
+    /// What the log should hear. Filled by cut-offs, failed authentications and snapshots, drained every turn; beyond
+    /// `NOTICES_MAX` the rest of a turn's are only counted.
+    notices: VecDeque<Notice>,
+}
+
+impl Env {
+    pub(super) fn new(
+        (router, cpu): (Router, usize),
+        settings: Settings,
+        process: ProcessFacts,
+        stopwatch: fn() -> u64,
+        random_seed: u64,
+    ) -> Env {
+        Env {
+            meter: Meter::new(stopwatch, router.core().0, router.cores(), &settings.watch),
+            router,
+            cpu,
+            settings,
+            process,
+            lookup: Lookup::default(),
+            stats: Stats::default(),
+            now_ms: 0,
+            sub_us: 0,
+            awake_ms: 0,
+            last_tick_ms: 0,
+            draining: false,
+            random: random_seed | 1,
+            notices: VecDeque::new(),
+        }
+    }
+
+    /// A tick has come.
+    pub(super) fn tick(&mut self) {
+        self.awake_ms += self.now_ms.saturating_sub(self.last_tick_ms).min(TICK_COUNTED_MS_MAX);
+        self.last_tick_ms = self.now_ms;
+    }
+
+    /// Has the log hear of something.
+    pub(super) fn notice(&mut self, notice: Notice) {
+        if self.notices.len() < NOTICES_MAX {
+            self.notices.push_back(notice);
+        }
+    }
+
+    pub(super) fn take_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// A xorshift step: RANDOMKEY needs no better one (Marsaglia, 2003).
+    pub(super) fn next_random(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+
+    /// Logs a call that took long, as slow or as a latency event or both.
+    #[cold]
+    pub(super) fn log_slow(&mut self, command: CommandId, args: Args<'_>, ns: u64, client: &Client) {
+        self.meter.log(SlowCall::new(command, args, ns, self.now_ms), client);
+    }
+
+    /// Counts a command that is refused before it runs.
+    #[cold]
+    pub(super) fn count_rejected(&mut self, command: Option<CommandId>, error: &Error) {
+        self.meter.reject(command, error);
+        self.meter.pause();
+    }
+}

@@ -1,0 +1,339 @@
+//! Round: one read of one connection, every complete command in it. Core: the session's home.
+//!
+//! Cost: parsing where the bytes lie; a copy only of what no complete command covers.
+
+use crate::command::Error;
+use crate::command::client::ReplyMode;
+use crate::command::table::{CommandId, Handler, HomeHandler, OwnerHandler, Verb, flag};
+use crate::engine::core::Core;
+use crate::engine::home::Home;
+use crate::engine::home::command;
+use crate::engine::home::debug;
+use crate::engine::home::session::{Session, stop};
+use crate::engine::home::tracking::end_caching;
+use crate::engine::home::trip::{Flow, Trip};
+use crate::engine::ids::SessionId;
+use crate::limits::{INPUT_RESERVE_BYTES_MAX, READ_BUFFER_BYTES};
+use crate::resp::{Args, ParseLimits, Parsed, Parser, ProtocolError, peek_key};
+
+impl Home {
+    /// Bytes arrived on a connection.
+    #[inline]
+    pub(in crate::engine) fn on_bytes(&mut self, core: &mut Core, id: SessionId, bytes: &[u8]) {
+        core.env.stats.bytes_in += bytes.len() as u64;
+        let Some(session) = self.sessions.writable(id) else { return };
+        session.progress_ms = core.env.awake_ms;
+        session.client.active_ms = core.env.now_ms;
+        if session.has_input() || !session.may_run() {
+            if !session.is_stopped(stop::CLOSING) {
+                session.input.extend_from_slice(bytes);
+                session.partial = false;
+                self.go_on(core, id);
+            }
+            return;
+        }
+        // The usual case: nothing waits, so commands run where the bytes lie.
+        let consumed = self.round(core, id, bytes);
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if consumed < bytes.len() && !session.is_stopped(stop::CLOSING) {
+            let rest = &bytes[consumed..];
+            if session.partial {
+                session.input.reserve_exact(rest.len() + session.need.min(INPUT_RESERVE_BYTES_MAX));
+            }
+            session.input.extend_from_slice(rest);
+        }
+        if session.can_go_on() {
+            self.go_on(core, id);
+        } else {
+            self.sessions.settle(id);
+        }
+    }
+
+    /// The input of a session that lacks more of an argument than an ordinary read brings, so that it is received where
+    /// it will be parsed: the next bytes are to be appended within its capacity, and `on_input` to be called at once.
+    /// `None`: read as usual, for `on_bytes`. Lends no more than `INPUT_RESERVE_BYTES_MAX` ahead of what has arrived, but
+    /// for what a growing buffer doubles.
+    pub(in crate::engine) fn lend_input(&mut self, id: SessionId) -> Option<Vec<u8>> {
+        let session = self.sessions.get_mut(id)?;
+        // A session that was cut off has no input any more.
+        if !session.partial || session.need <= READ_BUFFER_BYTES || session.input.is_empty() {
+            return None;
+        }
+        let mut input = std::mem::take(&mut session.input);
+        if input.len() == input.capacity() {
+            input.reserve(session.need.min(INPUT_RESERVE_BYTES_MAX));
+        }
+        Some(input)
+    }
+
+    /// What `lend_input` gave comes back, with so many bytes more.
+    pub(in crate::engine) fn on_input(&mut self, core: &mut Core, id: SessionId, input: Vec<u8>, received: usize) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.input = input;
+        if received == 0 {
+            return;
+        }
+        core.env.stats.bytes_in += received as u64;
+        session.progress_ms = core.env.awake_ms;
+        session.client.active_ms = core.env.now_ms;
+        if received < session.need {
+            // Parsing it now would only find again that it is not whole.
+            session.need -= received;
+            return;
+        }
+        session.partial = false;
+        self.go_on(core, id);
+    }
+
+    /// Goes on with what a session has under way: its transaction, then the input that waits, as far as it may.
+    pub(in crate::engine) fn go_on(&mut self, core: &mut Core, id: SessionId) {
+        while let Some(session) = self.sessions.writable(id)
+            && session.can_go_on()
+        {
+            if session.is_stopped(stop::TRANSACTION) {
+                if !self.advance_transaction(core, id) {
+                    break;
+                }
+                continue;
+            }
+            let input = std::mem::take(&mut session.input);
+            let at = session.input_at;
+            let consumed = self.round(core, id, &input[at..]);
+            let Some(session) = self.sessions.get_mut(id) else { return };
+            if session.is_stopped(stop::CLOSING) {
+                break;
+            }
+            session.input = input;
+            session.consume(consumed);
+            if consumed == 0 {
+                break;
+            }
+        }
+        self.sessions.settle(id);
+    }
+
+    /// Runs the complete commands at the beginning of `bytes`. Returns the bytes of those.
+    #[inline]
+    fn round(&mut self, core: &mut Core, id: SessionId, bytes: &[u8]) -> usize {
+        let Some(session) = self.sessions.get_mut(id) else { return 0 };
+        // Out of the session, so that arguments can borrow it while the session changes.
+        let mut parser = session.parser.take().or_else(|| self.parsers.pop()).unwrap_or_default();
+        session.partial = false;
+        core.env.meter.pause();
+        let mut consumed = 0;
+        // How far the commands' keys have been looked at. The first command goes ahead: it is often the only one.
+        let mut prefetched = 1;
+        while consumed < bytes.len() {
+            let Some(session) = self.sessions.get_mut(id) else { break };
+            if !session.may_run() {
+                break;
+            }
+            if core.must_wait() {
+                self.pause(id);
+                break;
+            }
+            let rest = &bytes[consumed..];
+            if consumed >= prefetched {
+                let router = core.env.router;
+                prefetched = consumed + core.owner.prefetch(rest, peek_key, |key| router.is_here(key));
+            }
+            match parser.next(rest, &ParseLimits::new(session.client.authenticated)) {
+                Ok(Parsed::Command { consumed: command }) => {
+                    let flow = self.run(core, id, parser.args(rest));
+                    if core.has_news() {
+                        self.after(core);
+                    }
+                    if flow == Flow::Wait {
+                        break;
+                    }
+                    consumed += command;
+                    if flow == Flow::End
+                        && let Some(session) = self.sessions.get_mut(id)
+                    {
+                        session.close();
+                    }
+                    if core.owner.has_grown_enough() {
+                        self.pause(id);
+                    }
+                }
+                Ok(Parsed::Empty { consumed: empty }) => consumed += empty,
+                Ok(Parsed::Incomplete { need }) => {
+                    (session.partial, session.need) = (true, need);
+                    break;
+                }
+                Err(error) => refuse_bytes(core, session, error),
+            }
+        }
+        self.keep_parser(id, parser);
+        consumed
+    }
+
+    /// A session in the middle of a command keeps its parser.
+    #[inline]
+    fn keep_parser(&mut self, id: SessionId, mut parser: Box<Parser>) {
+        if parser.is_partial() {
+            if let Some(session) = self.sessions.get_mut(id)
+                && !session.is_stopped(stop::CLOSING)
+            {
+                session.parser = Some(parser);
+                return;
+            }
+            parser.reset();
+        }
+        self.parsers.push(parser);
+    }
+
+    /// The rest of a session's round waits for the next turn.
+    #[cold]
+    fn pause(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && !session.is_stopped(stop::PAUSED)
+        {
+            session.stop(stop::PAUSED, true);
+            self.paused.push_back(id);
+        }
+    }
+
+    /// Runs one command, or sends it where it runs.
+    #[inline]
+    fn run(&mut self, core: &mut Core, id: SessionId, words: Args<'_>) -> Flow {
+        let Some(session) = self.sessions.get_mut(id) else { return Flow::End };
+        let env = &mut core.env;
+        let process = &env.process;
+        let (command, args) = match command::find(&env.lookup, words, || process.shows_cluster()) {
+            Ok(found) => found,
+            Err(error) => return self.refuse_words(core, id, words, &error),
+        };
+        let row = command.row();
+        if session.replies.is_holding()
+            && (row.is(flag::BARRIER)
+                || (matches!(row.handler, Handler::Owner(OwnerHandler::Several(_)))
+                    && env.router.spans_cores(row.keys_after_name(args))))
+        {
+            return Flow::Wait;
+        }
+        let muted = session.begin_reply();
+        let special = muted || session.client.tracking.is_some();
+        let flow = if let Some(error) = refusal(session, command, core.persistence.is_loading()) {
+            self.refuse_command(core, id, Some(command), &error, muted)
+        } else {
+            env.stats.commands += 1;
+            session.client.last_command = row.name;
+            if session.multi.is_some() && !row.is(flag::UNQUEUED) {
+                self.queue(core, id, command, args, muted)
+            } else {
+                self.dispatch(core, id, args, Trip { command, muted, held: false })
+            }
+        };
+        if special {
+            self.end_command(id, Some(command));
+        }
+        flow
+    }
+
+    /// A command has ended, however: what held for it alone is over.
+    #[cold]
+    fn end_command(&mut self, id: SessionId, command: Option<CommandId>) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if session.client.reply_mode == ReplyMode::Skip {
+            session.client.reply_mode = ReplyMode::On;
+        }
+        end_caching(session, command);
+    }
+
+    /// The words name no command, or not with so many arguments.
+    #[cold]
+    fn refuse_words(&mut self, core: &mut Core, id: SessionId, words: Args<'_>, error: &Error) -> Flow {
+        let Some(session) = self.sessions.get_mut(id) else { return Flow::End };
+        let muted = session.begin_reply();
+        let named = if let Error::Arity(name) = error { core.env.lookup.find(name.as_bytes()) } else { None };
+        debug_assert!(!words.is_empty(), "a command has a name");
+        let flow = self.refuse_command(core, id, named, error, muted);
+        self.end_command(id, None);
+        flow
+    }
+
+    /// A command that can't be run, nor queued.
+    #[cold]
+    fn refuse_command(
+        &mut self,
+        core: &mut Core,
+        id: SessionId,
+        command: Option<CommandId>,
+        error: &Error,
+        muted: bool,
+    ) -> Flow {
+        let Some(session) = self.sessions.get_mut(id) else { return Flow::End };
+        if let Some(multi) = &mut session.multi {
+            multi.fail();
+        }
+        let is_exec = command.is_some_and(|command| {
+            matches!(command.row().handler, Handler::Home(HomeHandler::Transaction(Verb::Exec)))
+        });
+        if is_exec && matches!(error, Error::Arity(_)) {
+            self.forget(core, id);
+            return self.reject(core, id, command, &Error::ExecArity, muted);
+        }
+        self.reject(core, id, command, error, muted)
+    }
+
+    /// Takes a command after MULTI, to be run by EXEC.
+    fn queue(&mut self, core: &mut Core, id: SessionId, command: CommandId, args: Args<'_>, muted: bool) -> Flow {
+        let Some(session) = self.sessions.get_mut(id) else { return Flow::End };
+        let error = if command.row().is(flag::NO_MULTI) {
+            Error::NotInMulti
+        } else if matches!(command.row().handler, Handler::Owner(OwnerHandler::Debug)) {
+            let allowed = debug::is_allowed(core.env.settings.debug, &session.client);
+            if allowed { Error::NotInMulti } else { Error::DebugRefused }
+        } else {
+            let proto = session.client.proto;
+            let Some(multi) = &mut session.multi else { return Flow::Next };
+            if multi.queue(command, proto, args) {
+                session.client.queued = Some(multi.count);
+                session.say(muted, |writer| writer.simple("QUEUED"));
+                return Flow::Next;
+            }
+            Error::MultiTooLong
+        };
+        self.refuse_command(core, id, Some(command), &error, muted)
+    }
+
+    /// Answers a command that is not run with an error, unless the client does not want to hear it.
+    pub(super) fn reject(
+        &mut self,
+        core: &mut Core,
+        id: SessionId,
+        command: Option<CommandId>,
+        error: &Error,
+        muted: bool,
+    ) -> Flow {
+        core.env.count_rejected(command, error);
+        if let Some(session) = self.sessions.writable(id) {
+            session.say_error(muted, error);
+        }
+        Flow::Next
+    }
+}
+
+/// Why a session may not run a command now, if it may not.
+#[inline]
+fn refusal(session: &Session, command: CommandId, loading: bool) -> Option<Error> {
+    let row = command.row();
+    if !session.client.authenticated && !row.is(flag::NO_AUTH) {
+        return Some(Error::NoAuth);
+    }
+    if session.client.is_subscriber() && !row.is(flag::SUBSCRIBER) {
+        return Some(Error::Subscriber(row.name));
+    }
+    (loading && !row.is(flag::LOADING)).then_some(Error::Loading)
+}
+
+/// Says what is wrong with the bytes and ends the session.
+#[cold]
+fn refuse_bytes(core: &mut Core, session: &mut Session, error: ProtocolError) {
+    core.env.stats.protocol_errors += 1;
+    core.env.meter.count_error(b"ERR");
+    let muted = session.begin_reply();
+    session.say(muted, |writer| writer.protocol_error(error));
+    session.close();
+}

@@ -1,0 +1,297 @@
+//! Message: everything that one core says to another, by value. The one type that crosses cores.
+//!
+//! What is on the way of every command lies encoded in buffers (`codec`, `invalidation`); all else is said in plain
+//! types, since a message never leaves its process.
+
+use crate::command::table::CommandId;
+use crate::engine::ids::{GatherId, SessionId, Ticket};
+use crate::engine::link::caller::Caller;
+use crate::engine::telemetry::latency::{EVENTS, Event};
+use crate::engine::telemetry::meter::Usage;
+use crate::engine::telemetry::report::Report;
+use crate::engine::telemetry::slowlog::{Entry, SlowCall};
+use crate::resp::Words;
+use crate::shard::{Budget, ClientId, Watcher};
+use crate::slot::CoreId;
+
+/// What one engine sends another.
+#[derive(Debug)]
+pub struct Batch {
+    /// The core that sent it.
+    pub from: CoreId,
+    /// What it says.
+    pub payload: Payload,
+}
+
+/// What is in a batch.
+#[derive(Debug)]
+pub enum Payload {
+    /// Commands to run.
+    Requests {
+        /// To come back with the replies.
+        ticket: Ticket,
+        /// Request frames.
+        bytes: Vec<u8>,
+        /// How many.
+        count: u32,
+    },
+    /// What they answered, in the same order.
+    Replies {
+        /// Of the batch they answer.
+        ticket: Ticket,
+        /// Reply frames.
+        bytes: Vec<u8>,
+        /// How many.
+        count: u32,
+    },
+    /// A request of an earlier batch took long: the home core of its client logs it. Comes before its replies.
+    Slow(Box<SlowRequest>),
+    /// A command that concerns the whole process: the receiver does its part.
+    Ask(Box<Ask>),
+    /// The sender has done its part.
+    Answer {
+        /// The receiver's gather that waits for it.
+        gather: GatherId,
+        /// The part.
+        answer: Box<Answer>,
+    },
+    /// Messages for sessions of the receiver: a letter.
+    Letter {
+        /// Message frames.
+        bytes: Vec<u8>,
+    },
+    /// The sender had to evict: which core has budget to spare?
+    BudgetAsk(Holding),
+    /// Here is some.
+    BudgetGift(Gift),
+    /// A transaction, or a snapshot, wants to hold the shard.
+    Hold(Hold),
+    /// The shard is held for it.
+    Granted {
+        /// For which.
+        key: HoldKey,
+        /// What it watches there has not changed.
+        clean: bool,
+    },
+    /// It does not want the shard any more.
+    Release(Hold),
+    /// Keys have changed that clients of the receiver may hold, and what else `invalidation` has to say.
+    Invalidations(Vec<u8>),
+    /// About snapshots.
+    Snapshot(Note),
+}
+
+/// A slow request, as the core that ran it tells the core that sent it.
+#[derive(Debug)]
+pub struct SlowRequest {
+    /// Of its batch.
+    pub(in crate::engine) ticket: Ticket,
+    /// Which of the batch.
+    pub(in crate::engine) number: u32,
+    pub(in crate::engine) call: SlowCall,
+}
+
+/// A command that concerns the whole process, on its way to the cores that have a part in it.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The asking core's gather that waits for the answers; `None` if it need not know.
+    pub(in crate::engine) gather: Option<GatherId>,
+    pub(in crate::engine) command: CommandId,
+    pub(in crate::engine) caller: Caller,
+    /// The client that asks.
+    pub(in crate::engine) client: ClientId,
+    /// Its arguments, without the command's name.
+    pub(in crate::engine) words: Words,
+    pub(in crate::engine) detail: Detail,
+}
+
+/// What the home core has found out about a command before it asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::engine) enum Detail {
+    /// Nothing that the words do not say.
+    #[default]
+    None,
+    /// SUBSCRIBE and its like: whether each name changes anything.
+    Changes(Vec<bool>),
+    /// CLIENT TRACKING: the client to be told in the caller's place (0 if the number named is no client's), and the
+    /// prefixes that the caller has named anew.
+    Tracking { target: Option<ClientId>, prefixes: Vec<Vec<u8>> },
+}
+
+/// One core's part in a command of the whole process.
+#[derive(Debug)]
+pub enum Answer {
+    /// It has done what was asked.
+    Done,
+    /// A number of its own: keys, clients, a time.
+    Count(u64),
+    /// Keys, as the protocol encodes them one by one.
+    Keys {
+        /// How many.
+        count: u64,
+        /// One after the other.
+        encoded: Vec<u8>,
+    },
+    /// One key of so many, if there is any.
+    Key(Option<(u64, Vec<u8>)>),
+    /// Lines of text.
+    Text(Vec<u8>),
+    /// The whole reply, encoded.
+    Reply(Vec<u8>),
+    /// Everything that a core counts.
+    Report(Box<CoreReport>),
+    /// Slow commands, events, or what commands took.
+    Telemetry(Telemetry),
+    /// Names of channels.
+    Names(Vec<Vec<u8>>),
+    /// A number for each name that was asked for.
+    Counts(Vec<u64>),
+}
+
+/// A core's report, which only the engine reads.
+#[derive(Debug)]
+pub struct CoreReport(pub(in crate::engine) Report);
+
+/// What a core has recorded of commands, which only the engine reads.
+#[derive(Debug)]
+pub struct Telemetry(pub(in crate::engine) Recorded);
+
+/// What a core has recorded of commands.
+#[derive(Debug)]
+pub(in crate::engine) enum Recorded {
+    /// The newest slow commands.
+    Slow(Vec<Entry>),
+    /// Its latency events.
+    Events(Box<[Event; EVENTS.len()]>),
+    /// What each command took.
+    Usage(Vec<Usage>),
+}
+
+impl From<Recorded> for Answer {
+    fn from(recorded: Recorded) -> Answer {
+        Answer::Telemetry(Telemetry(recorded))
+    }
+}
+
+/// The asker of one core's part in a command of the whole process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Origin {
+    /// A gather of this core.
+    Here(GatherId),
+    /// Another core's gather, if it waits for the answer.
+    Peer { core: CoreId, gather: Option<GatherId> },
+}
+
+/// Names a transaction: its holder, and how many its core had before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldKey {
+    /// On the home core.
+    pub(in crate::engine) holder: Holder,
+    pub(in crate::engine) number: u64,
+}
+
+/// What holds shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Holder {
+    /// The transaction of a session.
+    Transaction(SessionId),
+    /// Core 0, for the instant of a snapshot or a load.
+    Coordinator,
+}
+
+/// What a core asks another for, or has been given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The transaction's core.
+    pub home: CoreId,
+    /// Which of that core's.
+    pub key: HoldKey,
+    /// The client that watches keys, if what it watches decides whether the transaction runs.
+    pub(in crate::engine) watcher: Option<Watcher>,
+}
+
+#[cfg(any(test, feature = "verify"))]
+impl Hold {
+    /// Whether it is for a snapshot or a load, for tests that tamper with these alone.
+    pub fn is_of_snapshot(&self) -> bool {
+        self.key.holder == Holder::Coordinator
+    }
+}
+
+/// The budget of a core that asks for more.
+#[derive(Clone, Copy, Debug)]
+pub struct Holding {
+    pub(in crate::engine) epoch: u32,
+    pub(in crate::engine) budget: Budget,
+}
+
+/// Budget that changes hands.
+#[derive(Clone, Copy, Debug)]
+pub struct Gift {
+    pub(in crate::engine) epoch: u32,
+    pub(in crate::engine) items: u64,
+    pub(in crate::engine) bytes: u64,
+}
+
+#[cfg(any(test, feature = "verify"))]
+impl Gift {
+    /// Epoch, items and bytes, for checks that nothing is given twice.
+    pub fn parts(&self) -> (u32, u64, u64) {
+        (self.epoch, self.items, self.bytes)
+    }
+}
+
+/// What cores tell each other about snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// All shards are held: this is the instant. From core 0.
+    Cut {
+        /// Of which snapshot.
+        id: u64,
+        /// Unix milliseconds: by the one clock that says what has expired.
+        at_ms: u64,
+    },
+    /// The snapshot is complete. From core 0.
+    Saved(u64),
+    /// The snapshot is given up. From core 0.
+    Abort(u64),
+    /// The snapshot has to be given up: writing does not keep up. To core 0.
+    Overrun(u64),
+    /// So many changes since the last snapshot. To core 0.
+    Changes(u64),
+    /// Items are going to be loaded; all shards are held. From core 0.
+    LoadBegin {
+        /// Which load.
+        id: u64,
+        /// What there is goes first.
+        replace: bool,
+    },
+    /// A core has loaded its part. To core 0.
+    LoadedPart {
+        /// Which load.
+        id: u64,
+        /// What it came to.
+        tally: Tally,
+    },
+    /// The load is over. From core 0.
+    LoadEnd(u64),
+}
+
+/// What a load came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Items stored.
+    pub(in crate::engine) loaded: u64,
+    /// Items whose time had passed.
+    pub(in crate::engine) expired: u64,
+    /// Items for which there was no room.
+    pub(in crate::engine) refused: u64,
+}
+
+impl Tally {
+    pub(in crate::engine) fn add(&mut self, other: Tally) {
+        self.loaded += other.loaded;
+        self.expired += other.expired;
+        self.refused += other.refused;
+    }
+}

@@ -1,0 +1,399 @@
+//! Owner: what a core does for the keys it owns: runs commands on its shard, whichever core's client asked.
+//!
+//! Core: the shard's own, always. Parts: `inbox` (batches of other cores), `holds` (the pause of the shard that a
+//! transaction takes), `walks` (long work in slices), `budget` (the shard's share of the process's bounds), `prefetch`.
+//! Never: sees a session, decides which core owns a key, waits.
+
+pub(super) mod budget;
+pub(super) mod hold;
+pub(super) mod inbox;
+pub(super) mod prefetch;
+pub(super) mod walks;
+
+use crate::command::keyspace::{self, Cursor, ScanOptions};
+use crate::command::table::{Command, CommandId, EachKeyCommand, Fold, KeyHandler, OwnerHandler};
+use crate::command::{Call, Error, Reply, object, several};
+use crate::engine::env::Env;
+use crate::engine::link::Links;
+use crate::engine::link::caller::Caller;
+use crate::engine::link::codec::{PartKind, sum_bytes};
+use crate::engine::link::message::{Gift, Hold, Holding};
+use crate::engine::owner::budget::Exchange;
+use crate::engine::owner::hold::Holds;
+use crate::engine::owner::inbox::{Inbox, Reach};
+use crate::engine::owner::walks::Walks;
+use crate::limits::{SLICE_STEPS, TRACKED_KEYS_OF_A_CORE_MIN, TURN_REHASHED_MAX, WARM_KEYS_MAX};
+use crate::resp::{Args, Writer};
+use crate::shard::{ClientId, NO_CLIENT, Shard, Stale};
+use crate::slot::CoreId;
+
+/// One core's shard, and everything that is done to it.
+pub(super) struct Owner {
+    shard: Shard,
+    pub(super) inbox: Inbox,
+    pub(super) holds: Holds,
+    pub(super) walks: Walks,
+    pub(super) exchange: Exchange,
+    /// `Shard::rehashed` at the beginning of the turn.
+    turn_rehashed: u64,
+    /// The shard has work that goes in slices.
+    waits: bool,
+}
+
+/// What came of a command that was run.
+pub(super) struct Ran {
+    /// What was written.
+    pub(super) kind: PartKind,
+    /// Its nanoseconds, if it took so long that it is logged.
+    pub(super) slow_ns: Option<u64>,
+}
+
+impl Owner {
+    pub(super) fn new(shard: Shard, exchange: Exchange) -> Owner {
+        Owner {
+            shard,
+            inbox: Inbox::default(),
+            holds: Holds::default(),
+            walks: Walks::default(),
+            exchange,
+            turn_rehashed: 0,
+            waits: false,
+        }
+    }
+
+    /// Runs a command whose keys are here, or its part of one, and writes what it answers.
+    #[inline]
+    pub(super) fn run(
+        &mut self,
+        reach: &mut Reach<'_>,
+        (command, handler): (CommandId, OwnerHandler),
+        args: Args<'_>,
+        caller: Caller,
+        out: &mut Vec<u8>,
+    ) -> Ran {
+        let row = command.row();
+        let Reach { env, links, pubsub, .. } = reach;
+        let cores = env.router.cores();
+        self.metered(env, command, args, caller, out, |shard, call, writer| match handler {
+            OwnerHandler::Key(handler) => {
+                handler(shard, args, call).write(writer);
+                PartKind::Encoded
+            }
+            OwnerHandler::EachKey(handler, fold) => {
+                run_each(shard, row, (handler, fold), args, call, caller.part, writer)
+            }
+            OwnerHandler::Several(decide) => {
+                several::run(shard, row, decide, args, call).write(writer);
+                PartKind::Encoded
+            }
+            OwnerHandler::Publish(topic) => {
+                writer.integer(pubsub.publish(topic, args.at(0), args.at(1), links));
+                PartKind::Encoded
+            }
+            OwnerHandler::Scan => {
+                match Cursor::parse(args.at(0)).and_then(|c| Ok((c, ScanOptions::parse(args.tail(1))?))) {
+                    Ok((cursor, options)) => keyspace::scan(shard, cursor, &options, cores, call, writer),
+                    Err(error) => writer.error(&error.to_string()),
+                }
+                PartKind::Encoded
+            }
+            // Of its subcommands OBJECT alone travels to a key.
+            OwnerHandler::Debug => {
+                object::debug(shard, args.at(1), call.now_ms, writer);
+                PartKind::Encoded
+            }
+        })
+    }
+
+    /// Runs this core's part of a command that is split, and is metered where it was.
+    pub(super) fn run_part(
+        &mut self,
+        env: &mut Env,
+        command: EachKeyCommand,
+        args: Args<'_>,
+        caller: Caller,
+        out: &mut Vec<u8>,
+    ) -> PartKind {
+        let EachKeyCommand { id, handler, fold } = command;
+        let row = id.row();
+        env.stats.operations += 1;
+        if caller.quiet {
+            self.shard.set_writer(caller.client);
+        }
+        let mut writer = Writer::new(out, caller.proto);
+        let kind = run_each(&mut self.shard, row, (handler, fold), args, caller.call(env.now_ms), true, &mut writer);
+        if caller.is_tracked() {
+            self.remember(caller, row, args);
+        }
+        kind
+    }
+
+    /// A step of SCAN, of a client that sees so many cores.
+    pub(super) fn scan(
+        &mut self,
+        env: &mut Env,
+        (command, args): (CommandId, Args<'_>),
+        (cursor, options, cores): (Cursor, &ScanOptions<'_>, u16),
+        caller: Caller,
+        out: &mut Vec<u8>,
+    ) -> Ran {
+        self.metered(env, command, args, caller, out, |shard, call, writer| {
+            keyspace::scan(shard, cursor, options, cores, call, writer);
+            PartKind::Encoded
+        })
+    }
+
+    #[inline]
+    fn metered(
+        &mut self,
+        env: &mut Env,
+        command: CommandId,
+        args: Args<'_>,
+        caller: Caller,
+        out: &mut Vec<u8>,
+        run: impl FnOnce(&mut Shard, Call, &mut Writer<'_>) -> PartKind,
+    ) -> Ran {
+        env.meter.begin();
+        env.stats.operations += 1;
+        if caller.quiet {
+            self.shard.set_writer(caller.client);
+        }
+        let begin = out.len();
+        let kind = run(&mut self.shard, caller.call(env.now_ms), &mut Writer::new(out, caller.proto));
+        // What it has read is remembered only now, so that an item that expires when it is read does not take that
+        // with it.
+        if caller.is_tracked() {
+            self.remember(caller, command.row(), args);
+        }
+        let slow_ns = if caller.part {
+            env.meter.end_part(command, (kind == PartKind::Refusal).then(|| &out[begin..]))
+        } else {
+            env.meter.end(command, &out[begin..])
+        };
+        Ran { kind, slow_ns }
+    }
+
+    /// The keys that a client has read are remembered.
+    #[cold]
+    fn remember(&mut self, caller: Caller, row: &Command, args: Args<'_>) {
+        self.shard.set_writer(NO_CLIENT);
+        if caller.remembers {
+            for key in row.keys_after_name(args) {
+                self.shard.track(key, caller.client);
+            }
+        }
+    }
+
+    // ---- holds ----
+
+    /// A transaction wants to hold this shard.
+    pub(super) fn on_hold(&mut self, hold: Hold, env: &Env, links: &mut Links) {
+        self.holds.on_hold(hold, &mut self.shard, env, links);
+    }
+
+    /// Holds the shard, which is free. True if what the holder watches here is unchanged.
+    pub(super) fn hold_now(&mut self, hold: Hold, env: &Env) -> bool {
+        self.holds.hold_now(hold, &mut self.shard, env)
+    }
+
+    /// A hold ends, or is not wanted any more; what it watched is forgotten with it.
+    pub(super) fn on_release(&mut self, hold: Hold, env: &Env, links: &mut Links) {
+        if let Some(watcher) = hold.watcher {
+            self.shard.unwatch(watcher);
+        }
+        self.holds.on_release(hold, &mut self.shard, env, links);
+    }
+
+    /// Ends what a client watches here.
+    pub(super) fn unwatch(&mut self, client: ClientId) {
+        self.shard.unwatch(client);
+    }
+
+    // ---- budget ----
+
+    /// Asks the peers for budget if this core had to evict or refuse.
+    pub(super) fn ask_for_budget(&mut self, env: &Env, links: &mut Links) {
+        self.exchange.ask(&mut self.shard, env, links);
+    }
+
+    /// Another core asks for budget.
+    pub(super) fn on_budget_ask(&mut self, from: CoreId, asker: Holding, links: &mut Links) {
+        self.waits |= self.exchange.on_ask(from, asker, &mut self.shard, links);
+    }
+
+    /// Another core gives budget.
+    pub(super) fn on_budget_gift(&mut self, gift: Gift) {
+        self.exchange.on_gift(gift, &mut self.shard);
+    }
+
+    /// The settings changed.
+    pub(super) fn configure(&mut self, env: &Env) {
+        self.exchange.configure(&mut self.shard, env);
+        self.shard.set_eviction(env.settings.eviction);
+        self.bound_tracking(env);
+    }
+
+    // ---- what clients may hold ----
+
+    /// Bounds the keys that are remembered for clients.
+    pub(super) fn bound_tracking(&mut self, env: &Env) {
+        let (all, cores) = (env.settings.tracked_keys_max, u64::from(env.router.cores()));
+        let share = if all == u64::MAX { all } else { (all / cores).max(TRACKED_KEYS_OF_A_CORE_MIN) };
+        self.shard.set_tracked_max(share);
+        self.waits = true;
+    }
+
+    /// A client of a core tracks a prefix.
+    pub(super) fn track_prefix(&mut self, prefix: &[u8], home: CoreId) {
+        self.shard.add_prefix(prefix, home.0);
+    }
+
+    /// A client of a core tracks a prefix no longer.
+    pub(super) fn untrack_prefix(&mut self, prefix: &[u8], home: CoreId) {
+        self.shard.remove_prefix(prefix, home.0);
+    }
+
+    /// The homes of clients that track a prefix of a key.
+    pub(super) fn homes_of(&self, key: &[u8], homes: &mut Vec<u16>) {
+        self.shard.homes_of(key, homes);
+    }
+
+    /// Whether keys have changed that clients may hold.
+    #[inline]
+    pub(super) fn has_stale(&self) -> bool {
+        self.shard.has_stale()
+    }
+
+    /// Those; `spare` is an empty buffer for the next.
+    pub(super) fn take_stale(&mut self, spare: Vec<Stale>) -> Vec<Stale> {
+        self.shard.take_stale(spare)
+    }
+
+    // ---- state ----
+
+    /// Prefetches the shard's memory for the requests at the start of `bytes`, as far as one go of it reaches. Returns the
+    /// bytes it has seen to: more than 0.
+    #[inline]
+    pub(super) fn prefetch(
+        &self,
+        bytes: &[u8],
+        peek: impl Fn(&[u8]) -> Option<(&[u8], usize)>,
+        is_here: impl Fn(&[u8]) -> bool,
+    ) -> usize {
+        prefetch::warm(&self.shard, bytes, peek, is_here)
+    }
+
+    /// One step of the walk whose turn it is.
+    pub(super) fn step_walk(&mut self, env: &Env, links: &mut Links) {
+        self.walks.step(&self.shard, env, links);
+    }
+
+    /// Whether commands have to wait: the shard is held.
+    #[inline]
+    pub(super) fn is_held(&self) -> bool {
+        self.holds.is_held()
+    }
+
+    /// Whether the shard's index has grown as much as it may in one turn.
+    #[inline]
+    pub(super) fn has_grown_enough(&self) -> bool {
+        self.shard.rehashed() - self.turn_rehashed >= TURN_REHASHED_MAX
+    }
+
+    /// There is work in slices again.
+    pub(super) fn wake(&mut self) {
+        self.waits = true;
+    }
+
+    /// Whether the shard has work that goes in slices.
+    pub(super) fn has_work(&self) -> bool {
+        self.waits
+    }
+
+    /// A slice of expiry, eviction and of what was cleared.
+    pub(super) fn work(&mut self, env: &Env) {
+        // To the time 0 nothing has expired.
+        let expire_ms = if env.settings.active_expire { env.now_ms } else { 0 };
+        self.waits = self.shard.work(expire_ms, SLICE_STEPS).more;
+    }
+
+    /// The turn ends.
+    pub(super) fn end_turn(&mut self, env: &mut Env) {
+        env.stats.record_growth(self.shard.rehashed() - self.turn_rehashed);
+        self.turn_rehashed = self.shard.rehashed();
+    }
+
+    /// FLUSHALL: this core's part.
+    pub(super) fn clear(&mut self) {
+        self.shard.clear();
+        self.waits = true;
+    }
+
+    /// Whether the shard has something to say to others: events, or keys that clients may hold and that have changed.
+    #[inline]
+    pub(super) fn has_news(&self) -> bool {
+        self.shard.has_events() | self.shard.has_stale()
+    }
+
+    #[inline]
+    pub(super) fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    #[inline]
+    pub(super) fn shard_mut(&mut self) -> &mut Shard {
+        &mut self.shard
+    }
+}
+
+/// Runs a handler for each key. Whole: writes the reply. As a part: the bare elements, a sum, or the error.
+fn run_each(
+    shard: &mut Shard,
+    row: &Command,
+    (handler, fold): (KeyHandler, Fold),
+    args: Args<'_>,
+    call: Call,
+    part: bool,
+    writer: &mut Writer<'_>,
+) -> PartKind {
+    let step = usize::from(row.keys.step);
+    let keys = args.len() / step;
+    if fold == Fold::Array && !part {
+        writer.array(keys);
+    }
+    let mut sum = 0;
+    let mut refusal = None;
+    for at in 0..keys {
+        if at.is_multiple_of(WARM_KEYS_MAX) && keys - at > 1 {
+            shard.warm(args.tail(at * step).iter().step_by(step));
+        }
+        let reply = handler(shard, args.tail(at * step), call);
+        match (fold, reply) {
+            (Fold::Array, reply) => reply.write(writer),
+            (_, Reply::Integer(one)) => sum += one,
+            (_, Reply::Error(error)) => refusal = refusal.or(Some(error)),
+            _ => {}
+        }
+    }
+    match (fold, refusal, part) {
+        (Fold::Array, ..) | (Fold::Ok, None, true) => PartKind::Encoded,
+        (_, Some(error), _) => refuse(&error, writer),
+        (Fold::Sum, None, true) => {
+            writer.raw(&sum_bytes(sum));
+            PartKind::Sum
+        }
+        (Fold::Sum, None, false) => {
+            writer.integer(sum);
+            PartKind::Encoded
+        }
+        (Fold::Ok, None, false) => {
+            writer.ok();
+            PartKind::Encoded
+        }
+    }
+}
+
+fn refuse(error: &Error, writer: &mut Writer<'_>) -> PartKind {
+    writer.error(&error.to_string());
+    PartKind::Refusal
+}

@@ -1,0 +1,143 @@
+//! Commands of the whole keyspace: DBSIZE, FLUSHALL, KEYS, RANDOMKEY, and the keys of a slot.
+
+use crate::command::Error;
+use crate::engine::core::Core;
+use crate::engine::env::Env;
+use crate::engine::home::Home;
+use crate::engine::link::message::{Answer, Ask, Origin};
+use crate::engine::owner::walks::Walk;
+use crate::engine::process_wide::ask::OpenAsk;
+use crate::limits::SLOTS;
+use crate::resp::number::parse_i64;
+use crate::resp::{Args, Writer};
+use crate::slot::Slot;
+
+/// DBSIZE.
+pub(super) fn size(_home: &mut Home, core: &mut Core, _ask: &Ask, _origin: Origin) -> Option<Answer> {
+    Some(Answer::Count(core.owner.shard().len()))
+}
+
+/// FLUSHALL and FLUSHDB take one word at most.
+pub(super) fn check_clear(_env: &Env, ask: &Ask) -> Result<(), Error> {
+    let args = ask.words.args();
+    let known = |mode: &[u8]| mode.eq_ignore_ascii_case(b"ASYNC") || mode.eq_ignore_ascii_case(b"SYNC");
+    match args.get(0) {
+        None => Ok(()),
+        Some(mode) if args.len() == 1 && known(mode) => Ok(()),
+        Some(_) => Err(Error::Syntax),
+    }
+}
+
+pub(super) fn clear(_home: &mut Home, core: &mut Core, _ask: &Ask, _origin: Origin) -> Option<Answer> {
+    if core.persistence.is_loading() {
+        // It was under way when the load began, so what is loaded came after it.
+        core.owner.shard_mut().note_cleared();
+    } else {
+        core.owner.clear();
+    }
+    Some(Answer::Done)
+}
+
+/// KEYS: a walk.
+pub(super) fn keys(_home: &mut Home, core: &mut Core, ask: &Ask, origin: Origin) -> Option<Answer> {
+    core.owner.walks.push(Walk::keys(ask.words.args().at(0), ask.caller.proto, origin));
+    None
+}
+
+pub(super) fn fold_keys(_home: &mut Home, _core: &mut Core, open: &OpenAsk, writer: &mut Writer<'_>) {
+    let parts = || {
+        open.answers().filter_map(|answer| match answer {
+            Answer::Keys { count, encoded } => Some((*count, encoded)),
+            _ => None,
+        })
+    };
+    let count: u64 = parts().map(|(count, _)| count).sum();
+    writer.array(usize::try_from(count).unwrap_or(0));
+    parts().for_each(|(_, encoded)| writer.raw(encoded));
+}
+
+/// RANDOMKEY: a key of this core, and how many it has.
+pub(super) fn random_key(_home: &mut Home, core: &mut Core, _ask: &Ask, _origin: Origin) -> Option<Answer> {
+    let random = core.env.next_random();
+    let shard = core.owner.shard();
+    Some(Answer::Key(shard.random_key(random, core.env.now_ms).map(|key| (shard.len(), key.to_vec()))))
+}
+
+/// One of the cores' random keys, a core with more keys more often.
+pub(super) fn fold_random_key(_home: &mut Home, core: &mut Core, open: &OpenAsk, writer: &mut Writer<'_>) {
+    let keys = || open.answers().filter_map(|answer| if let Answer::Key(key) = answer { key.as_ref() } else { None });
+    let total: u64 = keys().map(|(weight, _)| *weight).sum();
+    let mut at = core.env.next_random() % total.max(1);
+    for (weight, key) in keys() {
+        if at < *weight {
+            return writer.bulk(key);
+        }
+        at -= weight;
+    }
+    writer.null();
+}
+
+fn number(args: Args<'_>, at: usize) -> Result<i64, Error> {
+    parse_i64(args.at(at)).ok_or(Error::NotInteger)
+}
+
+fn slot(number: i64) -> Option<Slot> {
+    u16::try_from(number).ok().filter(|slot| *slot < SLOTS).map(Slot)
+}
+
+fn parse_count(args: Args<'_>) -> Result<Slot, Error> {
+    slot(number(args, 0)?).ok_or(Error::InvalidSlot)
+}
+
+/// The slot, and how many of its keys are wanted at most.
+fn parse_list(args: Args<'_>) -> Result<(Slot, u64), Error> {
+    match (slot(number(args, 0)?), u64::try_from(number(args, 1)?)) {
+        (Some(slot), Ok(count)) => Ok((slot, count)),
+        _ => Err(Error::InvalidSlotOrCount),
+    }
+}
+
+fn check_cluster(env: &Env) -> Result<(), Error> {
+    if env.process.shows_cluster() { Ok(()) } else { Err(Error::ClusterDisabled) }
+}
+
+/// CLUSTER COUNTKEYSINSLOT slot.
+pub(super) fn check_slot_count(env: &Env, ask: &Ask) -> Result<(), Error> {
+    let args = ask.words.args();
+    check_cluster(env)?;
+    parse_count(args).map(|_| ())
+}
+
+pub(super) fn slot_counted(args: Args<'_>) -> Option<Slot> {
+    parse_count(args).ok()
+}
+
+pub(super) fn count_slot(_home: &mut Home, core: &mut Core, ask: &Ask, origin: Origin) -> Option<Answer> {
+    // Checked on the home core.
+    let Ok(slot) = parse_count(ask.words.args()) else { return Some(Answer::Count(0)) };
+    core.owner.walks.push(Walk::of_slot(slot, None, ask.caller.proto, origin));
+    None
+}
+
+pub(super) fn fold_count(_home: &mut Home, _core: &mut Core, open: &OpenAsk, writer: &mut Writer<'_>) {
+    let count = open.answers().map(|answer| if let Answer::Keys { count, .. } = answer { *count } else { 0 });
+    writer.integer(count.sum::<u64>().cast_signed());
+}
+
+/// CLUSTER GETKEYSINSLOT slot count.
+pub(super) fn check_slot_keys(env: &Env, ask: &Ask) -> Result<(), Error> {
+    let args = ask.words.args();
+    check_cluster(env)?;
+    parse_list(args).map(|_| ())
+}
+
+pub(super) fn slot_listed(args: Args<'_>) -> Option<Slot> {
+    parse_list(args).ok().map(|(slot, _)| slot)
+}
+
+pub(super) fn list_slot(_home: &mut Home, core: &mut Core, ask: &Ask, origin: Origin) -> Option<Answer> {
+    // Checked on the home core.
+    let Ok((slot, count)) = parse_list(ask.words.args()) else { return Some(Answer::Count(0)) };
+    core.owner.walks.push(Walk::of_slot(slot, Some(count), ask.caller.proto, origin));
+    None
+}
