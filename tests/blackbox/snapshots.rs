@@ -250,14 +250,15 @@ fn snapshots_are_taken_now_and_then_when_something_changes() {
 #[test]
 fn a_smaller_bound_keeps_the_most_recent() {
     let dir = Dir::new();
-    let mut server = setup(1, &dir, &["--persist"]).start();
+    let lru = ["--persist", "--eviction", "lru"];
+    let mut server = setup(1, &dir, &lru).start();
     let mut conn = server.connect();
     fill(&mut conn, 0, 1000);
     for at in 0..100 {
         assert_eq!(conn.text(&["GET", &format!("key:{at}")]), format!("value:{at}"));
     }
     assert_eq!(server.stop().code(), Some(0));
-    let server = setup(1, &dir, &["--persist", "--max-size", "300"]).start();
+    let server = setup(1, &dir, &[&lru[..], &["--max-size", "300"]].concat()).start();
     let mut conn = server.connect();
     assert_eq!(conn.number(&["DBSIZE"]), 300);
     for at in (0..100).chain(800..1000) {
