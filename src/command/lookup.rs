@@ -100,26 +100,44 @@ impl EachKeyCommand {
     }
 }
 
-/// Finds rows by name without allocating or comparing more than one or two names: open addressing over a hash of
-/// length and four bytes. Built once per engine from [`TABLE`].
+/// Finds rows by name without allocating: open addressing over a word that stands for the name. Built once per engine from
+/// [`TABLE`]. Cost: one multiplication and a comparison or two of words for the names that are short and of letters alone,
+/// which nearly all are; else a comparison of names.
 #[derive(Clone)]
 pub struct Lookup {
-    /// The cells: row number plus one; 0 is empty.
-    cells: [u16; CELLS],
+    cells: [Cell; CELLS],
+}
+
+/// A row under the word of its name.
+#[derive(Clone, Copy, Default)]
+struct Cell {
+    word: u64,
+    /// Row number plus one; 0 is empty.
+    row: u16,
+    /// The word and the length say all of the name.
+    is_exact: bool,
+    len: u8,
 }
 
 const CELLS: usize = 1024;
 const _: () = assert!(TABLE.len() * 4 <= CELLS, "sparse, so that probing ends at once");
 
+/// Characters of a name that its word says all of.
+const WORD_CHARS: usize = 8;
+
 impl Default for Lookup {
     fn default() -> Self {
-        let mut cells = [0; CELLS];
+        let mut cells = [Cell::default(); CELLS];
         for (row, number) in TABLE.iter().zip(1..) {
-            let mut at = hash(row.name.as_bytes());
-            while cells[at] != 0 {
+            let name = row.name.as_bytes();
+            let word = word(name);
+            let mut at = place(word, name.len());
+            while cells[at].row != 0 {
                 at = (at + 1) % CELLS;
             }
-            cells[at] = number;
+            // Bit 5 makes two characters one, unless it is a letter: only of letters the word says all.
+            let is_exact = name.len() <= WORD_CHARS && name.iter().all(u8::is_ascii_lowercase);
+            cells[at] = Cell { word, row: number, is_exact, len: name.len() as u8 };
         }
         Lookup { cells }
     }
@@ -129,15 +147,22 @@ impl Lookup {
     /// The row of a name in any case.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Option<CommandId> {
-        let mut at = hash(name);
-        while self.cells[at] != 0 {
-            let id = CommandId(self.cells[at] - 1);
-            if id.row().name.as_bytes().eq_ignore_ascii_case(name) {
+        let word = word(name);
+        let mut at = place(word, name.len());
+        loop {
+            let cell = self.cells[at];
+            if cell.row == 0 {
+                return None;
+            }
+            let id = CommandId(cell.row - 1);
+            if cell.word == word
+                && usize::from(cell.len) == name.len()
+                && (cell.is_exact || id.row().name.as_bytes().eq_ignore_ascii_case(name))
+            {
                 return Some(id);
             }
             at = (at + 1) % CELLS;
         }
-        None
     }
 
     /// The row of a subcommand.
@@ -147,12 +172,23 @@ impl Lookup {
     }
 }
 
-/// Case is folded by setting bit 5, which leaves letters of either case alike.
+/// The first four characters of a name and the last four, which overlap in a short one; of three or fewer all, and some
+/// twice. Case is folded by setting bit 5, which leaves letters of either case alike.
 #[inline]
-fn hash(name: &[u8]) -> usize {
-    let byte = |at: usize| name.get(at).map_or(0, |byte| u64::from(byte | 0x20));
-    let last = byte(name.len().wrapping_sub(1));
-    let mixed =
-        byte(0) | byte(1) << 8 | byte(2) << 16 | last << 24 | byte(name.len() / 2) << 32 | (name.len() as u64) << 40;
-    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54) as usize % CELLS
+fn word(name: &[u8]) -> u64 {
+    let folded = match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (Some(first), Some(last)) => u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32,
+        _ => match *name {
+            [a, b, c] => u64::from(a) | u64::from(b) << 8 | u64::from(c) << 16,
+            [a, b] => u64::from(a) | u64::from(b) << 8,
+            [a] => u64::from(a),
+            _ => 0,
+        },
+    };
+    folded | 0x2020_2020_2020_2020
+}
+
+#[inline]
+fn place(word: u64, len: usize) -> usize {
+    ((word ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54) as usize % CELLS
 }

@@ -223,9 +223,21 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Appends `<marker><number>CRLF`, assembled on the stack and copied once.
+    /// Appends `<marker><number>CRLF`. Most numbers have one digit or two: a copy of constant length is a store.
     #[inline]
     fn head(&mut self, marker: u8, number: u64) {
+        match number {
+            0..10 => self.out.extend_from_slice(&[marker, b'0' + number as u8, b'\r', b'\n']),
+            10..100 => {
+                let (tens, ones) = (b'0' + (number / 10) as u8, b'0' + (number % 10) as u8);
+                self.out.extend_from_slice(&[marker, tens, ones, b'\r', b'\n']);
+            }
+            _ => self.long_head(marker, number),
+        }
+    }
+
+    /// The same for any number, assembled on the stack and copied once.
+    fn long_head(&mut self, marker: u8, number: u64) {
         let mut head = [0; HEAD_BYTES_MAX];
         head[HEAD_BYTES_MAX - 2..].copy_from_slice(b"\r\n");
         let at = fill_digits(&mut head, HEAD_BYTES_MAX - 2, number) - 1;

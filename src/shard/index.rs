@@ -81,6 +81,7 @@ impl Index {
     }
 
     /// Adds an entry whose key, with this hash, is not here yet.
+    #[inline]
     pub(super) fn insert(&mut self, hash: u64, at: EntryIndex, slab: &Slab) {
         let mut segment = self.segment_of(hash);
         while self.segments.at(segment).is_full() {

@@ -403,8 +403,13 @@ impl Replies {
     #[inline]
     pub(in crate::engine) fn is_full(&self) -> bool {
         self.out.len() + self.flying_bytes >= SESSION_OUTPUT_BYTES_MAX + self.sent
+            || (!self.held.is_empty() && self.holds_enough())
             || self.own_behind_bytes >= SESSION_OUTPUT_BYTES_MAX
-            || self.held.len() >= self.window
+    }
+
+    /// Whether so much waits for other cores, or behind what does, that no further command may run.
+    fn holds_enough(&self) -> bool {
+        self.held.len() >= self.window
             || self.held_bytes.len() >= SESSION_HELD_BYTES_MAX
             || self.asked_bytes >= SESSION_ASKED_BYTES_MAX
     }
