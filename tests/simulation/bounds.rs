@@ -1,6 +1,8 @@
 //! Bounds that random runs are too small to reach: growth in one turn, replies in store for one client.
 
-use aspine::limits::{SEGMENT_ENTRIES_MAX, SESSION_HELD_FIRST, SESSION_OUTPUT_BYTES_MAX, TURN_REHASHED_MAX};
+use aspine::limits::{
+    SEGMENT_ENTRIES_MAX, SESSION_HELD_FIRST, SESSION_OUTPUT_BYTES_MAX, SESSIONS_STEP, TURN_REHASHED_MAX,
+};
 use aspine::shard::Eviction;
 use aspine::slot::Slot;
 
@@ -34,6 +36,46 @@ fn drain(cluster: &mut Cluster, conn: Conn) -> Vec<u8> {
 fn ask(cluster: &mut Cluster, conn: Conn, line: &str) -> String {
     cluster.bytes(conn, format!("{line}\r\n").as_bytes());
     String::from_utf8(drain(cluster, conn)).expect("text")
+}
+
+/// More clients than one slice looks at.
+const CROWD: usize = SESSIONS_STEP * 2 + SESSIONS_STEP / 2;
+
+#[test]
+fn what_concerns_a_crowd_of_clients_goes_in_slices() {
+    for cores in [1, 2] {
+        let mut cluster = cluster(cores);
+        let admin = cluster.connect(0);
+        let crowd: Vec<Conn> = (0..CROWD).map(|_| cluster.connect(0)).collect();
+        for conn in &crowd {
+            assert!(ask(&mut cluster, *conn, "HELLO 3").starts_with('%'));
+            assert_eq!(ask(&mut cluster, *conn, "CLIENT TRACKING ON BCAST PREFIX user:"), "+OK\r\n");
+        }
+        // A slice is not all: the list is there only after further ones.
+        cluster.bytes(admin, b"CLIENT LIST\r\n");
+        assert!(cluster.send(admin, usize::MAX).is_empty(), "{cores} cores: in one go");
+        let list = String::from_utf8(drain(&mut cluster, admin)).expect("text");
+        assert_eq!(list.matches("id=").count(), CROWD + 1, "{cores} cores: every client has its line");
+
+        assert_eq!(ask(&mut cluster, admin, "SET user:1 x"), "+OK\r\n");
+        assert_eq!(ask(&mut cluster, admin, "FLUSHALL"), "+OK\r\n");
+        let told = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$6\r\nuser:1\r\n>2\r\n$10\r\ninvalidate\r\n_\r\n";
+        for conn in &crowd {
+            assert_eq!(drain(&mut cluster, *conn).escape_ascii().to_string(), told.escape_ascii().to_string());
+        }
+
+        let (first, rest) = crowd.split_first().expect("a crowd");
+        let killed = ask(&mut cluster, admin, "CLIENT KILL TYPE normal SKIPME yes");
+        assert_eq!(killed, format!(":{CROWD}\r\n"), "{cores} cores: everybody else is ended");
+        assert!(crowd.iter().all(|conn| cluster.engines[0].is_finished(conn.id)));
+        rest.iter().for_each(|conn| cluster.engines[0].on_disconnect(conn.id));
+        cluster.engines[0].on_disconnect(first.id);
+        let crowd: Vec<Conn> = (0..CROWD).map(|_| cluster.connect(0)).collect();
+        cluster.engines[0].on_drain();
+        assert!(!crowd.iter().all(|conn| cluster.engines[0].is_finished(conn.id)), "{cores} cores: in one go");
+        cluster.settle();
+        assert!(crowd.iter().all(|conn| cluster.engines[0].is_finished(conn.id)), "SIGTERM reaches every session");
+    }
 }
 
 #[test]
