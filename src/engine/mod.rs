@@ -199,7 +199,7 @@ impl Engine {
         self.end_event();
     }
 
-    /// Those who read and write files have something to say.
+    /// Readers and writers of snapshots report.
     pub fn on_file(&mut self, event: FileEvent, now_ms: u64) {
         self.core.env.now_ms = now_ms;
         self.core.persist(|persistence, around| persistence.on_file(event, around));

@@ -20,9 +20,9 @@ pub struct AuthKey {
 /// Why something can't be an auth key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
-    /// It has no bytes.
+    /// The key has no bytes.
     Empty,
-    /// It has more than `AUTHKEY_BYTES_MAX`.
+    /// The key has more than `AUTHKEY_BYTES_MAX`.
     TooLong,
 }
 

@@ -58,7 +58,7 @@ impl ListFilter {
 enum ClientKind {
     /// Ordinary ones.
     Normal,
-    /// Those that subscribe.
+    /// Clients that subscribe to channels or patterns.
     Pubsub,
     /// Replicas and the like, of which there are none here.
     Other,

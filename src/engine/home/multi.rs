@@ -83,7 +83,7 @@ impl Transaction {
 #[derive(Debug)]
 pub(in crate::engine) struct Step {
     pub(in crate::engine) place: Place,
-    /// Its frame.
+    /// Where the command's frame begins among the frames of the transaction.
     pub(in crate::engine) at: usize,
     pub(in crate::engine) phase: Phase,
     /// What the phase came to.

@@ -79,7 +79,7 @@ pub(in crate::engine) struct Replies {
     own_behind_bytes: usize,
     /// An array is being written whose elements come one after the other (EXEC's): pushes wait for its end.
     grouped: bool,
-    /// Those pushes.
+    /// Pushes that wait for the end of the group, as encoded.
     postponed: Vec<u8>,
     /// Filled by commands that go to other cores and by replies behind them; drained from the front as those come
     /// back; bounded by `window` and `SESSION_ASKED_BYTES_MAX`, at which the session runs no further command.
@@ -186,7 +186,7 @@ impl Replies {
         self.grouped = true;
     }
 
-    /// It is whole.
+    /// The array is whole: the pushes that waited for its end follow.
     pub(in crate::engine) fn end_group(&mut self) {
         self.grouped = false;
         let postponed = std::mem::take(&mut self.postponed);

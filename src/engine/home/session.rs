@@ -69,7 +69,7 @@ pub(in crate::engine) struct Session {
     pub(in crate::engine) watching: Vec<CoreId>,
     /// What it has under way on held shards; no other command runs.
     transaction: Option<Box<Transaction>>,
-    /// Its connection has ended; only its transaction runs on.
+    /// The session's connection has ended; only its transaction runs on.
     pub(in crate::engine) gone: bool,
     /// Where it waits for `take_ready`.
     pub(in crate::engine) queued: Option<Queue>,

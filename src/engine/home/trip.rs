@@ -8,7 +8,7 @@ pub(super) struct Trip {
     pub(super) command: CommandId,
     /// The client does not want to hear the reply.
     pub(super) muted: bool,
-    /// Its transaction holds the shards it needs.
+    /// The session's transaction holds the shards that the command needs.
     pub(super) held: bool,
 }
 

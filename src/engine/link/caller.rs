@@ -18,7 +18,7 @@ pub(in crate::engine) struct Caller {
     pub(in crate::engine) no_touch: bool,
     /// The answer is a part, for a gather.
     pub(in crate::engine) part: bool,
-    /// It comes from the transaction that holds the shard.
+    /// The command comes from the transaction that holds the shard.
     pub(in crate::engine) held: bool,
     /// The client is sent an invalidation when the keys change that the command reads.
     pub(in crate::engine) remembers: bool,

@@ -117,7 +117,7 @@ pub(in crate::engine) fn core_word(core: CoreId) -> [u8; 2] {
 pub(in crate::engine) enum Part<'a> {
     /// A whole reply, or its share of the elements, as the protocol encodes them.
     Encoded(&'a [u8]),
-    /// Its share of a sum.
+    /// The core's share of a sum.
     Sum(i64),
     /// An encoded error, in place of the above.
     Refusal(&'a [u8]),

@@ -32,7 +32,7 @@ pub enum Payload {
         ticket: Ticket,
         /// Request frames.
         bytes: Vec<u8>,
-        /// How many.
+        /// How many frames there are.
         count: u32,
     },
     /// What they answered, in the same order.
@@ -41,7 +41,7 @@ pub enum Payload {
         ticket: Ticket,
         /// Reply frames.
         bytes: Vec<u8>,
-        /// How many.
+        /// How many frames there are.
         count: u32,
     },
     /// A request of an earlier batch took long: the home core of its client logs it. Comes before its replies.
@@ -73,7 +73,7 @@ pub enum Payload {
         /// What it watches there has not changed.
         clean: bool,
     },
-    /// It does not want the shard any more.
+    /// A transaction, or a snapshot, does not want the shard any more.
     Release(Hold),
     /// Keys have changed that clients of the receiver may hold, and what else `invalidation` has to say.
     Invalidations(Vec<u8>),
@@ -100,7 +100,7 @@ pub struct Ask {
     pub(in crate::engine) caller: Caller,
     /// The client that asks.
     pub(in crate::engine) client: ClientId,
-    /// Its arguments, without the command's name.
+    /// The command's arguments, without its name.
     pub(in crate::engine) words: Words,
     pub(in crate::engine) detail: Detail,
 }
@@ -121,13 +121,13 @@ pub(in crate::engine) enum Detail {
 /// One core's part in a command of the whole process.
 #[derive(Debug)]
 pub enum Answer {
-    /// It has done what was asked.
+    /// The core has done what was asked.
     Done,
     /// A number of its own: keys, clients, a time.
     Count(u64),
     /// Keys, as the protocol encodes them one by one.
     Keys {
-        /// How many.
+        /// How many keys there are.
         count: u64,
         /// One after the other.
         encoded: Vec<u8>,
@@ -161,7 +161,7 @@ pub struct Telemetry(pub(in crate::engine) Recorded);
 pub(in crate::engine) enum Recorded {
     /// The newest slow commands.
     Slow(Vec<Entry>),
-    /// Its latency events.
+    /// The core's latency events.
     Events(Box<[Event; EVENTS.len()]>),
     /// What each command took.
     Usage(Vec<Usage>),
@@ -261,14 +261,14 @@ pub enum Note {
     Changes(u64),
     /// Items are going to be loaded; all shards are held. From core 0.
     LoadBegin {
-        /// Which load.
+        /// Names the load in all that follows.
         id: u64,
         /// What there is goes first.
         replace: bool,
     },
     /// A core has loaded its part. To core 0.
     LoadedPart {
-        /// Which load.
+        /// Names the load.
         id: u64,
         /// What it came to.
         tally: Tally,

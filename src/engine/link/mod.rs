@@ -29,7 +29,7 @@ pub(super) enum Waiter {
     Reply { id: SessionId, place: Place },
     /// A gather: it is the part of the core that sends it.
     Gather(GatherId),
-    /// Nothing.
+    /// Nobody waits: the reply is dropped.
     Nobody,
 }
 

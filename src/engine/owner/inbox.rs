@@ -38,7 +38,7 @@ enum Incoming {
 struct Requests {
     from: CoreId,
     ticket: Ticket,
-    /// They come from the transaction that holds the shard.
+    /// The requests come from the transaction that holds the shard.
     held: bool,
     /// Request frames, and where the next to run begins.
     bytes: Vec<u8>,

@@ -44,7 +44,7 @@ pub(super) struct Owner {
 pub(super) struct Ran {
     /// What was written.
     pub(super) kind: PartKind,
-    /// Its nanoseconds, if it took so long that it is logged.
+    /// The command's nanoseconds, if it took so long that it is logged.
     pub(super) slow_ns: Option<u64>,
 }
 
@@ -264,7 +264,7 @@ impl Owner {
         self.shard.has_stale()
     }
 
-    /// Those; `spare` is an empty buffer for the next.
+    /// Takes the changed keys that clients may hold; `spare` is an empty buffer for the next.
     pub(super) fn take_stale(&mut self, spare: Vec<Stale>) -> Vec<Stale> {
         self.shard.take_stale(spare)
     }

@@ -21,7 +21,7 @@ use crate::slot::CoreId;
 /// What the coordinator wants done.
 #[derive(Debug)]
 pub(super) enum Effect {
-    /// Those who read and write files are to do this.
+    /// Readers and writers of snapshots are to do this.
     File(FileAsk),
     /// A core's shard is wanted.
     Hold(CoreId, Hold),
@@ -49,7 +49,7 @@ pub(super) struct Now {
 enum Reason {
     /// A client asked: SAVE, BGSAVE, ASPINE.LOAD.
     Asked(Verb),
-    /// It was time.
+    /// The interval between snapshots has passed.
     Interval,
     /// The server ends.
     End,

@@ -38,9 +38,9 @@ pub enum FileAsk {
         /// Cores that will write.
         cores: u16,
     },
-    /// It holds this instant.
+    /// The snapshot holds the keyspace as it was at this instant.
     Cut {
-        /// Which.
+        /// Names the snapshot.
         id: u64,
         /// Unix milliseconds.
         created_ms: u64,
@@ -57,9 +57,9 @@ pub enum FileAsk {
         /// Of which.
         id: u64,
     },
-    /// It is not wanted any more.
+    /// A snapshot is not wanted any more.
     Abandon {
-        /// Which.
+        /// Names the snapshot.
         id: u64,
     },
     /// A snapshot is to be checked. Answered by `Checked` or `Failed`.
@@ -71,7 +71,7 @@ pub enum FileAsk {
     },
     /// The one that was checked is to be read: `Records` and `End` to all cores, or `Failed` to core 0.
     Read {
-        /// Which.
+        /// Names the snapshot.
         id: u64,
     },
 }
@@ -81,7 +81,7 @@ pub enum FileAsk {
 pub enum FileEvent {
     /// A snapshot has its file.
     Begun {
-        /// Which.
+        /// Names the snapshot.
         id: u64,
     },
     /// A block was written, or is not wanted; here is its memory.
@@ -93,21 +93,21 @@ pub enum FileEvent {
     },
     /// A snapshot is complete.
     Saved {
-        /// Which.
+        /// Names the snapshot.
         id: u64,
         /// What it came to.
         saved: Saved,
     },
     /// A snapshot can't be written or read.
     Failed {
-        /// Which.
+        /// Names the snapshot.
         id: u64,
         /// Why, in one line.
         why: String,
     },
     /// A snapshot is whole.
     Checked {
-        /// Which.
+        /// Names the snapshot.
         id: u64,
         /// What it holds.
         summary: Summary,

@@ -52,9 +52,9 @@ struct Walk {
     changes: u64,
     /// Everything was sent.
     ended: bool,
-    /// It has written as much as the bandwidth allows, up to the next tick.
+    /// The core has written as much as the bandwidth allows, up to the next tick.
     paced: bool,
-    /// It has had its step of this turn.
+    /// The core has had its step of this turn.
     stepped: bool,
 }
 
@@ -103,7 +103,7 @@ impl Persistence {
 
     // ---- events and effects ----
 
-    /// Those who read and write files have something to say.
+    /// Readers and writers of snapshots report.
     pub(super) fn on_file(&mut self, event: FileEvent, around: &mut Around<'_>) {
         let now = around.now();
         match event {

@@ -13,7 +13,7 @@ use crate::slot::{CoreId, Slot};
 /// The cores that have a part in a command.
 #[derive(Clone, Copy)]
 pub(in crate::engine) enum Scope {
-    /// All.
+    /// All cores.
     All,
     /// All; by a core's own port only that core, since clients of a cluster ask every node and add up.
     AllOrOwn,

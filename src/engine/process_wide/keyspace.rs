@@ -12,7 +12,7 @@ use crate::resp::number::parse_i64;
 use crate::resp::{Args, Writer};
 use crate::slot::Slot;
 
-/// DBSIZE.
+/// DBSIZE: one core's share of the count.
 pub(super) fn size(_home: &mut Home, core: &mut Core, _ask: &Ask, _origin: Origin) -> Option<Answer> {
     Some(Answer::Count(core.owner.shard().len()))
 }

@@ -15,7 +15,7 @@ use crate::engine::telemetry::info::{self, Sections};
 use crate::engine::telemetry::report::Report;
 use crate::resp::{Args, Writer};
 
-/// INFO.
+/// INFO: what one core knows.
 pub(super) fn report(home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
     let sections = Sections::parse(ask.words.args());
     Some(Answer::Report(Box::new(CoreReport(report::report(home, core, sections)))))

@@ -48,9 +48,9 @@ pub(in crate::engine) struct Channels {
 pub(in crate::engine) enum Change {
     /// Nothing new: others subscribe as well.
     None,
-    /// It has its first subscriber that this core knows.
+    /// The name has its first subscriber that this core knows.
     Appeared,
-    /// It has lost the last.
+    /// The name has lost its last subscriber.
     Vanished,
 }
 
@@ -115,7 +115,7 @@ impl Names {
         (Rc::clone(&entry.name), change)
     }
 
-    /// It does not any more.
+    /// The session does not subscribe to the name any more.
     pub(in crate::engine) fn leave(&mut self, name: &[u8], id: SessionId) -> Change {
         let Some(at) = self.find(name) else { return Change::None };
         let local = &mut self.entries[at].local;
@@ -136,7 +136,7 @@ impl Names {
         change
     }
 
-    /// It does not any more.
+    /// A subscriber on another core has left the name.
     pub(in crate::engine) fn leave_remote(&mut self, name: &[u8], core: CoreId) -> Change {
         let found = self.find(name);
         debug_assert!(found.is_some(), "who leaves has joined");

@@ -130,7 +130,7 @@ impl PubSub {
         name
     }
 
-    /// It does not any more.
+    /// The session does not subscribe to the name any more.
     pub(super) fn leave(&mut self, topic: Topic, name: &[u8], id: SessionId) {
         debug_assert!(self.deliveries.is_empty(), "messages go to those who subscribe when they are published");
         let change = self.channels.of_mut(topic).leave(name, id);

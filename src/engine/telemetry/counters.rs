@@ -29,18 +29,18 @@ pub(in crate::engine) struct Number {
 /// The sections of INFO that have numbers of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Section {
-    /// Clients.
+    /// INFO's section Clients.
     Clients,
-    /// Stats.
+    /// INFO's section Stats.
     Stats,
-    /// Aspine.
+    /// INFO's section Aspine.
     Aspine,
 }
 
 /// The numbers of all cores as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Fold {
-    /// Their sum.
+    /// The sum over all cores.
     Sum,
     /// The largest, of what every core knows all of.
     Max,

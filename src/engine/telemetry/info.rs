@@ -55,7 +55,7 @@ const DEFAULT: Sections = Sections(ALL.0 & !COMMANDSTATS.0 & !LATENCYSTATS.0);
 pub(in crate::engine) struct Sections(u32);
 
 impl Sections {
-    /// Those that INFO's arguments name, in any case: names of sections, `default`, `all`, `everything`. Unknown names
+    /// The sections that INFO's arguments name, in any case: names of sections, `default`, `all`, `everything`. Unknown names
     /// name none, as in Redis; no argument means `default`.
     pub(in crate::engine) fn parse(args: Args<'_>) -> Sections {
         if args.is_empty() {

@@ -18,7 +18,7 @@ pub(in crate::engine) const EVENTS: [&str; 2] = ["command", "fast-command"];
 pub(in crate::engine) struct Sample {
     /// Unix time.
     pub(in crate::engine) unix_s: u64,
-    /// Milliseconds.
+    /// How long the event took, in milliseconds.
     pub(in crate::engine) ms: u64,
 }
 

@@ -109,7 +109,7 @@ impl Meter {
         self.lap_ns
     }
 
-    /// It has ended with this reply. Returns its nanoseconds if they are to be logged.
+    /// The command has ended with this reply. Returns its nanoseconds if they are to be logged.
     #[inline]
     pub(in crate::engine) fn end(&mut self, command: CommandId, reply: &[u8]) -> Option<u64> {
         self.end_since(command, self.lap_ns, reply)
@@ -236,7 +236,7 @@ fn pairs(times: &Histogram<u64>) -> Vec<(u64, u64)> {
 /// What one core, or all together, counted of one command.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::engine) struct Usage {
-    /// Its row.
+    /// The command's row in the table of commands.
     pub(in crate::engine) command: u16,
     pub(in crate::engine) calls: u64,
     pub(in crate::engine) ns: u64,
@@ -266,7 +266,7 @@ impl Usage {
         CommandId(self.command).row().name
     }
 
-    /// Its times as a histogram of nanoseconds.
+    /// The command's times as a histogram of nanoseconds.
     pub(in crate::engine) fn histogram(&self) -> Histogram<u64> {
         let mut histogram = command_histogram();
         for (ns, count) in &self.times {

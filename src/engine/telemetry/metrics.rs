@@ -87,7 +87,7 @@ pub struct Server {
     pub fds: u64,
     /// And that may be.
     pub fds_max: u64,
-    /// Threads.
+    /// How many threads the process has.
     pub threads: u64,
 }
 
