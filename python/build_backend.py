@@ -16,6 +16,8 @@ HERE = Path(__file__).resolve().parent
 # Beside the Python package in the repository, above or below it in a source distribution.
 CRATE = next(place for place in (HERE.parent, HERE, HERE / "aspine") if (place / "src" / "main.rs").exists())
 SCRIPT = HERE / "aspine.data" / "scripts" / "aspine"
+# Maturin refuses whatever it is asked, a source distribution too, while the folder that pyproject.toml names is missing.
+SCRIPT.parent.mkdir(parents=True, exist_ok=True)
 
 
 def program():
@@ -31,7 +33,6 @@ def program():
 
 
 def add_program():
-    SCRIPT.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(program(), SCRIPT)
     SCRIPT.chmod(0o755)
     # Lines of the source in a backtrace are not worth four fifths of the wheel.
