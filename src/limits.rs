@@ -280,8 +280,8 @@ const _: () = assert!(VALUE_BYTES_MAX <= u32::MAX as usize);
 pub const PORT_DEFAULT: u16 = 5116;
 
 /// Items the whole server keeps when neither `--max-size` nor `--max-memory` is given: a first run
-/// on a laptop can't fill its memory. At it: the least recently used item goes, or, with
-/// `--eviction none`, writes fail.
+/// on a laptop can't fill its memory. At it: an item goes as `--eviction` says, or, with
+/// `none`, writes fail.
 pub const ITEMS_MAX_DEFAULT: u64 = 1000;
 
 /// Clients connected at once when `--maxclients` is absent, as in Redis. Past it a connection gets

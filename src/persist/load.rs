@@ -1,4 +1,4 @@
-//! Load: reads the items of a file, in LRU order, the least recent first.
+//! Load: reads the items of a file, first those that are likely to be evicted first.
 //!
 //! Opening reads header, footer and every block's head, and checks that nothing is missing. Then the streams of all cores
 //! are merged: by the second of the last access, and within a second by the relative position in the stream. Cost:

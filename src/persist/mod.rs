@@ -38,7 +38,7 @@
 //!       4092  4  CRC32C of the 4092 bytes before
 //! ```
 //!
-//! Each core writes two streams. One has the items that its walk found, in LRU order, the least recent first. The other has
+//! Each core writes two streams. One has the items that its walk found, first those that are likely to go first. The other has
 //! the pre-images: items that were about to change before the walk had reached them; they count as more recent than all of
 //! the first. The payloads of one stream, joined in sequence, are records; a record may span blocks.
 //!

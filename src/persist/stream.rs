@@ -12,7 +12,7 @@ use crate::limits::{SNAPSHOT_ALIGN_BYTES, SNAPSHOT_BLOCK_BYTES};
 /// The two streams of a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The items that the walk found, the least recent first.
+    /// The items that the walk found, first those that are likely to be evicted first.
     Walk,
     /// The pre-images: items that were about to change before the walk had reached them.
     Changed,

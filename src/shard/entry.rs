@@ -113,9 +113,9 @@ const _: () = assert!(KEY_BYTES_MAX <= u32::MAX as usize, "a long key's length h
 pub(super) struct Entry {
     /// The address, and the low bits of the value's length.
     blob: Option<NonNull<u8>>,
-    /// Live: the neighbour towards the most recent. Vacant: unused.
+    /// Live: the neighbour towards the head of its queue. Vacant: unused.
     pub(super) prev: EntryIndex,
-    /// Live: the neighbour towards the least recent. Vacant: the next free entry.
+    /// Live: the neighbour towards the tail of its queue. Vacant: the next free entry.
     pub(super) next: EntryIndex,
     /// The key's length, the label, the flags, the count of accesses, the high bits of the value's length, and the clock.
     word: u64,
