@@ -260,10 +260,11 @@ impl Replies {
         self.first = self.first.wrapping_add(1);
     }
 
-    /// Hands over what is to be sent next; `None` while what was handed over before is not back, or nothing waits.
+    /// Hands over what is to be sent next; `None` while what was handed over before is not back, nothing
+    /// waits, or the session was cut off.
     #[inline]
     pub(in crate::engine) fn take_output(&mut self) -> Option<Output> {
-        if self.flying_bytes > 0 {
+        if self.flying_bytes > 0 || self.discarded {
             return None;
         }
         let piece = if self.out.is_empty() { self.pop_behind()? } else { Piece::Own(std::mem::take(&mut self.out)) };

@@ -202,4 +202,7 @@ fn what_is_cut_off_says_nothing_more() {
     replies.push(&mut encoded("x"));
     assert!(replies.is_empty() && replies.unsent().is_empty());
     assert_eq!(replies.waiting_bytes(), 0);
+    // A transaction under way when the session was cut off still writes its replies.
+    replies.append(|out| out.extend_from_slice(b"+OK\r\n"));
+    assert!(replies.take_output().is_none());
 }

@@ -84,7 +84,7 @@ pub enum FileEvent {
         /// Names the snapshot.
         id: u64,
     },
-    /// A block was written, or is not wanted; here is its memory.
+    /// A block was written, could not be, or is not wanted; here is its memory.
     Written {
         /// Of which.
         id: u64,

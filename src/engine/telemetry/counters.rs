@@ -1,7 +1,7 @@
-//! Counters: every number that a core counts or reports, a row each: its names in INFO, its metric, its help, and whether
-//! it is a counter, which CONFIG RESETSTAT sets to zero.
+//! Counters: the numbers that a core counts or reports as they are, a row each: its names in INFO, its metric, its help, and
+//! whether it is a counter.
 //!
-//! The lines of INFO that are one number, the families of `/metrics` of the cores, and the reset derive from the rows. Numbers
+//! The lines of INFO that are one number and the families of `/metrics` of the cores derive from the rows. Numbers
 //! that are made of several (rates, percentages, histograms) stand where they are made. Core: its own. Cost: an addition each.
 
 use serde::{Deserialize, Serialize};
