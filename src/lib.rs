@@ -26,10 +26,10 @@
 //! # Shape
 //!
 //! ```text
-//!  client bytes ─▶ runtime/connection ─▶ home/round ─▶ home/dispatch ─▶ owner ─▶ shard   (own slot: same call stack)
+//!  client bytes ─▶ runtime/transport ──▶ home/round ─▶ home/dispatch ─▶ owner ─▶ shard   (own slot: same call stack)
 //!                                                           │
 //!                                                           └─▶ link ─▶ runtime/mesh ─▶ peer's owner ─▶ shard
-//!  client bytes ◀─ runtime/connection ◀─ home/replies ◀──────────── replies, a batch back ◀───────┘
+//!  client bytes ◀─ runtime/transport ◀── home/replies ◀──────────── replies, a batch back ◀───────┘
 //! ```
 //!
 //! An engine is a function of (state, event, now). Events are bytes on a connection, a batch from a peer, a tick; it
@@ -59,14 +59,14 @@
 //!
 //! | file | function | does |
 //! |---|---|---|
-//! | `src/runtime/connection.rs` | `on_readable` | one read, handed to `Engine::on_bytes` |
+//! | `src/runtime/transport/epoll/connection.rs` | `on_readable` | one read, handed to `Engine::on_bytes` |
 //! | `src/engine/home/round.rs` | `round` | parses every complete command, finds its row |
 //! | `src/engine/home/dispatch.rs` | `run_at` | this core owns the key: a call, whose reply takes its place in the order; a peer does: a message |
 //! | `src/engine/owner/mod.rs` | `run` | the one way in which a command of keys runs, whichever core its client is on |
 //! | `src/command/string.rs` | `get` | arguments, one shard call, one reply value |
 //! | `src/shard/mod.rs` | `get` | index, expiry against `now_ms`, recency, a borrowed value |
 //!
-//! The reply goes back the same way; `flush` in `src/runtime/connection.rs` sends it.
+//! The reply goes back the same way; `flush` in `src/runtime/transport/epoll/connection.rs` sends it.
 //!
 //! # Follow one GET to another core
 //!

@@ -653,10 +653,6 @@ pub const LISTEN_BACKLOG: i32 = 4096;
 /// Milliseconds without accepting after the process ran out of descriptors.
 pub const ACCEPT_PAUSE_MS: u64 = 50;
 
-/// Milliseconds between looks at the sockets of a core that has no descriptor left to park with: clients notice little,
-/// and the process goes on until some of them leave.
-pub const PARK_BLIND_MS: u64 = 1;
-
 /// Seconds after SIGTERM in which commands that were read are finished and replies delivered: `--drain-timeout` unless
 /// given; within what container runtimes wait (10 s) before they kill. At it: what is left is cut off, and the server
 /// still exits with 0.

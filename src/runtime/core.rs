@@ -2,41 +2,37 @@
 //!
 //! ```text
 //! turn:  batches from peers ─▶ ready sockets ─▶ tick if due ─▶ sliced work ─▶ sends ─▶ batches to peers
-//!        nothing was ready:  spin a while if told to; give way; nap until a socket, a batch or the next tick; still
-//!                            nothing: park
+//!        nothing was ready:  spin a while if told to; give way; nap until a socket, a batch or the next tick
 //! ```
+//! A core naps in its transport, never in glommio, which gets its thread for a moment when a nap has brought nothing: so
+//! nothing on a core may rely on glommio to wake it. Whoever wants it awake rings its doorbell.
 //! Never: awaits inside a turn, blocks, takes an unbounded turn.
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future;
-use rustix::io::Errno;
-use rustix::net::SendFlags;
 use tracing::{debug, info, warn};
 
+use super::accept::Accepting;
 use super::admin::Reporter;
 use super::clock::Clock;
-use super::connection::{Connection, Outcome};
 use super::drain::Drain;
 use super::files::CoreFiles;
 use super::give_way::GiveWay;
 use super::listener::CoreListener;
-use super::mesh::{Bell, Mesh, Ports};
-use super::poller::{Interest, Poller, Ready};
+use super::mesh::{Mesh, Ports};
 use super::shared::Shared;
 use super::supervise::{Progress, Step};
+use super::transport::{Event, Transport};
 use crate::engine::files::FileAsk;
 use crate::engine::turn::{Outside, turn};
-use crate::engine::{Batch, Engine, EngineConfig, Notice, Peer, SessionId};
+use crate::engine::{Batch, Engine, EngineConfig, Notice, SessionId};
 use crate::host::StartError;
 use crate::host::process::gauges;
-use crate::limits::{
-    ACCEPT_PAUSE_MS, READ_BUFFER_BYTES, RSS_INTERVAL_MS, TICK_IDLE_MS, TICK_MS, TURN_ACCEPTS_MAX, TURN_EVENTS_US,
-};
+use crate::limits::{RSS_INTERVAL_MS, TICK_IDLE_MS, TICK_MS, TURN_EVENTS_US};
 use crate::slot::CoreId;
 
 /// The arguments of a core.
@@ -54,42 +50,28 @@ pub(super) struct CoreSetup {
     pub(super) progress: Progress,
 }
 
-const TOKEN_TCP: u64 = u64::MAX;
-const TOKEN_UNIX: u64 = u64::MAX - 1;
-const TOKEN_DOORBELL: u64 = u64::MAX - 2;
-const TOKEN_OWN: u64 = u64::MAX - 3;
-
 /// One core: its engine, and what surrounds it.
-struct Core {
+struct Core<T> {
     engine: Engine,
-    shell: Shell,
+    shell: Shell<T>,
 }
 
 /// What surrounds one core's engine: sockets, mesh, files, clock.
-struct Shell {
+pub(super) struct Shell<T> {
     core: CoreId,
-    poller: Poller,
-    /// The listening sockets; `None` once the drain has begun.
-    listener: Option<CoreListener>,
-    /// The connections by session index.
-    connections: Vec<Option<Connection>>,
-    /// Sockets that were ready at the last poll, and how many of them have been handled.
-    ready: Vec<Ready>,
-    handled: usize,
+    pub(super) transport: T,
+    pub(super) accepting: Accepting,
     mesh: Mesh,
     files: CoreFiles,
     /// Whether the files thread may have sent something.
     files_rang: bool,
     reporter: Option<Reporter>,
     clock: Clock,
-    shared: Arc<Shared>,
-    buffer: Box<[u8]>,
-    /// A spare descriptor, closed when descriptors run out, so that a client can be accepted and refused.
-    reserve: Option<OwnedFd>,
-    /// The time until which accepting pauses.
-    accept_after_ms: Option<u64>,
+    pub(super) shared: Arc<Shared>,
     give_way: GiveWay,
     last_tick_ms: u64,
+    /// Whether the core had something to do since the last tick.
+    busy_since_tick: bool,
     last_rss_ms: u64,
     drain: Drain,
     progress: Progress,
@@ -107,16 +89,11 @@ enum Turn {
 }
 
 /// Runs a core until the process ends.
-pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
+pub(super) async fn run<T: Transport>(setup: CoreSetup) -> Result<(), StartError> {
     let core = usize::from(setup.engine.core.0);
     let failed = |what| move |source: io::Error| StartError::Core { core, what, source: Box::new(source) };
-    let bell = Rc::new(Bell::default());
     let spin = setup.spin;
-    let mesh = Mesh::connect(setup.ports, &bell).await;
-    let mut core = Core::new(setup.engine, setup.listener, mesh, setup.files, setup.shared, setup.progress)
-        .map_err(failed("socket setup"))?;
-    core.shell.reporter = setup.reporter;
-    start_ticker(Rc::clone(&bell));
+    let mut core = Core::<T>::new(setup).await.map_err(failed("socket setup"))?;
     let mut is_up = false;
     let mut idle_since = None;
     loop {
@@ -133,7 +110,7 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
             Turn::Over => return Ok(()),
             Turn::Busy => {
                 idle_since = None;
-                bell.note_busy();
+                core.shell.busy_since_tick = true;
             }
             Turn::Idle => {
                 if spin > Duration::ZERO {
@@ -143,16 +120,7 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
                     }
                 }
                 if !core.shell.nap().map_err(failed("nap"))? {
-                    continue;
-                }
-                if core.shell.drain.has_begun() {
-                    // Sockets that linger are looked at each time.
-                    bell.note_busy();
-                }
-                core.shell.poller.park(&bell).await.map_err(failed("park"))?;
-                idle_since = None;
-                if core.shell.mesh.has_peers() {
-                    // The tasks that receive were woken with us; theirs first.
+                    idle_since = None;
                     future::yield_now().await;
                 }
             }
@@ -160,52 +128,28 @@ pub(super) async fn run(setup: CoreSetup) -> Result<(), StartError> {
     }
 }
 
-/// Rings the bell every tick, so that a parked core wakes up for it.
-fn start_ticker(bell: Rc<Bell>) {
-    glommio::spawn_local(async move {
-        loop {
-            let tick_ms = if bell.take_busy() { TICK_MS } else { TICK_IDLE_MS };
-            glommio::timer::sleep(Duration::from_millis(tick_ms)).await;
-            bell.ring();
-        }
-    })
-    .detach();
-}
-
-impl Core {
-    fn new(
-        config: EngineConfig,
-        listener: CoreListener,
-        mesh: Mesh,
-        files: CoreFiles,
-        shared: Arc<Shared>,
-        progress: Progress,
-    ) -> io::Result<Core> {
-        let poller = Poller::new()?;
-        poller.add_doorbell(shared.doorbells.bell(config.core), TOKEN_DOORBELL)?;
+impl<T: Transport> Core<T> {
+    async fn new(setup: CoreSetup) -> io::Result<Core<T>> {
+        let CoreSetup { engine: config, listener, ports, files, reporter, shared, progress, .. } = setup;
+        let mut transport = T::new(shared.doorbells.bell(config.core))?;
+        transport.listen(&listener)?;
         let shell = Shell {
             core: config.core,
-            poller,
-            listener: Some(listener),
-            connections: Vec::new(),
-            ready: Vec::new(),
-            handled: 0,
-            mesh,
+            transport,
+            accepting: Accepting::new(listener),
+            mesh: Mesh::connect(ports).await,
             files,
             files_rang: true,
-            reporter: None,
+            reporter,
             clock: Clock::new(),
             shared,
-            buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
-            reserve: open_reserve(),
-            accept_after_ms: None,
             give_way: GiveWay::default(),
             last_tick_ms: 0,
+            busy_since_tick: false,
             last_rss_ms: 0,
             drain: Drain::default(),
             progress,
         };
-        start_accepting(shell.listener.as_ref(), &shell.poller)?;
         Ok(Core { engine: Engine::new(config), shell })
     }
 
@@ -215,15 +159,15 @@ impl Core {
         let (now_ms, sub_us) = shell.clock.now();
         engine.set_sub_us(sub_us);
         let busy = turn(engine, shell, now_ms)?;
-        let Shell { drain, files, shared, progress, buffer, .. } = shell;
-        if drain.is_over(engine, files, shared, progress, buffer, now_ms) {
+        let Shell { drain, files, shared, progress, .. } = shell;
+        if drain.is_over(engine, files, shared, progress, now_ms) {
             return Ok(Turn::Over);
         }
         Ok(if busy { Turn::Busy } else { Turn::Idle })
     }
 }
 
-impl Outside for Shell {
+impl<T: Transport> Outside for Shell<T> {
     type Error = io::Error;
 
     fn elapsed(&self) -> Duration {
@@ -234,16 +178,18 @@ impl Outside for Shell {
         self.mesh.receive()
     }
 
-    /// Handles sockets that are ready, within `TURN_EVENTS_US`. Returns whether there were any.
+    /// Handles what is ready, within `TURN_EVENTS_US`. Returns whether there was anything.
     fn serve(&mut self, engine: &mut Engine, began: Duration, now_ms: u64) -> io::Result<bool> {
-        if self.handled == self.ready.len() {
-            self.poller.poll(&mut self.ready, 0)?;
-            self.handled = 0;
-        }
-        let found = self.handled < self.ready.len();
-        while let Some(event) = self.ready.get(self.handled) {
-            self.handled += 1;
-            self.on_event(engine, *event, now_ms)?;
+        self.transport.look()?;
+        let mut found = false;
+        while let Some(event) = self.transport.next(engine, now_ms)? {
+            found = true;
+            match event {
+                Event::Served => {}
+                Event::Accept(door) => self.accept(engine, door, now_ms)?,
+                Event::Bell => self.on_doorbell(engine)?,
+                Event::Over(id, socket) => self.on_over(engine, id, socket),
+            }
             if self.clock.elapsed() - began >= Duration::from_micros(TURN_EVENTS_US) {
                 break;
             }
@@ -276,7 +222,10 @@ impl Outside for Shell {
     }
 
     fn send(&mut self, engine: &mut Engine, id: SessionId, now_ms: u64) -> io::Result<()> {
-        self.flush(engine, id, now_ms)
+        if let Some(socket) = self.transport.send(engine, id, now_ms)? {
+            self.on_over(engine, id, socket);
+        }
+        Ok(())
     }
 
     /// With peers a turn sends everything. On two CPUs runs are of a fast and a slow kind (scripts/events_numbers.py, cores);
@@ -298,20 +247,27 @@ impl Outside for Shell {
     }
 }
 
-impl Shell {
-    /// Waits for a socket or a batch until the next tick. True if there was neither: the core is idle.
+impl<T: Transport> Shell<T> {
+    /// Waits for a socket or a batch until the next tick. Returns whether there is either.
     fn nap(&mut self) -> io::Result<bool> {
         let core = self.core;
         if self.mesh.has_peers() && self.give_way() && self.mesh.has_waiting() {
-            return Ok(false);
+            return Ok(true);
         }
+        let timeout = self.until_tick();
         self.shared.doorbells.lie_down(core);
-        if !self.mesh.has_waiting() {
-            self.poller.poll(&mut self.ready, TICK_MS)?;
-            self.handled = 0;
-        }
+        let found = if self.mesh.has_waiting() { false } else { self.transport.wait(timeout)? };
         self.shared.doorbells.get_up(core);
-        Ok(self.ready.is_empty() && !self.mesh.has_waiting())
+        Ok(found || self.mesh.has_waiting())
+    }
+
+    /// The time until the next tick is due: sooner if the core had something to do since the last, or looks at sockets that
+    /// linger.
+    fn until_tick(&self) -> Duration {
+        let hurried = self.busy_since_tick || self.drain.has_begun();
+        let due_ms = self.last_tick_ms + if hurried { TICK_MS } else { TICK_IDLE_MS };
+        // A clock that was set back makes it no longer than usual.
+        Duration::from_millis(due_ms.saturating_sub(self.clock.now_ms()).clamp(1, TICK_IDLE_MS))
     }
 
     /// Yields the CPU to waiting threads, if there is credit for it. Returns whether it did.
@@ -325,137 +281,21 @@ impl Shell {
         may
     }
 
-    fn on_event(&mut self, engine: &mut Engine, event: Ready, now_ms: u64) -> io::Result<()> {
-        match event.token {
-            TOKEN_TCP | TOKEN_OWN | TOKEN_UNIX => self.accept(engine, event.token, now_ms),
-            TOKEN_DOORBELL => self.on_doorbell(engine),
-            bits => self.on_socket(engine, event, SessionId::from_bits(bits), now_ms),
+    /// A connection has ended.
+    fn on_over(&mut self, engine: &mut Engine, id: SessionId, socket: OwnedFd) {
+        engine.on_disconnect(id);
+        self.shared.leave();
+        if self.drain.has_begun() {
+            self.drain.linger(socket);
         }
-    }
-
-    #[inline]
-    fn on_socket(&mut self, engine: &mut Engine, event: Ready, id: SessionId, now_ms: u64) -> io::Result<()> {
-        let Some(connection) = self.connections.get_mut(id.index as usize).and_then(Option::as_mut) else {
-            return Ok(());
-        };
-        if connection.id() != id {
-            // An earlier event of this turn closed the connection, and its index was reused.
-            return Ok(());
-        }
-        if event.writable {
-            connection.on_writable();
-        }
-        let mut outcome = Outcome::Open;
-        if event.readable && connection.is_read() {
-            outcome = connection.on_readable(engine, &mut self.buffer, now_ms);
-        } else if event.gone {
-            outcome = Outcome::Over;
-        }
-        match outcome {
-            Outcome::Over => self.close(engine, id),
-            Outcome::Open if event.writable => return self.flush(engine, id, now_ms),
-            Outcome::Open => connection.settle(engine, &self.poller)?,
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn flush(&mut self, engine: &mut Engine, id: SessionId, now_ms: u64) -> io::Result<()> {
-        let Some(connection) = self.connections.get_mut(id.index as usize).and_then(Option::as_mut) else {
-            return Ok(());
-        };
-        debug_assert!(connection.id() == id, "a session and its connection come and go together");
-        match connection.flush(engine, now_ms) {
-            Outcome::Over => self.close(engine, id),
-            Outcome::Open => connection.settle(engine, &self.poller)?,
-        }
-        Ok(())
-    }
-
-    fn close(&mut self, engine: &mut Engine, id: SessionId) {
-        if let Some(connection) = self.connections.get_mut(id.index as usize).and_then(Option::take) {
-            connection.detach(&self.poller);
-            engine.on_disconnect(id);
-            self.shared.leave();
-            if self.drain.has_begun() {
-                self.drain.linger(connection.into_socket(), &mut self.buffer);
-            }
-        }
-    }
-
-    fn accept(&mut self, engine: &mut Engine, token: u64, now_ms: u64) -> io::Result<()> {
-        for _ in 0..TURN_ACCEPTS_MAX {
-            match self.accept_one(token) {
-                Ok(Some((socket, peer))) => self.admit(engine, socket, peer, now_ms)?,
-                Ok(None) => return Ok(()),
-                Err(error) => return self.on_accept_error(engine, token, &error, now_ms),
-            }
-        }
-        Ok(())
-    }
-
-    fn admit(&mut self, engine: &mut Engine, socket: OwnedFd, mut peer: Peer, now_ms: u64) -> io::Result<()> {
-        use std::os::fd::AsRawFd;
-        if !self.shared.admit(engine.maxclients()) {
-            engine.on_refused();
-            refuse(&socket);
-            return Ok(());
-        }
-        peer.fd = socket.as_raw_fd();
-        let id = engine.on_connect(peer, now_ms);
-        let index = id.index as usize;
-        if self.connections.len() <= index {
-            self.connections.resize_with(index + 1, || None);
-        }
-        self.connections[index] = Some(Connection::new(socket, id, &self.poller)?);
-        Ok(())
-    }
-
-    fn accept_one(&self, token: u64) -> io::Result<Option<(OwnedFd, Peer)>> {
-        match &self.listener {
-            Some(listener) if token == TOKEN_UNIX => listener.accept_unix(),
-            Some(listener) => listener.accept_tcp(token == TOKEN_OWN),
-            None => Ok(None),
-        }
-    }
-
-    /// Accepting pauses, on every socket of this core: one that is ready and can't be accepted from would keep the core
-    /// busy. Out of descriptors, those who wait are told, one after the other by the descriptor kept for that.
-    fn on_accept_error(&mut self, engine: &mut Engine, token: u64, error: &io::Error, now_ms: u64) -> io::Result<()> {
-        warn!("cannot accept a connection: {error}; accepting pauses for {ACCEPT_PAUSE_MS} ms");
-        if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) {
-            self.reserve = None;
-            for _ in 0..TURN_ACCEPTS_MAX {
-                let Ok(Some((socket, _))) = self.accept_one(token) else { break };
-                engine.on_refused();
-                refuse(&socket);
-            }
-            self.reserve = open_reserve();
-        }
-        if self.accept_after_ms.is_none() {
-            self.stop_accepting()?;
-        }
-        self.accept_after_ms = Some(now_ms + ACCEPT_PAUSE_MS);
-        Ok(())
-    }
-
-    fn stop_accepting(&self) -> io::Result<()> {
-        let Some(listener) = &self.listener else { return Ok(()) };
-        self.poller.remove(&listener.tcp)?;
-        if let Some(own) = &listener.own {
-            self.poller.remove(own)?;
-        }
-        listener.unix.as_ref().map_or(Ok(()), |unix| self.poller.remove(unix))
     }
 
     fn on_tick(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
         self.last_tick_ms = now_ms;
+        self.busy_since_tick = false;
         engine.on_tick(now_ms);
         self.shared.pulse.beat(self.core, engine.is_loading());
-        if self.accept_after_ms.is_some_and(|after_ms| now_ms >= after_ms) {
-            self.accept_after_ms = None;
-            start_accepting(self.listener.as_ref(), &self.poller)?;
-        }
+        self.resume_accepting(now_ms)?;
         if now_ms.abs_diff(self.last_rss_ms) >= RSS_INTERVAL_MS {
             self.last_rss_ms = now_ms;
             engine.set_gauges(gauges());
@@ -473,11 +313,7 @@ impl Shell {
             self.shared.doorbells.ring(self.core);
         }
         if self.shared.shutdown.is_asked() && !self.drain.has_begun() {
-            if self.accept_after_ms.is_none() {
-                self.stop_accepting()?;
-            }
-            // The sockets are closed, so that new clients are refused at once.
-            self.listener = None;
+            self.end_accepting()?;
             self.drain.begin(engine.awake_ms() + self.shared.drain_timeout_ms);
             engine.on_drain();
         }
@@ -486,25 +322,6 @@ impl Shell {
         }
         Ok(())
     }
-}
-
-fn start_accepting(listener: Option<&CoreListener>, poller: &Poller) -> io::Result<()> {
-    let Some(listener) = listener else { return Ok(()) };
-    poller.add(&listener.tcp, TOKEN_TCP, Interest::READ)?;
-    if let Some(own) = &listener.own {
-        poller.add(own, TOKEN_OWN, Interest::READ)?;
-    }
-    listener.unix.as_ref().map_or(Ok(()), |unix| poller.add_exclusive(unix, TOKEN_UNIX))
-}
-
-/// Refuses a client with an error, without waiting for it to read.
-fn refuse(socket: &OwnedFd) {
-    let text = b"-ERR max number of clients reached\r\n";
-    let _ = rustix::net::send(socket, text, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-}
-
-fn open_reserve() -> Option<OwnedFd> {
-    std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
 }
 
 fn write_notice(notice: &Notice) {

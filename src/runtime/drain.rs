@@ -22,7 +22,7 @@ use super::shared::Shared;
 use super::supervise::{Progress, Step};
 use super::sys::undelivered_bytes;
 use crate::engine::Engine;
-use crate::limits::DRAIN_DISCARD_READS_MAX;
+use crate::limits::{DRAIN_DISCARD_READS_MAX, READ_BUFFER_BYTES};
 
 /// The progress of a core's drain.
 #[derive(Debug, Default)]
@@ -32,6 +32,8 @@ pub(super) struct Drain {
     until_ms: Option<u64>,
     /// Sockets of ended sessions whose replies are not delivered yet.
     lingering: Vec<OwnedFd>,
+    /// Takes what is discarded.
+    buffer: Vec<u8>,
     /// Whether this core is counted among those that have answered everything.
     counted: bool,
     /// Whether the last snapshot was requested.
@@ -42,6 +44,7 @@ impl Drain {
     /// Begins the drain, with a deadline for clients.
     pub(super) fn begin(&mut self, until_ms: u64) {
         self.until_ms = Some(until_ms);
+        self.buffer.resize(READ_BUFFER_BYTES, 0);
     }
 
     /// Ends the waiting for clients.
@@ -54,10 +57,10 @@ impl Drain {
     }
 
     /// Keeps the socket of an ended session until its replies are delivered.
-    pub(super) fn linger(&mut self, socket: OwnedFd, buffer: &mut [u8]) {
+    pub(super) fn linger(&mut self, socket: OwnedFd) {
         // This fails if the client is gone, and then so does the first read.
         let _ = shutdown(&socket, Shutdown::Write);
-        if !is_delivered(&socket, buffer) {
+        if !is_delivered(&socket, &mut self.buffer) {
             self.lingering.push(socket);
         }
     }
@@ -70,10 +73,10 @@ impl Drain {
         files: &CoreFiles,
         shared: &Shared,
         progress: &Progress,
-        buffer: &mut [u8],
         now_ms: u64,
     ) -> bool {
         let Some(until_ms) = self.until_ms else { return false };
+        let buffer = &mut self.buffer;
         self.lingering.retain(|socket| !is_delivered(socket, buffer));
         let late = engine.awake_ms() >= until_ms;
         let left = engine.session_count() + self.lingering.len();

@@ -24,6 +24,17 @@ pub(super) struct Listeners {
     path: Option<PathBuf>,
 }
 
+/// Names a listening socket of a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    /// The socket on the one port, which all cores share.
+    Shared,
+    /// The socket on the core's own port.
+    Own,
+    /// The Unix socket.
+    Unix,
+}
+
 /// The listening sockets of one core.
 pub(super) struct CoreListener {
     pub(super) tcp: TcpListener,
@@ -144,24 +155,31 @@ fn bind_unix(path: &Path) -> Result<UnixListener, StartError> {
 }
 
 impl CoreListener {
-    /// Accepts a TCP connection, on the core's own port or on the one port; `None` if none waits.
-    pub(super) fn accept_tcp(&self, by_core_port: bool) -> io::Result<Option<(OwnedFd, Peer)>> {
-        let Some(tcp) = (if by_core_port { self.own.as_ref() } else { Some(&self.tcp) }) else { return Ok(None) };
-        let Some((stream, addr)) = none_if_would_block(tcp.accept())? else { return Ok(None) };
-        // Replies are sent whole, so Nagle's algorithm only adds latency. This fails if the client is gone already, and
-        // then so does the first read.
-        let _ = stream.set_nodelay(true);
-        let local_addr = stream.local_addr().map(|addr| addr.to_string()).unwrap_or_default();
-        Ok(Some((own(stream), Peer { addr: addr.to_string(), local_addr, fd: 0, by_core_port })))
+    /// Accepts a connection; `None` if none waits.
+    pub(super) fn accept(&self, door: Door) -> io::Result<Option<(OwnedFd, Peer)>> {
+        match door {
+            Door::Shared => accept_tcp(Some(&self.tcp), false),
+            Door::Own => accept_tcp(self.own.as_ref(), true),
+            Door::Unix => self.accept_unix(),
+        }
     }
 
-    /// Accepts a Unix connection; `None` if none waits.
-    pub(super) fn accept_unix(&self) -> io::Result<Option<(OwnedFd, Peer)>> {
+    fn accept_unix(&self) -> io::Result<Option<(OwnedFd, Peer)>> {
         let Some(listener) = &self.unix else { return Ok(None) };
         let Some((stream, _)) = none_if_would_block(listener.accept())? else { return Ok(None) };
         let addr = format!("{}:0", self.path);
         Ok(Some((stream.into(), Peer { addr: addr.clone(), local_addr: addr, ..Peer::default() })))
     }
+}
+
+fn accept_tcp(tcp: Option<&TcpListener>, by_core_port: bool) -> io::Result<Option<(OwnedFd, Peer)>> {
+    let Some(tcp) = tcp else { return Ok(None) };
+    let Some((stream, addr)) = none_if_would_block(tcp.accept())? else { return Ok(None) };
+    // Replies are sent whole, so Nagle's algorithm only adds latency. This fails if the client is gone already, and
+    // then so does the first read.
+    let _ = stream.set_nodelay(true);
+    let local_addr = stream.local_addr().map(|addr| addr.to_string()).unwrap_or_default();
+    Ok(Some((own(stream), Peer { addr: addr.to_string(), local_addr, fd: 0, by_core_port })))
 }
 
 fn own(stream: TcpStream) -> OwnedFd {

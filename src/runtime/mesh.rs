@@ -1,18 +1,15 @@
 //! Mesh: the glommio channels that join every core to every other, one each way.
 //!
-//! A channel is filled by the core task of the sender alone. It is drained by the core task of the receiver while that is
-//! awake, and by a receiving task, into the inbox, while it is parked. Bound: `CHANNEL_BATCHES`; batches that do not fit
-//! stay in the engine's outbox or in `unsent` here, so that no core waits for another and two full channels can't
-//! deadlock.
+//! A channel is filled by the core task of the sender alone, and drained by the core task of the receiver alone. Bound:
+//! `CHANNEL_BATCHES`; batches that do not fit stay in the engine's outbox or in `unsent` here, so that no core waits for
+//! another and two full channels can't deadlock.
 //!
 //! A channel has no way to ask whether it is empty: a poll that finds nothing leaves a waker behind. So each has a count of
-//! the batches ever sent, which the receiver compares with the count it has received; then a core that is awake needs no
-//! pass through the reactor (four system calls) to get its batches.
+//! the batches ever sent, which the receiver compares with the count it has received; then a core needs no pass through
+//! the reactor (four system calls) to get its batches, and no task to wait for them: a doorbell wakes it.
 
-use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -66,50 +63,11 @@ pub(super) fn ports(cores: u16) -> Vec<Ports> {
     ports
 }
 
-/// Wakes the core's task: a batch arrived, or a tick is due.
-#[derive(Default)]
-pub(super) struct Bell {
-    rung: Cell<bool>,
-    busy: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Bell {
-    pub(super) fn ring(&self) {
-        self.rung.set(true);
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
-        }
-    }
-
-    /// The core had something to do.
-    pub(super) fn note_busy(&self) {
-        self.busy.set(true);
-    }
-
-    /// Whether the core had something to do since the last call.
-    pub(super) fn take_busy(&self) -> bool {
-        self.busy.take()
-    }
-
-    /// Whether the bell was rung since the last call; if not, `waker` is woken when it is.
-    pub(super) fn listen(&self, waker: &Waker) -> bool {
-        if self.rung.take() {
-            return true;
-        }
-        *self.waker.borrow_mut() = Some(waker.clone());
-        false
-    }
-}
-
-/// Batches that arrived while the core was parked. Bounded by what the peers may have under way.
-type Inbox = Rc<RefCell<VecDeque<Batch>>>;
-
 /// The receiving end of one channel.
 struct Incoming {
     receiver: ConnectedReceiver<Batch>,
     sent: SentCount,
-    received: Cell<u64>,
+    received: u64,
 }
 
 /// The sending end of one channel.
@@ -124,39 +82,25 @@ struct Outgoing {
 /// One core's side of the mesh.
 pub(super) struct Mesh {
     outgoing: Vec<Outgoing>,
-    incoming: Vec<Rc<Incoming>>,
-    inbox: Inbox,
+    incoming: Vec<Incoming>,
 }
 
 impl Mesh {
-    /// Connects all channels, each of which needs both sides, and starts the receiving tasks.
-    pub(super) async fn connect(ports: Ports, bell: &Rc<Bell>) -> Mesh {
-        let mut mesh = Mesh { outgoing: Vec::new(), incoming: Vec::new(), inbox: Inbox::default() };
+    /// Connects all channels, each of which needs both sides.
+    pub(super) async fn connect(ports: Ports) -> Mesh {
+        let mut mesh = Mesh { outgoing: Vec::new(), incoming: Vec::new() };
         for Port { peer, sender: (sender, sent), receiver: (receiver, theirs) } in ports.peers {
             // Cores connect in the same order of pairs, each pair both ways at once: no cycle of waiting.
             let (sender, receiver) = future::zip(sender.connect(), receiver.connect()).await;
             mesh.outgoing.push(Outgoing { peer, sender, sent, unsent: VecDeque::new() });
-            let incoming = Rc::new(Incoming { receiver, sent: theirs, received: Cell::new(0) });
-            mesh.incoming.push(Rc::clone(&incoming));
-            let (inbox, bell) = (Rc::clone(&mesh.inbox), Rc::clone(bell));
-            glommio::spawn_local(async move {
-                while let Some(batch) = incoming.receiver.recv().await {
-                    incoming.received.set(incoming.received.get() + 1);
-                    inbox.borrow_mut().push_back(batch);
-                    bell.ring();
-                }
-            })
-            .detach();
+            mesh.incoming.push(Incoming { receiver, sent: theirs, received: 0 });
         }
         mesh
     }
 
-    /// Takes the next batch. Those in the inbox are older than those in their channels.
-    pub(super) fn receive(&self) -> Option<Batch> {
-        if let Some(batch) = self.inbox.borrow_mut().pop_front() {
-            return Some(batch);
-        }
-        self.incoming.iter().find_map(|incoming| incoming.take())
+    /// Takes the next batch.
+    pub(super) fn receive(&mut self) -> Option<Batch> {
+        self.incoming.iter_mut().find_map(Incoming::take)
     }
 
     /// Whether there are other cores.
@@ -166,7 +110,7 @@ impl Mesh {
 
     /// Whether a channel holds a batch.
     pub(super) fn has_waiting(&self) -> bool {
-        !self.inbox.borrow().is_empty() || self.incoming.iter().any(|incoming| incoming.has_waiting())
+        self.incoming.iter().any(Incoming::has_waiting)
     }
 
     /// Sends the engine's batches to the peers, as far as there is room, and wakes peers that nap. True if some batches had
@@ -198,19 +142,19 @@ impl Incoming {
     /// The count may lag behind the channel, but never leads it.
     #[inline]
     fn has_waiting(&self) -> bool {
-        self.sent.load(Ordering::SeqCst) > self.received.get()
+        self.sent.load(Ordering::SeqCst) > self.received
     }
 
     /// Takes a batch, if the channel holds one.
     #[inline]
-    fn take(&self) -> Option<Batch> {
+    fn take(&mut self) -> Option<Batch> {
         if !self.has_waiting() {
             return None;
         }
         let received = pin!(self.receiver.recv());
         match received.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Some(batch)) => {
-                self.received.set(self.received.get() + 1);
+                self.received += 1;
                 Some(batch)
             }
             Poll::Ready(None) | Poll::Pending => None,

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `mod` | start, join and end of the process |
 //! | `core` | one core's loop: a turn takes what is ready, feeds the engine, carries out its effects |
-//! | `connection` | reads and writes one client's socket |
+//! | `transport` | how a core reaches its sockets: what is accepted, read, sent and waited for |
 //! | `listener` | listening sockets |
-//! | `poller` | the epoll set of a core, itself watched by the ring |
+//! | `accept` | takes in the clients that wait there |
 //! | `mesh` | the channels between cores |
 //! | `shared` | the state that all cores share |
 //! | `clock` | the only clock |
@@ -19,10 +19,10 @@
 //! | `sys` | a safe wrapper of a system call |
 //! | `pulse`, `admin` | whether the cores are alive; the monitoring endpoint |
 
+mod accept;
 mod admin;
 mod allocator;
 pub mod clock;
-mod connection;
 mod core;
 mod doorbell;
 mod drain;
@@ -30,11 +30,11 @@ pub mod files;
 mod give_way;
 mod listener;
 mod mesh;
-mod poller;
 mod pulse;
 mod shared;
 mod supervise;
 mod sys;
+mod transport;
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -66,6 +66,7 @@ use self::listener::Listeners;
 use self::pulse::Pulse;
 use self::shared::Shared;
 use self::supervise::{CoreHandle, Progress, Step, Supervisor, plain};
+use self::transport::epoll::Epoll;
 
 /// glommio's preempt timer. Not the 1 ms one would think: in 0.9.0 an executor whose timer fires between its I/O poll
 /// and its task queues sleeps although a task is ready, until the next event (`run_task_queues` reports that nothing
@@ -222,7 +223,7 @@ fn spawn_cores(
             .io_memory(IO_MEMORY_BYTES as usize)
             .ring_depth(RING_DEPTH as usize)
             .preempt_timer(PREEMPT_TIMER)
-            .spawn(move || core::run(setup));
+            .spawn(move || core::run::<Epoll>(setup));
         match handle {
             Ok(handle) => handles.push(handle),
             Err(source) => {
