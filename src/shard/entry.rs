@@ -28,8 +28,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::ptr::NonNull;
 use std::slice;
 
-use super::account::allocated_bytes;
-use super::wheel::TimerIndex;
+use super::account::{allocated_bytes, item_bytes};
 use crate::limits::{
     ACCESS_CLOCK_BITS, ADDRESS_BITS, DATABASES, FREQUENCY_BITS, FREQUENCY_MAX, ITEM_ENTRY_BYTES, KEY_BYTES_MAX,
     KEY_INLINE_LENGTH_BITS, VALUE_BYTES_MAX, VALUE_TYPES_MAX,
@@ -44,6 +43,21 @@ impl EntryIndex {
     pub(super) const NONE: Self = Self(u32::MAX);
 
     /// Whether this names an entry at all.
+    #[inline]
+    pub(super) fn is_some(self) -> bool {
+        self != Self::NONE
+    }
+}
+
+/// The position of a node in the wheel: what an item's timer word holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct TimerIndex(pub(super) u32);
+
+impl TimerIndex {
+    /// No node: no TTL, or the end of a list.
+    pub(super) const NONE: Self = Self(u32::MAX);
+
+    /// Whether this names a node at all.
     #[inline]
     pub(super) fn is_some(self) -> bool {
         self != Self::NONE
@@ -317,6 +331,12 @@ impl Entry {
     #[inline]
     pub(super) fn blob_len(&self) -> usize {
         self.value_at() + self.value_len()
+    }
+
+    /// What the account charges for the item.
+    #[inline]
+    pub(super) fn cost(&self) -> u64 {
+        item_bytes(self.blob_len(), self.timer().is_some())
     }
 
     /// The type of the value and the database, as [`Label::bits`] has them.

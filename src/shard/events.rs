@@ -2,90 +2,10 @@
 //!
 //! Owner: `Shard`; `change` tells of each change, the engine publishes what was noted. Core: the shard's
 //! own. Cost: one comparison a change while nobody wants it; else a copy of the key.
-//! Never: decides who hears of it. Redis has a name for each kind of change, which is more than the shard knows of: the
-//! command that stores a value says which it is.
+//! Never: decides who hears of it.
 
-use super::Shard;
 use super::change::{Cause, Change};
-
-/// What happened to a key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[repr(u8)]
-pub enum Event {
-    /// A value was stored as a whole.
-    #[default]
-    Set,
-    /// It was not there before.
-    New,
-    /// APPEND.
-    Append,
-    /// SETRANGE.
-    SetRange,
-    /// SETBIT, BITFIELD.
-    SetBit,
-    /// INCR, DECR and their like.
-    IncrBy,
-    /// INCRBYFLOAT.
-    IncrByFloat,
-    /// It was deleted.
-    Del,
-    /// RENAME took its value away.
-    RenameFrom,
-    /// RENAME gave it a value.
-    RenameTo,
-    /// COPY gave it a value.
-    CopyTo,
-    /// RESTORE.
-    Restore,
-    /// It got a deadline.
-    Expire,
-    /// It lost its deadline.
-    Persist,
-    /// Its time has passed.
-    Expired,
-    /// Its room was needed.
-    Evicted,
-    /// A command looked for it in vain.
-    KeyMiss,
-}
-
-/// Every event with Redis's name and the letter of its class in `notify-keyspace-events`, by number.
-pub const EVENTS: [(Event, &str, u8); 17] = [
-    (Event::Set, "set", b'$'),
-    (Event::New, "new", b'n'),
-    (Event::Append, "append", b'$'),
-    (Event::SetRange, "setrange", b'$'),
-    (Event::SetBit, "setbit", b'$'),
-    (Event::IncrBy, "incrby", b'$'),
-    (Event::IncrByFloat, "incrbyfloat", b'$'),
-    (Event::Del, "del", b'g'),
-    (Event::RenameFrom, "rename_from", b'g'),
-    (Event::RenameTo, "rename_to", b'g'),
-    (Event::CopyTo, "copy_to", b'g'),
-    (Event::Restore, "restore", b'g'),
-    (Event::Expire, "expire", b'g'),
-    (Event::Persist, "persist", b'g'),
-    (Event::Expired, "expired", b'x'),
-    (Event::Evicted, "evicted", b'e'),
-    (Event::KeyMiss, "keymiss", b'm'),
-];
-
-impl Event {
-    /// Its place in [`EVENTS`].
-    #[inline]
-    pub const fn number(self) -> usize {
-        self as usize
-    }
-
-    /// The event of a number; `Set` if there is none.
-    pub fn of(number: u8) -> Event {
-        EVENTS.get(usize::from(number)).map_or(Event::Set, |(event, ..)| *event)
-    }
-
-    const fn bit(self) -> u32 {
-        1 << self as u8
-    }
-}
+use super::event::Event;
 
 /// The events of one shard.
 #[derive(Debug, Default)]
@@ -103,6 +23,28 @@ impl Events {
     /// Whether somebody wants to hear of anything.
     pub(super) fn is_anything_wanted(&self) -> bool {
         self.wanted != 0
+    }
+
+    /// Sets the events that are noted from now on: bit `n` for event number `n`. Returns those that were.
+    pub(super) fn want(&mut self, wanted: u32) -> u32 {
+        std::mem::replace(&mut self.wanted, wanted)
+    }
+
+    /// Narrows what is noted to the items that the shard removes by itself. Returns what was noted.
+    pub(super) fn want_losses_alone(&mut self) -> u32 {
+        self.want(self.wanted & (Event::Expired.bit() | Event::Evicted.bit()))
+    }
+
+    /// Whether any events were noted.
+    #[inline]
+    pub(super) fn is_any_noted(&self) -> bool {
+        !self.noted.is_empty()
+    }
+
+    /// Takes the events that were noted, for [`noted`]; `spare` is an empty buffer for the next.
+    pub(super) fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
+        debug_assert!(spare.is_empty());
+        std::mem::replace(&mut self.noted, spare)
     }
 
     /// A key is about to change.
@@ -179,40 +121,9 @@ pub fn noted(mut bytes: &[u8]) -> impl Iterator<Item = (Event, &[u8])> {
     })
 }
 
-impl Shard {
-    /// Which events are to be noted from now on: bit `n` for event number `n`.
-    pub fn set_events_wanted(&mut self, wanted: u32) {
-        self.observers.arrange(|observers| observers.events.wanted = wanted);
-    }
-
-    /// Wants, of what was wanted, only what the shard removes by itself. Returns what was.
-    pub(super) fn want_losses_alone(&mut self) -> u32 {
-        let wanted = self.observers.events.wanted;
-        self.set_events_wanted(wanted & (Event::Expired.bit() | Event::Evicted.bit()));
-        wanted
-    }
-
-    /// Whether any were noted.
-    #[inline]
-    pub fn has_events(&self) -> bool {
-        !self.observers.events.noted.is_empty()
-    }
-
-    /// Those that were, for [`noted`]; `spare` is an empty buffer for the next.
-    pub fn take_events(&mut self, spare: Vec<u8>) -> Vec<u8> {
-        debug_assert!(spare.is_empty());
-        std::mem::replace(&mut self.observers.events.noted, spare)
-    }
-
-    /// A command that only looks has not found a key. `get` notes it by itself.
-    #[inline]
-    pub fn note_miss(&mut self, key: &[u8]) {
-        self.observers.events.note(Event::KeyMiss, key);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::event::EVENTS;
     use super::*;
 
     fn take(events: &Events) -> Vec<(Event, Vec<u8>)> {

@@ -19,13 +19,18 @@
 
 mod account;
 mod change;
+mod cut;
 mod entry;
 mod estimate;
+mod event;
 mod events;
+mod garbage;
 mod ghosts;
 mod idle;
 mod index;
 mod mutate;
+mod observe;
+mod observers;
 mod pages;
 mod policy;
 mod prefixes;
@@ -46,23 +51,24 @@ mod work;
 use std::collections::VecDeque;
 
 pub use self::account::{Budget, Counters};
-pub use self::events::{EVENTS, Event, noted};
+pub use self::event::{EVENTS, Event};
+pub use self::events::noted;
 pub use self::policy::{Admissions, Eviction};
 pub use self::prefixes::Prefixes;
 pub use self::preimage::CutProgress;
 pub use self::tracking::{ClientId, Clients, NO_CLIENT, Stale, TrackedCounts};
 pub use self::watch::Watcher;
-pub use self::work::Progress;
 
 use self::account::Account;
-use self::change::{Cause, Change, Observers};
+use self::change::{Cause, Change};
 use self::entry::EntryIndex;
 use self::estimate::{Estimate, Sampled};
+use self::garbage::Garbage;
 use self::index::Index;
+use self::observers::Observers;
 use self::policy::Policy;
 use self::slab::Slab;
 use self::wheel::Wheel;
-use self::work::Garbage;
 use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// The keyspace of one core.
@@ -127,13 +133,22 @@ pub struct Item<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Full;
 
+/// What `Shard::work` came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// Steps done.
+    pub steps: u32,
+    /// Whether more is waiting right now: call again, after letting others run.
+    pub more: bool,
+}
+
 impl Shard {
     /// An empty shard of a few KiB.
     pub fn new(config: ShardConfig) -> Self {
         Self {
             slab: Slab::default(),
             index: Index::new(config.hash_seeds),
-            policy: Policy::new(config.eviction, config.budget, mutate::cost),
+            policy: Policy::new(config.eviction, config.budget, |slab, at| slab.entry(at).cost()),
             wheel: Wheel::default(),
             account: Account::default(),
             budget: config.budget,
@@ -297,11 +312,6 @@ impl Shard {
         self.estimate = None;
         self.account = Account::default();
         items
-    }
-
-    /// Tells those who track of a `clear` that has nothing to clear here: others wait for every shard to tell of it.
-    pub fn note_cleared(&mut self) {
-        self.observers.tracking.note_cleared();
     }
 
     /// Changes what the shard may hold. If it holds more, `work` and later insertions evict it, in slices.

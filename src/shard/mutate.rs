@@ -6,11 +6,13 @@
 //! Invariant: after each of them slab, index, policy, wheel and account agree (`Shard::verify`).
 
 use super::account::{Charge, item_bytes};
-use super::change::{Cause, Change};
-use super::entry::{EntryIndex, Label, blob_len};
-use super::slab::{Slab, free_steps};
-use super::wheel::{Advance, TimerIndex};
-use super::{Event, Eviction, Full, Shard, idle};
+use super::change::{Cause, Change, Items};
+use super::entry::{EntryIndex, Label, TimerIndex, blob_len};
+use super::event::Event;
+use super::policy::Eviction;
+use super::slab::free_steps;
+use super::wheel::Advance;
+use super::{Full, Shard, idle};
 use crate::limits::{
     EVICT_EXPIRING_ACCESSES, EVICT_EXPIRING_MS, EVICTIONS_PER_INSERT_MAX, EXPIRY_STEPS_PER_INSERT_MAX,
     TIMER_WORD_ITEM_BYTES,
@@ -227,8 +229,7 @@ impl Shard {
     /// What the account has charged for an item.
     #[inline]
     pub(super) fn cost(&self, at: EntryIndex) -> u64 {
-        let entry = self.slab.entry(at);
-        item_bytes(entry.blob_len(), entry.timer().is_some())
+        self.slab.entry(at).cost()
     }
 
     /// Whether an item's time has passed.
@@ -294,10 +295,32 @@ impl Shard {
             self.evict_one(plan.found, now_ms);
         }
     }
-}
 
-/// What the account has charged for an item, for the policy.
-pub(super) fn cost(slab: &Slab, at: EntryIndex) -> u64 {
-    let entry = slab.entry(at);
-    item_bytes(entry.blob_len(), entry.timer().is_some())
+    /// A key is about to change: every mutation says so, here or by `tell_of`, before it does anything.
+    #[inline]
+    pub(super) fn tell(&mut self, key: &[u8], change: Change) {
+        if self.observers.count(change) {
+            self.tell_all(key, change);
+        }
+    }
+
+    /// An item is about to change.
+    #[inline]
+    pub(super) fn tell_of(&mut self, at: EntryIndex, change: Change) {
+        if self.observers.count(change) {
+            self.tell_all_of(at, change);
+        }
+    }
+
+    #[cold]
+    fn tell_all(&mut self, key: &[u8], change: Change) {
+        let items = Items { slab: &self.slab, nodes: self.wheel.nodes(), walkway: self.policy.walkway() };
+        self.observers.tell(items, key, change);
+    }
+
+    #[cold]
+    fn tell_all_of(&mut self, at: EntryIndex, change: Change) {
+        let items = Items { slab: &self.slab, nodes: self.wheel.nodes(), walkway: self.policy.walkway() };
+        self.observers.tell(items, self.slab.entry(at).key(), change);
+    }
 }

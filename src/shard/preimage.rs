@@ -15,11 +15,11 @@ use std::hint::black_box;
 
 use super::change::{Cause, Change, Items};
 use super::entry::EntryIndex;
+use super::garbage::Garbage;
+use super::idle;
 use super::policy::Walkway;
 use super::slab::Slab;
 use super::wheel::{self, NodePages};
-use super::work::Garbage;
-use super::{Full, Shard, idle};
 use crate::limits::WARM_KEYS_MAX;
 use crate::persist::{Block, Kind, Record, Stream};
 
@@ -59,109 +59,76 @@ pub struct CutProgress {
     pub open_bytes: usize,
 }
 
-impl Shard {
-    /// From here on the shard's items as they are now are written, beginning with those that change.
-    pub fn begin_cut(&mut self, core: u16, id: u64, now_ms: u64) {
-        assert!(self.observers.cut.is_none(), "one cut at a time");
-        let positions = self.slab.positions() as usize;
+impl Cut {
+    /// A cut of so many items, which a walk from `first` on comes by, in a slab of so many positions.
+    pub(super) fn new(core: u16, id: u64, now_ms: u64, items: u64, positions: u32, first: EntryIndex) -> Cut {
         let walk = Walk {
             cut_ms: now_ms,
-            done: vec![0; positions.div_ceil(u64::BITS as usize)],
-            left: self.len(),
-            total: self.len(),
-            cursor: self.policy.first(),
+            done: vec![0; (positions as usize).div_ceil(u64::BITS as usize)],
+            left: items,
+            total: items,
+            cursor: first,
             partial: None,
             walked: Stream::new(Kind::Walk, core, id),
             changed: Stream::new(Kind::Changed, core, id),
         };
-        self.observers.arrange(|observers| observers.cut = Some(Box::new(Cut { cleared: None, walk })));
+        Cut { cleared: None, walk }
     }
 
-    /// Walks on: at most so many items, and about so many bytes. True when everything has been written; then the last
-    /// blocks are full too.
-    pub fn walk_cut(&mut self, items_max: usize, bytes_max: usize) -> bool {
-        let Some(Cut { cleared, walk }) = self.observers.cut.as_deref_mut() else { return true };
-        let live = Items { slab: &self.slab, nodes: self.wheel.nodes(), walkway: self.policy.walkway() };
+    /// Walks on by at most so many items, and about so many bytes. `live`: the shard's own items. True when everything has
+    /// been written; then the last blocks are full too.
+    pub(super) fn walk(&mut self, live: Items<'_>, items_max: usize, bytes_max: usize) -> bool {
+        let Cut { cleared, walk } = self;
         walk.slice(cleared.as_ref().map_or(live, Garbage::items), items_max, bytes_max);
-        if walk.left > 0 || walk.partial.is_some() {
+        if walk.is_unfinished() {
             return false;
         }
         walk.walked.finish();
         walk.changed.finish();
         walk.cursor = EntryIndex::NONE;
-        self.garbage.extend(cleared.take());
         true
     }
 
-    /// The next block to be written.
-    pub fn take_block(&mut self) -> Option<Block> {
-        let walk = &mut self.observers.cut.as_mut()?.walk;
-        walk.changed.take().or_else(|| walk.walked.take())
+    /// Takes what a clear left, once the cut does not need it any more.
+    pub(super) fn take_cleared(&mut self) -> Option<Garbage> {
+        self.cleared.take()
     }
 
-    /// Takes the memory of a block that was written.
-    pub fn recycle_block(&mut self, buffer: Vec<u8>) {
-        if let Some(cut) = &mut self.observers.cut {
-            cut.walk.walked.recycle(buffer);
+    /// Keeps what a clear left as long as the cut needs it; else gives it back.
+    pub(super) fn on_clear(&mut self, garbage: Garbage) -> Option<Garbage> {
+        if self.cleared.is_some() {
+            return Some(garbage);
         }
+        if self.walk.is_unfinished() {
+            self.cleared = Some(garbage);
+            return None;
+        }
+        self.walk.cursor = EntryIndex::NONE;
+        Some(garbage)
     }
 
-    /// How far the cut is, if there is one.
-    pub fn cut_progress(&self) -> Option<CutProgress> {
-        let walk = &self.observers.cut.as_ref()?.walk;
+    /// Takes the next block to be written; those of items that changed come first.
+    pub(super) fn take_block(&mut self) -> Option<Block> {
+        self.walk.changed.take().or_else(|| self.walk.walked.take())
+    }
+
+    /// Takes back the memory of a block that was written.
+    pub(super) fn recycle_block(&mut self, buffer: Vec<u8>) {
+        self.walk.walked.recycle(buffer);
+    }
+
+    /// How far the cut is.
+    pub(super) fn progress(&self) -> CutProgress {
+        let walk = &self.walk;
         let blocks = walk.walked.waiting() + walk.changed.waiting();
         let open_bytes = walk.walked.open_bytes() + walk.changed.open_bytes();
-        Some(CutProgress { total: walk.total, done: walk.total - walk.left, blocks, open_bytes })
-    }
-
-    /// The cut is over, or not wanted any more.
-    pub fn end_cut(&mut self) {
-        if let Some(cut) = self.observers.arrange(|observers| observers.cut.take()) {
-            self.garbage.extend(cut.cleared);
-        }
-    }
-
-    /// Stores an item of a snapshot as the most recent, last accessed when it was. One that has expired is not stored, and
-    /// false is returned.
-    pub fn load(&mut self, record: &Record<'_>, now_ms: u64) -> Result<bool, Full> {
-        if record.expires_at_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) {
-            return Ok(false);
-        }
-        // As in Redis, nobody is told that a key was loaded; what makes room for it is told of.
-        let wanted = self.want_losses_alone();
-        let stored = self.insert_known(record.key, record.value, record.expires_at_ms, now_ms);
-        self.set_events_wanted(wanted);
-        let at = stored?;
-        let idle_s = (now_ms / 1000).saturating_sub(record.accessed_s);
-        self.slab.entry_mut(at).set_accessed(idle::stamp_before(now_ms, idle_s));
-        Ok(true)
-    }
-
-    /// Changes of the shard so far: items stored and removed, deadlines given and taken.
-    pub fn changes(&self) -> u64 {
-        self.observers.changes
-    }
-
-    /// What `clear` leaves: kept as long as the cut needs it.
-    pub(super) fn discard(&mut self, garbage: Garbage) {
-        match self.observers.cut.as_deref_mut() {
-            Some(cut) if cut.cleared.is_none() && (cut.walk.left > 0 || cut.walk.partial.is_some()) => {
-                cut.cleared = Some(garbage);
-            }
-            cut => {
-                if let Some(Cut { cleared: None, walk }) = cut {
-                    walk.cursor = EntryIndex::NONE;
-                }
-                self.garbage.push_back(garbage);
-            }
-        }
+        CutProgress { total: walk.total, done: walk.total - walk.left, blocks, open_bytes }
     }
 
     /// What is due is live, lies before the cursor, and is counted.
     #[cfg(any(test, feature = "verify"))]
-    pub(super) fn verify_cut(&self) {
-        let Some(Cut { cleared, walk }) = self.observers.cut.as_deref() else { return };
-        let live = Items { slab: &self.slab, nodes: self.wheel.nodes(), walkway: self.policy.walkway() };
+    pub(super) fn verify(&self, live: Items<'_>) {
+        let Cut { cleared, walk } = self;
         let Items { slab, walkway, .. } = cleared.as_ref().map_or(live, Garbage::items);
         let due = (0..slab.positions()).map(EntryIndex).filter(|at| slab.entry(*at).is_live() && walk.is_due(*at));
         assert_eq!(due.count() as u64, walk.left, "what is due is counted");
@@ -173,9 +140,7 @@ impl Shard {
         }
         assert_eq!(ahead, walk.left, "the walk comes by everything that is due");
     }
-}
 
-impl Cut {
     /// A key is about to change.
     pub(super) fn on_change(&mut self, items: Items<'_>, change: Change) {
         let Cut { cleared: None, walk } = self else { return };
@@ -200,6 +165,10 @@ impl Cut {
 }
 
 impl Walk {
+    fn is_unfinished(&self) -> bool {
+        self.left > 0 || self.partial.is_some()
+    }
+
     fn is_due(&self, at: EntryIndex) -> bool {
         let word = self.done.get(at.0 as usize / u64::BITS as usize);
         self.left > 0 && word.is_some_and(|word| word >> (at.0 % u64::BITS) & 1 == 0)
@@ -251,7 +220,7 @@ impl Walk {
 
     fn slice(&mut self, from: Items<'_>, mut items: usize, mut bytes: usize) {
         let Items { slab, nodes, walkway } = from;
-        while items > 0 && bytes > 0 && (self.left > 0 || self.partial.is_some()) {
+        while items > 0 && bytes > 0 && self.is_unfinished() {
             if self.partial.is_some() {
                 bytes -= self.go_on(slab, bytes).min(bytes);
                 continue;

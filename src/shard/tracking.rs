@@ -194,6 +194,63 @@ impl Tracking {
         self.make_room(0, TRACKED_EVICTIONS_PER_READ);
     }
 
+    /// Names the client that runs the commands that follow, if it does not want to hear of its own changes; else
+    /// `NO_CLIENT`.
+    pub(super) fn set_writer(&mut self, writer: ClientId) {
+        self.writer = writer;
+    }
+
+    /// Counts a client of a home that named a prefix.
+    pub(super) fn add_prefix(&mut self, prefix: &[u8], home: u16) {
+        let homes = self.prefixes.entry(prefix, Vec::new);
+        match homes.iter_mut().find(|(of, _)| *of == home) {
+            Some((_, clients)) => *clients += 1,
+            None => homes.push((home, 1)),
+        }
+    }
+
+    /// Counts a client off that named a prefix.
+    pub(super) fn remove_prefix(&mut self, prefix: &[u8], home: u16) {
+        let Some(homes) = self.prefixes.get_mut(prefix) else { return };
+        if let Some((_, clients)) = homes.iter_mut().find(|(of, _)| *of == home) {
+            *clients -= 1;
+        }
+        homes.retain(|(_, clients)| *clients > 0);
+        if homes.is_empty() {
+            self.prefixes.remove(prefix);
+        }
+    }
+
+    /// The homes of the clients that named a prefix of a key, each once.
+    pub(super) fn homes_of(&self, key: &[u8], homes: &mut Vec<u16>) {
+        homes.clear();
+        homes.extend(self.prefixes.of(key).flat_map(|(_, homes)| homes.iter().map(|(home, _)| *home)));
+        homes.sort_unstable();
+        homes.dedup();
+    }
+
+    /// Bounds the keys that are tracked. `work` drops those beyond the bound.
+    pub(super) fn set_keys_max(&mut self, keys_max: u64) {
+        self.keys_max = keys_max;
+    }
+
+    /// Whether copies have gone stale since `take_stale`.
+    #[inline]
+    pub(super) fn has_stale(&self) -> bool {
+        !self.stale.is_empty()
+    }
+
+    /// Takes the copies that have gone stale, in the order of the changes; `empty` takes the next.
+    pub(super) fn take_stale(&mut self, empty: Vec<Stale>) -> Vec<Stale> {
+        debug_assert!(empty.is_empty());
+        std::mem::replace(&mut self.stale, empty)
+    }
+
+    /// The numbers of what is tracked.
+    pub(super) fn counts(&self) -> TrackedCounts {
+        TrackedCounts { keys: self.keys, pairs: self.pairs, prefixes: self.prefixes.len() as u64 }
+    }
+
     /// A key has changed.
     pub(super) fn note(&mut self, key: &[u8], source: Source) {
         let writer = if source == Source::Command { self.writer } else { NO_CLIENT };
@@ -304,76 +361,4 @@ impl Tracking {
 /// The table of a hash. Inside a table other bits of it count.
 fn table_of(hash: u64) -> usize {
     (hash >> 32) as usize % TRACKING_TABLES
-}
-
-impl super::Shard {
-    /// A client has read a key, and is to be told of its next change.
-    pub fn track(&mut self, key: &[u8], client: ClientId) {
-        self.observers.arrange(|observers| observers.tracking.track(key, client));
-    }
-
-    /// The commands that follow are those of a client that does not want to hear of its own changes; of nobody in
-    /// particular with `NO_CLIENT`.
-    pub fn set_writer(&mut self, writer: ClientId) {
-        self.observers.tracking.writer = writer;
-    }
-
-    /// A client of a home named a prefix: it is told of every change of a key that begins so.
-    pub fn add_prefix(&mut self, prefix: &[u8], home: u16) {
-        self.observers.arrange(|observers| {
-            let homes = observers.tracking.prefixes.entry(prefix, Vec::new);
-            match homes.iter_mut().find(|(of, _)| *of == home) {
-                Some((_, clients)) => *clients += 1,
-                None => homes.push((home, 1)),
-            }
-        });
-    }
-
-    /// It does not want to be told any more.
-    pub fn remove_prefix(&mut self, prefix: &[u8], home: u16) {
-        self.observers.arrange(|observers| {
-            let prefixes = &mut observers.tracking.prefixes;
-            let Some(homes) = prefixes.get_mut(prefix) else { return };
-            if let Some((_, clients)) = homes.iter_mut().find(|(of, _)| *of == home) {
-                *clients -= 1;
-            }
-            homes.retain(|(_, clients)| *clients > 0);
-            if homes.is_empty() {
-                prefixes.remove(prefix);
-            }
-        });
-    }
-
-    /// The homes of the clients that named a prefix of a key, each once.
-    pub fn homes_of(&self, key: &[u8], homes: &mut Vec<u16>) {
-        homes.clear();
-        homes.extend(
-            self.observers.tracking.prefixes.of(key).flat_map(|(_, homes)| homes.iter().map(|(home, _)| *home)),
-        );
-        homes.sort_unstable();
-        homes.dedup();
-    }
-
-    /// How many keys may be remembered for the clients that read them.
-    pub fn set_tracked_max(&mut self, keys_max: u64) {
-        self.observers.tracking.keys_max = keys_max;
-    }
-
-    /// Whether copies have gone stale since `take_stale`.
-    #[inline]
-    pub fn has_stale(&self) -> bool {
-        !self.observers.tracking.stale.is_empty()
-    }
-
-    /// The copies that have gone stale, in the order of the changes; `empty` takes the next.
-    pub fn take_stale(&mut self, empty: Vec<Stale>) -> Vec<Stale> {
-        debug_assert!(empty.is_empty());
-        std::mem::replace(&mut self.observers.tracking.stale, empty)
-    }
-
-    /// What is remembered, in numbers.
-    pub fn tracked(&self) -> TrackedCounts {
-        let tracking = &self.observers.tracking;
-        TrackedCounts { keys: tracking.keys, pairs: tracking.pairs, prefixes: tracking.prefixes.len() as u64 }
-    }
 }

@@ -7,8 +7,6 @@
 use ahash::RandomState;
 use std::collections::HashMap;
 
-use super::Shard;
-
 /// Names who watches: the client's id, which is unique in the process.
 pub type Watcher = u64;
 
@@ -37,6 +35,46 @@ impl Watches {
     /// Whether nothing is watched.
     pub(super) fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+
+    /// Adds a key to those that `watcher` watches.
+    pub(super) fn add(&mut self, key: &[u8], watcher: Watcher) {
+        let watching = self.watchers.entry(watcher).or_default();
+        let listed = self.keys.entry(key.into()).or_default();
+        if !listed.contains(&watcher) {
+            listed.push(watcher);
+            watching.keys.push(key.into());
+        }
+    }
+
+    /// Removes a watcher and what it watches.
+    pub(super) fn remove(&mut self, watcher: Watcher) {
+        let Some(watching) = self.watchers.remove(&watcher) else { return };
+        for key in watching.keys {
+            let Some(listed) = self.keys.get_mut(&key) else { continue };
+            listed.retain(|other| *other != watcher);
+            if listed.is_empty() {
+                self.keys.remove(&key);
+            }
+        }
+    }
+
+    /// The keys that `watcher` watches, lent until [`Watches::give_back`].
+    pub(super) fn lend(&mut self, watcher: Watcher) -> Vec<Box<[u8]>> {
+        self.watchers.get_mut(&watcher).map(|watching| std::mem::take(&mut watching.keys)).unwrap_or_default()
+    }
+
+    /// Takes lent keys back. Whether one of them has changed since `watcher` began to watch it.
+    pub(super) fn give_back(&mut self, watcher: Watcher, keys: Vec<Box<[u8]>>) -> bool {
+        let Some(watching) = self.watchers.get_mut(&watcher) else { return false };
+        watching.keys = keys;
+        watching.changed
+    }
+
+    /// The number of watchers.
+    #[cfg(any(test, feature = "verify"))]
+    pub(super) fn watchers(&self) -> usize {
+        self.watchers.len()
     }
 
     /// A key has changed.
@@ -71,58 +109,5 @@ impl Watches {
         let listed: usize = self.keys.values().map(Vec::len).sum();
         assert_eq!(listed, self.watchers.values().map(|watching| watching.keys.len()).sum::<usize>());
         assert!(self.keys.values().all(|watchers| !watchers.is_empty()));
-    }
-}
-
-impl Shard {
-    /// From now on `watcher` wants to know whether a key changes.
-    pub fn watch(&mut self, key: &[u8], watcher: Watcher, now_ms: u64) {
-        // What has expired already is absent from the start, and its removal is no change.
-        let hash = self.index.hash(key);
-        let _ = self.live(key, hash, now_ms);
-        self.observers.arrange(|observers| {
-            let Watches { keys, watchers } = &mut observers.watches;
-            let watching = watchers.entry(watcher).or_default();
-            let listed = keys.entry(key.into()).or_default();
-            if !listed.contains(&watcher) {
-                listed.push(watcher);
-                watching.keys.push(key.into());
-            }
-        });
-    }
-
-    /// Whether a key of `watcher` has changed: was stored, removed, evicted, given another deadline, or has expired.
-    pub fn has_changed(&mut self, watcher: Watcher, now_ms: u64) -> bool {
-        let Some(watching) = self.observers.watches.watchers.get_mut(&watcher) else { return false };
-        let keys = std::mem::take(&mut watching.keys);
-        for key in &keys {
-            // Removes what has expired by now, which is a change.
-            let hash = self.index.hash(key);
-            let _ = self.live(key, hash, now_ms);
-        }
-        let Some(watching) = self.observers.watches.watchers.get_mut(&watcher) else { return false };
-        watching.keys = keys;
-        watching.changed
-    }
-
-    /// `watcher` does not want to know any more.
-    pub fn unwatch(&mut self, watcher: Watcher) {
-        self.observers.arrange(|observers| {
-            let Watches { keys, watchers } = &mut observers.watches;
-            let Some(watching) = watchers.remove(&watcher) else { return };
-            for key in watching.keys {
-                let Some(listed) = keys.get_mut(&key) else { continue };
-                listed.retain(|other| *other != watcher);
-                if listed.is_empty() {
-                    keys.remove(&key);
-                }
-            }
-        });
-    }
-
-    /// Watchers, for checks that none is left behind.
-    #[cfg(any(test, feature = "verify"))]
-    pub fn watchers(&self) -> usize {
-        self.observers.watches.watchers.len()
     }
 }

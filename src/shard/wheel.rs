@@ -13,24 +13,9 @@
 //! a current slot; a bit of `occupied` is set exactly if the slot's list is not empty; `elapsed` never falls
 //! while a node exists.
 
-use super::entry::EntryIndex;
+use super::entry::{EntryIndex, TimerIndex};
 use super::pages::Pages;
 use crate::limits::{ITEM_TIMER_BYTES, WHEEL_LEVELS, WHEEL_PAGE_NODES, WHEEL_SLOT_BITS};
-
-/// The position of a node in the wheel: what an item's timer word holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct TimerIndex(pub(super) u32);
-
-impl TimerIndex {
-    /// No node: no TTL, or the end of a list.
-    pub(super) const NONE: Self = Self(u32::MAX);
-
-    /// Whether this names a node at all.
-    #[inline]
-    pub(super) fn is_some(self) -> bool {
-        self != Self::NONE
-    }
-}
 
 const SLOTS: usize = 1 << WHEEL_SLOT_BITS;
 

@@ -3,48 +3,10 @@
 //! Owner: `Shard`; the runtime calls `work` from its tick. Core: the shard's own.
 //! Cost: at most about `steps_max` steps a call, a step being one item removed, one timer moved, one entry, table
 //! or page freed, or 64 KiB given back. Never: reads a clock, loops until it is done.
-//! Invariant: garbage is reachable from nowhere but here, and is not in the account.
 
-use super::change::Items;
-use super::index::Segments;
-use super::policy::Walkway;
-use super::slab::Slab;
-use super::wheel::NodePages;
-use super::{Eviction, Shard};
-use crate::shard::account::Charge;
-
-/// What `Shard::work` came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Progress {
-    /// Steps done.
-    pub steps: u32,
-    /// Whether more is waiting right now: call again, after letting others run.
-    pub more: bool,
-}
-
-/// The remains of a cleared shard.
-pub(super) struct Garbage {
-    pub(super) slab: Slab,
-    pub(super) segments: Segments,
-    pub(super) nodes: NodePages,
-    /// How a walk over its items goes on.
-    pub(super) walkway: Walkway,
-}
-
-impl Garbage {
-    /// Its items.
-    pub(super) fn items(&self) -> Items<'_> {
-        Items { slab: &self.slab, nodes: &self.nodes, walkway: self.walkway }
-    }
-
-    /// Frees one thing. Returns the steps this was worth; `None` when nothing is left.
-    fn free_one(&mut self) -> Option<u32> {
-        if let Some(steps) = self.slab.dismantle() {
-            return Some(steps);
-        }
-        (self.segments.dismantle() || self.nodes.pop().is_some()).then_some(1)
-    }
-}
+use super::account::Charge;
+use super::policy::Eviction;
+use super::{Progress, Shard};
 
 impl Shard {
     /// Does up to about `steps_max` steps of what is waiting. Expiry comes first but, when other things wait

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use proptest::prelude::*;
 
 use super::super::account::{Account, Charge, allocated_bytes, item_bytes};
-use super::super::entry::{Entry, EntryIndex, Label, ValueType, blob_len};
+use super::super::entry::{Entry, EntryIndex, Label, TimerIndex, ValueType, blob_len};
 use super::super::queue::Queue;
-use super::super::wheel::{Advance, TimerIndex};
+use super::super::wheel::Advance;
 use super::*;
 use crate::limits::{
     ACCESS_CLOCK_BITS, DATABASES, KEY_BYTES_MAX, KEY_INLINE_LENGTH_BITS, SEGMENT_BUCKETS_MAX, SEGMENT_ENTRIES_MAX,

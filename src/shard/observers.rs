@@ -1,0 +1,122 @@
+//! Observers: the parts of a shard that learn of every change before it happens.
+//!
+//! Owner: `Shard`. Core: the shard's own. Each function of `mutate` gives its `Change` to `Shard::tell`, `clear` calls
+//! `on_clear`; this file alone knows who is behind that: the counters, key events (`events`), WATCH (`watch`), CLIENT TRACKING
+//! (`tracking`), the pre-images of a snapshot (`preimage`).
+//! Cost: a counter, and one comparison a change while nobody listens. Never: changes an item.
+//! Invariant: `listening` says whether anybody but the counters has to be told.
+
+use super::account::Counters;
+use super::change::{Cause, Change, Items};
+use super::entry::EntryIndex;
+use super::events::Events;
+use super::policy::Walkway;
+use super::preimage::Cut;
+use super::slab::Slab;
+use super::tracking::{Source, Tracking};
+use super::watch::Watches;
+
+/// Everybody who has to know of changes.
+pub(super) struct Observers {
+    listening: bool,
+    pub(super) events: Events,
+    pub(super) watches: Watches,
+    pub(super) tracking: Tracking,
+    /// The snapshot that is being taken.
+    pub(super) cut: Option<Box<Cut>>,
+    pub(super) counters: Counters,
+    /// Items stored, removed or given another deadline.
+    pub(super) changes: u64,
+    /// Something was evicted or refused since `take_pressure`.
+    pub(super) pressure: bool,
+}
+
+impl Observers {
+    pub(super) fn new(seeds: [u64; 4]) -> Observers {
+        Observers {
+            listening: false,
+            events: Events::default(),
+            watches: Watches::new(seeds),
+            tracking: Tracking::new(seeds),
+            cut: None,
+            counters: Counters::default(),
+            changes: 0,
+            pressure: false,
+        }
+    }
+
+    /// Counts a change. Returns whether anybody else has to be told, by `tell`.
+    #[inline]
+    pub(super) fn count(&mut self, change: Change) -> bool {
+        let counters = &mut self.counters;
+        match change {
+            Change::StoreOverdue => return self.listening,
+            Change::Retime { .. } => {}
+            Change::Store { .. } => counters.insertions += 1,
+            Change::Remove { cause, .. } => match cause {
+                Cause::Removed | Cause::Renamed | Cause::Overdue => counters.removals += 1,
+                Cause::Expired => counters.expirations += 1,
+                Cause::Evicted => {
+                    counters.evictions += 1;
+                    self.pressure = true;
+                }
+            },
+        }
+        self.changes += 1;
+        self.listening
+    }
+
+    /// Tells everybody of a change that is about to happen.
+    pub(super) fn tell(&mut self, items: Items<'_>, key: &[u8], change: Change) {
+        self.events.on_change(key, change);
+        if let Some(cut) = &mut self.cut {
+            cut.on_change(items, change);
+        }
+        let source = match change {
+            Change::StoreOverdue => return,
+            Change::Remove { cause: Cause::Expired | Cause::Evicted, .. } => Source::Shard,
+            Change::Store { .. } | Change::Remove { .. } | Change::Retime { .. } => Source::Command,
+        };
+        self.watches.note(key);
+        self.tracking.note(key, source);
+        self.refresh();
+    }
+
+    /// All items, so many, are about to go.
+    pub(super) fn on_clear(&mut self, items: u64, is_stored: impl Fn(&[u8]) -> bool) {
+        self.watches.note_clear(is_stored);
+        self.tracking.clear();
+        self.changes += items;
+        self.refresh();
+    }
+
+    /// An entry is about to become the last of the policy's order.
+    #[inline]
+    pub(super) fn on_move(&mut self, slab: &Slab, walkway: Walkway, at: EntryIndex) {
+        if let Some(cut) = &mut self.cut {
+            cut.before_move(slab, walkway, at);
+        }
+    }
+
+    /// Changes who wants to know what.
+    pub(super) fn arrange<R>(&mut self, change: impl FnOnce(&mut Observers) -> R) -> R {
+        let result = change(self);
+        self.refresh();
+        result
+    }
+
+    fn refresh(&mut self) {
+        self.listening = self.is_anybody_here();
+    }
+
+    fn is_anybody_here(&self) -> bool {
+        self.events.is_anything_wanted() || !self.watches.is_empty() || self.tracking.is_on() || self.cut.is_some()
+    }
+
+    #[cfg(any(test, feature = "verify"))]
+    pub(super) fn verify(&self) {
+        self.watches.verify();
+        self.tracking.verify();
+        assert_eq!(self.listening, self.is_anybody_here());
+    }
+}
