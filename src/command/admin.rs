@@ -1,7 +1,8 @@
 //! CONFIG GET, TIME and parts of MEMORY: commands about the server that the home core answers alone. Core: the session's
 //! home.
 
-use crate::command::connection::{After, Home, error};
+use crate::command::context::{After, Home};
+use crate::command::errors::error;
 use crate::command::{Client, Error, glob};
 use crate::resp::{Args, Writer};
 

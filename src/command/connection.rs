@@ -3,49 +3,11 @@
 //! A handler changes the [`Client`], writes its reply, and says by [`After`] what the session has to do then.
 
 use crate::command::client::{Client, ReplyMode};
-use crate::command::errors::quote;
-use crate::command::settings::Settings;
-use crate::command::table::{self, Command};
-use crate::command::{Error, client};
+use crate::command::context::{After, Home};
+use crate::command::errors::{Error, error, quote};
+use crate::command::subcommand::subcommands;
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Proto, Writer};
-
-/// A function that compares a guess with the auth key.
-pub type VerifyKey<'a> = &'a dyn Fn(&[u8]) -> bool;
-
-/// The context of a session's handler, besides its client.
-pub struct Home<'a> {
-    /// The clock reading of the turn, unix time in milliseconds.
-    pub now_ms: u64,
-    /// The microseconds of that reading within the millisecond, for TIME.
-    pub now_sub_us: u32,
-    /// This core's settings.
-    pub settings: &'a Settings,
-    /// Checks an auth key; `None` when the server has none.
-    pub verify_key: Option<VerifyKey<'a>>,
-    /// The row of the running command.
-    pub row: &'static Command,
-    /// Sizes of the session's buffers.
-    pub sizes: client::BufferSizes,
-    /// Whether the cores are shown as nodes of a cluster.
-    pub cluster: bool,
-}
-
-/// The action of the session after a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
-    /// Go on with the next command.
-    Continue,
-    /// Send all encoded replies, then close.
-    Close,
-    /// Forget MULTI and WATCH as well.
-    Reset,
-    /// Delay the reply: an auth key was wrong.
-    Delay,
-}
-
-/// A handler of a session's command. `args` begin after the command's name (and the subcommand's, if it has one).
-pub type SessionHandler = fn(&mut Client, Args<'_>, &Home<'_>, &mut Writer<'_>) -> After;
 
 /// `PING [message]`.
 pub fn ping(client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
@@ -315,7 +277,7 @@ fn set_switch(switch: &mut bool, value: &[u8], writer: &mut Writer<'_>) -> After
 pub fn help(_client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
     let (container, _) = home.row.name.split_once('|').unwrap_or((home.row.name, ""));
     let title = format!("{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container.to_ascii_uppercase());
-    let rows = table::subcommands(container);
+    let rows = subcommands(container);
     writer.array(1 + rows.len() * 2);
     writer.simple(&title);
     for row in rows {
@@ -338,9 +300,4 @@ pub fn cluster_help(client: &mut Client, args: Args<'_>, home: &Home<'_>, writer
 /// Refuses spaces, line ends and everything that would break a line of CLIENT LIST.
 fn check_word(word: &[u8], refusal: Error) -> Result<(), Error> {
     if word.iter().all(|byte| (b'!'..=b'~').contains(byte)) { Ok(()) } else { Err(refusal) }
-}
-
-/// Writes a refusal.
-pub fn error(writer: &mut Writer<'_>, error: &Error) {
-    writer.error(&error.to_string());
 }

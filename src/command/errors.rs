@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::limits::{KEY_BYTES_MAX, MULTI_BYTES_MAX, SESSION_SUBSCRIPTION_BYTES_MAX, SESSION_SUBSCRIPTIONS_MAX};
+use crate::resp::Writer;
 
 /// The reason why a command was refused. `Display` is the text on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -407,9 +408,14 @@ impl Error {
 }
 
 /// Bytes of a client, quoted for an error: up to the first NUL, as in Redis, one character per byte, which
-/// [`Writer::error`](crate::resp::Writer::error) turns back into bytes.
+/// [`Writer::error`] turns back into bytes.
 pub fn quote(bytes: &[u8]) -> String {
     bytes.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect()
+}
+
+/// Writes a refusal.
+pub fn error(writer: &mut Writer<'_>, error: &Error) {
+    writer.error(&error.to_string());
 }
 
 /// The common text of all refusals of CONFIG SET.

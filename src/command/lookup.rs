@@ -1,7 +1,8 @@
 //! Look-up: rows by number, as batches carry them, and by name, as clients type them.
 
 use crate::command::facts::same;
-use crate::command::table::{Command, Fold, Handler, INTERNAL, KeyHandler, OwnerHandler, Part, TABLE};
+use crate::command::handler::{Command, Fold, Handler, KeyHandler, OwnerHandler, Part};
+use crate::command::table::{INTERNAL, TABLE};
 
 /// What a core runs for another core.
 #[derive(Clone, Copy, Debug)]

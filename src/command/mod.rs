@@ -2,14 +2,16 @@
 //!
 //! Handlers of one key get `&mut Shard` and run on the core that owns the key; they can't tell whose client asked.
 //! Handlers of a session get `&mut Client` and run on its home core; they can't reach a key. Which core, and what to
-//! do when a command's keys live on several, is decided in `engine/home/dispatch.rs` from the row's [`table::Handler`].
+//! do when a command's keys live on several, is decided in `engine/home/dispatch.rs` from the row's [`handler::Handler`].
 //! Never: does I/O, reads a clock, writes RESP2 or RESP3 itself (a handler returns a [`Reply`] or uses `Writer`).
 
 pub mod admin;
 pub mod bitfield;
 pub mod bits;
 pub mod client;
+pub mod client_tracking;
 pub mod connection;
+pub mod context;
 pub mod counter;
 pub mod docs;
 pub mod dump;
@@ -17,6 +19,7 @@ pub mod errors;
 pub mod expiry;
 pub mod facts;
 pub mod glob;
+pub mod handler;
 pub mod keyspace;
 pub mod lcs;
 pub mod long_double;
@@ -31,22 +34,13 @@ pub mod settings;
 pub mod several;
 pub mod snapshot;
 pub mod string;
+pub mod subcommand;
 pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod tracking;
 
 pub use client::Client;
+pub use context::Call;
 pub use errors::Error;
 pub use reply::Reply;
-
-use crate::shard::Recency;
-
-/// The context of a key's handler, besides its arguments.
-#[derive(Clone, Copy, Debug)]
-pub struct Call {
-    /// The clock reading of the turn, unix time in milliseconds.
-    pub now_ms: u64,
-    /// Whether a read makes the item recent; not for a client that said CLIENT NO-TOUCH.
-    pub recency: Recency,
-}

@@ -5,7 +5,7 @@
 //! `engine/home/transaction.rs` holds the shards, reads the keys, asks the same function, and writes.
 
 use crate::command::connection::check_database;
-use crate::command::table::Command;
+use crate::command::facts::{Facts, flag};
 use crate::command::{Call, Error, Reply, lcs, string};
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
@@ -46,9 +46,9 @@ pub type Decision = (Reply<'static>, Changes);
 pub type Decide = fn(Args<'_>, &[Option<Stored<'_>>], u64) -> Result<Decision, Error>;
 
 /// Runs a command whose keys all live here.
-pub fn run(shard: &mut Shard, row: &Command, decide: Decide, args: Args<'_>, call: Call) -> Reply<'static> {
+pub fn run(shard: &mut Shard, row: &Facts, decide: Decide, args: Args<'_>, call: Call) -> Reply<'static> {
     let keys: Vec<&[u8]> = row.keys_after_name(args).collect();
-    if row.is(crate::command::table::flag::READS) {
+    if row.is(flag::READS) {
         for key in &keys {
             // The lookup counts a hit or miss, and makes the item recent.
             let _ = shard.get_silently(key, call.recency, call.now_ms);

@@ -3,208 +3,14 @@
 //! Arity errors, routing, `COMMAND` and its subcommands and the table of docs/commands.md derive from it.
 //! Rows are sorted by name; a subcommand's name is `container|subcommand`, and stands after its container.
 
-use std::ops::Deref;
-
-use crate::command::connection::{self as conn, SessionHandler};
-use crate::command::errors::quote;
-use crate::command::facts::{ALL_KEYS, CLUSTER_CHANGES, Facts, KEY_VALUE_PAIRS, NO_KEYS, ROWS, facts, same, takes};
-pub use crate::command::facts::{Group, Keys, flag};
-pub use crate::command::lookup::{CommandId, EachKeyCommand, Lookup, Sent};
+use crate::command::connection as conn;
+use crate::command::facts::{ALL_KEYS, KEY_VALUE_PAIRS, Keys, NO_KEYS, ROWS, facts, flag, same};
+use crate::command::handler::{Command, Fold, Handler, HomeHandler, OwnerHandler, Part, Question, Told, Verb};
 use crate::command::pubsub::Topic;
-use crate::command::several::{self, Decide};
-use crate::command::snapshot;
 use crate::command::{
-    Call, Error, Reply, admin, bitfield, bits, counter, docs, dump, expiry, keyspace, object, range, string, tracking,
+    admin, bitfield, bits, client_tracking, counter, docs, dump, expiry, keyspace, object, range, several, snapshot,
+    string,
 };
-use crate::resp::Args;
-use crate::shard::Shard;
-
-/// A row: one command.
-#[derive(Clone, Copy, Debug)]
-pub struct Command {
-    /// The facts of the command.
-    pub facts: Facts,
-    /// The handler of the command.
-    pub handler: Handler,
-}
-
-impl Deref for Command {
-    type Target = Facts;
-
-    #[inline]
-    fn deref(&self) -> &Facts {
-        &self.facts
-    }
-}
-
-/// A handler of one key. `args` begin at the key.
-pub type KeyHandler = for<'s> fn(&'s mut Shard, Args<'_>, Call) -> Reply<'s>;
-
-/// The handler of a command, whose kind says where it runs.
-#[derive(Clone, Copy, Debug)]
-pub enum Handler {
-    /// The command runs on the core that owns its key, slot or channel: another core may send it there.
-    Owner(OwnerHandler),
-    /// The command runs on every core, each its part; the parts are folded on the home core.
-    EveryCore(Part),
-    /// The command runs on the home core of the client alone.
-    Home(HomeHandler),
-    /// The command is only a name for its subcommands.
-    Container,
-}
-
-/// The handlers of commands that run at an owner.
-#[derive(Clone, Copy, Debug)]
-pub enum OwnerHandler {
-    /// One key: on the core that owns it.
-    Key(KeyHandler),
-    /// Several keys, each by itself on the core that owns it; the replies are folded.
-    EachKey(KeyHandler, Fold),
-    /// Several keys in one step: on their core, or with their shards held.
-    Several(Decide),
-    /// SCAN: on the core that its cursor names.
-    Scan,
-    /// PUBLISH: on the core that owns the channel's hash.
-    Publish(Topic),
-    /// DEBUG OBJECT: on the core that owns its key. The other subcommands of DEBUG end at home, in `engine/home/debug.rs`.
-    Debug,
-}
-
-/// The handlers of commands that run at home, at once.
-#[derive(Clone, Copy, Debug)]
-pub enum HomeHandler {
-    /// What the session knows.
-    Session(SessionHandler),
-    /// MULTI and its like: `engine/home/transaction.rs`.
-    Transaction(Verb),
-    /// What clients are told of the cores: `engine/home/topology.rs`.
-    Topology(Told),
-}
-
-/// The commands that make a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// MULTI: from here on commands are queued.
-    Multi,
-    /// EXEC: the queued commands are run.
-    Exec,
-    /// DISCARD: the queued commands are forgotten.
-    Discard,
-    /// WATCH: EXEC runs the commands only if the keys have not changed.
-    Watch,
-    /// UNWATCH: EXEC ignores changes.
-    Unwatch,
-}
-
-/// The commands about the cores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// The command ASPINE.CORES.
-    Cores,
-    /// READONLY and its like, which change nothing.
-    Accepted,
-    /// CLUSTER INFO.
-    Info,
-    /// CLUSTER KEYSLOT.
-    KeySlot,
-    /// CLUSTER LINKS.
-    Links,
-    /// CLUSTER MYID.
-    MyId,
-    /// CLUSTER MYSHARDID.
-    MyShardId,
-    /// CLUSTER NODES.
-    Nodes,
-    /// CLUSTER REPLICAS.
-    Replicas,
-    /// CLUSTER SHARDS.
-    Shards,
-    /// CLUSTER SLOTS.
-    Slots,
-}
-
-/// The fold of the replies for single keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fold {
-    /// An array in the order of the keys.
-    Array,
-    /// The sum of numbers.
-    Sum,
-    /// OK, or the first refusal.
-    Ok,
-}
-
-/// What each core does for a command that concerns all of them. `engine/process_wide` runs and folds them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Each core's part of DBSIZE.
-    Size,
-    /// FLUSHALL, FLUSHDB.
-    Clear,
-    /// Each core's part of KEYS.
-    Keys,
-    /// Each core's part of RANDOMKEY.
-    RandomKey,
-    /// Each core's part of INFO.
-    Report,
-    /// SUBSCRIBE and its like.
-    Subscribe(Topic),
-    /// UNSUBSCRIBE and its like.
-    Unsubscribe(Topic),
-    /// CLIENT LIST.
-    ClientList,
-    /// CLIENT KILL.
-    ClientKill,
-    /// CLIENT TRACKING.
-    Tracking,
-    /// CONFIG SET.
-    ConfigSet,
-    /// CONFIG RESETSTAT.
-    ConfigResetStat,
-    /// SAVE, BGSAVE, ASPINE.LOAD: core 0 alone. `engine/persistence` has them.
-    Snapshot(snapshot::Verb),
-    /// CLUSTER COUNTKEYSINSLOT: the core that owns the slot.
-    SlotCount,
-    /// CLUSTER GETKEYSINSLOT: the core that owns the slot.
-    SlotKeys,
-    /// What else is asked of all cores.
-    Ask(Question),
-}
-
-/// What SLOWLOG, LATENCY, MEMORY and PUBSUB ask of each core. `engine/process_wide/introspection.rs` answers and folds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// The question of LASTSAVE.
-    LastSave,
-    /// LATENCY DOCTOR.
-    LatencyDoctor,
-    /// LATENCY GRAPH.
-    LatencyGraph,
-    /// LATENCY HISTOGRAM.
-    LatencyHistogram,
-    /// LATENCY HISTORY.
-    LatencyHistory,
-    /// LATENCY LATEST.
-    LatencyLatest,
-    /// LATENCY RESET.
-    LatencyReset,
-    /// MEMORY DOCTOR.
-    MemoryDoctor,
-    /// MEMORY STATS.
-    MemoryStats,
-    /// PUBSUB CHANNELS and its like.
-    PubsubNames(Topic),
-    /// PUBSUB NUMPAT.
-    PubsubPatterns,
-    /// PUBSUB NUMSUB and its like.
-    PubsubCounts(Topic),
-    /// SLOWLOG GET.
-    SlowlogGet,
-    /// SLOWLOG LEN.
-    SlowlogLen,
-    /// SLOWLOG RESET.
-    SlowlogReset,
-}
 
 use Part::Ask;
 
@@ -230,9 +36,9 @@ const HANDLERS: [(&str, Handler); ROWS.len()] = [
     ("bitop", Owner(Several(several::bit_op))),
     ("bitpos", Owner(Key(bits::position))),
     ("client", Container),
-    ("client|caching", Home(Session(tracking::client_caching))),
+    ("client|caching", Home(Session(client_tracking::client_caching))),
     ("client|getname", Home(Session(conn::client_getname))),
-    ("client|getredir", Home(Session(tracking::client_getredir))),
+    ("client|getredir", Home(Session(client_tracking::client_getredir))),
     ("client|help", Home(Session(conn::help))),
     ("client|id", Home(Session(conn::client_id))),
     ("client|info", Home(Session(conn::client_info))),
@@ -244,7 +50,7 @@ const HANDLERS: [(&str, Handler); ROWS.len()] = [
     ("client|setinfo", Home(Session(conn::client_setinfo))),
     ("client|setname", Home(Session(conn::client_setname))),
     ("client|tracking", EveryCore(Part::Tracking)),
-    ("client|trackinginfo", Home(Session(tracking::client_trackinginfo))),
+    ("client|trackinginfo", Home(Session(client_tracking::client_trackinginfo))),
     ("cluster", Container),
     ("cluster|countkeysinslot", EveryCore(Part::SlotCount)),
     ("cluster|getkeysinslot", EveryCore(Part::SlotKeys)),
@@ -395,43 +201,13 @@ const fn joined() -> [Command; ROWS.len()] {
 }
 
 /// The internal commands that only engines send each other; no client can name them. Their ids begin at
-/// [`CommandId::INTERNAL`].
+/// `CommandId::INTERNAL`.
 #[rustfmt::skip]
 pub(super) static INTERNAL: &[Command] = &[
     Command { facts: facts!("#read", -2, flag::READONLY, ALL_KEYS, Generic, "key [key ...]", "Reads values and deadlines."), handler: Owner(EachKey(several::read, Fold::Array)) },
     Command { facts: facts!("#renamed", -2, flag::WRITE, ALL_KEYS, Generic, "key [key ...]", "Removes keys whose values have others now."), handler: Owner(EachKey(several::remove_renamed, Fold::Sum)) },
-    Command { facts: facts!("#untrack", 3, 0, NO_KEYS, Connection, "prefix home", "Ends the tracking of a prefix."), handler: Owner(Key(tracking::untrack)) },
+    Command { facts: facts!("#untrack", 3, 0, NO_KEYS, Connection, "prefix home", "Ends the tracking of a prefix."), handler: Owner(Key(client_tracking::untrack)) },
     Command { facts: facts!("#unwatch", 2, 0, NO_KEYS, Transactions, "client", "Ends what a client watches."), handler: Owner(Key(several::unwatch)) },
     Command { facts: facts!("#watch", -3, 0, KEY_VALUE_PAIRS, Transactions, "key client [key client ...]", "Watches keys."), handler: Owner(EachKey(several::watch, Fold::Ok)) },
     Command { facts: facts!("#write", -4, flag::WRITE, Keys { first: 1, last: -1, step: 3 }, Generic, "key value deadline [...]", "Stores values with deadlines."), handler: Owner(EachKey(several::write, Fold::Ok)) },
 ];
-
-impl Command {
-    /// Refuses a subcommand that takes one argument at most and has more. Redis quotes its name as it was typed.
-    pub fn too_many(&self, typed: &[u8]) -> Error {
-        Error::SubcommandSyntax(quote(typed), self.container())
-    }
-}
-
-/// The rows of a container's subcommands.
-pub fn subcommands(container: &str) -> Vec<&'static Command> {
-    TABLE.iter().filter(|row| row.is_subcommand() && row.container() == container).collect()
-}
-
-/// The error for a subcommand of `container` without a row, in a line of `words` words.
-#[cold]
-pub fn unknown_subcommand(container: &Command, typed: &[u8], words: usize, shows_cluster: bool) -> Error {
-    let is_same = |name: &str| {
-        let sub = name.strip_prefix(container.name).and_then(|name| name.strip_prefix('|'));
-        sub.is_some_and(|sub| sub.as_bytes().eq_ignore_ascii_case(typed))
-    };
-    if let Some((name, arity)) = CLUSTER_CHANGES.iter().find(|(name, _)| is_same(name)) {
-        if !takes(*arity, words) {
-            return Error::Arity((*name).to_owned());
-        }
-        if !shows_cluster {
-            return Error::ClusterDisabled;
-        }
-    }
-    Error::UnknownSubcommand(quote(&typed[..typed.len().min(128)]), container.name)
-}

@@ -17,9 +17,10 @@ mod settings;
 mod texts;
 
 use crate::command::client::BufferSizes;
-use crate::command::connection::Home;
+use crate::command::context::Home;
+use crate::command::handler::{Handler, HomeHandler, OwnerHandler};
+use crate::command::lookup::Lookup;
 use crate::command::settings::{DebugAccess, LogLevel, Settings, Watch};
-use crate::command::table::{Handler, HomeHandler, Lookup, OwnerHandler};
 use crate::command::{Call, Client};
 use crate::resp::{Args, Proto, Span, Value, Writer, reply};
 use crate::shard::{Budget, Eviction, Recency, Shard, ShardConfig};
@@ -105,7 +106,7 @@ fn session_answer(line: &str, proto: Proto) -> Value {
         now_sub_us: 7,
         settings: &settings,
         verify_key: None,
-        row,
+        row: &row.facts,
         sizes: BufferSizes::default(),
     };
     let mut out = Vec::new();

@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 
+use crate::command::lookup::{CommandId, Lookup};
 use crate::command::settings::{LogLevel, Settings};
-use crate::command::table::{CommandId, Lookup};
 use crate::command::{Client, Error};
 use crate::engine::route::Router;
 use crate::engine::telemetry::meter::Meter;

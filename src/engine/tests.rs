@@ -3,7 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::command::table::{CommandId, TABLE};
+use crate::command::lookup::CommandId;
+use crate::command::table::TABLE;
 use crate::engine::home::replies::Replies;
 use crate::engine::ids::Place;
 use crate::engine::link::caller::Caller;

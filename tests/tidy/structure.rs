@@ -8,9 +8,6 @@ use crate::source::{Source, has_word};
 /// Files that import each other in one circle, at most.
 const CIRCLE_FILES_MAX: usize = 3;
 
-/// Folders with a larger circle, and its files. This list may only shrink.
-const KNOWN_CIRCLES: [(&str, usize); 2] = [("src/command/", 8), ("src/shard/", 7)];
-
 /// Parts of the engine, and the words that none of their files may have: what the part never sees.
 const APART: [(&[&str], &[&str], &str); 2] = [
     (
@@ -81,16 +78,16 @@ fn the_engine_gives_up_nowhere_and_writes_bytes_in_one_place() {
     assert_none(&complaints);
 }
 
-/// Modules that one import names, as paths from the crate's root.
+/// The paths that one import names. What an item is called here is left out.
 fn expand(path: &str) -> Vec<String> {
-    let path: String = path.chars().filter(|c| !c.is_whitespace()).collect();
-    let Some(open) = path.find('{') else { return vec![path] };
-    let (head, body) = (&path[..open], &path[open + 1..path.rfind('}').unwrap_or(path.len())]);
+    let dense = |text: &str| -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
+    let Some(open) = path.find('{') else { return vec![dense(path.split(" as ").next().unwrap_or_default())] };
+    let (head, body) = (dense(&path[..open]), &path[open + 1..path.rfind('}').unwrap_or(path.len())]);
     let (mut depth, mut item, mut all) = (0, String::new(), Vec::new());
     for c in body.chars().chain([',']) {
         match c {
             ',' if depth == 0 => {
-                if !item.is_empty() {
+                if !item.trim().is_empty() {
                     all.extend(expand(&format!("{head}{item}")));
                 }
                 item.clear();
@@ -111,45 +108,86 @@ fn module_of(path: &str) -> String {
     inside.replace('/', "::")
 }
 
-/// For each module the modules that its imports name.
+/// A path seen from the crate's root; `None` if it leads out of the crate.
+fn absolute(own: &str, path: &str, known: &BTreeSet<String>) -> Option<String> {
+    let parent = |module: &str| module.rsplit_once("::").map_or(String::new(), |(parent, _)| format!("{parent}::"));
+    let (first, rest) = path.split_once("::").unwrap_or((path, ""));
+    match first {
+        "crate" => Some(rest.to_owned()),
+        "self" => Some(format!("{own}::{rest}")),
+        "super" => match rest.strip_prefix("super::") {
+            Some(rest) => Some(format!("{}{rest}", parent(parent(own).trim_end_matches("::")))),
+            None => Some(format!("{}{rest}", parent(own))),
+        },
+        _ => Some(format!("{own}::{path}")).filter(|_| known.contains(&format!("{own}::{first}"))),
+    }
+}
+
+/// The code of a file without its tests, and without the modules in visibilities: `pub(in crate::engine)` names none.
+fn seen_code(source: &Source) -> String {
+    let tests = source.test_modules();
+    let lines = source.code.lines().zip(1..).filter(|(_, number)| !tests.iter().any(|lines| lines.contains(number)));
+    let mut code: String = lines.flat_map(|(line, _)| [line, "\n"]).collect();
+    while let Some(at) = code.find("pub(") {
+        let end = code[at..].find(')').map_or(code.len(), |end| at + end + 1);
+        code.replace_range(at..end, "pub");
+    }
+    code
+}
+
+/// The paths that a file names, those of its imports and those in its code, and which of them it re-exports.
+fn paths_of(source: &Source, known: &BTreeSet<String>) -> (Vec<String>, Vec<String>) {
+    let own = module_of(&source.path);
+    let mut code = seen_code(source);
+    let (mut named, mut exported) = (Vec::new(), Vec::new());
+    let begins = |code: &str, at: usize| at == 0 || code[..at].ends_with(['\n', ' ']);
+    while let Some((at, _)) = code.match_indices("use ").find(|(at, _)| begins(&code, *at)) {
+        let end = code[at..].find(';').map_or(code.len(), |end| at + end);
+        let paths: Vec<_> = expand(&code[at + 4..end]).iter().filter_map(|path| absolute(&own, path, known)).collect();
+        if code[..at].trim_end().ends_with("pub") {
+            exported.extend(paths.clone());
+        }
+        named.extend(paths);
+        code.replace_range(at..end, "");
+    }
+    let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    for head in ["crate::", "self::", "super::"] {
+        for (at, _) in code.match_indices(head).filter(|(at, _)| !code[..*at].ends_with(is_name)) {
+            let path: String = code[at..].chars().take_while(|c| is_name(*c)).collect();
+            named.extend(absolute(&own, &path, known));
+        }
+    }
+    (named, exported)
+}
+
+/// For each module the modules that it names. An item that another module re-exports counts as that of its own file.
 fn imports() -> BTreeMap<String, BTreeSet<String>> {
     let sources: Vec<_> = Source::of_src().filter(|s| !s.is_test() && !s.path.ends_with("_model.rs")).collect();
     let known: BTreeSet<String> = sources.iter().map(|source| module_of(&source.path)).collect();
-    let mut graph = BTreeMap::new();
-    for source in sources {
-        let own = module_of(&source.path);
-        let tests = source.test_modules();
-        let mut named = BTreeSet::new();
-        for (at, _) in source.code.match_indices("use ") {
-            let line = source.code[..at].matches('\n').count() + 1;
-            let begins = source.code[..at].ends_with(['\n', ' ']) || at == 0;
-            let end = source.code[at..].find(';').map_or(source.code.len(), |end| at + end);
-            if begins && !tests.iter().any(|lines| lines.contains(&line)) {
-                named.extend(expand(&source.code[at + 4..end]));
-            }
+    let modules = sources.iter().map(|source| (module_of(&source.path), paths_of(source, &known)));
+    let modules: BTreeMap<String, (Vec<String>, Vec<String>)> = modules.collect();
+    let mut exports: BTreeMap<String, String> = BTreeMap::new();
+    for (own, (_, exported)) in &modules {
+        for path in exported {
+            exports.insert(format!("{own}::{}", path.rsplit("::").next().unwrap_or_default()), path.clone());
         }
-        let absolute = named.iter().filter_map(|path| {
-            let (first, rest) = path.split_once("::")?;
-            match first {
-                "crate" => Some(rest.to_owned()),
-                "self" => Some(format!("{own}::{rest}")),
-                "super" => {
-                    Some(own.rsplit_once("::").map_or(rest.to_owned(), |(parent, _)| format!("{parent}::{rest}")))
-                }
-                _ => None,
-            }
-        });
-        let files = absolute.filter_map(|path| {
-            let mut path = path.as_str();
-            while !known.contains(path) {
-                path = path.rsplit_once("::")?.0;
-            }
-            Some(path.to_owned())
-        });
-        let files: BTreeSet<String> = files.filter(|file| *file != own && file != "lib").collect();
-        graph.insert(own, files);
     }
-    graph
+    let file_of = |path: &String| {
+        let mut path = path;
+        while let Some(exported) = exports.get(path).filter(|exported| *exported != path) {
+            path = exported;
+        }
+        let mut path = path.as_str();
+        while !known.contains(path) {
+            path = path.rsplit_once("::")?.0;
+        }
+        Some(path.to_owned())
+    };
+    let graph = modules.iter().map(|(own, (named, _))| {
+        let files = named.iter().filter_map(file_of);
+        (own.clone(), files.filter(|file| file != own && file != "lib").collect())
+    });
+    graph.collect()
 }
 
 /// The modules that can be reached from one.
@@ -178,24 +216,14 @@ fn circles(graph: &BTreeMap<String, BTreeSet<String>>) -> Vec<BTreeSet<String>> 
 
 #[test]
 fn files_import_each_other_in_small_circles() {
-    let mut complaints = Vec::new();
-    let mut used = BTreeSet::new();
-    for circle in circles(&imports()).into_iter().filter(|circle| circle.len() > CIRCLE_FILES_MAX) {
-        let folder = |module: &String| format!("src/{}/", module.split("::").next().unwrap_or_default());
-        let folders: BTreeSet<String> = circle.iter().map(folder).collect();
-        let known = KNOWN_CIRCLES.iter().find(|(folder, _)| folders.len() == 1 && folders.contains(*folder));
-        match known {
-            Some((folder, most)) if circle.len() <= *most => drop(used.insert(*folder)),
-            _ => complaints.push(format!(
-                "{circle:?} import each other; let each import a type from the file that defines it, and put what all \
-                 need below them"
-            )),
-        }
-    }
-    for (folder, _) in KNOWN_CIRCLES.iter().filter(|(folder, _)| !used.contains(folder)) {
-        complaints.push(format!("{folder}: has no large circle any more; take it off KNOWN_CIRCLES"));
-    }
-    assert_none(&complaints);
+    let large = circles(&imports()).into_iter().filter(|circle| circle.len() > CIRCLE_FILES_MAX);
+    let complaint = |circle| {
+        format!(
+            "{circle:?} import each other; let each import a type from the file that defines it, and put what all need \
+             below them"
+        )
+    };
+    assert_none(&large.map(complaint).collect::<Vec<_>>());
 }
 
 #[test]
@@ -212,5 +240,18 @@ fn circles_are_found() {
     let found = circles(&graph(&[("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")]));
     assert_eq!(found, [["a", "b", "c"].map(str::to_owned).into()]);
     assert_eq!(expand("crate::a::{b, c::{D, self}}"), ["crate::a::b", "crate::a::c::D", "crate::a::c::self"]);
+    assert_eq!(expand("a::{B as C, d}"), ["a::B", "a::d"]);
     assert_eq!(module_of("src/engine/home/mod.rs"), "engine::home");
+}
+
+#[test]
+fn paths_are_found_wherever_they_stand() {
+    let known: BTreeSet<String> = ["a", "a::b", "a::c", "d"].map(str::to_owned).into();
+    let source = |text: &str| Source::new("src/a/mod.rs".to_owned(), text.to_owned());
+    let of = |text: &str| paths_of(&source(text), &known);
+    assert_eq!(of("pub use b::B;\nuse crate::d::{D, E as F};").0, ["a::b::B", "d::D", "d::E"]);
+    assert_eq!(of("pub(in crate::d) use b::B;\nuse std::fmt;").1, ["a::b::B"]);
+    assert_eq!(of("fn f() -> self::c::C { crate::d::g() }").0, ["d::g", "a::c::C"]);
+    assert_eq!(of("pub(in crate::d) fn f() {}\n#[cfg(test)]\nmod tests {\n    use crate::d::D;\n}").0, [""; 0]);
+    assert_eq!(absolute("a::b", "super::super::d::D", &known), Some("d::D".to_owned()));
 }

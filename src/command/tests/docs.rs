@@ -1,7 +1,11 @@
 //! COMMAND and its subcommands in both protocols, decoded as a client decodes them, against the table.
 
 use crate::command::docs::markdown_table;
-use crate::command::table::{Command, Handler, Lookup, OwnerHandler, TABLE, flag, subcommands};
+use crate::command::facts::flag;
+use crate::command::handler::{Command, Fold, Handler, OwnerHandler, Part};
+use crate::command::lookup::Lookup;
+use crate::command::subcommand::subcommands;
+use crate::command::table::TABLE;
 use crate::command::tests::{items, pairs, session_answer, text};
 use crate::resp::{Proto, Value};
 
@@ -13,6 +17,29 @@ fn top_level() -> Vec<&'static Command> {
 
 fn texts(value: &Value) -> Vec<&str> {
     items(value).iter().map(text).collect()
+}
+
+/// The command tips that follow from where a command runs, and how its parts are folded.
+fn tips_of(handler: Handler) -> &'static [&'static str] {
+    match handler {
+        Handler::Owner(OwnerHandler::EachKey(_, Fold::Array)) => &["request_policy:multi_shard"],
+        Handler::Owner(OwnerHandler::EachKey(_, Fold::Sum)) => {
+            &["request_policy:multi_shard", "response_policy:agg_sum"]
+        }
+        Handler::Owner(OwnerHandler::EachKey(_, Fold::Ok)) => {
+            &["request_policy:multi_shard", "response_policy:all_succeeded"]
+        }
+        Handler::EveryCore(Part::Size) => &["request_policy:all_shards", "response_policy:agg_sum"],
+        Handler::EveryCore(Part::Clear) => &["request_policy:all_shards", "response_policy:all_succeeded"],
+        Handler::EveryCore(Part::Keys) => &["request_policy:all_shards", "nondeterministic_output_order"],
+        Handler::EveryCore(Part::RandomKey) => {
+            &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]
+        }
+        Handler::Owner(OwnerHandler::Scan) => {
+            &["request_policy:special", "response_policy:special", "nondeterministic_output"]
+        }
+        _ => &[],
+    }
 }
 
 /// Asserts that the ten fields of COMMAND INFO say what the row says.
@@ -31,6 +58,7 @@ fn assert_info(row: &Command, info: &Value) {
     assert!(categories.contains(&"@fast") != categories.contains(&"@slow"), "{}: {categories:?}", row.name);
     assert_eq!(categories.contains(&"@write"), row.is(flag::WRITE), "{}: {categories:?}", row.name);
     let tips = texts(&fields[7]);
+    assert_eq!(tips, tips_of(row.handler), "{}", row.name);
     let is_split = matches!(row.handler, Handler::Owner(OwnerHandler::EachKey(..)));
     assert_eq!(tips.contains(&"request_policy:multi_shard"), is_split, "{}: {tips:?}", row.name);
     // Redis's own of these, but for the order.
@@ -47,7 +75,8 @@ fn assert_info(row: &Command, info: &Value) {
         let names: Vec<_> = pairs(spec).into_iter().map(|(name, _)| text(name)).collect();
         assert_eq!(names, ["flags", "begin_search", "find_keys"], "{}", row.name);
     }
-    let subs = if row.is_subcommand() { Vec::new() } else { subcommands(row.name) };
+    let of_row = |sub: &&Command| sub.is_subcommand() && !row.is_subcommand() && sub.container() == row.name;
+    let subs: Vec<_> = TABLE.iter().filter(of_row).collect();
     assert_eq!(items(&fields[9]).len(), subs.len(), "{}", row.name);
     for (sub, info) in subs.iter().zip(items(&fields[9])) {
         assert_info(sub, info);

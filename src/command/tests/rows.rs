@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 
-use crate::command::table::{
-    Command, CommandId, Handler, HomeHandler, Keys, Lookup, OwnerHandler, TABLE, Verb, flag, subcommands,
-};
+use crate::command::facts::{Keys, flag};
+use crate::command::handler::{Command, Handler, HomeHandler, OwnerHandler, Verb};
+use crate::command::lookup::{CommandId, Lookup};
+use crate::command::subcommand::subcommands;
+use crate::command::table::TABLE;
 use crate::resp::Words;
 
 const NO_KEYS: Keys = Keys { first: 0, last: 0, step: 0 };

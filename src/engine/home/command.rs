@@ -3,7 +3,9 @@
 
 use crate::command::Error;
 use crate::command::errors::quote;
-use crate::command::table::{CommandId, Lookup, flag, unknown_subcommand};
+use crate::command::facts::flag;
+use crate::command::lookup::{CommandId, Lookup};
+use crate::command::subcommand::unknown_subcommand;
 use crate::limits::ERROR_QUOTE_BYTES_MAX;
 use crate::resp::Args;
 

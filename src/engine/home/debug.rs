@@ -5,8 +5,9 @@
 //! was asked for. Never: blocks a core.
 
 use crate::command::errors::quote;
+use crate::command::handler::OwnerHandler;
+use crate::command::lookup::CommandId;
 use crate::command::settings::DebugAccess;
-use crate::command::table::{CommandId, OwnerHandler};
 use crate::command::{Client, Error};
 use crate::engine::core::Core;
 use crate::engine::env::Notice;

@@ -5,9 +5,13 @@
 
 use crate::command::Error;
 use crate::command::client::ReplyMode;
-use crate::command::connection::{After, Home as Surroundings, SessionHandler, VerifyKey};
+use crate::command::context::{After, Home as Surroundings, VerifyKey};
+use crate::command::facts::flag;
+use crate::command::handler::SessionHandler;
+use crate::command::handler::{Handler, HomeHandler, OwnerHandler, Part as Whole};
 use crate::command::keyspace::{self, Cursor, ScanOptions};
-use crate::command::table::{EachKeyCommand, Handler, HomeHandler, OwnerHandler, Part as Whole, flag};
+use crate::command::lookup::EachKeyCommand;
+use crate::command::subcommand::too_many_arguments;
 use crate::engine::core::Core;
 use crate::engine::env::{Env, Notice};
 use crate::engine::home::Home;
@@ -71,7 +75,7 @@ impl Home {
             }
             Handler::EveryCore(Whole::Tracking) => return self.dispatch_tracking(core, id, args, trip),
             Handler::EveryCore(_) if row.is(flag::ONE_AT_MOST) && args.len() > 1 => {
-                return self.fail(core, id, args.tail(1), trip, &row.too_many(args.at(0)));
+                return self.fail(core, id, args.tail(1), trip, &too_many_arguments(row, args.at(0)));
             }
             Handler::EveryCore(_) => return self.ask_all(core, id, args, Detail::None, trip),
             // A container without a subcommand does not pass the arity check.
@@ -255,7 +259,7 @@ impl Home {
             now_sub_us: env.sub_us,
             settings: &env.settings,
             verify_key: verify,
-            row: trip.command.row(),
+            row: &trip.command.row().facts,
             sizes: session.sizes(),
             cluster: env.process.shows_cluster(),
         };

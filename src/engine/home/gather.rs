@@ -3,7 +3,7 @@
 //! Each involved core gives one part; when the last is there they are folded. Cost: one cell and one buffer per part,
 //! all reused. Filled by commands that are split; drained by the last part. Bound: what sessions may have waiting.
 
-use crate::command::table::Fold;
+use crate::command::handler::Fold;
 use crate::engine::ids::{GatherId, Place, SessionId};
 use crate::engine::link::codec::Part;
 use crate::limits::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX};

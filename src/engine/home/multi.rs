@@ -1,7 +1,7 @@
 //! Multi: what a session has queued since MULTI, and the state of a transaction under way. Core: the session's home.
 //! What is done with them is in `transaction` and `multi_key`.
 
-use crate::command::table::CommandId;
+use crate::command::lookup::CommandId;
 use crate::engine::ids::{Place, SessionId};
 use crate::engine::link::caller::Caller;
 use crate::engine::link::codec::append_frame;

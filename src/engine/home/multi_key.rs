@@ -4,8 +4,9 @@
 //! the shards held, its keys are read, the command decides (`command/several.rs`), everything is stored, then deleted,
 //! each of these a batch a core.
 
+use crate::command::handler::{Handler, OwnerHandler};
+use crate::command::lookup::{CommandId, EachKeyCommand};
 use crate::command::several::{self, Changes, Decide, Stored};
-use crate::command::table::{CommandId, EachKeyCommand, Handler, OwnerHandler};
 use crate::engine::core::Core;
 use crate::engine::home::Home;
 use crate::engine::home::gather::Asker;

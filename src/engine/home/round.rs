@@ -4,7 +4,9 @@
 
 use crate::command::Error;
 use crate::command::client::ReplyMode;
-use crate::command::table::{CommandId, Handler, HomeHandler, OwnerHandler, Verb, flag};
+use crate::command::facts::flag;
+use crate::command::handler::{Handler, HomeHandler, OwnerHandler, Verb};
+use crate::command::lookup::CommandId;
 use crate::engine::core::Core;
 use crate::engine::home::Home;
 use crate::engine::home::command;

@@ -5,7 +5,7 @@
 
 use crate::command::Error;
 use crate::command::client::{BufferSizes, Client, ReplyMode, Subscriptions};
-use crate::command::connection;
+use crate::command::errors;
 use crate::engine::home::multi::{Multi, Transaction};
 use crate::engine::home::replies::Replies;
 use crate::engine::home::subscribed::Subscribed;
@@ -214,7 +214,7 @@ impl Session {
 
     /// Answers with an error what was not run.
     pub(in crate::engine) fn say_error(&mut self, muted: bool, error: &Error) {
-        self.say(muted, |writer| connection::error(writer, error));
+        self.say(muted, |writer| errors::error(writer, error));
     }
 
     /// What it has under way on held shards.

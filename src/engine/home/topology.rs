@@ -1,7 +1,7 @@
 //! Topology: tells clients of the cores. Core: the session's home, at once; what is said is in `topology_replies`.
 
 use crate::command::Error;
-use crate::command::table::Told;
+use crate::command::handler::Told;
 use crate::engine::core::Core;
 use crate::engine::home::Home;
 use crate::engine::home::topology_replies::Map;

@@ -6,9 +6,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::command::connection;
-use crate::command::errors::quote;
-use crate::command::table::Told;
+use crate::command::errors::{self, quote};
+use crate::command::handler::Told;
 use crate::command::{Client, Error};
 use crate::engine::env::ProcessFacts;
 use crate::engine::route::Router;
@@ -122,7 +121,7 @@ impl Map<'_> {
             Told::MyId => writer.bulk(self.node_id(self.router.core()).as_bytes()),
             Told::MyShardId => writer.bulk(self.id('1', self.router.core()).as_bytes()),
             Told::Replicas if !self.rows().any(|row| self.node_id(row.0).as_bytes() == args.at(0)) => {
-                connection::error(writer, &Error::UnknownNode(quote(args.at(0))));
+                errors::error(writer, &Error::UnknownNode(quote(args.at(0))));
             }
             Told::Replicas => writer.array(0),
             _ => writer.ok(),

@@ -5,7 +5,8 @@
 //! in `invalidation`. Cost: one comparison a command while a session does not track.
 
 use crate::command::Error;
-use crate::command::table::{CommandId, flag};
+use crate::command::facts::flag;
+use crate::command::lookup::CommandId;
 use crate::command::tracking::{Change, Wish};
 use crate::engine::core::Core;
 use crate::engine::home::Home;

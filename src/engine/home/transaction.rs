@@ -9,7 +9,9 @@
 //! its end.
 
 use crate::command::Error;
-use crate::command::table::{CommandId, EachKeyCommand, Handler, OwnerHandler, Verb, flag};
+use crate::command::facts::flag;
+use crate::command::handler::{Handler, OwnerHandler, Verb};
+use crate::command::lookup::{CommandId, EachKeyCommand};
 use crate::engine::core::Core;
 use crate::engine::home::Home;
 use crate::engine::home::multi::Transaction;

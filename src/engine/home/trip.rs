@@ -1,6 +1,6 @@
 //! Trip: a command on its way through its home core, and how its round goes on.
 
-use crate::command::table::CommandId;
+use crate::command::lookup::CommandId;
 
 /// A command on its way: what dispatching needs besides session and arguments.
 #[derive(Clone, Copy)]

@@ -3,7 +3,8 @@
 
 use crate::command::Call;
 use crate::command::Client;
-use crate::command::table::{Command, flag};
+use crate::command::facts::flag;
+use crate::command::handler::Command;
 use crate::resp::Proto;
 use crate::shard::{ClientId, NO_CLIENT, Recency};
 

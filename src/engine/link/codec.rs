@@ -7,8 +7,8 @@
 //! ```
 //! Numbers are little-endian. A batch never leaves its process, so what can't be read is a bug of ours.
 
+use crate::command::lookup::CommandId;
 use crate::command::pubsub::{TOPICS, Topic};
-use crate::command::table::CommandId;
 use crate::engine::link::caller::{Caller, NAMED};
 use crate::resp::{Args, Span};
 use crate::shard::{ClientId, NO_CLIENT};

@@ -3,7 +3,7 @@
 //! What is on the way of every command lies encoded in buffers (`codec`, `invalidation`); all else is said in plain
 //! types, since a message never leaves its process.
 
-use crate::command::table::CommandId;
+use crate::command::lookup::CommandId;
 use crate::engine::ids::{GatherId, SessionId, Ticket};
 use crate::engine::link::caller::Caller;
 use crate::engine::telemetry::latency::{EVENTS, Event};

@@ -13,8 +13,8 @@ pub(super) mod message;
 
 use std::collections::VecDeque;
 
+use crate::command::lookup::CommandId;
 use crate::command::pubsub::Topic;
-use crate::command::table::CommandId;
 use crate::engine::ids::{GatherId, Place, SessionId, Ticket};
 use crate::engine::link::caller::Caller;
 use crate::engine::link::codec::{append_frame, append_message};

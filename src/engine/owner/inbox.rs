@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::command::Error;
-use crate::command::table::Sent;
+use crate::command::lookup::Sent;
 use crate::engine::env::Env;
 use crate::engine::ids::Ticket;
 use crate::engine::link::Links;

@@ -10,8 +10,9 @@ pub(super) mod inbox;
 pub(super) mod prefetch;
 pub(super) mod walks;
 
+use crate::command::handler::{Command, Fold, KeyHandler, OwnerHandler};
 use crate::command::keyspace::{self, Cursor, ScanOptions};
-use crate::command::table::{Command, CommandId, EachKeyCommand, Fold, KeyHandler, OwnerHandler};
+use crate::command::lookup::{CommandId, EachKeyCommand};
 use crate::command::{Call, Error, Reply, object, several};
 use crate::engine::env::Env;
 use crate::engine::link::Links;

@@ -1,8 +1,8 @@
 //! Commands about clients: CLIENT LIST, CLIENT KILL, CLIENT TRACKING, and subscriptions.
 
 use crate::command::Error;
+use crate::command::handler::{Handler, Part};
 use crate::command::pubsub::Topic;
-use crate::command::table::{Handler, Part};
 use crate::engine::core::Core;
 use crate::engine::env::Env;
 use crate::engine::home::Home;

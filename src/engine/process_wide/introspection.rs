@@ -4,9 +4,11 @@
 
 use crate::command::Error;
 use crate::command::errors::quote;
+use crate::command::facts;
 use crate::command::glob;
+use crate::command::handler::{Handler, Part, Question};
 use crate::command::pubsub::Topic;
-use crate::command::table::{Handler, Lookup, Part, Question, subcommands};
+use crate::command::subcommand::subcommands;
 use crate::engine::core::Core;
 use crate::engine::env::Env;
 use crate::engine::home::Home;
@@ -247,8 +249,7 @@ fn write_histograms(usage: &[Usage], args: Args<'_>, writer: &mut Writer<'_>) {
     let rows: Vec<&Usage> = if args.is_empty() {
         usage.iter().filter(|row| row.calls > 0).collect()
     } else {
-        let lookup = Lookup::default();
-        let named = args.iter().filter_map(|name| lookup.find(name)).map(|id| id.row());
+        let named = args.iter().filter_map(facts::find);
         named
             .flat_map(|row| {
                 std::iter::once(row).chain(if row.is_subcommand() { Vec::new() } else { subcommands(row.name) })

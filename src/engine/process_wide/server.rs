@@ -2,9 +2,9 @@
 
 use crate::command::Error;
 use crate::command::errors::quote;
+use crate::command::handler::{Handler, Part};
 use crate::command::settings::Settings;
 use crate::command::snapshot::Order;
-use crate::command::table::{Handler, Part};
 use crate::engine::core::Core;
 use crate::engine::env::{Env, Notice};
 use crate::engine::home::Home;

@@ -1,7 +1,8 @@
 //! The table of commands of the whole process: one literal each, and nothing else knows how they differ.
 
 use crate::command::Error;
-use crate::command::table::{CommandId, Handler, Part, Question};
+use crate::command::handler::{Handler, Part, Question};
+use crate::command::lookup::CommandId;
 use crate::engine::core::Core;
 use crate::engine::env::Env;
 use crate::engine::home::Home;

@@ -6,8 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::facts::flag;
+use crate::command::lookup::CommandId;
 use crate::command::settings::Watch;
-use crate::command::table::{CommandId, flag};
 use crate::limits::LATENCY_SAMPLES_MAX;
 
 /// Redis's names of the events, by their index.

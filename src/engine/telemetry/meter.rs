@@ -12,8 +12,10 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::command::facts::flag;
+use crate::command::lookup::CommandId;
 use crate::command::settings::Watch;
-use crate::command::table::{CommandId, TABLE, flag};
+use crate::command::table::TABLE;
 use crate::command::{Client, Error};
 use crate::engine::telemetry::latency::Latency;
 use crate::engine::telemetry::slowlog::{SlowCall, SlowLog};

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::*;
-use crate::command::table::Lookup;
+use crate::command::lookup::Lookup;
 
 thread_local! {
     static NOW_NS: Cell<u64> = const { Cell::new(0) };

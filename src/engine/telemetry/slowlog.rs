@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::lookup::CommandId;
 use crate::command::settings::Watch;
-use crate::command::table::CommandId;
 use crate::limits::{SLOWLOG_ARG_BYTES_MAX, SLOWLOG_ARGS_MAX};
 use crate::resp::{Args, Writer};
 
@@ -148,7 +148,7 @@ impl SlowLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::table::Lookup;
+    use crate::command::lookup::Lookup;
     use crate::resp::Span;
 
     fn logged(name: &str, args: &[&str]) -> Vec<String> {

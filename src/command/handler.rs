@@ -1,0 +1,205 @@
+//! Handler: what runs a command, and by its kind where: at the owner of a key, on every core, at home.
+//!
+//! Never: names a command. `command/table.rs` gives each its handler; what runs them is the engine.
+
+use std::ops::Deref;
+
+use crate::command::client::Client;
+use crate::command::context::{After, Call, Home};
+use crate::command::facts::Facts;
+use crate::command::pubsub::Topic;
+use crate::command::reply::Reply;
+use crate::command::several::Decide;
+use crate::command::snapshot;
+use crate::resp::{Args, Writer};
+use crate::shard::Shard;
+
+/// A command: its facts and its handler, one row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    /// The facts of the command.
+    pub facts: Facts,
+    /// The handler of the command.
+    pub handler: Handler,
+}
+
+impl Deref for Command {
+    type Target = Facts;
+
+    #[inline]
+    fn deref(&self) -> &Facts {
+        &self.facts
+    }
+}
+
+/// A handler of one key. `args` begin at the key.
+pub type KeyHandler = for<'s> fn(&'s mut Shard, Args<'_>, Call) -> Reply<'s>;
+
+/// A handler of a session's command. `args` begin after the command's name (and the subcommand's, if it has one).
+pub type SessionHandler = fn(&mut Client, Args<'_>, &Home<'_>, &mut Writer<'_>) -> After;
+
+/// The handler of a command, whose kind says where it runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Handler {
+    /// The command runs on the core that owns its key, slot or channel: another core may send it there.
+    Owner(OwnerHandler),
+    /// The command runs on every core, each its part; the parts are folded on the home core.
+    EveryCore(Part),
+    /// The command runs on the home core of the client alone.
+    Home(HomeHandler),
+    /// The command is only a name for its subcommands.
+    Container,
+}
+
+/// The handlers of commands that run at an owner.
+#[derive(Clone, Copy, Debug)]
+pub enum OwnerHandler {
+    /// One key: on the core that owns it.
+    Key(KeyHandler),
+    /// Several keys, each by itself on the core that owns it; the replies are folded.
+    EachKey(KeyHandler, Fold),
+    /// Several keys in one step: on their core, or with their shards held.
+    Several(Decide),
+    /// SCAN: on the core that its cursor names.
+    Scan,
+    /// PUBLISH: on the core that owns the channel's hash.
+    Publish(Topic),
+    /// DEBUG OBJECT: on the core that owns its key. The other subcommands of DEBUG end at home, in `engine/home/debug.rs`.
+    Debug,
+}
+
+/// The handlers of commands that run at home, at once.
+#[derive(Clone, Copy, Debug)]
+pub enum HomeHandler {
+    /// What the session knows.
+    Session(SessionHandler),
+    /// MULTI and its like: `engine/home/transaction.rs`.
+    Transaction(Verb),
+    /// What clients are told of the cores: `engine/home/topology.rs`.
+    Topology(Told),
+}
+
+/// The commands that make a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// MULTI: from here on commands are queued.
+    Multi,
+    /// EXEC: the queued commands are run.
+    Exec,
+    /// DISCARD: the queued commands are forgotten.
+    Discard,
+    /// WATCH: EXEC runs the commands only if the keys have not changed.
+    Watch,
+    /// UNWATCH: EXEC ignores changes.
+    Unwatch,
+}
+
+/// The commands about the cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The command ASPINE.CORES.
+    Cores,
+    /// READONLY and its like, which change nothing.
+    Accepted,
+    /// CLUSTER INFO.
+    Info,
+    /// CLUSTER KEYSLOT.
+    KeySlot,
+    /// CLUSTER LINKS.
+    Links,
+    /// CLUSTER MYID.
+    MyId,
+    /// CLUSTER MYSHARDID.
+    MyShardId,
+    /// CLUSTER NODES.
+    Nodes,
+    /// CLUSTER REPLICAS.
+    Replicas,
+    /// CLUSTER SHARDS.
+    Shards,
+    /// CLUSTER SLOTS.
+    Slots,
+}
+
+/// The fold of the replies for single keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fold {
+    /// An array in the order of the keys.
+    Array,
+    /// The sum of numbers.
+    Sum,
+    /// OK, or the first refusal.
+    Ok,
+}
+
+/// What each core does for a command that concerns all of them. `engine/process_wide` runs and folds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Each core's part of DBSIZE.
+    Size,
+    /// FLUSHALL, FLUSHDB.
+    Clear,
+    /// Each core's part of KEYS.
+    Keys,
+    /// Each core's part of RANDOMKEY.
+    RandomKey,
+    /// Each core's part of INFO.
+    Report,
+    /// SUBSCRIBE and its like.
+    Subscribe(Topic),
+    /// UNSUBSCRIBE and its like.
+    Unsubscribe(Topic),
+    /// CLIENT LIST.
+    ClientList,
+    /// CLIENT KILL.
+    ClientKill,
+    /// CLIENT TRACKING.
+    Tracking,
+    /// CONFIG SET.
+    ConfigSet,
+    /// CONFIG RESETSTAT.
+    ConfigResetStat,
+    /// SAVE, BGSAVE, ASPINE.LOAD: core 0 alone. `engine/persistence` has them.
+    Snapshot(snapshot::Verb),
+    /// CLUSTER COUNTKEYSINSLOT: the core that owns the slot.
+    SlotCount,
+    /// CLUSTER GETKEYSINSLOT: the core that owns the slot.
+    SlotKeys,
+    /// What else is asked of all cores.
+    Ask(Question),
+}
+
+/// What SLOWLOG, LATENCY, MEMORY and PUBSUB ask of each core. `engine/process_wide/introspection.rs` answers and folds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The question of LASTSAVE.
+    LastSave,
+    /// LATENCY DOCTOR.
+    LatencyDoctor,
+    /// LATENCY GRAPH.
+    LatencyGraph,
+    /// LATENCY HISTOGRAM.
+    LatencyHistogram,
+    /// LATENCY HISTORY.
+    LatencyHistory,
+    /// LATENCY LATEST.
+    LatencyLatest,
+    /// LATENCY RESET.
+    LatencyReset,
+    /// MEMORY DOCTOR.
+    MemoryDoctor,
+    /// MEMORY STATS.
+    MemoryStats,
+    /// PUBSUB CHANNELS and its like.
+    PubsubNames(Topic),
+    /// PUBSUB NUMPAT.
+    PubsubPatterns,
+    /// PUBSUB NUMSUB and its like.
+    PubsubCounts(Topic),
+    /// SLOWLOG GET.
+    SlowlogGet,
+    /// SLOWLOG LEN.
+    SlowlogLen,
+    /// SLOWLOG RESET.
+    SlowlogReset,
+}
