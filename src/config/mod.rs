@@ -1,6 +1,6 @@
 //! Configuration: the settings of the command line, checked, with every default resolved.
 //!
-//! Two steps: `ServerArgs` has the arguments in plain types (clap stays in `cli::mod`);
+//! Two steps: `ServerArgs` (`args`) has the arguments in plain types (clap stays in `cli::mod`);
 //! `ServerConfig` has their meaning on this machine, and the server sees nothing else.
 //! Owner: built once by `cli::server`, then given to the runtime by value.
 //! Never: changed after the start; read from the environment or a file by anyone but
@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+pub use self::args::ServerArgs;
 pub use self::auth::AuthSources;
 pub use self::error::{ConfigError, FileError};
 pub use self::parse::{ByteSize, CpuList, HostPort};
@@ -17,120 +18,16 @@ pub use crate::command::output_limit::OutputLimit;
 pub use crate::command::settings::{DebugAccess, LogLevel};
 pub use crate::engine::auth::AuthKey;
 use crate::limits::{
-    DATA_DIR_DEFAULT, DRAIN_TIMEOUT_S_DEFAULT, HOST_NAME_BYTES_MAX, IDLE_TIMEOUT_S_DEFAULT, ITEMS_MAX_DEFAULT,
-    MAXCLIENTS_DEFAULT, PID_FILE_DEFAULT, PID_FILE_NAME, PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT, SPIN_US_DEFAULT,
-    TRACKED_KEYS_MAX_DEFAULT, UNIX_PATH_BYTES_MAX,
+    DATA_DIR_DEFAULT, HOST_NAME_BYTES_MAX, ITEMS_MAX_DEFAULT, PID_FILE_DEFAULT, PID_FILE_NAME, UNIX_PATH_BYTES_MAX,
 };
 pub use crate::shard::Eviction;
 
+mod args;
 mod auth;
 mod error;
 pub mod file;
 mod parse;
 pub mod table;
-
-/// The arguments of `aspine server`, in plain types. `None` is "not given".
-#[derive(Clone, Debug)]
-pub struct ServerArgs {
-    /// `--host`: an address or a name.
-    pub host: String,
-    /// The value of `--port`.
-    pub port: u16,
-    /// The value of `--core-ports`.
-    pub core_ports: Option<u16>,
-    /// The value of `--announce-host`.
-    pub announce_host: Option<String>,
-    /// `--cores`: how many.
-    pub cores: Option<usize>,
-    /// `--cpus`: which.
-    pub cpus: Option<CpuList>,
-    /// The value of `--unixsocket`.
-    pub unix_socket: Option<PathBuf>,
-    /// `--authkey`, `ASPINE_AUTHKEY`, `--authkey-file`.
-    pub auth: AuthSources,
-    /// `--max-size` in items, 0 for no limit.
-    pub items_max: Option<u64>,
-    /// `--max-memory`, 0 for no limit.
-    pub bytes_max: Option<ByteSize>,
-    /// The value of `--eviction`.
-    pub eviction: Eviction,
-    /// The value of `--maxclients`.
-    pub maxclients: u32,
-    /// `--timeout` in seconds, 0 for never.
-    pub idle_timeout_s: u64,
-    /// The value of `--client-output-limit`.
-    pub output_limit: OutputLimit,
-    /// `--tracking-table-max-keys`, 0 for no limit.
-    pub tracked_keys_max: u64,
-    /// The value of `--spin-us`.
-    pub spin_us: u64,
-    /// The value of `--enable-debug-command`.
-    pub debug: DebugAccess,
-    /// The value of `--data-dir`.
-    pub data_dir: Option<PathBuf>,
-    /// The value of `--persist`.
-    pub persist: bool,
-    /// `--snapshot-interval` in seconds.
-    pub snapshot_interval_s: u64,
-    /// `--snapshot-bandwidth` in bytes a second, 0 for no limit.
-    pub snapshot_bandwidth: ByteSize,
-    /// The value of `--admin-addr`.
-    pub admin_addr: Option<HostPort>,
-    /// The value of `--log-level`.
-    pub log_level: LogLevel,
-    /// The value of `--log-file`.
-    pub log_file: Option<PathBuf>,
-    /// `--drain-timeout` in seconds.
-    pub drain_timeout_s: u64,
-    /// The value of `--daemon`.
-    pub daemon: bool,
-    /// The value of `--pid-file`.
-    pub pid_file: Option<PathBuf>,
-    /// The value of `--check`.
-    pub check: bool,
-    /// Notes on the `--config`, for the log.
-    pub notes: Vec<String>,
-    /// `--end-with-parent`: the parent's pid.
-    pub parent: Option<u32>,
-}
-
-impl Default for ServerArgs {
-    /// The arguments of a command line without flags.
-    fn default() -> Self {
-        ServerArgs {
-            host: Ipv4Addr::LOCALHOST.to_string(),
-            port: PORT_DEFAULT,
-            core_ports: None,
-            announce_host: None,
-            cores: None,
-            cpus: None,
-            unix_socket: None,
-            auth: AuthSources::default(),
-            items_max: None,
-            bytes_max: None,
-            eviction: Eviction::default(),
-            maxclients: MAXCLIENTS_DEFAULT,
-            idle_timeout_s: IDLE_TIMEOUT_S_DEFAULT,
-            output_limit: OutputLimit::default(),
-            tracked_keys_max: TRACKED_KEYS_MAX_DEFAULT,
-            spin_us: SPIN_US_DEFAULT,
-            debug: DebugAccess::No,
-            data_dir: None,
-            persist: false,
-            snapshot_interval_s: SNAPSHOT_INTERVAL_S_DEFAULT,
-            snapshot_bandwidth: ByteSize(0),
-            admin_addr: None,
-            log_level: LogLevel::Info,
-            log_file: None,
-            drain_timeout_s: DRAIN_TIMEOUT_S_DEFAULT,
-            daemon: false,
-            pid_file: None,
-            check: false,
-            notes: Vec::new(),
-            parent: None,
-        }
-    }
-}
 
 /// All settings of the server. One value per process; each core gets a copy.
 #[derive(Clone, Debug)]
