@@ -14,7 +14,9 @@ pub struct SnapshotConfig {
     pub interval_ms: Option<u64>,
     /// Bytes a second that the walks of all cores may write; 0 for as many as they can.
     pub bandwidth: u64,
-    /// A load is under way when the engine begins: core by core `FileEvent::Records` and `FileEvent::End` of id 0.
+    /// A load of id 0 is under way when the engine begins. Every core gets its `FileEvent::Records`, which interleave with
+    /// those of other cores, and one `FileEvent::End` after all of them; core 0 gets `FileEvent::Checked` before if there is a
+    /// file, and `FileEvent::Failed` if that is damaged, after which nothing comes.
     pub loading: bool,
 }
 
@@ -118,7 +120,7 @@ pub enum FileEvent {
         id: u64,
         /// Records as in a file.
         bytes: Vec<u8>,
-        /// Of how many bytes of the file they are the last.
+        /// Bytes of the file read so far, and bytes in all.
         progress: (u64, u64),
     },
     /// There are no more.
