@@ -9,56 +9,56 @@ use super::policy::Walkway;
 use super::slab::Slab;
 use super::wheel::NodePages;
 
-/// What is about to happen to a key.
+/// A change that is about to happen to a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Change {
     /// A value is stored.
     Store {
-        /// What key events call it.
+        /// The key event of the store.
         event: Event,
-        /// The entry that has the key already.
+        /// The entry of the item that is overwritten.
         found: Option<EntryIndex>,
-        /// The deadline is not that of the item before.
+        /// Whether the deadline is not that of the item before.
         timed_anew: bool,
     },
-    /// A SET of an absent key has expired already: nothing is stored, and that is told.
+    /// A SET of an absent key had a deadline that has passed: nothing is stored, and there are key events nevertheless.
     StoreOverdue,
-    /// An item goes.
+    /// An item is removed.
     Remove {
-        /// Its entry.
+        /// The entry of the item.
         at: EntryIndex,
-        /// Why.
+        /// The cause of the removal.
         cause: Cause,
     },
     /// An item gets another deadline, or loses it.
     Retime {
-        /// Its entry.
+        /// The entry of the item.
         at: EntryIndex,
-        /// Whether it has one then.
+        /// Whether the item has a deadline afterwards.
         timed: bool,
     },
 }
 
-/// Why an item goes.
+/// The cause of a removal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Cause {
-    /// A caller said so.
+    /// A command removed the item.
     Removed,
-    /// Its value goes on under another key.
+    /// The item's value is stored under another key.
     Renamed,
-    /// What a caller stored over it has expired already.
+    /// A SET over the item had a deadline that has passed.
     Overdue,
-    /// Its time has passed.
+    /// The item has expired.
     Expired,
-    /// The budget needs its room.
+    /// The item is a victim: the budget needs its room.
     Evicted,
 }
 
-/// Where the items are, for those who look at what is about to change.
+/// The items of a shard, or of a cleared one, for observers that read an item before it changes.
 #[derive(Clone, Copy)]
 pub(super) struct Items<'a> {
     pub(super) slab: &'a Slab,
     pub(super) nodes: &'a NodePages,
-    /// How a walk over them goes on.
+    /// The order of a walk over the items.
     pub(super) walkway: Walkway,
 }

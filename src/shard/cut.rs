@@ -1,7 +1,7 @@
 //! Cut: the doors of snapshots. A cut is the shard's items at one instant, written out in slices; `preimage` does it.
 //!
-//! Owner: `Shard`; the engine's persistence calls. Core: the shard's own. Cost: a bit an entry to begin; then as much a slice as
-//! the caller says. Never: does I/O; it hands blocks over.
+//! Owner: `Shard`; the engine's persistence calls. Core: the shard's own. Cost: a bit an entry to begin; then as much
+//! a slice as the caller says. Never: does I/O; it hands blocks over.
 
 use super::change::Items;
 use super::garbage::Garbage;
@@ -17,8 +17,8 @@ impl Shard {
         self.observers.arrange(|observers| observers.cut = Some(Box::new(cut)));
     }
 
-    /// Walks the cut on by at most so many items, and about so many bytes. True when everything has been written; then the
-    /// last blocks are full too.
+    /// Walks the cut on by at most so many items, and about so many bytes. True when everything has been written; then
+    /// the last blocks are full too.
     pub fn walk_cut(&mut self, items_max: usize, bytes_max: usize) -> bool {
         let Some(cut) = self.observers.cut.as_deref_mut() else { return true };
         let live = Items { slab: &self.slab, nodes: self.wheel.nodes(), walkway: self.policy.walkway() };
@@ -53,8 +53,8 @@ impl Shard {
         }
     }
 
-    /// Stores an item of a snapshot as the most recent, last accessed when it was. One that has expired is not stored, and
-    /// false is returned.
+    /// Stores an item of a snapshot as the most recent, last accessed when it was. One that has expired is not stored,
+    /// and false is returned.
     pub fn load(&mut self, record: &Record<'_>, now_ms: u64) -> Result<bool, Full> {
         if record.expires_at_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) {
             return Ok(false);
@@ -74,7 +74,7 @@ impl Shard {
         self.observers.changes
     }
 
-    /// Takes what `clear` left: the cut keeps it as long as it needs it.
+    /// Takes the garbage of a clear, which a cut keeps as long as it needs it.
     pub(super) fn discard(&mut self, garbage: Garbage) {
         let left = match &mut self.observers.cut {
             Some(cut) => cut.on_clear(garbage),

@@ -64,7 +64,7 @@ impl TimerIndex {
     }
 }
 
-/// What kind of value an item has, and in which database it is: what every item says beside its bytes.
+/// The label of an item: the type of its value, and its database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Label {
     /// The type of the value.
@@ -77,7 +77,7 @@ pub(super) struct Label {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(super) enum ValueType {
-    /// Bytes.
+    /// A string of bytes.
     String = 0,
 }
 
@@ -131,12 +131,13 @@ pub(super) struct Entry {
     pub(super) prev: EntryIndex,
     /// Live: the neighbour towards the tail of its queue. Vacant: the next free entry.
     pub(super) next: EntryIndex,
-    /// The key's length, the label, the flags, the count of accesses, the high bits of the value's length, and the clock.
+    /// The key's length, the label, the flags, the count of accesses, the high bits of the value's length, and the
+    /// clock.
     word: u64,
 }
 
 impl Entry {
-    /// An entry that holds nothing.
+    /// A vacant entry.
     pub(super) const fn vacant() -> Self {
         Self { blob: None, prev: EntryIndex::NONE, next: EntryIndex::NONE, word: 0 }
     }
@@ -212,14 +213,14 @@ impl Entry {
         self.hold(fresh, word, value_len, true);
     }
 
-    /// Notes when the item was accessed, as a stamp of `idle`.
+    /// Sets the access clock to a stamp of `idle`.
     #[inline]
     pub(super) fn set_accessed(&mut self, stamp: u32) {
         debug_assert!(stamp < 1 << ACCESS_CLOCK_BITS);
         self.word = self.word & ((1 << CLOCK_SHIFT) - 1) | u64::from(stamp) << CLOCK_SHIFT;
     }
 
-    /// Notes an access: when it was, and one more, as far as there are bits to count.
+    /// Counts an access, up to `FREQUENCY_MAX`, and sets the access clock.
     #[inline]
     pub(super) fn count_access(&mut self, stamp: u32) {
         self.set_accessed(stamp);
@@ -228,7 +229,7 @@ impl Entry {
         }
     }
 
-    /// Accesses counted.
+    /// The count of accesses.
     #[inline]
     pub(super) fn frequency(&self) -> u8 {
         ((self.word & FREQUENCY_MASK) >> FREQUENCY_SHIFT) as u8
@@ -245,19 +246,19 @@ impl Entry {
         self.word & ON_PROBATION != 0
     }
 
-    /// Notes whether it is.
+    /// Sets whether the item is on probation.
     #[inline]
     pub(super) fn set_probation(&mut self, is_on_probation: bool) {
         self.word = self.word & !ON_PROBATION | if is_on_probation { ON_PROBATION } else { 0 };
     }
 
-    /// The stamp noted last; 0 if none was.
+    /// The access clock: the stamp set last; 0 if none was.
     #[inline]
     pub(super) fn accessed(&self) -> u32 {
         (self.word >> CLOCK_SHIFT) as u32
     }
 
-    /// Notes the item's node in the wheel, or `TimerIndex::NONE`. The item must have its timer word.
+    /// Sets the timer word to the item's node in the wheel, or to `TimerIndex::NONE`. The item must have the word.
     pub(super) fn set_timer(&mut self, timer: TimerIndex) {
         assert!(self.has_timer_word(), "a timer needs its word");
         let word = timer.0.to_ne_bytes();
@@ -265,13 +266,13 @@ impl Entry {
         unsafe { self.address().copy_from_nonoverlapping(word.as_ptr(), word.len()) };
     }
 
-    /// Whether there is an item here.
+    /// Whether the entry holds an item.
     #[inline]
     pub(super) fn is_live(&self) -> bool {
         self.blob.is_some()
     }
 
-    /// Whether the item here has this key. Compares lengths, which are in the entry, before it loads the blob.
+    /// Whether the entry holds an item of this key. Compares lengths, which are in the entry, before it loads the blob.
     #[inline]
     pub(super) fn holds(&self, key: &[u8]) -> bool {
         let len = key.len() as u64;
@@ -306,7 +307,7 @@ impl Entry {
         TimerIndex(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]))
     }
 
-    /// Something of the blob's first and last byte: loading it brings a small item into the cache.
+    /// The first and the last byte of the blob, mixed: loading them brings a small item into the cache.
     #[inline]
     pub(super) fn edges(&self) -> u8 {
         let blob = self.part(0, self.blob_len());
@@ -378,14 +379,14 @@ impl Entry {
         self.blob.unwrap_or(NonNull::dangling()).as_ptr().map_addr(|address| address & ADDRESS_MASK)
     }
 
-    /// Takes a blob into an entry that has none. Of `word` everything is kept that the blob does not decide.
+    /// Takes a blob into an entry that has none. Keeps all of `word` that the blob does not decide.
     fn hold(&mut self, blob: NonNull<u8>, word: u64, value_len: usize, timer_word: bool) {
         debug_assert!(!self.is_live());
         self.word = word & !HAS_TIMER_WORD | if timer_word { HAS_TIMER_WORD } else { 0 };
         self.set_blob(blob, value_len);
     }
 
-    /// Notes where the blob is and how long its value.
+    /// Sets the address of the blob and the length of its value.
     #[inline]
     fn set_blob(&mut self, blob: NonNull<u8>, value_len: usize) {
         debug_assert!(blob.addr().get() <= ADDRESS_MASK);

@@ -1,14 +1,15 @@
-//! Estimate: what the hit ratio would be with half and with twice the budget, from caches in miniature.
+//! Estimate: the hit ratio with half and with twice the budget, by miniature simulation.
 //!
-//! Owner: `Shard`, once its budget is half used. Core: the shard's own. A key is in the sample by its hash, as SHARDS draws it
-//! (Waldspurger et al., FAST 2015); two caches without values play what happens to the sample, by the shard's own policy, with
-//! half and twice the sample's share of the budget (miniature simulations, the same authors, ATC 2017). What they hit and the
-//! shard does not, or the other way round, is scaled up and added to what the shard itself has hit: hot keys, which hit at
-//! any size, so add no noise.
-//! Cost: one comparison a GET; some 500 instructions a GET of a key in the sample, which are one in four at most, and few
-//! where there are many items: some 1000 keys of those the shard holds. 100 bytes for each of 2500 keys.
-//! Never: changes what the shard does. Blind spot: an item that only the larger cache would still hold leaves it when it is
-//! asked for or room is needed, not when it expires.
+//! Owner: `Shard`, once its budget is half used. Core: the shard's own. A key is in the sample by its hash, as SHARDS
+//! draws it (Waldspurger et al., FAST 2015); two caches without values, the miniatures, replay what happens to the
+//! sample, by the shard's own policy, with half and twice the sample's share of the budget (the same authors, ATC
+//! 2017). Their hits that are misses in the shard, less its hits that are misses in them, are scaled up and added to
+//! the hits of the shard: hot keys, which hit at any size, so add no noise.
+//! Cost: one comparison a GET; some 500 instructions a GET of a key in the sample, which are one in four at most, and
+//! few where there are many items: some 1000 keys of those the shard holds. 100 bytes for each of 2500 keys.
+//! Never: changes what the shard does.
+//! Blind spot: an expired item that only the larger cache holds leaves it when it is read or room is needed, not when
+//! it expires.
 //! Invariant: a miniature's table, slab, queues and account have the same items, and fit its budget.
 
 use hashbrown::HashTable;
@@ -19,7 +20,7 @@ use super::policy::{Eviction, Policy};
 use super::slab::Slab;
 use crate::limits::{ESTIMATE_ITEMS, ESTIMATE_ITEMS_KEPT_MAX, ESTIMATE_RATE_SHIFT_MIN};
 
-/// The two miniatures and what they have seen.
+/// The two miniatures of one shard.
 pub(super) struct Estimate {
     /// A key is in the sample if the low half of its hash has this many zeros at its top.
     rate_shift: u32,
@@ -27,7 +28,7 @@ pub(super) struct Estimate {
     twice: Miniature,
 }
 
-/// A key of the sample, and what is known of its item.
+/// An item of the sample: the hash of its key, its cost and its deadline.
 #[derive(Clone, Copy)]
 pub(super) struct Sampled {
     pub(super) hash: u64,
@@ -62,19 +63,19 @@ impl Estimate {
         (hash as u32).leading_zeros() >= self.rate_shift
     }
 
-    /// A key of the sample was asked for; `found`: with its item, if the shard has it.
+    /// Replays a GET of a key in the sample; `found`: its item, if the shard has it.
     pub(super) fn on_get(&mut self, hash: u64, found: Option<Sampled>, now_ms: u64) {
         self.half.on_get(hash, found, now_ms);
         self.twice.on_get(hash, found, now_ms);
     }
 
-    /// An item of the sample is stored; `existed`: over another, which is an access.
+    /// Replays the store of an item in the sample; `existed`: over another, which is an access.
     pub(super) fn on_store(&mut self, item: Sampled, existed: bool) {
         self.half.store(item, existed);
         self.twice.store(item, existed);
     }
 
-    /// An item of the sample goes, and not for want of room.
+    /// Replays the removal of an item in the sample, other than by eviction.
     pub(super) fn on_remove(&mut self, hash: u64) {
         self.half.remove(hash);
         self.twice.remove(hash);
@@ -85,7 +86,7 @@ impl Estimate {
         self.twice.account.items() > ESTIMATE_ITEMS_KEPT_MAX
     }
 
-    /// The shard may hold something else.
+    /// Sets the budgets of the miniatures by that of the shard.
     pub(super) fn set_budget(&mut self, budget: Budget) {
         let scaled = |max: u64, twice: bool| match (max, twice) {
             (u64::MAX, _) => u64::MAX,
@@ -102,13 +103,13 @@ impl Estimate {
         }
     }
 
-    /// The policy is another.
+    /// Sets the eviction policy of the miniatures.
     pub(super) fn set_eviction(&mut self, eviction: Eviction) {
         self.half.policy.set_eviction(eviction);
         self.twice.policy.set_eviction(eviction);
     }
 
-    /// Forgets what was gained, not the items.
+    /// Sets the gained hits back to zero; the items stay.
     pub(super) fn reset(&mut self) {
         (self.half.gained, self.twice.gained) = (0, 0);
     }
@@ -183,7 +184,7 @@ impl Miniature {
         self.account.add(item.cost);
     }
 
-    /// Makes room for a charge, by any item but one.
+    /// Evicts items until a charge fits, but not the one that is spared.
     fn evict(&mut self, spared: Option<EntryIndex>, charge: Charge) {
         while self.account.items() > u64::from(spared.is_some()) && !self.account.fits(&self.budget, charge) {
             self.has_evicted = true;
@@ -225,7 +226,7 @@ impl Miniature {
     }
 }
 
-/// An item's key is its hash; its value says what it costs, and its deadline.
+/// The value of an item in a miniature: its cost and its deadline. Its key is the hash.
 fn value_of(item: Sampled) -> [u8; 16] {
     let mut value = [0; 16];
     value[..8].copy_from_slice(&item.cost.to_ne_bytes());

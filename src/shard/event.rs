@@ -1,46 +1,46 @@
 //! Event: the kinds of key events, by Redis's names and classes.
 //!
-//! Redis has a name for each kind of change, which is more than the shard knows of: the command that stores a value says
-//! which it is.
+//! Redis has a name for each kind of change, which is more than the shard knows of: the command that stores a value
+//! says which it is.
 
-/// What happened to a key.
+/// A kind of key event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]
 pub enum Event {
-    /// A value was stored as a whole.
+    /// A whole value was stored under the key.
     #[default]
     Set,
-    /// It was not there before.
+    /// The key is new: it was absent before the store.
     New,
-    /// APPEND.
+    /// The event of APPEND.
     Append,
-    /// SETRANGE.
+    /// The event of SETRANGE.
     SetRange,
-    /// SETBIT, BITFIELD.
+    /// The event of SETBIT and BITFIELD.
     SetBit,
-    /// INCR, DECR and their like.
+    /// The event of INCR, DECR and their like.
     IncrBy,
-    /// INCRBYFLOAT.
+    /// The event of INCRBYFLOAT.
     IncrByFloat,
-    /// It was deleted.
+    /// The key was deleted.
     Del,
-    /// RENAME took its value away.
+    /// RENAME took the key's value away.
     RenameFrom,
-    /// RENAME gave it a value.
+    /// RENAME gave the key a value.
     RenameTo,
-    /// COPY gave it a value.
+    /// COPY gave the key a value.
     CopyTo,
-    /// RESTORE.
+    /// The event of RESTORE.
     Restore,
-    /// It got a deadline.
+    /// The key got a deadline.
     Expire,
-    /// It lost its deadline.
+    /// The key lost its deadline.
     Persist,
-    /// Its time has passed.
+    /// The key expired.
     Expired,
-    /// Its room was needed.
+    /// The key was evicted.
     Evicted,
-    /// A command looked for it in vain.
+    /// A command did not find the key.
     KeyMiss,
 }
 
@@ -66,7 +66,7 @@ pub const EVENTS: [(Event, &str, u8); 17] = [
 ];
 
 impl Event {
-    /// Its place in [`EVENTS`].
+    /// The index of the event in [`EVENTS`].
     #[inline]
     pub const fn number(self) -> usize {
         self as usize

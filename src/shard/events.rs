@@ -1,36 +1,36 @@
-//! Events: the changes of keys that somebody wants to hear of (key events), in the order they happened.
+//! Events: the key events that somebody subscribes to, noted in the order of the changes.
 //!
-//! Owner: `Shard`; `change` tells of each change, the engine publishes what was noted. Core: the shard's
-//! own. Cost: one comparison a change while nobody wants it; else a copy of the key.
-//! Never: decides who hears of it.
+//! Owner: `Shard`; `observers` passes each change on, the engine publishes what was noted. Core: the shard's
+//! own. Cost: one comparison a change while nobody subscribes; else a copy of the key.
+//! Never: decides which client gets an event.
 
 use super::change::{Cause, Change};
 use super::event::Event;
 
-/// The events of one shard.
+/// The key events of one shard.
 #[derive(Debug, Default)]
 pub(super) struct Events {
-    /// A bit for each event that somebody wants to hear of.
+    /// A bit for each kind of event that somebody subscribes to.
     wanted: u32,
-    /// Event, length of the key as u32, key; for each. Filled by changes, drained by the engine before its turn ends;
-    /// bounded by what a turn changes.
+    /// The noted events: for each its number, the length of the key as u32, the key. Filled by changes, drained by the
+    /// engine before its turn ends; bounded by what a turn changes.
     noted: Vec<u8>,
-    /// Where the last of them begins.
+    /// Where the last noted event begins.
     last: usize,
 }
 
 impl Events {
-    /// Whether somebody wants to hear of anything.
+    /// Whether events of any kind are noted.
     pub(super) fn is_anything_wanted(&self) -> bool {
         self.wanted != 0
     }
 
-    /// Sets the events that are noted from now on: bit `n` for event number `n`. Returns those that were.
+    /// Sets the kinds of events that are noted from now on: bit `n` for event number `n`. Returns the kinds before.
     pub(super) fn want(&mut self, wanted: u32) -> u32 {
         std::mem::replace(&mut self.wanted, wanted)
     }
 
-    /// Narrows what is noted to the items that the shard removes by itself. Returns what was noted.
+    /// Narrows the kinds of events that are noted to expiry and eviction. Returns the kinds before.
     pub(super) fn want_losses_alone(&mut self) -> u32 {
         self.want(self.wanted & (Event::Expired.bit() | Event::Evicted.bit()))
     }
@@ -47,13 +47,13 @@ impl Events {
         std::mem::replace(&mut self.noted, spare)
     }
 
-    /// A key is about to change.
+    /// Notes the events of a change.
     pub(super) fn on_change(&mut self, key: &[u8], change: Change) {
         match change {
             Change::Store { event, found, timed_anew } => self.note_store(event, key, found.is_some(), timed_anew),
             Change::Retime { timed: true, .. } => self.note(Event::Expire, key),
             Change::Retime { timed: false, .. } => self.note(Event::Persist, key),
-            // As Redis tells it, a SET stores the item, which expires at once.
+            // As in Redis a SET stores the item, which expires at once.
             Change::StoreOverdue => {
                 self.note_store(Event::Set, key, false, true);
                 self.note(Event::Expired, key);
@@ -71,7 +71,7 @@ impl Events {
         }
     }
 
-    /// Something happened to a key.
+    /// Notes one event, if its kind is noted.
     #[inline]
     pub(super) fn note(&mut self, event: Event, key: &[u8]) {
         if self.wanted & event.bit() != 0 {
@@ -79,9 +79,9 @@ impl Events {
         }
     }
 
-    /// An item was stored.
+    /// Notes the events of a store.
     fn note_store(&mut self, event: Event, key: &[u8], existed: bool, timed: bool) {
-        // What these store over is deleted first, as Redis does it.
+        // As in Redis, these delete an item that they overwrite first.
         let replaces = matches!(event, Event::RenameTo | Event::CopyTo | Event::Restore);
         if !existed || replaces {
             self.note(Event::New, key);
@@ -101,7 +101,7 @@ impl Events {
         let (target, source) = (&self.noted[self.last.min(at)..at], &self.noted[at..]);
         if event == Event::RenameFrom && target.first() == Some(&(Event::RenameTo as u8)) && target[1..] != source[1..]
         {
-            // RENAME stores before it deletes, so that nothing is lost; Redis tells of it the other way round.
+            // RENAME stores before it deletes, so that nothing is lost; Redis has its events the other way round.
             let moved = at - self.last;
             self.noted[self.last..].rotate_left(moved);
             at = self.noted.len() - moved;
@@ -110,7 +110,7 @@ impl Events {
     }
 }
 
-/// What `Shard::take_events` gave: each event and its key.
+/// The events in a buffer of `Shard::take_events`, each with its key.
 pub fn noted(mut bytes: &[u8]) -> impl Iterator<Item = (Event, &[u8])> {
     std::iter::from_fn(move || {
         let (head, rest) = bytes.split_at_checked(5)?;

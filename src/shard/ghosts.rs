@@ -1,24 +1,25 @@
-//! Ghosts: which keys were evicted not long ago, by a fingerprint of 16 bits each.
+//! Ghosts: the keys that were evicted from probation lately, a fingerprint of 16 bits each.
 //!
-//! Owner: `Policy`. Core: the shard's own. Cost: 1.8 bytes for each item the shard holds (9 ghosts for 10 items), none until
-//! the first eviction; one cache line a lookup or insertion. Never: knows a key. A fingerprint may be another key's, in one
-//! lookup of 8000; that key then is admitted a little early.
+//! Owner: `Policy`. Core: the shard's own. Cost: 1.8 bytes for each item the shard holds (9 ghosts for 10 items), none
+//! until the first eviction; one cache line a lookup or insertion. Never: knows a key. In one lookup of 8000 a
+//! fingerprint is another key's; the key looked up then is admitted a little early.
 //!
 //! A hash picks a bucket of `GHOST_WAYS` fingerprints, the newest first, where it pushes out the oldest: all buckets
-//! together forget about as a queue does. When the shard's items have become more or fewer, a table of another size takes
-//! over; the old one is looked at until the new one has taken as many as the old one holds.
+//! together forget about as a queue does. When the shard's items have become more or fewer, a table of another size
+//! takes over; lookups probe the old one as well until the new one has taken as many ghosts as the old one has places.
 //! Invariant: in a bucket the vacant places, which are 0, are the last.
 
 use crate::limits::{GHOST_RESIZE_PERCENT, GHOST_WAYS, GHOSTS_PERCENT};
 
 type Bucket = [u16; GHOST_WAYS];
 
-/// The keys evicted last.
+/// The ghosts of one cache.
 #[derive(Default)]
 pub(super) struct Ghosts {
     table: Table,
+    /// The table before; without buckets once `table` has replaced it.
     old: Table,
-    /// Ghosts that came since `table` is there, while `old` is.
+    /// Ghosts added to `table` while `old` is kept.
     added: usize,
 }
 
@@ -28,7 +29,7 @@ struct Table {
 }
 
 impl Ghosts {
-    /// Remembers a key of this hash, in a shard that holds so many items.
+    /// Adds the ghost of a key with this hash, in a shard of so many items.
     pub(super) fn add(&mut self, hash: u64, items: u64) {
         self.fit(items);
         self.table.add(hash);
@@ -40,12 +41,12 @@ impl Ghosts {
         }
     }
 
-    /// Whether a key of this hash is remembered; forgets it.
+    /// Removes the ghost of a key with this hash. True if there was one.
     pub(super) fn take(&mut self, hash: u64) -> bool {
         self.table.take(hash) || self.old.take(hash)
     }
 
-    /// Has a table of the right size for so many items.
+    /// Replaces the table if it is too small or too large for so many items.
     fn fit(&mut self, items: u64) {
         let wanted = (items as usize * GHOSTS_PERCENT / 100).max(1).next_multiple_of(GHOST_WAYS);
         let len = self.table.len();
@@ -58,7 +59,7 @@ impl Ghosts {
         self.added = 0;
     }
 
-    /// Places for ghosts, those of a table that is on its way out included.
+    /// The number of places for ghosts, those of the old table included.
     #[cfg(test)]
     pub(super) fn places(&self) -> usize {
         self.table.len() + self.old.len()

@@ -1,8 +1,8 @@
-//! Idle: when an item was last accessed, in the 23 bits that its entry has to spare: unix seconds, the rest cut off.
+//! Idle: the access clock of an item: unix seconds, cut to the 23 bits that its entry has to spare.
 //!
 //! Owner: `Entry` keeps a stamp, this file says what it means. Core: the shard's own. Cost: a division by a constant.
-//! Never: is exact for ever. An item idle for more than `IDLE_S_MAX` (96 days) begins anew, as it does in Redis after
-//! 194; and a clock that was set back by up to `ACCESS_CLOCK_BACK_S` makes items look just accessed, not ancient.
+//! Never: exact for ever. Idle time beyond `IDLE_S_MAX` (96 days) begins at 0 again, as it does in Redis after 194
+//! days; after the clock was set back by up to `ACCESS_CLOCK_BACK_S` an item looks just accessed, not ancient.
 
 use crate::limits::{ACCESS_CLOCK_BACK_S, ACCESS_CLOCK_BITS, IDLE_S_MAX};
 

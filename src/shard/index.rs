@@ -27,10 +27,10 @@ use crate::limits::{
 /// Keys whose loads are overlapped while a segment is rehashed: more than the misses a core can have in flight.
 const REHASH_LANES: usize = 32;
 
-/// One table and the hashes it is for.
+/// A segment: one table, and the range of hashes that it covers.
 pub(super) struct Segment {
     table: HashTable<u32>,
-    /// The first and the last upper half of a hash that belongs here.
+    /// The first and the last upper half of a hash in the range.
     first: u32,
     last: u32,
 }
@@ -71,7 +71,7 @@ impl Index {
         index
     }
 
-    /// Forgets everything, at once; the tables are handed over, to be freed in slices.
+    /// Empties the index, at once. Returns its tables, to be freed in slices.
     pub(super) fn reset(&mut self) -> Segments {
         self.cells = vec![0; DIRECTORY_CELLS_MIN];
         self.cell_shift = u64::BITS - DIRECTORY_CELLS_MIN.ilog2();
@@ -80,7 +80,7 @@ impl Index {
         old
     }
 
-    /// Adds an entry whose key, with this hash, is not here yet.
+    /// Adds an entry under the hash of its key, which is absent.
     #[inline]
     pub(super) fn insert(&mut self, hash: u64, at: EntryIndex, slab: &Slab) {
         let mut segment = self.segment_of(hash);
@@ -91,7 +91,7 @@ impl Index {
         self.segments.at_mut(segment).put(hash, at.0);
     }
 
-    /// Removes an entry whose key has this hash.
+    /// Removes an entry by the hash of its key.
     pub(super) fn remove(&mut self, hash: u64, at: EntryIndex) {
         let segment = self.segment_of(hash);
         match self.segments.at_mut(segment).table.find_entry(table_hash(hash), |&found| found == at.0) {
@@ -106,7 +106,7 @@ impl Index {
         hash_key(&self.hasher, key)
     }
 
-    /// The entry with this hash of which `is_it` holds.
+    /// The entry under this hash for which `is_it` holds.
     #[inline]
     pub(super) fn find(&self, hash: u64, is_it: impl Fn(EntryIndex) -> bool) -> Option<EntryIndex> {
         let segment = self.segments.at(self.segment_of(hash));
@@ -118,8 +118,8 @@ impl Index {
         self.cells[(hash >> self.cell_shift) as usize]
     }
 
-    /// Rehashes one full segment: into a larger table, into the same one if it is full of removals' marks only,
-    /// or into two segments.
+    /// Rehashes one full segment: into a larger table, into the same one if it is full of tombstones only, or into two
+    /// segments.
     #[cold]
     fn make_room(&mut self, number: u32, slab: &Slab) {
         self.gather(number, slab);
@@ -159,8 +159,8 @@ impl Index {
         }
     }
 
-    /// Sees to it that a segment covers enough cells to be split; says whether it does. Refuses when the
-    /// directory is large out of all proportion, as it is only when very many keys have nearly one hash.
+    /// Doubles the directory until a segment covers enough cells to be split. False if the directory would be large out
+    /// of all proportion, as it is only when very many keys have nearly one hash.
     fn ensure_cells(&mut self, number: u32) -> bool {
         while self.segments.at(number).run(self.cell_shift).1 < SPLIT_CELLS_MIN {
             let bound = DIRECTORY_CELLS_PER_SEGMENT_MAX * self.segments.len as usize;
@@ -197,13 +197,13 @@ impl Index {
         self.segments.push(new);
     }
 
-    /// Keys hashed again so far.
+    /// The number of keys hashed again so far.
     #[inline]
     pub(super) fn rehashed(&self) -> u64 {
         self.rehashed
     }
 
-    /// Segments, and buckets of all of them.
+    /// The numbers of segments, of buckets in all of them, and of cells.
     #[cfg(test)]
     pub(super) fn shape(&self) -> (usize, usize, usize) {
         let buckets = (0..self.segments.len).map(|number| self.segments.at(number).table.num_buckets()).sum();

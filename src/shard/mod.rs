@@ -2,8 +2,8 @@
 //!
 //! Owner: the engine of one core. Core: that one, always (the type is not `Send`). Cost: about 33 bytes per item
 //! besides key and value; every door is O(1) but for bounded eviction in `insert`; a hit is one index probe, one
-//! entry, one blob, one relinking. Never: does I/O, reads a clock (`now_ms` is unix time in milliseconds, and may
-//! go backwards), takes an unbounded turn, returns an item whose time has passed.
+//! entry, one blob, one note of the access. Never: does I/O, reads a clock (`now_ms` is unix time in milliseconds, and may
+//! go backwards), takes an unbounded turn, returns an expired item.
 //! Invariant: whatever `verify` asserts.
 //!
 //! ```text
@@ -12,10 +12,14 @@
 //!                        │  └────────────────────────────────────┼─ wheel: node {deadline, entry}
 //! ```
 //!
-//! Files: `mod` (the doors), `mutate` (the one function per kind of change), `change` (what a mutation is told as, and everybody
-//! behind it: `events` for key events, `watch` for WATCH, `tracking` over `prefixes` for CLIENT TRACKING, `preimage` for what a
-//! snapshot needs of what changes), `work` (sliced work), `scan`, `warm`, and the structures `index`, `slab` over `entry`, `policy` over `queue`
-//! and `ghosts` with `estimate` beside it, `idle`, `wheel`, `account`, with `pages` below two of them.
+//! | files | what |
+//! |---|---|
+//! | `mod`, `observe`, `cut`, `work`, `scan`, `warm` | the doors, which are methods of `Shard` |
+//! | `mutate` | the one function per kind of change, below all doors |
+//! | `observers` | the parts that learn of each `change`: `events` for key events, `watch` for WATCH, `tracking` over `prefixes` for CLIENT TRACKING, `preimage` for snapshots |
+//! | `index`, `slab` over `entry`, `wheel` | the structures that hold items, with `pages` below them |
+//! | `policy` over `queue` and `ghosts` | admission and eviction; `estimate` replays them for other budgets, `idle` is the access clock |
+//! | `account`, `garbage` | what the items cost, and what a clear left |
 
 mod account;
 mod change;
@@ -73,8 +77,9 @@ use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// The keyspace of one core.
 ///
-/// Doors that change: `get`, `insert`, `remove`, `touch`, `set_expiry`, `set_idle_s`, `clear`, `load`, and those of a cut. Doors that only look: `peek`,
-/// `scan`, `random_key` and the getters. To be called when idle and from time to time when not: `work`.
+/// Doors that change items: `get`, `insert`, `remove`, `touch`, `set_expiry`, `set_idle_s`, `clear`, `load`. Doors
+/// that leave no trace: `peek`, `scan`, `random_key` and the getters. `work` is to be called when idle, and from time
+/// to time when not.
 pub struct Shard {
     slab: Slab,
     index: Index,
@@ -83,67 +88,67 @@ pub struct Shard {
     account: Account,
     budget: Budget,
     observers: Observers,
-    /// What other budgets would come to, once this one is half used.
+    /// The hits of other budgets, estimated once this one is half used.
     estimate: Option<Box<Estimate>>,
-    /// What `clear` left. Filled by `clear`; drained by `work`, oldest first; bounded by what was stored.
+    /// The garbage of `clear`. Filled by `clear`; drained by `work`, oldest first; bounded by what was stored.
     garbage: VecDeque<Garbage>,
 }
 
-/// What a shard is made with.
+/// The configuration of a shard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ShardConfig {
-    /// What it may hold.
+    /// The budget of the shard.
     pub budget: Budget,
-    /// What it does when that is reached.
+    /// The eviction policy.
     pub eviction: Eviction,
-    /// Keys of the hash; to be random, so that nobody can choose keys that collide.
+    /// The seeds of the hash; to be random, so that nobody can choose keys that collide.
     pub hash_seeds: [u64; 4],
 }
 
 /// The deadline an insertion gives its item.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expiry {
-    /// That of the item it overwrites, if any (KEEPTTL).
+    /// The deadline of the item that is overwritten, if any (KEEPTTL).
     Keep,
-    /// None.
+    /// No deadline.
     Never,
-    /// Unix time in milliseconds from which on the item is gone.
+    /// The unix time in milliseconds from which on the item is expired.
     At(u64),
 }
 
-/// Whether a look at an item makes it the most recently used.
+/// Whether the eviction policy counts a read as an access.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Recency {
-    /// It does.
+    /// The read is an access.
     Touch,
-    /// It does not (CLIENT NO-TOUCH).
+    /// The read is no access (CLIENT NO-TOUCH).
     Keep,
 }
 
 /// A live item, borrowed from its shard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Item<'a> {
-    /// The value.
+    /// The value of the item.
     pub value: &'a [u8],
-    /// Unix time in milliseconds from which on it is gone, if it has a TTL.
+    /// The unix time in milliseconds from which on the item is expired, if it has a TTL.
     pub expires_at_ms: Option<u64>,
 }
 
-/// The item was not stored: the budget is reached and nothing may be evicted, or the item can never fit.
+/// A refusal to store an item: the budget is reached and nothing may be evicted, or the item can never fit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Full;
 
-/// What `Shard::work` came to.
+/// The progress of a slice of work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Progress {
-    /// Steps done.
+    /// The number of steps done.
     pub steps: u32,
-    /// Whether more is waiting right now: call again, after letting others run.
+    /// Whether more work waits right now: call again, after letting others run.
     pub more: bool,
 }
 
 impl Shard {
-    /// An empty shard of a few KiB.
+    /// Makes an empty shard, of a few KiB.
     pub fn new(config: ShardConfig) -> Self {
         Self {
             slab: Slab::default(),
@@ -158,7 +163,7 @@ impl Shard {
         }
     }
 
-    /// The item of a key. Counts a hit or a miss; removes the item if its time has passed.
+    /// The item of a key. Counts a hit or a miss; removes an expired item.
     #[inline]
     pub fn get(&mut self, key: &[u8], recency: Recency, now_ms: u64) -> Option<Item<'_>> {
         let Some(at) = self.look_up(key, recency, now_ms) else {
@@ -168,7 +173,7 @@ impl Shard {
         Some(self.item(at))
     }
 
-    /// As [`get`](Self::get), for commands that tell nobody of a miss.
+    /// As [`get`](Self::get), for commands whose misses are no key events.
     pub fn get_silently(&mut self, key: &[u8], recency: Recency, now_ms: u64) -> Option<Item<'_>> {
         self.look_up(key, recency, now_ms).map(|at| self.item(at))
     }
@@ -198,7 +203,7 @@ impl Shard {
         self.insert_as(Event::Set, key, value, expiry, now_ms)
     }
 
-    /// As [`insert`](Self::insert), which is a SET, for what key events call by another name.
+    /// As [`insert`](Self::insert), for commands that have another key event than SET.
     pub fn insert_as(
         &mut self,
         event: Event,
@@ -233,7 +238,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Stores an item of a snapshot: one that the policy takes for proven.
+    /// Stores an item of a snapshot, which needs no probation.
     fn insert_known(
         &mut self,
         key: &[u8],
@@ -252,12 +257,12 @@ impl Shard {
         Ok(self.store_entry(Event::Set, plan, key, value, now_ms))
     }
 
-    /// Removes a key. True if a live item went.
+    /// Removes a key. True if it had a live item.
     pub fn remove(&mut self, key: &[u8], now_ms: u64) -> bool {
         self.remove_for(key, Cause::Removed, now_ms)
     }
 
-    /// Removes a key whose value has another now.
+    /// Removes a key whose value RENAME has stored under another.
     pub fn remove_renamed(&mut self, key: &[u8], now_ms: u64) -> bool {
         self.remove_for(key, Cause::Renamed, now_ms)
     }
@@ -271,7 +276,7 @@ impl Shard {
         found.is_some()
     }
 
-    /// Makes a key the most recently used. True if it is there.
+    /// Counts an access to a key. True if the key is present.
     pub fn touch(&mut self, key: &[u8], now_ms: u64) -> bool {
         let hash = self.index.hash(key);
         let found = self.live(key, hash, now_ms);
@@ -281,8 +286,8 @@ impl Shard {
         found.is_some()
     }
 
-    /// Gives a key another deadline (unix time in milliseconds), or none. True if the key was there. A deadline
-    /// that has passed removes it, which counts as a removal. May run into debt by the few bytes of a timer.
+    /// Gives a key another deadline (unix time in milliseconds), or none. True if the key was present. A deadline that
+    /// has passed removes it, which counts as a removal. May exceed the budget by the few bytes of a timer.
     pub fn set_expiry(&mut self, key: &[u8], expires_at_ms: Option<u64>, now_ms: u64) -> bool {
         let hash = self.index.hash(key);
         let Some(at) = self.live(key, hash, now_ms) else {
@@ -296,7 +301,7 @@ impl Shard {
         true
     }
 
-    /// Removes everything, in O(1): the memory is freed by `work`. Returns the number of items that went.
+    /// Removes all items, in O(1): the memory is freed by `work`. Returns the number of items removed.
     pub fn clear(&mut self) -> u64 {
         let items = self.len();
         let (index, slab) = (&self.index, &self.slab);
@@ -314,7 +319,7 @@ impl Shard {
         items
     }
 
-    /// Changes what the shard may hold. If it holds more, `work` and later insertions evict it, in slices.
+    /// Sets the budget. Items beyond it are evicted by `work` and later insertions, in slices.
     pub fn set_budget(&mut self, budget: Budget) {
         self.budget = budget;
         self.policy.set_budget(budget);
@@ -323,7 +328,7 @@ impl Shard {
         }
     }
 
-    /// Changes what happens when the budget is reached.
+    /// Sets the eviction policy.
     pub fn set_eviction(&mut self, eviction: Eviction) {
         self.policy.set_eviction(eviction);
         if let Some(estimate) = &mut self.estimate {
@@ -331,7 +336,7 @@ impl Shard {
         }
     }
 
-    /// Whether anything was evicted or refused for the budget's sake since the last call.
+    /// Whether an item was evicted or refused for want of room since the last call.
     pub fn take_pressure(&mut self) -> bool {
         std::mem::take(&mut self.observers.pressure)
     }
@@ -345,20 +350,20 @@ impl Shard {
         }
     }
 
-    /// The item of a key, without a trace: no counter, no recency, no removal.
+    /// The item of a key, without a trace: no counter, no access, no removal.
     pub fn peek(&self, key: &[u8], now_ms: u64) -> Option<Item<'_>> {
         let at = self.find(key, self.index.hash(key))?;
         (!self.has_expired(at, now_ms)).then(|| self.item(at))
     }
 
-    /// Seconds since a key was last touched or stored; see `idle` for how far back that reaches. Leaves no trace.
+    /// Seconds since the last access to a key; `idle` says how far back that reaches. Leaves no trace.
     pub fn idle_s(&self, key: &[u8], now_ms: u64) -> Option<u64> {
         let at = self.find(key, self.index.hash(key))?;
         (!self.has_expired(at, now_ms)).then(|| idle::idle_s(self.slab.entry(at).accessed(), now_ms))
     }
 
-    /// Makes a key look as if it was last accessed so many seconds ago (`IDLE_S_MAX` at most), leaving its place in the
-    /// order of eviction. True if it was there.
+    /// Sets the seconds since the last access to a key, `IDLE_S_MAX` at most; the key keeps its place in the order of
+    /// eviction. True if the key is present.
     pub fn set_idle_s(&mut self, key: &[u8], idle_s: u64, now_ms: u64) -> bool {
         let hash = self.index.hash(key);
         let found = self.live(key, hash, now_ms);
@@ -368,13 +373,14 @@ impl Shard {
         found.is_some()
     }
 
-    /// Bytes charged for one key, of what `bytes` counts for all. Leaves no trace.
+    /// Bytes charged for the item of one key, its part of `bytes`. Leaves no trace.
     pub fn bytes_of(&self, key: &[u8], now_ms: u64) -> Option<u64> {
         let at = self.find(key, self.index.hash(key))?;
         (!self.has_expired(at, now_ms)).then(|| self.cost(at))
     }
 
-    /// Items stored, those included whose time has passed but which nobody has noticed yet.
+    /// The number of items stored, those included that have expired and were neither accessed nor reached by `work`
+    /// since.
     pub fn len(&self) -> u64 {
         self.account.items()
     }
@@ -395,7 +401,7 @@ impl Shard {
         self.account.bytes()
     }
 
-    /// Items that have a TTL.
+    /// The number of items that have a TTL.
     pub fn timed_len(&self) -> u64 {
         u64::from(self.wheel.len())
     }
@@ -405,17 +411,17 @@ impl Shard {
         self.wheel.mean_deadline_ms()
     }
 
-    /// What has happened so far.
+    /// The counters of the shard.
     pub fn counters(&self) -> &Counters {
         &self.observers.counters
     }
 
-    /// What admission has come to so far.
+    /// The counters of admission.
     pub fn admissions(&self) -> Admissions {
         self.policy.admissions()
     }
 
-    /// Hits that half and twice the budget would have had in place of `counters().hits`, estimated; `None` until the budget is
+    /// The estimated hits of half and of twice the budget, in place of `counters().hits`; `None` until the budget is
     /// half used.
     pub fn hits_estimated(&self) -> Option<[u64; 2]> {
         let Counters { hits, misses, .. } = *self.counters();
@@ -423,18 +429,18 @@ impl Shard {
         Some(gained.map(|gained| hits.saturating_add_signed(gained).min(hits + misses)))
     }
 
-    /// How often a key was accessed lately, as far as S3-FIFO counts, which is to 3. Leaves no trace.
+    /// The number of accesses to a key that S3-FIFO has counted lately, 3 at most. Leaves no trace.
     pub fn frequency(&self, key: &[u8], now_ms: u64) -> Option<u8> {
         let at = self.find(key, self.index.hash(key))?;
         (!self.has_expired(at, now_ms)).then(|| self.slab.entry(at).frequency())
     }
 
-    /// What the shard may hold.
+    /// The budget of the shard.
     pub fn budget(&self) -> Budget {
         self.budget
     }
 
-    /// What happens when the budget is reached.
+    /// The eviction policy.
     pub fn eviction(&self) -> Eviction {
         self.policy.eviction()
     }
@@ -445,7 +451,7 @@ impl Shard {
         self.index.find(hash, |at| self.slab.entry(at).holds(key))
     }
 
-    /// The entry of a key; removes it if its time has passed.
+    /// The entry of a key; removes an expired one.
     #[inline]
     fn live(&mut self, key: &[u8], hash: u64, now_ms: u64) -> Option<EntryIndex> {
         let at = self.find(key, hash)?;
@@ -456,7 +462,7 @@ impl Shard {
         Some(at)
     }
 
-    /// Plays a GET of a key in the sample.
+    /// Replays a GET of a key in the estimate.
     #[cold]
     fn estimate_get(&mut self, hash: u64, found: Option<EntryIndex>, now_ms: u64) {
         let item = found.map(|at| self.sampled(hash, at));
@@ -469,7 +475,7 @@ impl Shard {
         Sampled { hash, cost: self.cost(at), deadline_ms: self.deadline_ms(at) }
     }
 
-    /// Begins to estimate, or begins anew with a smaller sample.
+    /// Begins the estimate, or begins it anew with a smaller sample.
     #[cold]
     fn begin_estimate(&mut self) {
         let (items, bytes) = (self.account.items().max(1), self.account.bytes().max(1));

@@ -1,8 +1,8 @@
 //! Mutate: the one private function per kind of change (store, remove, touch, retime) and making room.
 //!
-//! Owner: `Shard`. Core: the shard's own. Cost: no key is hashed here but a victim's, once.
-//! Never: called from outside the shard. The account is fed here alone; whoever must see every change does so behind
-//! the one `Change` that each of these functions describes itself as, before it does anything.
+//! Owner: `Shard`. Core: the shard's own. Cost: no key is hashed here but a victim's, once. Never: called from outside
+//! the shard. The account is fed here alone; an observer sees every change by the one `Change` that each of these
+//! functions passes on before it does anything.
 //! Invariant: after each of them slab, index, policy, wheel and account agree (`Shard::verify`).
 
 use super::account::{Charge, item_bytes};
@@ -18,23 +18,23 @@ use crate::limits::{
     TIMER_WORD_ITEM_BYTES,
 };
 
-/// An item as it is to be stored: what `store` and the account need besides its bytes.
+/// The plan of a store: what `store_entry` and the account need besides key and value.
 #[derive(Clone, Copy)]
 pub(super) struct Plan {
-    /// The entry that has the key already.
+    /// The entry of the item that is overwritten.
     pub(super) found: Option<EntryIndex>,
     pub(super) hash: u64,
     pub(super) deadline_ms: Option<u64>,
-    /// The deadline is not that of the item before.
+    /// Whether the deadline is not that of the item before.
     pub(super) timed_anew: bool,
     timer_word: bool,
     charge: Charge,
-    /// It was stored before, and comes back from a snapshot.
+    /// Whether the item was stored before, and comes back from a snapshot.
     pub(super) is_known: bool,
 }
 
 impl Shard {
-    /// Works out what storing an item comes to.
+    /// Plans the store of an item.
     #[inline]
     pub(super) fn plan(
         &self,
@@ -47,7 +47,7 @@ impl Shard {
     ) -> Plan {
         let timed = deadline_ms.is_some();
         let (key_len, value_len) = (key.len(), value.len());
-        // A word that is there stays if the value's length does: the value is then replaced in place.
+        // A timer word stays if the value's length does: the value is then replaced in place.
         let word_stays = found.is_some_and(|at| {
             let entry = self.slab.entry(at);
             entry.has_timer_word() && entry.value_len() == value_len
@@ -132,7 +132,7 @@ impl Shard {
         steps
     }
 
-    /// Plays the storing of an item in the sample.
+    /// Replays the store of an item in the estimate.
     #[cold]
     fn estimate_store(&mut self, plan: Plan, at: EntryIndex) {
         let item = self.sampled(plan.hash, at);
@@ -144,7 +144,7 @@ impl Shard {
         }
     }
 
-    /// Tells the policy that an item was accessed now.
+    /// Counts an access to an item, now.
     #[inline]
     pub(super) fn touch_entry(&mut self, at: EntryIndex, now_ms: u64) {
         let observers = &mut self.observers;
@@ -164,7 +164,7 @@ impl Shard {
         self.account.change(before_bytes, self.cost(at));
     }
 
-    /// Makes room for an item, as far as one insert may; or says that it cannot be stored.
+    /// Makes room for an item, as far as one insert may; `Full` if the item can't be stored.
     pub(super) fn make_room(&mut self, plan: Plan, now_ms: u64) -> Result<(), Full> {
         let fits_never = plan.charge.after_bytes > self.budget.bytes_max
             || plan.charge.items_new > self.budget.items_max
@@ -185,7 +185,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Removes the item that the policy says, but for one that is spared. There is another. Returns the steps this was worth.
+    /// Evicts one item, or removes an expired one; never the item that is spared, beside which there is another.
+    /// Returns the steps this was worth.
     pub(super) fn evict_one(&mut self, spared: Option<EntryIndex>, now_ms: u64) -> u32 {
         let at = match self.expiring(now_ms).filter(|at| spared != Some(*at)) {
             Some(at) => at,
@@ -211,7 +212,7 @@ impl Shard {
             .victim(&mut self.slab, &self.account, spared, |slab, walkway, at| observers.on_move(slab, walkway, at))
     }
 
-    /// Removes items whose time has passed until none is left or the steps run out. Says whether any is left.
+    /// Removes expired items until none is left or the steps run out. True if any is left.
     pub(super) fn expire(&mut self, now_ms: u64, steps: &mut u32) -> bool {
         loop {
             match self.wheel.advance(now_ms, steps) {
@@ -226,19 +227,19 @@ impl Shard {
         }
     }
 
-    /// What the account has charged for an item.
+    /// The cost of an item, as the account has charged it.
     #[inline]
     pub(super) fn cost(&self, at: EntryIndex) -> u64 {
         self.slab.entry(at).cost()
     }
 
-    /// Whether an item's time has passed.
+    /// Whether an item has expired.
     #[inline]
     pub(super) fn has_expired(&self, at: EntryIndex, now_ms: u64) -> bool {
         self.deadline_ms(at).is_some_and(|deadline_ms| deadline_ms <= now_ms)
     }
 
-    /// An item's deadline.
+    /// The deadline of an item.
     #[inline]
     pub(super) fn deadline_ms(&self, at: EntryIndex) -> Option<u64> {
         let timer = self.slab.entry(at).timer();
@@ -249,7 +250,7 @@ impl Shard {
         self.index.hash(self.slab.entry(at).key())
     }
 
-    /// Notes a deadline in wheel and entry; the account is the caller's.
+    /// Sets a deadline in wheel and entry; the account is the caller's.
     fn set_timer(&mut self, at: EntryIndex, deadline_ms: Option<u64>, now_ms: u64) {
         let entry = self.slab.entry_mut(at);
         let timer = entry.timer();
@@ -269,7 +270,7 @@ impl Shard {
         }
     }
 
-    /// Removes expired items in bounded work; says whether a charge fits then.
+    /// Removes expired items in bounded work. True if a charge fits then.
     #[cold]
     fn expire_for(&mut self, charge: Charge, now_ms: u64) -> bool {
         let mut steps = EXPIRY_STEPS_PER_INSERT_MAX;
@@ -296,7 +297,8 @@ impl Shard {
         }
     }
 
-    /// A key is about to change: every mutation says so, here or by `tell_of`, before it does anything.
+    /// Passes a change of a key to the observers: every mutation does so, here or by `tell_of`, before it does
+    /// anything.
     #[inline]
     pub(super) fn tell(&mut self, key: &[u8], change: Change) {
         if self.observers.count(change) {
@@ -304,7 +306,7 @@ impl Shard {
         }
     }
 
-    /// An item is about to change.
+    /// Passes a change of an item to the observers.
     #[inline]
     pub(super) fn tell_of(&mut self, at: EntryIndex, change: Change) {
         if self.observers.count(change) {

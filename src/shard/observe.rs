@@ -1,16 +1,16 @@
 //! Observe: the doors by which the engine says which changes it wants to learn of, and takes what the shard has noted.
 //!
-//! Owner: `Shard`; the parts behind it are `events` (key events), `watch` (WATCH) and `tracking` (CLIENT TRACKING). Core: the
-//! shard's own. Cost: nothing while nobody listens. Never: decides which client is told.
+//! Owner: `Shard`; the parts behind it are `events` (key events), `watch` (WATCH) and `tracking` (CLIENT TRACKING).
+//! Core: the shard's own. Cost: nothing while nobody listens. Never: decides which client is told.
 
 use super::Shard;
 use super::event::Event;
 use super::tracking::{ClientId, Stale, TrackedCounts};
 use super::watch::Watcher;
 
-/// Key events.
+/// The doors of key events.
 impl Shard {
-    /// Sets the key events that are noted from now on: bit `n` for event number `n`.
+    /// Sets the kinds of key events that are noted from now on: bit `n` for event number `n`.
     pub fn set_events_wanted(&mut self, wanted: u32) {
         self.observers.arrange(|observers| observers.events.want(wanted));
     }
@@ -33,7 +33,7 @@ impl Shard {
     }
 }
 
-/// WATCH.
+/// The doors of WATCH.
 impl Shard {
     /// Watches a key for `watcher`.
     pub fn watch(&mut self, key: &[u8], watcher: Watcher, now_ms: u64) {
@@ -66,14 +66,14 @@ impl Shard {
     }
 }
 
-/// CLIENT TRACKING.
+/// The doors of CLIENT TRACKING.
 impl Shard {
     /// Tracks a key that a client has read: the key's next change invalidates the client's copy.
     pub fn track(&mut self, key: &[u8], client: ClientId) {
         self.observers.arrange(|observers| observers.tracking.track(key, client));
     }
 
-    /// Names the client that runs the commands that follow, if it does not want to hear of its own changes; else
+    /// Names the client that runs the commands that follow, if its own changes are no invalidations to it; else
     /// `NO_CLIENT`.
     pub fn set_writer(&mut self, writer: ClientId) {
         self.observers.tracking.set_writer(writer);
@@ -115,7 +115,8 @@ impl Shard {
         self.observers.tracking.counts()
     }
 
-    /// Invalidates every copy as `clear` does, when this shard has nothing to clear: clients wait for all shards to say so.
+    /// Invalidates every copy as `clear` does, when this shard has nothing to clear: clients wait for all shards to
+    /// say so.
     pub fn note_cleared(&mut self) {
         self.observers.tracking.note_cleared();
     }

@@ -1,9 +1,10 @@
 //! Observers: the parts of a shard that learn of every change before it happens.
 //!
 //! Owner: `Shard`. Core: the shard's own. Each function of `mutate` gives its `Change` to `Shard::tell`, `clear` calls
-//! `on_clear`; this file alone knows who is behind that: the counters, key events (`events`), WATCH (`watch`), CLIENT TRACKING
-//! (`tracking`), the pre-images of a snapshot (`preimage`).
-//! Cost: a counter, and one comparison a change while nobody listens. Never: changes an item.
+//! `on_clear`; this file alone knows who is behind that: the counters, key events (`events`), WATCH (`watch`), CLIENT
+//! TRACKING (`tracking`), the pre-images of a snapshot (`preimage`).
+//! Cost: a counter, and one comparison a change while nobody listens.
+//! Never: changes an item.
 //! Invariant: `listening` says whether anybody but the counters has to be told.
 
 use super::account::Counters;
@@ -16,18 +17,19 @@ use super::slab::Slab;
 use super::tracking::{Source, Tracking};
 use super::watch::Watches;
 
-/// Everybody who has to know of changes.
+/// The observers of one shard's changes.
 pub(super) struct Observers {
+    /// Whether anybody but the counters observes.
     listening: bool,
     pub(super) events: Events,
     pub(super) watches: Watches,
     pub(super) tracking: Tracking,
-    /// The snapshot that is being taken.
+    /// The cut under way.
     pub(super) cut: Option<Box<Cut>>,
     pub(super) counters: Counters,
-    /// Items stored, removed or given another deadline.
+    /// The number of changes: items stored, removed or given another deadline.
     pub(super) changes: u64,
-    /// Something was evicted or refused since `take_pressure`.
+    /// Whether an item was evicted or refused since `take_pressure`.
     pub(super) pressure: bool,
 }
 
@@ -45,7 +47,7 @@ impl Observers {
         }
     }
 
-    /// Counts a change. Returns whether anybody else has to be told, by `tell`.
+    /// Counts a change. Returns whether others observe it, to whom `tell` passes it.
     #[inline]
     pub(super) fn count(&mut self, change: Change) -> bool {
         let counters = &mut self.counters;
@@ -66,7 +68,7 @@ impl Observers {
         self.listening
     }
 
-    /// Tells everybody of a change that is about to happen.
+    /// Passes a change that is about to happen to all observers but the counters.
     pub(super) fn tell(&mut self, items: Items<'_>, key: &[u8], change: Change) {
         self.events.on_change(key, change);
         if let Some(cut) = &mut self.cut {
@@ -82,7 +84,7 @@ impl Observers {
         self.refresh();
     }
 
-    /// All items, so many, are about to go.
+    /// Notes that all items, so many, are about to be cleared.
     pub(super) fn on_clear(&mut self, items: u64, is_stored: impl Fn(&[u8]) -> bool) {
         self.watches.note_clear(is_stored);
         self.tracking.clear();
@@ -90,7 +92,7 @@ impl Observers {
         self.refresh();
     }
 
-    /// An entry is about to become the last of the policy's order.
+    /// Notes that an entry is about to move to the end of the policy's order.
     #[inline]
     pub(super) fn on_move(&mut self, slab: &Slab, walkway: Walkway, at: EntryIndex) {
         if let Some(cut) = &mut self.cut {
@@ -98,7 +100,7 @@ impl Observers {
         }
     }
 
-    /// Changes who wants to know what.
+    /// Changes what is observed, and keeps the invariant.
     pub(super) fn arrange<R>(&mut self, change: impl FnOnce(&mut Observers) -> R) -> R {
         let result = change(self);
         self.refresh();

@@ -41,7 +41,7 @@ impl<T, const N: usize> Pages<T, N> {
         &mut self.pages[position as usize / N][position as usize % N]
     }
 
-    /// Positions that exist.
+    /// The number of positions.
     pub(super) fn capacity(&self) -> u64 {
         self.pages.len() as u64 * N as u64
     }

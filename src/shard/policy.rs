@@ -1,23 +1,25 @@
-//! Policy: which item goes when room is needed, and what an access does to that.
+//! Policy: admission and eviction: which item is the victim when room is needed, and what an access does to that.
 //!
-//! Owner: `Shard`, and the caches in miniature of `estimate`. Core: the shard's own. Cost: three bits of an entry, and 1.8
-//! bytes an item for ghosts once S3-FIFO evicts; an access is a store to the entry (S3-FIFO) or a relinking (LRU); finding
-//! a victim is O(1) on average, and bounded by `POLICY_MOVES_PER_VICTIM_MAX`. Never: allocates but for ghosts, reads a
-//! clock, removes an item (the shard does, and tells this file).
+//! Owner: `Shard`, and the caches in miniature of `estimate`. Core: the shard's own.
+//! Cost: three bits of an entry, and 1.8 bytes an item for ghosts once S3-FIFO evicts; an access is a store to the
+//! entry (S3-FIFO) or a relinking (LRU); finding a victim is O(1) on average, and bounded by
+//! `POLICY_MOVES_PER_VICTIM_MAX`.
+//! Never: allocates but for ghosts, reads a clock, removes an item (the shard does, and tells this file).
 //!
-//! LRU: one queue, `main`. What is accessed goes to its head; its tail goes.
+//! LRU: one queue, `main`. An accessed item moves to its head; the victim is its tail.
 //!
-//! S3-FIFO (Yang et al., SOSP 2023): a new item is on probation, in a queue of a tenth of the budget. At its end an item
-//! accessed twice since goes on to `main`, another goes, and leaves a ghost; a new item whose ghost is there enters `main`
-//! at once. At the end of `main` an item accessed since goes round again, for one of at most three accesses counted.
-//! So what is asked for once, a scan for example, passes through a tenth of the room alone.
+//! S3-FIFO (Yang et al., SOSP 2023): a new item is on probation, in a queue of a tenth of the budget. At the end of
+//! that queue an item accessed twice since is admitted to `main`; another is evicted and leaves a ghost, and a new
+//! item that has a ghost enters `main` at once. At the end of `main` an item accessed since goes round again, at the
+//! price of one of its accesses, of which three at most are counted. So items that are read once, by a scan for
+//! example, pass through a tenth of the room alone.
 //!
-//! Where items differ in size, an item of less than half the mean is taken to `main` unasked, one of twice the mean or more
-//! needs three accesses, and larger ones pay more for another round. Items within these bounds are treated alike, so
-//! with values of one size this is plain S3-FIFO.
+//! Where items differ in size, an item of less than half the mean is admitted without an access, one of twice the mean
+//! or more needs three accesses, and larger ones pay more for another round. Items within these bounds are treated
+//! alike, so with values of one size this is plain S3-FIFO.
 //!
-//! Invariant: an entry is in `probation` exactly if it says so, otherwise in `main`; `probation_items` and `probation_bytes`
-//! are the sums over that queue.
+//! Invariant: an entry is in `probation` exactly if it says so, otherwise in `main`; `probation_items` and
+//! `probation_bytes` are the sums over that queue.
 
 use super::account::{Account, Budget};
 use super::entry::EntryIndex;
@@ -29,26 +31,26 @@ use crate::limits::{
     PROBATION_ACCESSES_LARGE, PROBATION_LARGE_FACTOR, PROBATION_PERCENT, PROBATION_SMALL_DIVISOR,
 };
 
-/// What happens when the budget is reached.
+/// The eviction policy: what happens when the budget is reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Eviction {
-    /// The least recently used items go.
+    /// The least recently used items are evicted.
     Lru,
-    /// Items that were asked for once go before those that were asked for again.
+    /// Items that were accessed once are evicted before those that were accessed again.
     #[default]
     S3Fifo,
     /// Insertions that need more room are refused.
     None,
 }
 
-/// What admission has come to.
+/// The counters of admission.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Admissions {
-    /// Items that were taken to the main queue, from probation or since their ghosts were there.
+    /// Items admitted to the main queue, from probation or because they had ghosts.
     pub admitted: u64,
-    /// Items that were evicted from probation.
+    /// Items evicted from probation.
     pub refused: u64,
-    /// New items whose ghosts were there.
+    /// New items that had ghosts.
     pub ghost_hits: u64,
 }
 
@@ -67,25 +69,26 @@ pub(super) struct Policy {
     main: Queue,
     probation_items: u64,
     probation_bytes: u64,
-    /// A victim was looked for: until then nothing is known of what comes back, and `main` fills up beside probation.
+    /// Whether a victim was ever needed: until then there are no ghosts, and `main` fills up beside probation.
     has_evicted: bool,
     ghosts: Ghosts,
     admissions: Admissions,
-    /// What probation may have of the budget, and what `main` may.
+    /// The part of the budget that is probation's.
     share: Budget,
+    /// The part of the budget that is `main`'s.
     rest: Budget,
-    /// What the account has charged for an entry.
+    /// The cost of an entry, as the account has charged it.
     cost: fn(&Slab, EntryIndex) -> u64,
 }
 
-/// The order of a walk over all items: first those that are likely to go first.
+/// The order of a walk over all items: those that are likely to be evicted first come first.
 #[derive(Clone, Copy)]
 pub(super) struct Walkway {
     main_tail: EntryIndex,
 }
 
 impl Policy {
-    /// A policy of nothing.
+    /// A policy without items.
     pub(super) fn new(eviction: Eviction, budget: Budget, cost: fn(&Slab, EntryIndex) -> u64) -> Policy {
         let mut policy = Policy {
             eviction,
@@ -104,7 +107,8 @@ impl Policy {
         policy
     }
 
-    /// Takes in a new item of so many bytes. The hash is its key's, `held` what was there before it.
+    /// Queues a new item of so many bytes, on probation or in `main`. The hash is its key's; `held` is the account
+    /// without it.
     #[inline]
     pub(super) fn insert(
         &mut self,
@@ -127,7 +131,7 @@ impl Policy {
         }
     }
 
-    /// Takes in an item that was stored before, as the one to go last.
+    /// Queues an item that was stored before, at the head of `main`.
     pub(super) fn insert_known(&mut self, slab: &mut Slab, at: EntryIndex, stamp: u32) {
         slab.entry_mut(at).set_accessed(stamp);
         self.main.push(slab, at);
@@ -144,7 +148,7 @@ impl Policy {
         enters
     }
 
-    /// An item was accessed. `before_move` is called if it is about to leave its place.
+    /// Counts an access to an item. `before_move` is called if the item is about to leave its place.
     #[inline]
     pub(super) fn touch(
         &mut self,
@@ -172,7 +176,7 @@ impl Policy {
         }
     }
 
-    /// An item costs something else.
+    /// Replaces the cost of an item.
     #[inline]
     pub(super) fn recharge(&mut self, slab: &Slab, at: EntryIndex, before_bytes: u64, after_bytes: u64) {
         if before_bytes != after_bytes && slab.entry(at).is_on_probation() {
@@ -180,7 +184,7 @@ impl Policy {
         }
     }
 
-    /// An item goes. `evicted`: its key's hash, if it is a victim.
+    /// Removes an item from its queue. `evicted`: the hash of its key, if it is a victim.
     #[inline]
     pub(super) fn remove(&mut self, slab: &mut Slab, at: EntryIndex, evicted: Option<u64>, held: &Account) {
         let refused = slab.entry(at).is_on_probation();
@@ -191,7 +195,7 @@ impl Policy {
         }
     }
 
-    /// Takes an entry out of its queue.
+    /// Unlinks an entry from its queue.
     #[inline]
     fn unlink(&mut self, slab: &mut Slab, at: EntryIndex) {
         if !slab.entry(at).is_on_probation() {
@@ -204,8 +208,8 @@ impl Policy {
         slab.entry_mut(at).set_probation(false);
     }
 
-    /// The item that is to go; never the one that is spared, beside which there is another. On the way to it others may
-    /// move; `before_move` is called for each.
+    /// The victim; never the item that is spared, beside which there is another. Others may move until it is found;
+    /// `before_move` is called for each.
     pub(super) fn victim(
         &mut self,
         slab: &mut Slab,
@@ -241,7 +245,7 @@ impl Policy {
         self.any_victim(slab, spared)
     }
 
-    /// The end of a queue. What was on probation before the policy was another was never asked for again, so it goes first.
+    /// The end of a queue. Items that were left on probation by S3-FIFO were not accessed again, so they come first.
     fn any_victim(&self, slab: &Slab, spared: Option<EntryIndex>) -> EntryIndex {
         let ends = [self.probation.tail(), self.main.tail()];
         let is_victim = |at: &EntryIndex| at.is_some() && spared != Some(*at);
@@ -250,13 +254,13 @@ impl Policy {
         victim.expect("there is another item than the one that is spared")
     }
 
-    /// Whether `main` has more than its share of the budget.
+    /// Whether `main` has more than its part of the budget.
     fn main_is_over(&self, held: &Account) -> bool {
         held.items() - self.probation_items > self.rest.items_max
             || held.bytes() - self.probation_bytes > self.rest.bytes_max
     }
 
-    /// The budget is another.
+    /// Sets the budget, and with it the parts of the queues.
     pub(super) fn set_budget(&mut self, budget: Budget) {
         let part = |max: u64| if max == u64::MAX { max } else { (u128::from(max) * PROBATION_PERCENT / 100) as u64 };
         let rest = |max: u64| if max == u64::MAX { max } else { max - part(max) };
@@ -264,14 +268,14 @@ impl Policy {
         self.rest = Budget { items_max: rest(budget.items_max), bytes_max: rest(budget.bytes_max) };
     }
 
-    /// Forgets every item, at once. What admission has come to stays.
+    /// Empties the queues, at once. The counters of admission stay.
     pub(super) fn clear(&mut self) {
         let admissions = self.admissions;
         let (share, rest) = (self.share, self.rest);
         *self = Policy { admissions, share, rest, ..Policy::new(self.eviction, Budget::UNLIMITED, self.cost) };
     }
 
-    /// Changes what happens when the budget is reached; the items stay where they are.
+    /// Sets the eviction policy; the items stay where they are.
     pub(super) fn set_eviction(&mut self, eviction: Eviction) {
         self.eviction = eviction;
     }
@@ -289,22 +293,22 @@ impl Policy {
         self.admissions = Admissions::default();
     }
 
-    /// The item that is likely to go last, or `NONE`.
+    /// The item that is likely to be evicted last, or `NONE`.
     pub(super) fn last(&self) -> EntryIndex {
         Some(self.main.head()).filter(|at| at.is_some()).unwrap_or(self.probation.head())
     }
 
-    /// The item that is likely to go first, or `NONE`: where a walk begins.
+    /// The item that is likely to be evicted first, or `NONE`: where a walk begins.
     pub(super) fn first(&self) -> EntryIndex {
         Some(self.probation.tail()).filter(|at| at.is_some()).unwrap_or(self.main.tail())
     }
 
-    /// How a walk goes on.
+    /// The order of a walk, which holds until an item is queued or moves.
     pub(super) fn walkway(&self) -> Walkway {
         Walkway { main_tail: self.main.tail() }
     }
 
-    /// Each item is in the queue that it says, and the sums are right.
+    /// Asserts that each item is in the queue that its entry says, and that the sums are right.
     #[cfg(any(test, feature = "verify"))]
     pub(super) fn verify(&self, slab: &Slab) {
         let (probation, main) = (self.probation.verify(slab), self.main.verify(slab));
@@ -332,7 +336,7 @@ impl Walkway {
     }
 }
 
-/// Accesses for which an item on probation is taken to `main`.
+/// The number of accesses that admit an item on probation to `main`.
 fn admission_price(held: &Account, bytes: u64) -> u8 {
     if held.is_above_mean(bytes, PROBATION_LARGE_FACTOR) {
         PROBATION_ACCESSES_LARGE
@@ -343,7 +347,7 @@ fn admission_price(held: &Account, bytes: u64) -> u8 {
     }
 }
 
-/// Accesses that another round through `main` costs an item.
+/// The number of accesses that another round through `main` costs an item.
 fn round_price(held: &Account, bytes: u64) -> u8 {
     let larger = held.is_above_mean(bytes, MAIN_LARGER_FACTOR);
     1 + u8::from(held.is_above_mean(bytes, MAIN_LARGE_FACTOR)) + u8::from(larger)

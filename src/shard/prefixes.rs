@@ -1,4 +1,4 @@
-//! Prefixes: values by a prefix of keys. Core: whichever owns it. Cost: a lookup for each length that occurs.
+//! Prefixes: a map from prefixes of keys to values. Core: its owner's. Cost: a lookup for each length that occurs.
 //!
 //! Never: compares a key with every prefix there is.
 //! Invariant: `lengths` has the lengths of the prefixes in `map`, ascending, each with how many there are of it.
@@ -6,21 +6,22 @@
 use ahash::RandomState;
 use std::collections::HashMap;
 
-/// Values by prefix.
+/// A map from prefixes to values.
 #[derive(Debug)]
 pub struct Prefixes<T> {
     map: HashMap<Box<[u8]>, T, RandomState>,
+    /// Lengths of prefixes, and how many prefixes have each.
     lengths: Vec<(usize, usize)>,
 }
 
 impl<T> Prefixes<T> {
-    /// None.
+    /// An empty map, with the seeds of its hash.
     pub fn new(seeds: [u64; 4]) -> Prefixes<T> {
         let hasher = RandomState::with_seeds(seeds[0], seeds[1], seeds[2], seeds[3]);
         Prefixes { map: HashMap::with_hasher(hasher), lengths: Vec::new() }
     }
 
-    /// The value of a prefix, made by `make` if it has none.
+    /// The value of a prefix, made by `make` if the prefix is new.
     pub fn entry(&mut self, prefix: &[u8], make: impl FnOnce() -> T) -> &mut T {
         if !self.map.contains_key(prefix) {
             match self.lengths.binary_search_by_key(&prefix.len(), |(len, _)| *len) {
@@ -31,7 +32,7 @@ impl<T> Prefixes<T> {
         self.map.entry(prefix.into()).or_insert_with(make)
     }
 
-    /// Forgets a prefix.
+    /// Removes a prefix, and returns its value.
     pub fn remove(&mut self, prefix: &[u8]) -> Option<T> {
         let value = self.map.remove(prefix)?;
         if let Ok(at) = self.lengths.binary_search_by_key(&prefix.len(), |(len, _)| *len) {
@@ -54,12 +55,12 @@ impl<T> Prefixes<T> {
         lengths.filter_map(|len| self.map.get_key_value(&key[..len]).map(|(prefix, value)| (&prefix[..], value)))
     }
 
-    /// How many there are.
+    /// The number of prefixes.
     pub fn len(&self) -> usize {
         self.map.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no prefix.
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
     }

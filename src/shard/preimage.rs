@@ -1,15 +1,16 @@
 //! Preimage: the items of one instant, the cut, written out while the shard goes on to change.
 //!
-//! Owner: `Shard`. Core: the shard's own. Cost: one bit an entry while a cut is under way; one comparison a change while
-//! none is. Never: copies what does not change, waits, takes more than it is told in one go but for what changes.
+//! Owner: `Shard`. Core: the shard's own. Cost: one bit an entry while a cut is under way; one comparison a change
+//! while none is. Never: copies an item that does not change, waits, works more in one slice than it is told but for
+//! items that change.
 //!
-//! A walk follows the policy's order from the item on that is likely to go first, in slices, and writes what is `due`: what was there at
-//! the cut and is not done yet. An item that is about to change while it is due is written first (`on_change`); so is,
-//! with the rest of its value, one whose value has been written in part. What moves moves to the end of the order,
-//! where the walk still comes by; what is new is done from the start. A cleared shard's remains are walked before they are
-//! freed. The walk is over when nothing is due.
+//! A walk follows the policy's order in slices, from the item on that is likely to be evicted first, and writes the
+//! items that are due: those of the cut that are not written yet. A due item that is about to change is written first
+//! (`on_change`); so is the rest of a value that has been written in part. An item that moves goes to the end of the
+//! order, where the walk still comes by; a new item is never due. The garbage of a clear is walked before it is freed.
+//! The walk ends when no item is due.
 //!
-//! Invariant: what is due lies between the cursor and the end of the order, and `left` counts it. Checked by `verify`.
+//! Invariant: due items lie between the cursor and the end of the order, and `left` counts them. Checked by `verify`.
 
 use std::hint::black_box;
 
@@ -25,33 +26,37 @@ use crate::persist::{Block, Kind, Record, Stream};
 
 /// A cut under way.
 pub(super) struct Cut {
-    /// What `clear` left of the shard as it was; `None` while it is the shard itself that is walked.
+    /// The garbage of a clear, which is walked in the shard's place; `None` while the shard itself is walked.
     cleared: Option<Garbage>,
     walk: Walk,
 }
 
-/// How far a cut is.
+/// The walk over the items of a cut.
 struct Walk {
+    /// The instant of the cut.
     cut_ms: u64,
-    /// One bit an entry: it is not due. Entries beyond the end are not.
+    /// One bit an entry, set when it is not due. Entries beyond the end are not due.
     done: Vec<u64>,
-    /// Entries that are due.
+    /// The number of due entries.
     left: u64,
+    /// The number of items at the cut.
     total: u64,
-    /// The next entry of the list to look at.
+    /// The entry at which the walk goes on.
     cursor: EntryIndex,
     /// The entry whose value has been written in part, and how much of it.
     partial: Option<(EntryIndex, usize)>,
+    /// The blocks of items that the walk came by.
     walked: Stream,
+    /// The blocks of items that were about to change.
     changed: Stream,
 }
 
-/// How far a cut is, for those who watch.
+/// The progress of a cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CutProgress {
-    /// Items that were there at the cut.
+    /// Items at the cut.
     pub total: u64,
-    /// Of these, items that are written, or need not be.
+    /// Items of the cut that are written, or need not be.
     pub done: u64,
     /// Blocks that are full and wait to be taken.
     pub blocks: usize,
@@ -75,8 +80,8 @@ impl Cut {
         Cut { cleared: None, walk }
     }
 
-    /// Walks on by at most so many items, and about so many bytes. `live`: the shard's own items. True when everything has
-    /// been written; then the last blocks are full too.
+    /// Walks on by at most so many items, and about so many bytes. `live`: the shard's own items. True when everything
+    /// has been written; then the last blocks are full too.
     pub(super) fn walk(&mut self, live: Items<'_>, items_max: usize, bytes_max: usize) -> bool {
         let Cut { cleared, walk } = self;
         walk.slice(cleared.as_ref().map_or(live, Garbage::items), items_max, bytes_max);
@@ -89,12 +94,12 @@ impl Cut {
         true
     }
 
-    /// Takes what a clear left, once the cut does not need it any more.
+    /// Takes the garbage of a clear, once the cut does not need it any more.
     pub(super) fn take_cleared(&mut self) -> Option<Garbage> {
         self.cleared.take()
     }
 
-    /// Keeps what a clear left as long as the cut needs it; else gives it back.
+    /// Keeps the garbage of a clear if the cut needs it; else gives it back.
     pub(super) fn on_clear(&mut self, garbage: Garbage) -> Option<Garbage> {
         if self.cleared.is_some() {
             return Some(garbage);
@@ -117,7 +122,7 @@ impl Cut {
         self.walk.walked.recycle(buffer);
     }
 
-    /// How far the cut is.
+    /// The progress of the cut.
     pub(super) fn progress(&self) -> CutProgress {
         let walk = &self.walk;
         let blocks = walk.walked.waiting() + walk.changed.waiting();
@@ -125,7 +130,7 @@ impl Cut {
         CutProgress { total: walk.total, done: walk.total - walk.left, blocks, open_bytes }
     }
 
-    /// What is due is live, lies before the cursor, and is counted.
+    /// Asserts that due entries are live, lie before the cursor, and are counted.
     #[cfg(any(test, feature = "verify"))]
     pub(super) fn verify(&self, live: Items<'_>) {
         let Cut { cleared, walk } = self;
@@ -141,7 +146,7 @@ impl Cut {
         assert_eq!(ahead, walk.left, "the walk comes by everything that is due");
     }
 
-    /// A key is about to change.
+    /// Writes a due item that is about to change.
     pub(super) fn on_change(&mut self, items: Items<'_>, change: Change) {
         let Cut { cleared: None, walk } = self else { return };
         match change {
@@ -155,7 +160,7 @@ impl Cut {
         }
     }
 
-    /// An entry is about to become the last of the order.
+    /// Keeps the cursor off an entry that is about to move to the end of the order.
     pub(super) fn before_move(&mut self, slab: &Slab, walkway: Walkway, at: EntryIndex) {
         // The last stays where it is, and may be due.
         if self.cleared.is_none() && walkway.after(slab, at).is_some() {
@@ -174,7 +179,8 @@ impl Walk {
         self.left > 0 && word.is_some_and(|word| word >> (at.0 % u64::BITS) & 1 == 0)
     }
 
-    /// An entry is about to change: writes it first if it is due. `victim`: it is being evicted, and so goes first.
+    /// Writes an entry that is about to change, if it is due. `victim`: the entry is being evicted, which is in the
+    /// walk's order.
     fn before_change(&mut self, items: Items<'_>, at: EntryIndex, victim: bool) {
         if self.partial.is_some_and(|(partial, _)| partial == at) {
             self.go_on(items.slab, usize::MAX);
@@ -187,14 +193,14 @@ impl Walk {
         }
     }
 
-    /// An entry is about to leave its place in the order.
+    /// Keeps the cursor off an entry that is about to leave its place in the order.
     fn before_remove(&mut self, slab: &Slab, walkway: Walkway, at: EntryIndex) {
         if self.cursor == at {
             self.cursor = walkway.after(slab, at);
         }
     }
 
-    /// A vacant entry is about to hold a new item, which is none of the cut's.
+    /// Marks a vacant entry that is about to hold a new item, which is not in the cut.
     fn before_fill(&mut self, at: EntryIndex) {
         if let Some(word) = self.done.get_mut(at.0 as usize / u64::BITS as usize) {
             *word |= 1 << (at.0 % u64::BITS);
@@ -206,7 +212,7 @@ impl Walk {
         self.left -= 1;
     }
 
-    /// What is to be written of an entry; nothing if its time had passed at the cut.
+    /// The record of an entry; `None` if the item had expired at the cut.
     fn record<'a>(&self, slab: &'a Slab, nodes: &NodePages, at: EntryIndex) -> Option<Record<'a>> {
         let entry = slab.entry(at);
         let timer = entry.timer();
@@ -225,7 +231,7 @@ impl Walk {
                 bytes -= self.go_on(slab, bytes).min(bytes);
                 continue;
             }
-            // Their memory is asked for together: one item would wait for it after the other.
+            // Prefetch: the cache misses of several items overlap.
             let mut next = [EntryIndex::NONE; WARM_KEYS_MAX];
             let mut edges = 0;
             for place in next.iter_mut().take(items) {
@@ -240,7 +246,7 @@ impl Walk {
             black_box(edges);
             for at in next.into_iter().filter(|at| at.is_some()) {
                 if bytes == 0 || self.partial.is_some() {
-                    // The first that there was no time for is where the walk goes on.
+                    // The walk goes on at the first item that did not fit the slice.
                     self.cursor = at;
                     break;
                 }
@@ -250,7 +256,7 @@ impl Walk {
         }
     }
 
-    /// Writes an entry if it is due; of a long value only so many bytes. Returns how many bytes that were.
+    /// Writes an entry if it is due; of a long value only so many bytes. Returns the number of bytes written.
     fn write(&mut self, slab: &Slab, nodes: &NodePages, at: EntryIndex, bytes_max: usize) -> usize {
         if !self.is_due(at) {
             return 0;
@@ -267,7 +273,7 @@ impl Walk {
         record.key.len()
     }
 
-    /// Writes more of the value that has been written in part. Returns how many bytes.
+    /// Writes more of the value that has been written in part. Returns the number of bytes written.
     fn go_on(&mut self, slab: &Slab, bytes_max: usize) -> usize {
         let Some((at, from)) = self.partial else { return 0 };
         let rest = &slab.entry(at).value()[from..];

@@ -1,7 +1,7 @@
 //! Queue: entries in an order, a doubly linked list threaded through the slab by `EntryIndex`.
 //!
-//! Owner: `Policy`, which has two. Core: the shard's own. Cost: 8 bytes per entry, shared by all queues, as an entry is in
-//! one of them; push and unlink are O(1). Never: allocates, reads a clock, knows why an entry is where it is.
+//! Owner: `Policy`, which has two. Core: the shard's own. Cost: 8 bytes per entry, shared by all queues, as an entry
+//! is in one of them; push and unlink are O(1). Never: allocates, reads a clock, knows why an entry is where it is.
 //! Invariant: an entry is linked once; the links of neighbours agree. Checked by `verify`.
 
 use super::entry::EntryIndex;
@@ -43,7 +43,7 @@ impl Queue {
         }
     }
 
-    /// Takes a linked entry out.
+    /// Unlinks a linked entry.
     #[inline]
     pub(super) fn unlink(&mut self, slab: &mut Slab, at: EntryIndex) {
         let entry = slab.entry(at);

@@ -41,7 +41,8 @@ impl Shard {
         self.key_near_end(mix(state) as u32 % RANDOM_KEY_WALK_MAX, now_ms)
     }
 
-    /// The live key after `skip` live ones from the last of the policy's order on; the last one seen if there are fewer.
+    /// The live key after `skip` live ones from the last of the policy's order on; the last one seen if there are
+    /// fewer.
     fn key_near_end(&self, skip: u32, now_ms: u64) -> Option<&[u8]> {
         let head = self.policy.last();
         let next = |&at: &EntryIndex| Some(self.slab.entry(at).next).filter(|next| next.is_some());

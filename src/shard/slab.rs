@@ -92,13 +92,13 @@ impl Slab {
         self.pages.at_mut(at.0)
     }
 
-    /// Items stored.
+    /// The number of items.
     #[cfg(any(test, feature = "verify"))]
     pub(super) fn len(&self) -> u32 {
         self.live
     }
 
-    /// Positions below which every entry is: the end of a walk over all of them.
+    /// The end of a walk over all entries: every entry in use is at a position below.
     pub(super) fn positions(&self) -> u32 {
         self.fresh
     }

@@ -1,13 +1,13 @@
-//! Tracking: which clients may hold a copy of a key of this shard in a cache of their own (CLIENT TRACKING), and which
-//! of those copies have gone stale.
+//! Tracking: invalidation of the copies of keys that clients hold in caches of their own (CLIENT TRACKING).
 //!
-//! Owner: `Shard`. Core: the shard's own. Two ways to be told: a client that has read a key is told of the key's next
-//! change and then forgotten (`tables`); a client that named prefixes is told of every change of a key that has one
-//! (`prefixes`; here stand only the cores of those clients). Cost: nothing while nobody tracks; a key that is tracked
-//! costs a copy of itself and 48 bytes, which fills its second client.
-//! Bound: `keys_max` keys and `TRACKED_CLIENTS_PER_KEY` times as many pairs of key and client; at it another key is
-//! forgotten, and its clients are told that their copies are stale. A client that has gone is forgotten when its keys
-//! change or make room.
+//! Owner: `Shard`. Core: the shard's own. There are two modes. A key that a client has read is tracked until its next
+//! change, which invalidates the client's copy (`tables`). For a client that named prefixes, every change of a key
+//! with one of them is an invalidation (`prefixes`, where only the home cores of those clients are).
+//! Cost: nothing while nobody tracks; a tracked key costs a copy of itself and 48 bytes, and one allocation more from
+//! its second client on.
+//! Bound: `keys_max` keys and `TRACKED_CLIENTS_PER_KEY` times as many pairs of key and client; beyond it another key
+//! is dropped, which invalidates its copies. A client that has gone is dropped with its keys, when they change or make
+//! room.
 //! Invariant: `keys` and `pairs` are what the tables hold.
 
 use std::collections::VecDeque;
@@ -20,38 +20,38 @@ use super::prefixes::Prefixes;
 use crate::limits::{KEY_BYTES_MAX, TRACKED_CLIENTS_PER_KEY, TRACKED_EVICTIONS_PER_READ, TRACKING_TABLES};
 use ahash::RandomState;
 
-/// A client's id, which is unique in the process and never used again.
+/// The id of a client, unique in the process and never used again.
 pub type ClientId = u64;
 
 /// No client: ids begin at 1.
 pub const NO_CLIENT: ClientId = 0;
 
-/// Copies that have gone stale. The shard collects them, the engine tells the clients.
+/// An invalidation: the copies that have gone stale. The shard collects invalidations, the engine sends them.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Stale {
-    /// Those of one key, of these clients.
+    /// The copies of one key that these clients hold.
     Key(Box<[u8]>, Clients),
-    /// Those of one key, of all clients that named a prefix of it.
+    /// The copies of one key that clients hold who named a prefix of it.
     Prefixed {
-        /// The key.
+        /// The key that changes.
         key: Box<[u8]>,
-        /// The client that changed it, if that does not want to hear of its own changes; or `NO_CLIENT`.
+        /// The client that changes the key, if its own changes are no invalidations to it; else `NO_CLIENT`.
         writer: ClientId,
     },
-    /// All of all clients.
+    /// All copies of all clients.
     All,
 }
 
-/// Why a key has changed, as far as it matters here.
+/// The source of a change: whether a client may have made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// A command said so.
+    /// A command changes the key.
     Command,
-    /// Its time, or the shard's bound.
+    /// The key expires or is evicted.
     Shard,
 }
 
-/// What is remembered, in numbers.
+/// The numbers of what is tracked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrackedCounts {
     /// Keys that some client may hold.
@@ -65,14 +65,14 @@ pub struct TrackedCounts {
 /// A set of clients that is hardly ever large; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clients {
-    /// The smallest.
+    /// The smallest id.
     first: ClientId,
-    /// The others, ascending.
+    /// The other ids, ascending.
     rest: Vec<ClientId>,
 }
 
 impl Clients {
-    /// One client.
+    /// A set of one client.
     pub fn one(client: ClientId) -> Clients {
         Clients { first: client, rest: Vec::new() }
     }
@@ -99,7 +99,7 @@ impl Clients {
         self.first == client || self.rest.binary_search(&client).is_ok()
     }
 
-    /// All but one of them, if that leaves any.
+    /// The set without one client, if that leaves any.
     fn without(mut self, client: ClientId) -> Option<Clients> {
         if self.first == client {
             if self.rest.is_empty() {
@@ -112,24 +112,25 @@ impl Clients {
         Some(self)
     }
 
-    /// How many.
+    /// The number of clients.
     #[expect(clippy::len_without_is_empty, reason = "there is always one")]
     pub fn len(&self) -> usize {
         1 + self.rest.len()
     }
 
-    /// All of them, ascending.
+    /// The ids of the clients, ascending.
     pub fn iter(&self) -> impl Iterator<Item = ClientId> {
         std::iter::once(self.first).chain(self.rest.iter().copied())
     }
 }
 
+/// A tracked key, and the clients that may hold a copy of it.
 struct Tracked {
     key: Box<[u8]>,
     clients: Clients,
 }
 
-/// What one shard knows of the copies that clients have.
+/// The tracking tables of one shard.
 pub(super) struct Tracking {
     hasher: RandomState,
     /// Keys by their hash, in `TRACKING_TABLES` tables so that none grows by much at once; no table while nobody has
@@ -140,13 +141,13 @@ pub(super) struct Tracking {
     keys_max: u64,
     /// The table that makes room next.
     hand: usize,
-    /// For each prefix the homes of the clients that named it, and how many of them are there.
+    /// For each prefix the home cores of the clients that named it, and how many clients each of them has.
     prefixes: Prefixes<Vec<(u16, u32)>>,
-    /// Who runs the command that is under way, if that does not want to hear of its own changes.
+    /// The client that runs the command under way, if its own changes are no invalidations to it; else `NO_CLIENT`.
     writer: ClientId,
-    /// Filled by changes, drained by `take_stale` after each command or slice of work.
+    /// The invalidations. Filled by changes, drained by `take_stale` after each command or slice of work.
     stale: Vec<Stale>,
-    /// What a `clear` left. Drained by `work`.
+    /// The tables that `clear` left. Drained by `work`.
     garbage: VecDeque<IntoIter<Tracked>>,
 }
 
@@ -166,14 +167,14 @@ impl Tracking {
         }
     }
 
-    /// Whether a change of a key may matter to anybody.
+    /// Whether a change of a key may be an invalidation.
     pub(super) fn is_on(&self) -> bool {
         self.keys > 0 || !self.prefixes.is_empty()
     }
 
-    /// A client has read a key, and may hold a copy of it.
+    /// Tracks a key that a client has read, and may hold a copy of.
     pub(super) fn track(&mut self, key: &[u8], client: ClientId) {
-        // There is no such key, and there never will be.
+        // A key of this length is never stored.
         if key.len() > KEY_BYTES_MAX {
             return;
         }
@@ -194,7 +195,7 @@ impl Tracking {
         self.make_room(0, TRACKED_EVICTIONS_PER_READ);
     }
 
-    /// Names the client that runs the commands that follow, if it does not want to hear of its own changes; else
+    /// Names the client that runs the commands that follow, if its own changes are no invalidations to it; else
     /// `NO_CLIENT`.
     pub(super) fn set_writer(&mut self, writer: ClientId) {
         self.writer = writer;
@@ -251,7 +252,7 @@ impl Tracking {
         TrackedCounts { keys: self.keys, pairs: self.pairs, prefixes: self.prefixes.len() as u64 }
     }
 
-    /// A key has changed.
+    /// Invalidates the copies of a key that is about to change.
     pub(super) fn note(&mut self, key: &[u8], source: Source) {
         let writer = if source == Source::Command { self.writer } else { NO_CLIENT };
         self.note_tracked(key, writer);
@@ -274,7 +275,7 @@ impl Tracking {
             return;
         };
         if writer != NO_CLIENT && tracked.get().clients.contains(writer) {
-            // It knows what it has written, and may hold that: it stays, to be told of the next change.
+            // The writer knows what it has written, and may hold that: it is tracked until the next change.
             let clients = std::mem::replace(&mut tracked.get_mut().clients, Clients::one(writer));
             self.pairs -= clients.len() as u64 - 1;
             if let Some(others) = clients.without(writer) {
@@ -283,17 +284,17 @@ impl Tracking {
             return;
         }
         let (Tracked { key, clients }, _) = tracked.remove();
-        self.forgotten(key, clients);
+        self.invalidate(key, clients);
     }
 
-    /// A key has left its table.
-    fn forgotten(&mut self, key: Box<[u8]>, clients: Clients) {
+    /// Invalidates the copies of a key that has left its table.
+    fn invalidate(&mut self, key: Box<[u8]>, clients: Clients) {
         self.keys -= 1;
         self.pairs -= clients.len() as u64;
         self.stale.push(Stale::Key(key, clients));
     }
 
-    /// Forgets keys until so many more fit, or the steps run out. Returns the steps that are left.
+    /// Drops keys until so many more fit, or the steps run out. Returns the steps that are left.
     fn make_room(&mut self, more: u64, mut steps: u32) -> u32 {
         while steps > 0 && self.is_beyond(more) {
             let tables = self.tables.len();
@@ -302,13 +303,13 @@ impl Tracking {
             self.hand = (at + 1) % tables;
             // The first of a table is as random as the hash is.
             let Some(Tracked { key, clients }) = self.tables[at].extract_if(|_| true).next() else { break };
-            self.forgotten(key, clients);
+            self.invalidate(key, clients);
             steps -= 1;
         }
         steps
     }
 
-    /// Whether more is remembered than may be, with so many keys more.
+    /// Whether the tables would be beyond their bound with so many keys more.
     fn is_beyond(&self, more: u64) -> bool {
         self.keys > 0
             && (self.keys + more > self.keys_max
@@ -320,7 +321,7 @@ impl Tracking {
         self.is_beyond(0) || !self.garbage.is_empty()
     }
 
-    /// Pays what a smaller bound left, and frees what `clear` left, a step a key.
+    /// Drops keys that are beyond a lowered bound, and frees what `clear` left, a step a key.
     pub(super) fn work(&mut self, steps: &mut u32) {
         *steps = self.make_room(0, *steps);
         while *steps > 0
@@ -333,7 +334,7 @@ impl Tracking {
         }
     }
 
-    /// All keys are about to go: every copy goes stale.
+    /// Drops all keys, which are about to be cleared, and invalidates every copy.
     pub(super) fn clear(&mut self) {
         let tables = std::mem::take(&mut self.tables);
         self.garbage.extend(tables.into_iter().filter(|table| !table.is_empty()).map(HashTable::into_iter));
@@ -341,7 +342,7 @@ impl Tracking {
         self.note_cleared();
     }
 
-    /// Every copy goes stale, though no key goes.
+    /// Invalidates every copy, though no key changes.
     pub(super) fn note_cleared(&mut self) {
         self.stale.push(Stale::All);
     }

@@ -1,8 +1,10 @@
-//! Warm: loads what the next operations on some keys will look at, so that their cache misses overlap.
+//! Warm: prefetch of several keys, so that the cache misses of the next operations on them overlap.
 //!
-//! Owner: `Shard`. Core: the shard's own. Cost: a hash and a probe a key; it pays from two keys on that are not in the
-//! cache, where each operation by itself waits for index, entry, neighbours and blob one after the other.
-//! Never: changes anything, counts, compares a key: what it finds may be another key with the same tag, or expired.
+//! Owner: `Shard`. Core: the shard's own.
+//! Cost: a hash and a probe a key; it pays from two keys on that are not in the cache, where each operation by itself
+//! waits for index, entry, neighbours and blob one after the other.
+//! Never: changes anything, counts, compares a key: an entry that it loads may be another key's with the same tag, or
+//! expired.
 
 use std::array;
 use std::hint::black_box;
@@ -12,8 +14,8 @@ use super::entry::EntryIndex;
 use crate::limits::WARM_KEYS_MAX;
 
 impl Shard {
-    /// Loads what operations on up to `WARM_KEYS_MAX` keys will look at; says nothing about them. In passes whose
-    /// loads do not depend on each other.
+    /// Prefetches what operations on up to `WARM_KEYS_MAX` keys will load, in passes whose loads do not depend on each
+    /// other.
     pub fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
         let mut hashes = [0; WARM_KEYS_MAX];
         let mut count = 0;

@@ -1,38 +1,38 @@
-//! Watch: which keys somebody wants to know unchanged (WATCH), and who of them has been disappointed.
+//! Watch: the keys that clients watch (WATCH), and the clients one of whose keys has changed since.
 //!
-//! Owner: `Shard`. Core: the shard's own. Cost: nothing while nobody watches; a watched key costs a copy of itself twice.
-//! Never: decides what a change is; `change` calls for each.
+//! Owner: `Shard`. Core: the shard's own. Cost: nothing while nobody watches; a watched key costs a copy of itself
+//! twice. Never: decides what a change is; `observers` calls for each.
 //! Invariant: a key is listed under a watcher exactly when the watcher is listed under the key.
 
 use ahash::RandomState;
 use std::collections::HashMap;
 
-/// Names who watches: the client's id, which is unique in the process.
+/// A watcher: the id of a client, which is unique in the process.
 pub type Watcher = u64;
 
-/// What one watcher watches here.
+/// The keys that one watcher watches in this shard.
 #[derive(Default)]
 struct Watching {
     keys: Vec<Box<[u8]>>,
-    /// One of them has changed.
+    /// Whether one of the keys has changed.
     changed: bool,
 }
 
-/// All watched keys of a shard. Filled by WATCH, drained by EXEC, DISCARD, UNWATCH and the end of a connection; bounded
-/// by what clients care to watch.
+/// The watched keys of one shard. Filled by WATCH, drained by EXEC, DISCARD, UNWATCH and the end of a connection;
+/// bounded by what clients watch.
 pub(super) struct Watches {
     keys: HashMap<Box<[u8]>, Vec<Watcher>, RandomState>,
     watchers: HashMap<Watcher, Watching, RandomState>,
 }
 
 impl Watches {
-    /// Nothing watched. The seeds are the index's.
+    /// No watched keys. The seeds are the index's.
     pub(super) fn new(seeds: [u64; 4]) -> Self {
         let hasher = || RandomState::with_seeds(seeds[0], seeds[1], seeds[2], seeds[3]);
         Self { keys: HashMap::with_hasher(hasher()), watchers: HashMap::with_hasher(hasher()) }
     }
 
-    /// Whether nothing is watched.
+    /// Whether no key is watched.
     pub(super) fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -77,7 +77,7 @@ impl Watches {
         self.watchers.len()
     }
 
-    /// A key has changed.
+    /// Marks the watchers of a key that is about to change.
     pub(super) fn note(&mut self, key: &[u8]) {
         let Some(watchers) = self.keys.get(key) else { return };
         for watcher in watchers {
@@ -87,7 +87,7 @@ impl Watches {
         }
     }
 
-    /// All keys that are stored are about to go.
+    /// Marks the watchers of all stored keys, which are about to be cleared.
     pub(super) fn note_clear(&mut self, is_stored: impl Fn(&[u8]) -> bool) {
         for (key, watchers) in &self.keys {
             if !is_stored(key) {

@@ -22,7 +22,7 @@ const SLOTS: usize = 1 << WHEEL_SLOT_BITS;
 const _: () = assert!(SLOTS as u32 == u64::BITS);
 const _: () = assert!(size_of::<Node>() as u64 == ITEM_TIMER_BYTES);
 
-/// A deadline of an item, or a free place.
+/// A node: the deadline of an item, or free.
 pub(super) struct Node {
     deadline_ms: u64,
     entry: EntryIndex,
@@ -46,10 +46,10 @@ pub(super) fn deadline_in(nodes: &NodePages, at: TimerIndex) -> u64 {
     nodes.at(at.0).deadline_ms
 }
 
-/// What `advance` came to.
+/// The outcome of `advance`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Advance {
-    /// This item's deadline has passed; its node is still there and is freed by `cancel`.
+    /// This item has expired; its node stays until `cancel`.
     Due(EntryIndex),
     /// Nothing is due at this time.
     Idle,
@@ -59,7 +59,7 @@ pub(super) enum Advance {
 
 /// The timing wheel.
 pub(super) struct Wheel {
-    /// Everything before this time has been looked at.
+    /// The time up to which the wheel has advanced.
     elapsed_ms: u64,
     occupied: [u64; WHEEL_LEVELS],
     heads: [[TimerIndex; SLOTS]; WHEEL_LEVELS],
@@ -88,7 +88,7 @@ impl Default for Wheel {
 }
 
 impl Wheel {
-    /// Notes a deadline of an item that has none.
+    /// Adds the deadline of an item that has none.
     pub(super) fn insert(&mut self, entry: EntryIndex, deadline_ms: u64, now_ms: u64) -> TimerIndex {
         if self.len == 0 {
             self.elapsed_ms = now_ms;
@@ -122,7 +122,7 @@ impl Wheel {
         self.link(at);
     }
 
-    /// Forgets a deadline.
+    /// Removes a deadline.
     pub(super) fn cancel(&mut self, at: TimerIndex) {
         self.unlink(at);
         self.deadlines_ms -= u128::from(self.node(at).deadline_ms);
@@ -134,8 +134,8 @@ impl Wheel {
         self.len -= 1;
     }
 
-    /// Goes on towards `now_ms` until an item is due or the steps run out: each node that is moved down or
-    /// found due is one step.
+    /// Advances towards `now_ms` until an item is due or the steps run out: a step is one node that is moved down or
+    /// found due.
     pub(super) fn advance(&mut self, now_ms: u64, steps: &mut u32) -> Advance {
         loop {
             let Some((place, starts_ms)) = self.next_slot().filter(|&(_, starts_ms)| starts_ms <= now_ms) else {
@@ -157,7 +157,7 @@ impl Wheel {
         }
     }
 
-    /// Forgets everything, at once; the nodes are handed over, to be freed in slices.
+    /// Empties the wheel, at once. Returns its nodes, to be freed in slices.
     pub(super) fn reset(&mut self) -> NodePages {
         std::mem::take(self).nodes
     }
@@ -192,7 +192,7 @@ impl Wheel {
         Some((node.entry, node.deadline_ms))
     }
 
-    /// Deadlines noted.
+    /// The number of deadlines.
     pub(super) fn len(&self) -> u32 {
         self.len
     }
@@ -249,7 +249,8 @@ impl Wheel {
         }
     }
 
-    /// Where a deadline belongs, seen from `elapsed`. One that has passed belongs to the current slot of level 0.
+    /// The place of a deadline, seen from `elapsed_ms`. A deadline that has passed belongs to the current slot of
+    /// level 0.
     fn place_of(&self, deadline_ms: u64) -> Place {
         let deadline_ms = deadline_ms.max(self.elapsed_ms);
         let differs = (deadline_ms ^ self.elapsed_ms) | (SLOTS as u64 - 1);

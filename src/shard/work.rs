@@ -9,8 +9,8 @@ use super::policy::Eviction;
 use super::{Progress, Shard};
 
 impl Shard {
-    /// Does up to about `steps_max` steps of what is waiting. Expiry comes first but, when other things wait
-    /// as well, takes half of the steps at most, so that none of them starves.
+    /// Does up to about `steps_max` steps of the work that waits. Expiry comes first but, when other work waits as
+    /// well, takes half of the steps at most, so that none starves.
     pub fn work(&mut self, now_ms: u64, steps_max: u32) -> Progress {
         assert!(steps_max > 0, "a slice has at least one step");
         if self.estimate.is_none() && self.is_half_used() {
@@ -44,13 +44,13 @@ impl Shard {
         self.wheel.next_ms()
     }
 
-    /// Whether items must be evicted for the budget's sake.
+    /// Whether the shard is beyond its budget, and may evict.
     fn in_debt(&self) -> bool {
         let may_evict = self.policy.eviction() != Eviction::None && self.account.items() > 0;
         may_evict && !self.account.fits(&self.budget, Charge::NONE)
     }
 
-    /// Whether it is worth knowing what other budgets would come to.
+    /// Whether the budget is half used, from where on the estimate is worth its cost.
     fn is_half_used(&self) -> bool {
         let is_half = |held: u64, max: u64| max != u64::MAX && held > max / 2;
         self.policy.eviction() != Eviction::None
