@@ -78,20 +78,23 @@ fn parse_cursor(text: &[u8]) -> Option<u64> {
     Some(if negative { number.wrapping_neg() } else { number })
 }
 
-/// The options of SCAN.
+/// One step of a SCAN: where it begins, and its options.
 #[derive(Debug)]
-pub struct ScanOptions<'a> {
+pub struct Scan<'a> {
+    /// The cursor that the client sent.
+    pub cursor: Cursor,
     pattern: Option<&'a [u8]>,
     count: u32,
     /// A type that is not `string` matches nothing.
     strings: bool,
 }
 
-impl<'a> ScanOptions<'a> {
-    /// Reads `[MATCH pattern] [COUNT n] [TYPE t]`.
-    pub fn parse(args: Args<'a>) -> Result<ScanOptions<'a>, Error> {
-        let mut options = ScanOptions { pattern: None, count: SCAN_COUNT_DEFAULT, strings: true };
-        let mut rest = args;
+impl<'a> Scan<'a> {
+    /// Parses `cursor [MATCH pattern] [COUNT n] [TYPE t]`.
+    pub fn parse(args: Args<'a>) -> Result<Scan<'a>, Error> {
+        let cursor = Cursor::parse(args.at(0))?;
+        let mut scan = Scan { cursor, pattern: None, count: SCAN_COUNT_DEFAULT, strings: true };
+        let mut rest = args.tail(1);
         while let Some(option) = rest.get(0) {
             let value = rest.get(1).ok_or(Error::Syntax)?;
             if option.eq_ignore_ascii_case(b"COUNT") {
@@ -99,27 +102,28 @@ impl<'a> ScanOptions<'a> {
                 if count < 1 {
                     return Err(Error::Syntax);
                 }
-                options.count = u32::try_from(count).unwrap_or(u32::MAX).min(SCAN_STEPS_MAX);
+                scan.count = u32::try_from(count).unwrap_or(u32::MAX).min(SCAN_STEPS_MAX);
             } else if option.eq_ignore_ascii_case(b"MATCH") {
                 // As in Redis `*` is no pattern: that one would not match the empty key.
-                options.pattern = (value != b"*").then_some(value);
+                scan.pattern = (value != b"*").then_some(value);
             } else if option.eq_ignore_ascii_case(b"TYPE") {
-                options.strings = value.eq_ignore_ascii_case(b"string");
+                scan.strings = value.eq_ignore_ascii_case(b"string");
             } else {
                 return Err(Error::Syntax);
             }
             rest = rest.tail(2);
         }
-        Ok(options)
+        Ok(scan)
     }
 }
 
-/// SCAN cursor …, on the core the cursor names. `cores` tells where the scan ends.
-pub fn scan(shard: &Shard, cursor: Cursor, options: &ScanOptions<'_>, cores: u16, call: Call, writer: &mut Writer<'_>) {
+/// Runs one step of a SCAN, on the core that its cursor names. The walk over all keys ends behind the last of `cores`.
+pub fn scan(shard: &Shard, scan: &Scan<'_>, cores: u16, call: Call, writer: &mut Writer<'_>) {
+    let cursor = scan.cursor;
     let mut keys = Vec::new();
     let mut found = 0;
-    let next = shard.scan(cursor.position, options.count, call.now_ms, &mut |key, _item| {
-        if options.strings && options.pattern.is_none_or(|pattern| glob::matches(pattern, key)) {
+    let next = shard.scan(cursor.position, scan.count, call.now_ms, &mut |key, _item| {
+        if scan.strings && scan.pattern.is_none_or(|pattern| glob::matches(pattern, key)) {
             Writer::new(&mut keys, writer.proto()).bulk(key);
             found += 1;
         }

@@ -7,9 +7,8 @@ use crate::command::Error;
 use crate::command::client::ReplyMode;
 use crate::command::context::{After, Home as Surroundings, VerifyKey};
 use crate::command::facts::flag;
-use crate::command::handler::SessionHandler;
-use crate::command::handler::{Handler, HomeHandler, OwnerHandler, Part as Whole};
-use crate::command::keyspace::{self, Cursor, ScanOptions};
+use crate::command::handler::{Handler, HomeHandler, OwnerHandler, Part as Whole, SessionHandler};
+use crate::command::keyspace::{self, Scan};
 use crate::command::lookup::EachKeyCommand;
 use crate::command::subcommand::too_many_arguments;
 use crate::engine::core::Core;
@@ -213,25 +212,25 @@ impl Home {
         let Some(session) = self.sessions.get_mut(id) else { return Flow::End };
         let router = core.env.router;
         let mut cores = router.cores();
-        let parsed = Cursor::parse(args.at(0)).and_then(|cursor| Ok((cursor, ScanOptions::parse(args.tail(1))?)));
-        let parsed = if session.client.by_core_port {
+        let mut parsed = Scan::parse(args);
+        if session.client.by_core_port {
             // A node's keys: its walk begins and ends here.
             cores = router.core().0 + 1;
-            parsed.map(|(cursor, options)| (router.own_cursor(cursor), options))
-        } else {
-            parsed
-        };
+            if let Ok(scan) = &mut parsed {
+                scan.cursor = router.own_cursor(scan.cursor);
+            }
+        }
         let caller = Caller::of(&session.client, trip.command.row(), trip.held);
         match parsed {
             Err(error) => return self.fail(core, id, args, trip, &error),
-            Ok((cursor, _)) if cursor.core >= cores => {
+            Ok(scan) if scan.cursor.core >= cores => {
                 self.answer(core, id, args, trip, keyspace::scan_end);
             }
-            Ok((cursor, options)) => match router.peer(CoreId(cursor.core)) {
+            Ok(scan) => match router.peer(CoreId(scan.cursor.core)) {
                 None => {
                     let Core { env, owner, .. } = core;
                     answer(session, env, args, trip, |env, out| {
-                        owner.scan(env, (trip.command, args), (cursor, &options, cores), caller, out)
+                        owner.scan(env, (trip.command, args), (&scan, cores), caller, out)
                     });
                 }
                 Some(peer) => send_whole(session, id, (&mut core.env, &mut core.links), peer, caller, args, trip),

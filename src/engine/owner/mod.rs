@@ -11,7 +11,7 @@ pub(super) mod prefetch;
 pub(super) mod walks;
 
 use crate::command::handler::{Command, Fold, KeyHandler, OwnerHandler};
-use crate::command::keyspace::{self, Cursor, ScanOptions};
+use crate::command::keyspace::{self, Scan};
 use crate::command::lookup::{CommandId, EachKeyCommand};
 use crate::command::{Call, Error, Reply, object, several};
 use crate::engine::env::Env;
@@ -92,8 +92,8 @@ impl Owner {
                 PartKind::Encoded
             }
             OwnerHandler::Scan => {
-                match Cursor::parse(args.at(0)).and_then(|c| Ok((c, ScanOptions::parse(args.tail(1))?))) {
-                    Ok((cursor, options)) => keyspace::scan(shard, cursor, &options, cores, call, writer),
+                match Scan::parse(args) {
+                    Ok(scan) => keyspace::scan(shard, &scan, cores, call, writer),
                     Err(error) => writer.error(&error.to_string()),
                 }
                 PartKind::Encoded
@@ -134,12 +134,12 @@ impl Owner {
         &mut self,
         env: &mut Env,
         (command, args): (CommandId, Args<'_>),
-        (cursor, options, cores): (Cursor, &ScanOptions<'_>, u16),
+        (scan, cores): (&Scan<'_>, u16),
         caller: Caller,
         out: &mut Vec<u8>,
     ) -> Ran {
         self.metered(env, command, args, caller, out, |shard, call, writer| {
-            keyspace::scan(shard, cursor, options, cores, call, writer);
+            keyspace::scan(shard, scan, cores, call, writer);
             PartKind::Encoded
         })
     }
