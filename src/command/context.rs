@@ -42,7 +42,7 @@ pub enum After {
     Continue,
     /// Send all encoded replies, then close.
     Close,
-    /// Forget MULTI and WATCH as well.
+    /// End MULTI, WATCH, subscriptions and tracking as well.
     Reset,
     /// Delay the reply: an auth key was wrong.
     Delay,

@@ -64,18 +64,19 @@ pub enum OwnerHandler {
     Scan,
     /// PUBLISH: on the core that owns the channel's hash.
     Publish(Topic),
-    /// DEBUG OBJECT: on the core that owns its key. The other subcommands of DEBUG end at home, in `engine/home/debug.rs`.
+    /// DEBUG OBJECT: on the core that owns its key. The other subcommands of DEBUG end at home, in
+    /// `engine/home/debug.rs`.
     Debug,
 }
 
 /// The handlers of commands that run at home, at once.
 #[derive(Clone, Copy, Debug)]
 pub enum HomeHandler {
-    /// What the session knows.
+    /// A command of the session: its handler gets the client, and no key.
     Session(SessionHandler),
     /// MULTI and its like: `engine/home/transaction.rs`.
     Transaction(Verb),
-    /// What clients are told of the cores: `engine/home/topology.rs`.
+    /// A command about the cores, in which clients see nodes: `engine/home/topology.rs`.
     Topology(Told),
 }
 
@@ -86,7 +87,7 @@ pub enum Verb {
     Multi,
     /// EXEC: the queued commands are run.
     Exec,
-    /// DISCARD: the queued commands are forgotten.
+    /// DISCARD: the queued commands are dropped.
     Discard,
     /// WATCH: EXEC runs the commands only if the keys have not changed.
     Watch,
@@ -132,7 +133,7 @@ pub enum Fold {
     Ok,
 }
 
-/// What each core does for a command that concerns all of them. `engine/process_wide` runs and folds them.
+/// The part of each core in a command that concerns all of them. `engine/process_wide` runs and folds the parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Each core's part of DBSIZE.
@@ -165,11 +166,12 @@ pub enum Part {
     SlotCount,
     /// CLUSTER GETKEYSINSLOT: the core that owns the slot.
     SlotKeys,
-    /// What else is asked of all cores.
+    /// An answer of each core to a question.
     Ask(Question),
 }
 
-/// What SLOWLOG, LATENCY, MEMORY and PUBSUB ask of each core. `engine/process_wide/introspection.rs` answers and folds.
+/// The questions of SLOWLOG, LATENCY, MEMORY and PUBSUB to each core. `engine/process_wide/introspection.rs` answers
+/// and folds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// The question of LASTSAVE.

@@ -4,7 +4,7 @@ use crate::command::facts::same;
 use crate::command::handler::{Command, Fold, Handler, KeyHandler, OwnerHandler, Part};
 use crate::command::table::{INTERNAL, TABLE};
 
-/// What a core runs for another core.
+/// The work that a core does for another core.
 #[derive(Clone, Copy, Debug)]
 pub enum Sent {
     /// A command that is this core's to run.
@@ -41,7 +41,7 @@ impl CommandId {
         CommandId(at as u16)
     }
 
-    /// What a core runs of a command that another has sent it.
+    /// The work of a core for a command that another core has sent it.
     ///
     /// # Panics
     ///

@@ -1,5 +1,5 @@
-//! Publish and subscribe: what is said of messages and subscriptions, in Redis's words. Pure; `engine/pubsub` and `engine/home/subscriptions.rs` have
-//! the subscriptions.
+//! Publish and subscribe: the replies and pushes of messages and subscriptions, in Redis's words. Pure; the
+//! subscriptions are in `engine/pubsub` and `engine/home/subscriptions.rs`.
 
 use crate::resp::Writer;
 

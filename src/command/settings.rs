@@ -13,48 +13,48 @@ use crate::shard::Eviction;
 /// The settings of one core. The bounds are those of the whole process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Items of the whole process; `u64::MAX` is no bound.
+    /// The bound on items of the whole process; `u64::MAX` is no bound.
     pub items_max: u64,
-    /// Bytes of the whole process; `u64::MAX` is no bound.
+    /// The bound on bytes of the whole process; `u64::MAX` is no bound.
     pub bytes_max: u64,
-    /// What happens at a bound.
+    /// The eviction policy at a bound.
     pub eviction: Eviction,
-    /// Clients of the whole process.
+    /// The bound on clients of the whole process.
     pub maxclients: u32,
-    /// As many clients as the limit of file descriptors has room for.
+    /// The number of clients that the limit of file descriptors has room for.
     pub maxclients_max: u32,
-    /// Seconds a client may be idle; 0 is for ever.
+    /// The seconds that a client may be idle; 0 is no bound.
     pub idle_timeout_s: u64,
-    /// Which key events are published.
+    /// The classes of key events that are published.
     pub notify: Notify,
-    /// How much output may wait for clients.
+    /// The limits on output that waits for clients.
     pub output_limits: OutputLimits,
-    /// What is watched.
+    /// The thresholds of the slow log and the latency monitor.
     pub watch: Watch,
-    /// Keys of the whole process that are remembered for the clients that read them; `u64::MAX` is no bound.
+    /// The bound on keys of the whole process that are tracked; `u64::MAX` is no bound.
     pub tracked_keys_max: u64,
-    /// Whether items whose time has passed go without being asked for.
+    /// Whether expired items are removed without an access.
     pub active_expire: bool,
-    /// Least severe level that is logged.
+    /// The least severe level that is logged.
     pub log_level: LogLevel,
-    /// From where DEBUG is taken.
+    /// The clients that may use DEBUG.
     pub debug: DebugAccess,
-    /// What can't change while the server runs: name and value, for CONFIG GET.
+    /// The settings that can't change while the server runs: name and value, for CONFIG GET.
     pub fixed: Vec<(&'static str, String)>,
 }
 
-/// Least severe level that is logged.
+/// The least severe level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// What stopped the server or lost something.
+    /// Failures that stopped the server or lost data.
     Error,
-    /// What the operator should look at.
+    /// Conditions that the operator should look at.
     Warn,
     /// Start, stop, and changes of state.
     Info,
-    /// Each connection.
+    /// Every connection.
     Debug,
-    /// Each round and batch.
+    /// Every round and batch.
     Trace,
 }
 
@@ -67,20 +67,20 @@ const LOG_LEVELS: [(&str, LogLevel); 5] = [
     ("error", LogLevel::Error),
 ];
 
-/// From where DEBUG is taken.
+/// The clients that may use DEBUG.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DebugAccess {
-    /// From nowhere.
+    /// No client.
     #[default]
     No,
-    /// From the loopback addresses and the Unix socket.
+    /// Clients on the loopback addresses and the Unix socket.
     Local,
-    /// From everywhere.
+    /// All clients.
     Yes,
 }
 
 impl DebugAccess {
-    /// Redis's name of it.
+    /// Redis's name of the setting.
     pub fn name(self) -> &'static str {
         match self {
             DebugAccess::No => "no",
@@ -90,7 +90,7 @@ impl DebugAccess {
     }
 }
 
-/// When a command is worth a line in a log.
+/// The thresholds of the slow log and the latency monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watch {
     /// Microseconds from which on a command is in the slow log; negative for never.
@@ -113,15 +113,15 @@ struct Changeable {
     name: &'static str,
     /// The value, as CONFIG GET shows it.
     get: fn(&Settings) -> String,
-    /// Takes another value, or says what it must be.
+    /// Sets another value, or refuses it.
     set: fn(&mut Settings, &[u8]) -> Result<(), Refusal>,
 }
 
-/// Why a value is refused.
+/// The refusal of a value.
 enum Refusal {
-    /// What it must be.
+    /// The value is not what this text says that it must be.
     Invalid(&'static str),
-    /// The limit of file descriptors has no room for so many clients, but for these.
+    /// The limit of file descriptors has room for no more clients than these.
     Clients(u32),
 }
 
@@ -259,12 +259,12 @@ fn natural(value: &[u8]) -> Result<u64, &'static str> {
 }
 
 impl Settings {
-    /// The names of those that CONFIG SET changes, sorted.
+    /// The names of the settings that CONFIG SET changes, sorted.
     pub fn changeable() -> impl Iterator<Item = &'static str> {
         CHANGEABLE.iter().map(|row| row.name)
     }
 
-    /// Every name and value, sorted by name.
+    /// The name and value of every setting, sorted by name.
     pub fn rows(&self) -> Vec<(&'static str, String)> {
         let mut rows = self.fixed.clone();
         rows.extend(CHANGEABLE.iter().map(|row| (row.name, (row.get)(self))));

@@ -79,7 +79,7 @@ fn peek<'s>(shard: &'s Shard, key: &[u8], now_ms: u64) -> Option<Stored<'s>> {
     shard.peek(key, now_ms).map(|item| Stored { value: item.value, expires_at_ms: item.expires_at_ms })
 }
 
-/// One key of a command whose keys live on several cores, read for it: `[value, deadline or -1]`, or null.
+/// Reads one key of a command whose keys live on several cores: `[value, deadline or -1]`, or null.
 pub fn read<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     match shard.get_silently(args.at(0), Recency::Keep, call.now_ms) {
         Some(item) => {
@@ -95,7 +95,7 @@ pub fn remove_renamed<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> R
     shard.remove_renamed(args.at(0), call.now_ms).into()
 }
 
-/// One change of such a command: `key value how`, the last as [`encode_store`] has it.
+/// Writes one key of a command whose keys live on several cores: `key value how`, the last as [`encode_store`] has it.
 pub fn write<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     let (event, expiry) = decode_store(args.at(2));
     string::store_value(shard, event, args.at(0), args.at(1), expiry, call)

@@ -1,5 +1,5 @@
-//! CLIENT TRACKING and its like: the tracking state of one connection. Core: the session's home. Invalidations are the
-//! engine's (`engine/tracking.rs`).
+//! Tracking: the state of CLIENT TRACKING of one connection, and the arguments that change it. Core: the session's
+//! home. Invalidations are the engine's (`engine/invalidation`).
 
 use std::collections::BTreeSet;
 
