@@ -18,7 +18,8 @@ pub enum Fault {
     LostReplies { done: bool },
     /// Two replies of one batch change places.
     SwappedReplies,
-    /// Two batches of requests of one pair overtake each other: a session's commands on one key run out of order.
+    /// Now and then a batch of requests overtakes those before it, which keep their order: a session's commands on one
+    /// key run out of order.
     Overtaking,
     /// Cores see the commands of others with a clock that is slow by a minute: expired items are returned.
     SlowClock,
@@ -74,12 +75,9 @@ impl Fault {
                     swap_frames(bytes);
                 }
             }
-            Fault::Overtaking => {
-                let both =
-                    link.iter().take(2).filter(|batch| matches!(batch.payload, Payload::Requests { .. })).count();
-                if both == 2 {
-                    link.swap(0, 1);
-                }
+            Fault::Overtaking if rng.one_in(4) => {
+                let is_requests = |batch: &Batch| matches!(batch.payload, Payload::Requests { .. });
+                overtake(link, link.iter().position(is_requests), link.iter().rposition(is_requests));
             }
             Fault::FlippedByte => {
                 if let Payload::Replies { bytes, .. } = &mut link[0].payload
@@ -104,13 +102,7 @@ impl Fault {
                 let letter = link.iter().position(is_letter);
                 let is_answer =
                     |batch: &Batch| matches!(batch.payload, Payload::Answer { .. } | Payload::Replies { .. });
-                let answer = link.iter().rposition(is_answer);
-                if let (Some(letter), Some(answer)) = (letter, answer)
-                    && letter < answer
-                    && let Some(batch) = link.remove(answer)
-                {
-                    link.insert(letter, batch);
-                }
+                overtake(link, letter, link.iter().rposition(is_answer));
             }
             Fault::LostStale | Fault::LostClear | Fault::LostRedirected | Fault::LostBroken | Fault::EarlyStale => {
                 self.strike_stale(link, rng);
@@ -230,6 +222,16 @@ fn grant(links: &mut [Vec<VecDeque<Batch>>], hold: Hold) {
 
 fn is_letter(batch: &Batch) -> bool {
     matches!(batch.payload, Payload::Letter { .. })
+}
+
+/// The batch at `late` goes to where `early` is, if that is before it: it alone, the others keep their order.
+fn overtake(link: &mut VecDeque<Batch>, early: Option<usize>, late: Option<usize>) {
+    if let (Some(early), Some(late)) = (early, late)
+        && early < late
+        && let Some(batch) = link.remove(late)
+    {
+        link.insert(early, batch);
+    }
 }
 
 /// Exchanges the first two frames (length in the lower seven of eight bytes, bytes) of a batch.
