@@ -4,9 +4,13 @@
 //! may come next if no other that still waits was answered before it began. Operations of one session on one key keep
 //! their order. Time is known to an interval: where a deadline may or may not have passed, both are tried.
 //!
-//! Three rules keep the search small and lose no order that explains anything: a read that agrees with what the key
-//! holds comes at once, since it changes nothing; a value does not go while a read of it is still to come, since each is
-//! written once; and what is due first is tried first.
+//! These rules keep the search small and lose no order that explains anything:
+//!
+//! - A read that agrees with what the key holds comes at once, since it changes nothing.
+//! - A value does not go while a read of it is still to come, since each is written once.
+//! - For the same reason a write that may have failed did not, if a read of its value is still to come.
+//! - Values of which no read is still to come are the same value: nothing can tell them apart.
+//! - The operation that is due first is tried first.
 
 use ahash::{AHashMap, AHashSet};
 
@@ -38,6 +42,9 @@ impl Event {
 
 /// What the key holds: a value, and between which two readings its deadline lies.
 type State = Option<(ValueId, Option<(u64, u64)>)>;
+
+/// Stands for every value of which no read is still to come.
+const UNREAD: ValueId = ValueId::MAX;
 
 /// States that are searched at most for one key. Past it the run proves nothing, and fails.
 const STATES_MAX: usize = 3_000_000;
@@ -76,11 +83,21 @@ pub fn check(sessions: &[Vec<Event>], evicting: bool) -> Result<(), String> {
             let Some(event) = front(session) else { continue };
             let mut next = places.clone();
             next[session] += 1;
+            let written = match event.action {
+                Some(Action::Set { value, .. }) => Some(value),
+                _ => None,
+            };
+            let held = state.map(|(value, _)| value);
+            let wanted = |value: Option<ValueId>| value.filter(|value| readers.wait_for(*value, &next));
+            let (wanted_written, wanted_held) = (wanted(written), wanted(held));
             for after in apply(state, event, evicting) {
-                let goes = state.is_some_and(|(value, _)| {
-                    after.is_none_or(|(then, _)| then != value) && readers.wait_for(value, &next)
-                });
-                if !goes && seen.insert((next.clone(), after)) {
+                let lacks =
+                    |value: Option<ValueId>| value.is_some_and(|value| after.is_none_or(|(then, _)| then != value));
+                if lacks(wanted_held) || lacks(wanted_written) {
+                    continue;
+                }
+                let after = after.map(|(value, deadline)| (wanted(Some(value)).unwrap_or(UNREAD), deadline));
+                if seen.insert((next.clone(), after)) {
                     stack.push((next.clone(), after));
                 }
             }
@@ -280,5 +297,62 @@ mod tests {
         assert!(check(&[writes.clone(), read(Outcome::Value(1), 11, 30)], false).is_ok());
         assert!(check(&[writes.clone(), read(Outcome::Null, 11, 30)], false).is_ok());
         assert!(check(&[writes, read(Outcome::Value(1), 12, 30)], false).is_err());
+    }
+
+    /// Clients each of whom has written several values in one go and not heard whether they were stored.
+    fn in_doubt(clients: ValueId, writes: ValueId, end: u64) -> Vec<Vec<Event>> {
+        let write = |value| event(set(value, Deadline::Never), Outcome::Unknown, 1, end);
+        (0..clients).map(|client| (0..writes).map(|at| write(1 + client * writes + at)).collect()).collect()
+    }
+
+    #[test]
+    fn a_write_that_may_have_failed_did_not_if_it_was_read() {
+        let read = |outcome, begin, end| vec![event(Action::Get, outcome, begin, end)];
+        for (outcome, right) in [(1, true), (2, true), (3, false)].map(|(value, right)| (Outcome::Value(value), right))
+        {
+            let history = [in_doubt(1, 2, 4), vec![read(outcome, 5, 6)]].concat();
+            assert_eq!(check(&history, false).is_ok(), right, "{outcome:?}");
+        }
+        let neither = [in_doubt(1, 2, 4), vec![read(Outcome::Null, 5, 6)]].concat();
+        assert!(check(&neither, false).is_ok(), "both failed");
+        let first_last =
+            [in_doubt(1, 2, 4), vec![[read(Outcome::Value(2), 5, 6), read(Outcome::Value(1), 7, 8)].concat()]];
+        assert!(check(&first_last.concat(), false).is_err(), "the later write was stored, and the earlier one read");
+        let gone = [in_doubt(1, 1, 4), vec![[read(Outcome::Value(1), 5, 6), read(Outcome::Null, 7, 8)].concat()]];
+        assert!(check(&gone.concat(), false).is_err(), "stored, and not there");
+    }
+
+    #[test]
+    fn values_that_nobody_reads_are_told_apart_from_none_and_from_those_read() {
+        let is = |present, begin, end| vec![event(Action::Exists, Outcome::Int(present), begin, end)];
+        let pttl = |left, begin, end| vec![event(Action::Pttl, Outcome::Int(left), begin, end)];
+        let read = |value, begin, end| vec![event(Action::Get, Outcome::Value(value), begin, end)];
+        let writes =
+            |first, second| vec![event(set(1, first), Outcome::Ok, 1, 2), event(set(2, second), Outcome::Ok, 3, 4)];
+        let never = writes(Deadline::Never, Deadline::Never);
+        assert!(check(&[never.clone(), is(1, 5, 6)], false).is_ok());
+        assert!(check(&[never.clone(), is(0, 5, 6)], false).is_err(), "unread, and there");
+        assert!(check(&[never.clone(), read(1, 5, 6)], false).is_err(), "a value that nobody reads has replaced it");
+        assert!(check(&[never, [read(2, 5, 6), is(1, 7, 8)].concat()], false).is_ok(), "read for the last time");
+        let timed = writes(Deadline::Never, Deadline::After(100));
+        assert!(check(&[timed.clone(), pttl(98, 5, 6)], false).is_ok());
+        assert!(check(&[timed, pttl(-1, 5, 6)], false).is_err(), "of two that nobody reads each has its deadline");
+    }
+
+    #[test]
+    fn many_writes_in_doubt_are_searched_in_time() {
+        // Which of them were stored is one question a write; that nothing was there in the end is another.
+        let gone = vec![event(Action::Delete, Outcome::Int(1), 6, 7), event(Action::Get, Outcome::Null, 8, 9)];
+        let read = vec![event(Action::Get, Outcome::Value(1), 6, 7)];
+        let history = [in_doubt(5, 8, 5), vec![gone.clone()]].concat();
+        assert!(check(&history, false).is_ok());
+        let never_written = vec![event(Action::Get, Outcome::Value(99), 10, 11)];
+        let history = [in_doubt(5, 8, 5), vec![[gone, never_written].concat()]].concat();
+        let error = check(&history, false).expect_err("99 was never written");
+        assert!(error.starts_with("no order"), "{error}");
+        let history =
+            [in_doubt(5, 8, 5), vec![[read.clone(), vec![event(Action::Get, Outcome::Null, 8, 9)]].concat()]].concat();
+        let error = check(&history, false).expect_err("it was there and nobody has removed it");
+        assert!(error.starts_with("no order"), "{error}");
     }
 }
