@@ -133,3 +133,22 @@ fn a_stopped_server_makes_no_transaction_give_up() {
     cluster.tick(3_600_000);
     assert_eq!(say(&mut cluster, conn, ""), "+OK\r\n");
 }
+
+/// Commands that only look told a client that a key had expired and left it there: when the clock was set back before
+/// its deadline, the next command found it again.
+#[test]
+fn a_key_that_was_seen_to_have_expired_does_not_come_back() {
+    let looks =
+        ["EXISTS k", "TYPE k", "TTL k", "PEXPIRETIME k", "PERSIST k", "EXPIRE k 100", "SET k w XX", "SETRANGE k 0 ''"];
+    for look in looks {
+        let mut cluster = cluster(1);
+        let conn = cluster.connect(0);
+        cluster.bytes(conn, b"SET k v PX 10\r\n");
+        cluster.now_ms += 20;
+        cluster.bytes(conn, format!("{look}\r\n").as_bytes());
+        cluster.now_ms -= 20;
+        cluster.bytes(conn, b"GET k\r\n");
+        let said = cluster.send(conn, usize::MAX);
+        assert!(said.ends_with(b"$-1\r\n"), "{look}: {}", said.escape_ascii());
+    }
+}

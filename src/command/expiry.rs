@@ -85,7 +85,7 @@ fn set_deadline<'s>(
         Ok(parsed) => parsed,
         Err(error) => return error.into(),
     };
-    let Some(item) = shard.peek(args.at(0), call.now_ms) else {
+    let Some(item) = shard.look(args.at(0), call.now_ms) else {
         return Reply::Integer(0);
     };
     // A time before 1970 is long past, whatever it is.
@@ -158,7 +158,7 @@ pub fn pexpiretime<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Repl
 
 /// PERSIST key: 1 if it had a TTL.
 pub fn persist<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    let timed = shard.peek(args.at(0), call.now_ms).is_some_and(|item| item.expires_at_ms.is_some());
+    let timed = shard.look(args.at(0), call.now_ms).is_some_and(|item| item.expires_at_ms.is_some());
     (timed && shard.set_expiry(args.at(0), None, call.now_ms)).into()
 }
 
@@ -167,7 +167,7 @@ fn rounded_seconds(ms: u64) -> u64 {
 }
 
 fn deadline_reply<'s>(shard: &mut Shard, args: Args<'_>, call: Call, of: impl Fn(u64) -> u64) -> Reply<'s> {
-    let deadline = shard.peek(args.at(0), call.now_ms).map(|item| item.expires_at_ms);
+    let deadline = shard.look(args.at(0), call.now_ms).map(|item| item.expires_at_ms);
     found(shard, args.at(0), deadline.is_some());
     Reply::Integer(match deadline {
         None => -2,

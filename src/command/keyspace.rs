@@ -13,7 +13,7 @@ pub fn delete<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s>
 
 /// Handles each key of EXISTS.
 pub fn exists<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    let exists = shard.peek(args.at(0), call.now_ms).is_some();
+    let exists = shard.look(args.at(0), call.now_ms).is_some();
     found(shard, args.at(0), exists).into()
 }
 
@@ -33,7 +33,7 @@ pub(super) fn found(shard: &mut Shard, key: &[u8], found: bool) -> bool {
 
 /// TYPE key.
 pub fn value_type<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    let exists = shard.peek(args.at(0), call.now_ms).is_some();
+    let exists = shard.look(args.at(0), call.now_ms).is_some();
     Reply::Status(if found(shard, args.at(0), exists) { "string" } else { "none" })
 }
 

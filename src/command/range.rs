@@ -47,7 +47,7 @@ pub fn set<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
         Some(Err(_)) => return Error::OffsetRange.into(),
         None => return Error::NotInteger.into(),
     };
-    let old = shard.peek(key, call.now_ms).map_or(&[][..], |item| item.value);
+    let old = shard.look(key, call.now_ms).map_or(&[][..], |item| item.value);
     if part.is_empty() {
         return Reply::Integer(old.len() as i64);
     }

@@ -26,7 +26,7 @@ pub fn set<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
         Ok(options) => options,
         Err(error) => return error.into(),
     };
-    let old = shard.peek(args.at(0), call.now_ms);
+    let old = shard.look(args.at(0), call.now_ms);
     let refused = match options.condition {
         Condition::Always => false,
         Condition::Absent => old.is_some(),

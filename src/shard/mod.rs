@@ -356,6 +356,14 @@ impl Shard {
         (!self.has_expired(at, now_ms)).then(|| self.item(at))
     }
 
+    /// The item of a key, for commands that only look: no counter, no recency. Removes it if its time has passed: a client
+    /// that was told so does not find it again when the clock is set back.
+    #[inline]
+    pub fn look(&mut self, key: &[u8], now_ms: u64) -> Option<Item<'_>> {
+        let at = self.live(key, self.index.hash(key), now_ms)?;
+        Some(self.item(at))
+    }
+
     /// Seconds since the last access to a key; `idle` says how far back that reaches. Leaves no trace.
     pub fn idle_s(&self, key: &[u8], now_ms: u64) -> Option<u64> {
         let at = self.find(key, self.index.hash(key))?;
