@@ -432,7 +432,7 @@ impl Engine {
     /// What this core has counted until now, but for its commands.
     pub fn begin_metrics(&self) -> CoreMetrics {
         let report = process_wide::report::report(&self.home, &self.core, Sections::default());
-        CoreMetrics::new(report, self.core.env.stats.turns(), self.core.env.settings.maxclients)
+        CoreMetrics::new(report, &self.core.env.stats.turns(), self.core.env.settings.maxclients)
     }
 
     /// Adds some more of the commands. True if there are others.

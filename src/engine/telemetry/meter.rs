@@ -19,11 +19,12 @@ use crate::command::table::TABLE;
 use crate::command::{Client, Error};
 use crate::engine::telemetry::latency::Latency;
 use crate::engine::telemetry::slowlog::{SlowCall, SlowLog};
+use crate::engine::telemetry::times::{self, Times};
 use crate::limits::COMMAND_NS_MAX;
 
-/// A histogram of command times in nanoseconds with two significant digits, as Redis keeps them.
+/// An empty histogram of command times, with two significant digits, as Redis keeps them.
 pub(in crate::engine) fn command_histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, COMMAND_NS_MAX, 2).expect("constant bounds that fit")
+    times::histogram(COMMAND_NS_MAX)
 }
 
 /// What is counted of one command.
@@ -36,13 +37,13 @@ pub(in crate::engine) struct Counted {
     /// Ran and answered with an error.
     pub(in crate::engine) failed: u64,
     /// Made by the first call.
-    histogram: Option<Box<Histogram<u64>>>,
+    times: Option<Times>,
 }
 
 impl Counted {
     /// What its calls took, if there was one.
-    pub(in crate::engine) fn times(&self) -> Option<&Histogram<u64>> {
-        self.histogram.as_deref()
+    pub(in crate::engine) fn times(&self) -> Option<Histogram<u64>> {
+        self.times.as_ref().map(Times::histogram)
     }
 
     fn is_asked(&self) -> bool {
@@ -128,9 +129,10 @@ impl Meter {
     /// A command that took so long has ended.
     #[inline]
     pub(in crate::engine) fn finish(&mut self, command: CommandId, ns: u64, reply: &[u8]) -> Option<u64> {
-        self.count(command, ns);
         if reply.first() == Some(&b'-') {
-            self.count_failure(command, reply);
+            self.count_failure(command, ns, reply);
+        } else {
+            self.count(command, ns);
         }
         (ns >= self.notable_ns && !command.is_internal()).then_some(ns)
     }
@@ -156,20 +158,18 @@ impl Meter {
         let counted = self.counted(command);
         counted.calls += 1;
         counted.ns = counted.ns.saturating_add(ns);
-        let histogram = counted.histogram.get_or_insert_with(|| Box::new(command_histogram()));
-        histogram.saturating_record(ns);
+        counted.times.get_or_insert_with(|| Times::new(COMMAND_NS_MAX)).record(ns);
     }
 
-    /// The call that was counted last was answered with an error.
+    /// One call that took so long and was answered with an error.
     #[cold]
-    fn count_failure(&mut self, command: CommandId, reply: &[u8]) {
-        let counted = self.counted(command);
+    fn count_failure(&mut self, command: CommandId, ns: u64, reply: &[u8]) {
         if reply.starts_with(b"-OOM ") && command.row().is(flag::DENYOOM) {
             // Redis refuses it before it runs.
-            counted.calls -= 1;
-            counted.rejected += 1;
+            self.counted(command).rejected += 1;
         } else {
-            counted.failed += 1;
+            self.count(command, ns);
+            self.counted(command).failed += 1;
         }
         self.count_error(reply);
     }
@@ -213,7 +213,7 @@ impl Meter {
             ns: counted.ns,
             rejected: counted.rejected,
             failed: counted.failed,
-            times: counted.histogram.iter().filter(|_| histograms).flat_map(|times| pairs(times)).collect(),
+            times: counted.times().iter().filter(|_| histograms).flat_map(pairs).collect(),
         })
         .collect()
     }

@@ -56,9 +56,12 @@ fn refusals_are_told_from_failures() {
     meter.reject(Some(id("get")), &Error::Arity("get".to_owned()));
     meter.reject(None, &Error::NoAuth);
     meter.begin();
+    pass(5);
     meter.end(id("set"), b"-OOM command not allowed\r\n");
     meter.end(id("expire"), b"-ERR value\r\n");
-    let usage = meter.usage(false);
+    let usage = meter.usage(true);
+    let times: Vec<_> = usage.iter().map(|row| (row.name(), row.ns, row.histogram().len())).collect();
+    assert_eq!(times, [("expire", 0, 1), ("get", 0, 0), ("set", 0, 0)], "what did not run took no time");
     let counts: Vec<_> = usage.iter().map(|row| (row.name(), row.calls, row.rejected, row.failed)).collect();
     assert_eq!(counts, [("expire", 1, 0, 1), ("get", 0, 1, 0), ("set", 0, 1, 0)]);
     let errors: Vec<_> = meter.errors().iter().map(|(code, count)| (code.as_str(), *count)).collect();

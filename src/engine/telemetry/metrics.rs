@@ -57,7 +57,7 @@ impl CoreMetrics {
             self.next_row = row + 1;
             self.commands.push(CommandCounts {
                 name,
-                times: Buckets::of_times(counted.times(), counted.ns),
+                times: Buckets::of_times(counted.times().as_ref(), counted.ns),
                 rejected: counted.rejected,
                 failed: counted.failed,
             });

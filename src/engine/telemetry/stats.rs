@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::telemetry::counters::Counters;
+use crate::engine::telemetry::times::Times;
 use crate::limits::{RATE_SAMPLE_MS, RATE_SAMPLES};
 
 /// The counters of one core.
@@ -22,7 +23,7 @@ pub(in crate::engine) struct Stats {
     /// Commands, bytes received and bytes sent of the last seconds.
     rate: Rate,
     /// How long turns took, in nanoseconds, with two significant digits.
-    turn_ns: Histogram<u64>,
+    turn_ns: Times,
     /// Keys that the growth of the index has hashed again in one turn at most.
     turn_rehashed_max: u64,
 }
@@ -32,7 +33,7 @@ const TURN_NS_MAX: u64 = 60_000_000_000;
 
 impl Default for Stats {
     fn default() -> Self {
-        let turn_ns = Histogram::new_with_bounds(1, TURN_NS_MAX, 2).expect("constant bounds that fit");
+        let turn_ns = Times::new(TURN_NS_MAX);
         Stats {
             counters: Counters::default(),
             gauges: Gauges::default(),
@@ -79,13 +80,13 @@ impl Stats {
     #[inline]
     pub(in crate::engine) fn record_turn(&mut self, turn_ns: u64) {
         if turn_ns > 0 {
-            self.turn_ns.saturating_record(turn_ns);
+            self.turn_ns.record(turn_ns);
         }
     }
 
     /// How long turns took.
-    pub(in crate::engine) fn turns(&self) -> &Histogram<u64> {
-        &self.turn_ns
+    pub(in crate::engine) fn turns(&self) -> Histogram<u64> {
+        self.turn_ns.histogram()
     }
 
     #[inline]
