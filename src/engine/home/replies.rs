@@ -4,8 +4,8 @@
 //! after it wait in `held_bytes` until it comes back. So replies leave in the order of the requests, whatever the
 //! order in which cores answer. Cost: nothing but `out` while no core is waited for.
 //!
-//! What nobody asked for (messages, invalidations) is pushed between replies: behind every reply that is here already,
-//! ahead of those that are not. So a push never overtakes a reply that was made before it, and the confirmation of an
+//! What nobody asked for (messages, invalidations) is pushed between replies: behind every reply that is here already, and
+//! ahead of those that are not if no reply that is here waits behind them. So a push never overtakes a reply that was made before it, and the confirmation of an
 //! UNSUBSCRIBE comes behind the last message. While a client reads, pushes are copied to `out`; when it lags they are
 //! shared with the other sessions that get them, and wait in `behind`.
 //! Invariant: `held` is empty or begins with a waiting place; `held_bytes` is empty when `held` is; what `out` holds
@@ -85,6 +85,8 @@ pub(in crate::engine) struct Replies {
     /// back; bounded by `window` and `SESSION_ASKED_BYTES_MAX`, at which the session runs no further command.
     held: VecDeque<Held>,
     held_bytes: Vec<u8>,
+    /// Bytes of `held_bytes` that still wait; those before them stay in it until nothing is held.
+    held_ready_bytes: usize,
     /// How many may be held: fewer, the longer the replies from other cores are on average.
     window: usize,
     /// Bytes of a reply from another core on average, weighted towards the last few.
@@ -110,6 +112,7 @@ impl Default for Replies {
             postponed: Vec::new(),
             held: VecDeque::new(),
             held_bytes: Vec::new(),
+            held_ready_bytes: 0,
             window: SESSION_HELD_FIRST,
             reply_bytes: SESSION_HELD_BYTES_MAX / SESSION_HELD_FIRST,
             asked_bytes: 0,
@@ -123,38 +126,66 @@ impl Replies {
     /// Lets `write` append a reply at the end of the order.
     #[inline]
     pub(in crate::engine) fn append<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-        if self.held.is_empty() {
-            return self.append_ready(write);
+        // `write` is called in one place, so that it can be compiled into it.
+        let usual = self.held.is_empty() && self.behind.is_empty();
+        let bytes = if usual { &mut self.out } else { self.end_of_waiting() };
+        let begin = bytes.len();
+        let result = write(bytes);
+        if !usual {
+            self.note_waiting(begin);
         }
-        let begin = self.held_bytes.len();
-        let result = write(&mut self.held_bytes);
+        result
+    }
+
+    /// The buffer at the end of the order, while something waits for another core or for what was pushed.
+    #[cold]
+    fn end_of_waiting(&mut self) -> &mut Vec<u8> {
+        if self.held.is_empty() { self.end_of_behind() } else { &mut self.held_bytes }
+    }
+
+    /// The buffer that `end_of_waiting` gave was written to, from there on.
+    #[cold]
+    fn note_waiting(&mut self, begin: usize) {
+        if self.held.is_empty() {
+            return self.note_behind(begin);
+        }
         let added = self.held_bytes.len() - begin;
+        self.held_ready_bytes += added;
         match self.held.back_mut() {
             Some(Held::Ready { start, len }) if *start + *len == begin => *len += added,
             _ => self.held.push_back(Held::Ready { start: begin, len: added }),
         }
-        result
     }
 
-    /// Appends at the end of what may be sent.
-    #[inline]
-    fn append_ready<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-        if self.behind.is_empty() {
-            return write(&mut self.out);
-        }
+    /// The buffer at the end of what is `behind`.
+    fn end_of_behind(&mut self) -> &mut Vec<u8> {
         if !matches!(self.behind.back(), Some(Piece::Own(_))) {
             self.behind.push_back(Piece::Own(Vec::new()));
         }
         let Some(Piece::Own(bytes)) = self.behind.back_mut() else { panic!("it was just put there") };
-        let begin = bytes.len();
-        let result = write(bytes);
+        bytes
+    }
+
+    fn note_behind(&mut self, begin: usize) {
+        let Some(Piece::Own(bytes)) = self.behind.back() else { return };
         let added = bytes.len() - begin;
         self.behind_bytes += added;
         self.own_behind_bytes += added;
-        result
     }
 
-    /// Says what the client did not ask for: behind every reply that is here, ahead of those that are not.
+    /// Appends at the end of what may be sent.
+    fn append_ready(&mut self, reply: &[u8]) {
+        if self.behind.is_empty() {
+            return self.out.extend_from_slice(reply);
+        }
+        let bytes = self.end_of_behind();
+        let begin = bytes.len();
+        bytes.extend_from_slice(reply);
+        self.note_behind(begin);
+    }
+
+    /// Says what the client did not ask for: behind every reply that is here. It comes ahead of those that are not, unless
+    /// a reply that is here waits behind them: then it waits with that.
     #[inline]
     pub(in crate::engine) fn push(&mut self, push: &mut Encoded) {
         if self.discarded {
@@ -235,15 +266,17 @@ impl Replies {
         if at > 0 {
             let start = self.held_bytes.len();
             self.held_bytes.extend_from_slice(reply);
+            self.held_ready_bytes += reply.len();
             self.held[at] = Held::Ready { start, len: reply.len() };
             return;
         }
-        self.append_ready(|out| out.extend_from_slice(reply));
+        self.append_ready(reply);
         self.pop();
         while let Some(&Held::Ready { start, len }) = self.held.front() {
             let held_bytes = std::mem::take(&mut self.held_bytes);
-            self.append_ready(|out| out.extend_from_slice(&held_bytes[start..start + len]));
+            self.append_ready(&held_bytes[start..start + len]);
             self.held_bytes = held_bytes;
+            self.held_ready_bytes -= len;
             self.pop();
         }
         if self.held.is_empty() {
@@ -354,6 +387,7 @@ impl Replies {
         (self.behind_bytes, self.own_behind_bytes) = (0, 0);
         self.postponed = Vec::new();
         self.held_bytes = Vec::new();
+        self.held_ready_bytes = 0;
         for held in &mut self.held {
             if let Held::Ready { start, len } = held {
                 (*start, *len) = (0, 0);
@@ -374,10 +408,10 @@ impl Replies {
     /// Bytes that may be handed over.
     #[inline]
     fn unsent_bytes(&self) -> usize {
-        match self.behind.front() {
-            Some(piece) if self.out.is_empty() => piece.bytes().len() - self.sent,
-            _ => self.out.len() - self.sent,
+        if !self.out.is_empty() {
+            return self.out.len() - self.sent;
         }
+        self.behind.front().map_or(0, |piece| piece.bytes().len() - self.sent)
     }
 
     /// Whether to send now: not a part of a round that another core will complete within the turn, so that one send
@@ -391,7 +425,7 @@ impl Replies {
     #[inline]
     pub(in crate::engine) fn waiting_bytes(&self) -> usize {
         let said = self.out.len() + self.behind_bytes + self.flying_bytes - self.sent;
-        said + self.held_bytes.len() + self.postponed.len()
+        said + self.held_ready_bytes + self.postponed.len()
     }
 
     /// Whether another core is waited for.
@@ -423,7 +457,7 @@ impl Replies {
 
     /// Bytes unsent, and bytes that wait behind other cores.
     pub(in crate::engine) fn sizes(&self) -> (usize, usize) {
-        (self.out.len() + self.behind_bytes + self.flying_bytes - self.sent, self.held_bytes.len())
+        (self.out.len() + self.behind_bytes + self.flying_bytes - self.sent, self.held_ready_bytes)
     }
 
     /// The bytes that `take_output` would hand over.
@@ -440,6 +474,8 @@ impl Replies {
     pub(in crate::engine) fn verify(&self) {
         assert!(!matches!(self.held.front(), Some(Held::Ready { .. })), "the first held reply is ready");
         assert!(!self.held.is_empty() || self.held_bytes.is_empty(), "held bytes without a place");
+        let ready = |held: &Held| if let Held::Ready { len, .. } = held { *len } else { 0 };
+        assert_eq!(self.held_ready_bytes, self.held.iter().map(ready).sum::<usize>());
         assert!(!self.held.is_empty() || self.asked_bytes == 0, "requests under way without a place");
         assert!(self.sent <= self.out.len() || (self.out.is_empty() && !self.behind.is_empty()));
         assert_eq!(self.behind_bytes, self.behind.iter().map(|piece| piece.bytes().len()).sum::<usize>());

@@ -206,3 +206,21 @@ fn what_is_cut_off_says_nothing_more() {
     replies.append(|out| out.extend_from_slice(b"+OK\r\n"));
     assert!(replies.take_output().is_none());
 }
+
+#[test]
+fn what_was_sent_waits_no_longer() {
+    // A client that always has a command at another core, and reads.
+    let mut replies = Replies::default();
+    let mut place = replies.hold(false);
+    for _ in 0..10 {
+        replies.append(|out| out.extend_from_slice(b":1\r\n"));
+        let next = replies.hold(false);
+        replies.fill(place, b":2\r\n");
+        let output = replies.take_output().expect("two replies");
+        let sent = output.bytes().len();
+        assert_eq!(sent, 8);
+        replies.on_output(output, sent);
+        assert_eq!((replies.waiting_bytes(), replies.sizes()), (0, (0, 0)));
+        place = next;
+    }
+}
