@@ -449,6 +449,13 @@ pub const FLOAT_DECIMALS: usize = 17;
 
 // ---- engine ----
 
+/// Nanoseconds for which the server looks at the processor's counter at its start, to know its rate: with readings that are
+/// some 50 ns apart from the clock's, to a ten-thousandth.
+pub const STOPWATCH_CALIBRATION_NS: u64 = 1_000_000;
+
+/// Looks at counter and clock of which the shortest counts, so that an interruption does not.
+pub const STOPWATCH_SAMPLES: usize = 8;
+
 /// Nanoseconds of a command that its histogram tells apart: a second, as in Redis. Longer ones count as that.
 pub const COMMAND_NS_MAX: u64 = 1_000_000_000;
 

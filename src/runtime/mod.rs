@@ -9,7 +9,7 @@
 //! | `accept` | takes in the clients that wait there |
 //! | `mesh` | the channels between cores |
 //! | `shared` | the state that all cores share |
-//! | `clock` | the only clock |
+//! | `clock`, `stopwatch` | the only clock; the reading by which commands are measured |
 //! | `doorbell` | wakes a core that naps |
 //! | `files` | the thread that reads and writes snapshots |
 //! | `give_way` | whether a core yields its CPU before it naps |
@@ -32,6 +32,7 @@ mod listener;
 mod mesh;
 mod pulse;
 mod shared;
+mod stopwatch;
 mod supervise;
 mod sys;
 mod transport;
@@ -188,6 +189,7 @@ fn spawn_cores(
     let hash_seeds = [seeds.next_u64(), seeds.next_u64(), seeds.next_u64(), seeds.next_u64()];
     let mut handles = Vec::new();
     let ports = mesh::ports(cores);
+    let stopwatch = stopwatch::choose();
     let helpers = listeners.into_iter().zip(ports).zip(helpers).enumerate();
     for (number, ((listener, ports), (files, reporter))) in helpers {
         let core = CoreId(number as u16);
@@ -208,7 +210,7 @@ fn spawn_cores(
                     ..SnapshotConfig::default()
                 },
                 process: process.clone(),
-                stopwatch: clock::stopwatch_ns,
+                stopwatch,
             },
             listener,
             ports,
