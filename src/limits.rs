@@ -67,6 +67,10 @@ pub const TURN_REHASHED_MAX: u64 = 2048;
 /// flight, few enough that the first are still in the L1 cache when the last arrive. Beyond it: the next so many.
 pub const WARM_KEYS_MAX: usize = 16;
 
+/// Bytes of a shard's items up to which nothing is loaded ahead: they stay in the L2 cache, where a command has them sooner
+/// than by asking twice.
+pub const WARM_SHARD_BYTES_MIN: u64 = 256 * 1024;
+
 /// Bytes of the longest key: 16 MiB; nobody's keys are longer.
 /// Past it: `Shard::insert` answers `Full` (the command layer should refuse such a key earlier, with its own text).
 pub const KEY_BYTES_MAX: usize = (1 << 24) - 1;
@@ -198,9 +202,10 @@ pub const GHOST_RESIZE_PERCENT: usize = 25;
 /// within a point or two of the truth. With more items the share of them that is sampled is smaller.
 pub const ESTIMATE_ITEMS: u64 = 256;
 
-/// Binary digits by which the sample is smaller than all keys, at least: one key in four. A shard of fewer than 1024 items
-/// has a less exact estimate, rather than one that every GET pays for.
-pub const ESTIMATE_RATE_SHIFT_MIN: u32 = 2;
+/// Binary digits by which the sample is smaller than all keys, at least: one key in 16. A shard of fewer than 4096 items
+/// has a less exact estimate, rather than one that every command pays for: with one key in four, a SET that evicts took a
+/// sixth longer.
+pub const ESTIMATE_RATE_SHIFT_MIN: u32 = 4;
 
 /// Items of the larger cache in miniature. Past it, since items have become smaller or the budget larger: the estimate
 /// begins anew with a smaller sample.

@@ -32,25 +32,25 @@ pub enum Reply<'a> {
 impl Reply<'_> {
     /// Writes the reply in the protocol of the session.
     #[inline]
-    pub fn write(&self, writer: &mut Writer<'_>) {
+    pub fn write(self, writer: &mut Writer<'_>) {
         match self {
             Reply::Bulk(value) => writer.bulk(value),
             Reply::Ok => writer.ok(),
             Reply::Null => writer.null(),
-            Reply::Integer(value) => writer.integer(*value),
+            Reply::Integer(value) => writer.integer(value),
             Reply::Status(text) => writer.simple(text),
-            Reply::Owned(value) => writer.bulk(value),
+            Reply::Owned(value) => writer.bulk(&value),
             Reply::Pair(value, deadline) => {
                 writer.array(2);
                 writer.bulk(value);
-                writer.integer(*deadline);
+                writer.integer(deadline);
             }
             Reply::Matches(matches) => matches.write(writer),
             Reply::Integers(values) => {
                 writer.array(values.len());
                 for value in values {
                     match value {
-                        Some(value) => writer.integer(*value),
+                        Some(value) => writer.integer(value),
                         None => writer.null(),
                     }
                 }

@@ -11,8 +11,8 @@ use crate::shard::{Event, Expiry, Recency, Shard};
 /// Handles GET, and each key of MGET.
 #[inline]
 pub fn get<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    match shard.get(args.at(0), call.recency, call.now_ms) {
-        Some(item) => Reply::Bulk(item.value),
+    match shard.get_value(args.at(0), call.recency, call.now_ms) {
+        Some(value) => Reply::Bulk(value),
         None => Reply::Null,
     }
 }

@@ -5,7 +5,7 @@
 //! sample, by the shard's own policy, with half and twice the sample's share of the budget (the same authors, ATC
 //! 2017). Their hits that are misses in the shard, less its hits that are misses in them, are scaled up and added to
 //! the hits of the shard: hot keys, which hit at any size, so add no noise.
-//! Cost: one comparison a GET; some 500 instructions a GET of a key in the sample, which are one in four at most, and
+//! Cost: one comparison a GET; some 500 instructions a GET of a key in the sample, which are one in 16 at most, and
 //! few where there are many items: some 1000 keys of those the shard holds. 100 bytes for each of 2500 keys.
 //! Never: changes what the shard does.
 //! Blind spot: an expired item that only the larger cache holds leaves it when it is read or room is needed, not when
@@ -204,8 +204,9 @@ impl Miniature {
         if let Ok(found) = self.table.find_entry(hash, |&other| other == at.0) {
             found.remove();
         }
-        self.account.remove(cost(&self.slab, at));
-        self.policy.remove(&mut self.slab, at, evicted, &self.account);
+        let bytes = cost(&self.slab, at);
+        self.account.remove(bytes);
+        self.policy.remove(&mut self.slab, (at, bytes), evicted, &self.account);
         self.slab.remove(at);
     }
 

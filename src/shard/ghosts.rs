@@ -92,6 +92,10 @@ impl Table {
         }
         let print = fingerprint(hash);
         let bucket = self.bucket(hash);
+        // Nearly always it is not there, which takes one comparison of all at once.
+        if !bucket.contains(&print) {
+            return false;
+        }
         let Some(at) = bucket.iter().position(|&other| other == print) else { return false };
         bucket.copy_within(at + 1.., at);
         bucket[GHOST_WAYS - 1] = 0;

@@ -173,6 +173,16 @@ impl Shard {
         Some(self.item(at))
     }
 
+    /// As [`get`](Self::get), for commands that need the value alone.
+    #[inline]
+    pub fn get_value(&mut self, key: &[u8], recency: Recency, now_ms: u64) -> Option<&[u8]> {
+        let Some(at) = self.look_up(key, recency, now_ms) else {
+            self.observers.events.note(Event::KeyMiss, key);
+            return None;
+        };
+        Some(self.slab.entry(at).value())
+    }
+
     /// As [`get`](Self::get), for commands whose misses are no key events.
     pub fn get_silently(&mut self, key: &[u8], recency: Recency, now_ms: u64) -> Option<Item<'_>> {
         self.look_up(key, recency, now_ms).map(|at| self.item(at))
@@ -233,7 +243,7 @@ impl Shard {
         }
         let timed_anew = matches!(expiry, Expiry::At(_));
         let plan = self.plan(found, hash, key, value, deadline_ms, timed_anew);
-        self.make_room(plan, now_ms)?;
+        self.make_room(&plan, now_ms)?;
         self.store_entry(event, plan, key, value, now_ms);
         Ok(())
     }
@@ -253,7 +263,7 @@ impl Shard {
         let found = self.live(key, hash, now_ms);
         let mut plan = self.plan(found, hash, key, value, deadline_ms, deadline_ms.is_some());
         plan.is_known = true;
-        self.make_room(plan, now_ms)?;
+        self.make_room(&plan, now_ms)?;
         Ok(self.store_entry(Event::Set, plan, key, value, now_ms))
     }
 

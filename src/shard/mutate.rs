@@ -120,14 +120,15 @@ impl Shard {
             estimate.on_remove(hash);
         }
         let steps = free_steps(self.slab.entry(at).blob_len());
-        self.account.remove(self.cost(at));
+        let bytes = self.cost(at);
+        self.account.remove(bytes);
         let timer = self.slab.entry(at).timer();
         if timer.is_some() {
             self.wheel.cancel(timer);
         }
         self.index.remove(hash, at);
         let evicted = (cause == Cause::Evicted).then_some(hash);
-        self.policy.remove(&mut self.slab, at, evicted, &self.account);
+        self.policy.remove(&mut self.slab, (at, bytes), evicted, &self.account);
         self.slab.remove(at);
         steps
     }
@@ -165,12 +166,15 @@ impl Shard {
     }
 
     /// Makes room for an item, as far as one insert may; `Full` if the item can't be stored.
-    pub(super) fn make_room(&mut self, plan: Plan, now_ms: u64) -> Result<(), Full> {
+    #[inline]
+    pub(super) fn make_room(&mut self, plan: &Plan, now_ms: u64) -> Result<(), Full> {
         let fits_never = plan.charge.after_bytes > self.budget.bytes_max
             || plan.charge.items_new > self.budget.items_max
             || (plan.found.is_none() && self.slab.is_full());
+        if !fits_never && self.account.fits(&self.budget, plan.charge) {
+            return Ok(());
+        }
         let refused = match self.policy.eviction() {
-            _ if self.account.fits(&self.budget, plan.charge) && !fits_never => false,
             Eviction::None => plan.charge.grows() && (fits_never || !self.expire_for(plan.charge, now_ms)),
             Eviction::Lru | Eviction::S3Fifo if fits_never => true,
             Eviction::Lru | Eviction::S3Fifo => {
@@ -279,7 +283,7 @@ impl Shard {
     }
 
     /// Evicts until an item fits, as far as one insert may. Never the item that is being overwritten.
-    fn evict_for(&mut self, plan: Plan, now_ms: u64) {
+    fn evict_for(&mut self, plan: &Plan, now_ms: u64) {
         if self.estimate.is_none() {
             self.begin_estimate();
         }

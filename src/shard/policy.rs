@@ -169,11 +169,18 @@ impl Policy {
         let on_probation = entry.is_on_probation();
         before_move(slab, self.walkway(), at);
         if on_probation {
-            self.unlink(slab, at);
+            let bytes = (self.cost)(slab, at);
+            self.unlink(slab, at, bytes);
             self.main.push(slab, at);
         } else {
             self.main.raise(slab, at);
         }
+    }
+
+    /// Whether an access moves the item, and so writes to its neighbours.
+    #[inline]
+    pub(super) fn moves_what_is_accessed(&self) -> bool {
+        self.eviction != Eviction::S3Fifo
     }
 
     /// Replaces the cost of an item.
@@ -184,26 +191,33 @@ impl Policy {
         }
     }
 
-    /// Removes an item from its queue. `evicted`: the hash of its key, if it is a victim.
+    /// Removes an item, with its cost, from its queue. `evicted`: the hash of its key, if it is a victim.
     #[inline]
-    pub(super) fn remove(&mut self, slab: &mut Slab, at: EntryIndex, evicted: Option<u64>, held: &Account) {
+    pub(super) fn remove(
+        &mut self,
+        slab: &mut Slab,
+        (at, bytes): (EntryIndex, u64),
+        evicted: Option<u64>,
+        held: &Account,
+    ) {
+        debug_assert_eq!(bytes, (self.cost)(slab, at));
         let refused = slab.entry(at).is_on_probation();
-        self.unlink(slab, at);
+        self.unlink(slab, at, bytes);
         if refused && let Some(hash) = evicted {
             self.admissions.refused += 1;
             self.ghosts.add(hash, held.items());
         }
     }
 
-    /// Unlinks an entry from its queue.
+    /// Unlinks an entry, with its cost, from its queue.
     #[inline]
-    fn unlink(&mut self, slab: &mut Slab, at: EntryIndex) {
+    fn unlink(&mut self, slab: &mut Slab, at: EntryIndex, bytes: u64) {
         if !slab.entry(at).is_on_probation() {
             self.main.unlink(slab, at);
             return;
         }
         self.probation_items -= 1;
-        self.probation_bytes -= (self.cost)(slab, at);
+        self.probation_bytes -= bytes;
         self.probation.unlink(slab, at);
         slab.entry_mut(at).set_probation(false);
     }
@@ -237,7 +251,7 @@ impl Policy {
                 return at;
             }
             before_move(slab, self.walkway(), at);
-            self.unlink(slab, at);
+            self.unlink(slab, at, bytes);
             self.main.push(slab, at);
             slab.entry_mut(at).set_frequency(if from_main { accesses.saturating_sub(price) } else { 0 });
             self.admissions.admitted += u64::from(!from_main);

@@ -6,17 +6,25 @@
 //! Never: changes anything, counts, compares a key: an entry that it loads may be another key's with the same tag, or
 //! expired.
 
-use std::array;
 use std::hint::black_box;
 
 use super::Shard;
 use super::entry::EntryIndex;
-use crate::limits::WARM_KEYS_MAX;
+use crate::limits::{WARM_KEYS_MAX, WARM_SHARD_BYTES_MIN};
 
 impl Shard {
+    /// Whether the items take more memory than a cache close to the processor has.
+    #[inline]
+    pub fn is_worth_warming(&self) -> bool {
+        self.account.bytes() >= WARM_SHARD_BYTES_MIN
+    }
+
     /// Prefetches what operations on up to `WARM_KEYS_MAX` keys will load, in passes whose loads do not depend on each
     /// other.
     pub fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        if !self.is_worth_warming() {
+            return;
+        }
         let mut hashes = [0; WARM_KEYS_MAX];
         let mut count = 0;
         for (place, key) in hashes.iter_mut().zip(keys) {
@@ -25,17 +33,21 @@ impl Shard {
         }
         let hashes = &hashes[..count];
         let mut found = [EntryIndex::NONE; WARM_KEYS_MAX];
-        for (place, &hash) in found.iter_mut().zip(hashes) {
-            *place = self.index.find(hash, |_| true).unwrap_or(EntryIndex::NONE);
-        }
-        let entries: [_; WARM_KEYS_MAX] = array::from_fn(|at| found[at].is_some().then(|| self.slab.entry(found[at])));
-        let mut loaded = 0u32;
-        for entry in entries[..count].iter().flatten() {
-            for neighbour in [entry.prev, entry.next] {
-                if neighbour.is_some() {
-                    loaded ^= self.slab.entry(neighbour).next.0;
-                }
+        let mut found_count = 0;
+        for &hash in hashes {
+            if let Some(at) = self.index.find(hash, |_| true) {
+                found[found_count] = at;
+                found_count += 1;
             }
+        }
+        let entries = found[..found_count].iter().map(|at| self.slab.entry(*at));
+        let mut loaded = 0u32;
+        if self.policy.moves_what_is_accessed() {
+            for neighbour in entries.clone().flat_map(|entry| [entry.prev, entry.next]).filter(|at| at.is_some()) {
+                loaded ^= self.slab.entry(neighbour).next.0;
+            }
+        }
+        for entry in entries {
             loaded ^= u32::from(entry.edges());
         }
         black_box(loaded);

@@ -14,6 +14,9 @@ pub(in crate::engine) fn warm(
     peek: impl Fn(&[u8]) -> Option<(&[u8], usize)>,
     is_here: impl Fn(&[u8]) -> bool,
 ) -> usize {
+    if !shard.is_worth_warming() {
+        return bytes.len();
+    }
     let mut seen = 0;
     let keys = std::iter::from_fn(|| {
         let (key, len) = peek(bytes.get(seen..)?)?;
