@@ -7,9 +7,9 @@ use crate::command::Error;
 use crate::command::client::ReplyMode;
 use crate::command::context::{After, Home as Surroundings, VerifyKey};
 use crate::command::facts::flag;
-use crate::command::handler::{Handler, HomeHandler, OwnerHandler, Part as Whole, SessionHandler};
+use crate::command::handler::{Handler, HomeHandler, KeyHandler, OwnerHandler, Part as Whole, SessionHandler};
 use crate::command::keyspace::{self, Scan};
-use crate::command::lookup::EachKeyCommand;
+use crate::command::lookup::{CommandId, EachKeyCommand};
 use crate::command::subcommand::too_many_arguments;
 use crate::engine::core::Core;
 use crate::engine::env::{Env, Notice};
@@ -31,22 +31,14 @@ use crate::slot::CoreId;
 
 impl Home {
     /// Runs a command whose keys are here, sends one whose keys are not.
-    #[inline]
     pub(super) fn dispatch(&mut self, core: &mut Core, id: SessionId, args: Args<'_>, trip: Trip) -> Flow {
-        if let Handler::Owner(handler @ OwnerHandler::Key(_)) = trip.command.row().handler {
-            let owner = core.env.router.owner(args.at(0));
-            self.run_at(core, id, owner, handler, args, trip);
-            return Flow::Next;
-        }
-        self.dispatch_other(core, id, args, trip)
-    }
-
-    /// The same for commands that are not of one key.
-    fn dispatch_other(&mut self, core: &mut Core, id: SessionId, args: Args<'_>, trip: Trip) -> Flow {
         let row = trip.command.row();
         match row.handler {
             Handler::Owner(handler) => match handler {
-                OwnerHandler::Key(_) => {}
+                OwnerHandler::Key(_) => {
+                    let owner = core.env.router.owner(args.at(0));
+                    self.run_at(core, id, owner, handler, args, trip);
+                }
                 OwnerHandler::EachKey(handler, fold) => {
                     let command = EachKeyCommand { id: trip.command, handler, fold };
                     return self.dispatch_each(core, id, command, args, trip);
@@ -84,7 +76,6 @@ impl Home {
     }
 
     /// Runs a command at the one core that owns all its keys.
-    #[inline]
     pub(super) fn run_at(
         &mut self,
         core: &mut Core,
@@ -307,6 +298,24 @@ impl Home {
             session.close();
         }
         env.notice(Notice::AuthFailed(session.client.addr.clone()));
+    }
+}
+
+/// Runs a command of one key, for a client of whom nothing special holds, or sends it to the core that owns the key.
+#[inline]
+pub(super) fn run_key(
+    session: &mut Session,
+    id: SessionId,
+    core: &mut Core,
+    (command, handler): (CommandId, KeyHandler),
+    args: Args<'_>,
+) {
+    let Core { env, owner, links, .. } = core;
+    let caller = Caller::plain(&session.client);
+    let trip = Trip { command, muted: false, held: false };
+    match env.router.peer(env.router.owner(args.at(0))) {
+        None => answer(session, env, args, trip, |env, out| owner.run_key(env, (command, handler), args, caller, out)),
+        Some(peer) => send_whole(session, id, (env, links), peer, caller, args, trip),
     }
 }
 

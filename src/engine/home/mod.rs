@@ -389,11 +389,11 @@ impl Home {
     /// A session's output is back; what it waited for may go on.
     #[inline]
     pub(super) fn on_output(&mut self, core: &mut Core, id: SessionId, output: Output, sent: usize) {
-        self.sessions.on_output(id, output, sent, &mut core.env);
-        match self.sessions.get_mut(id) {
-            Some(session) if session.can_go_on() => self.go_on(core, id),
-            Some(_) => self.sessions.settle(id),
-            None => {}
+        let Some(session) = self.sessions.on_output(id, output, sent, &mut core.env) else { return };
+        if session.can_go_on() {
+            self.go_on(core, id);
+        } else if session.becomes_due() {
+            self.sessions.list(id);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::engine::core::Core;
 use crate::engine::home::Home;
 use crate::engine::home::command;
 use crate::engine::home::debug;
+use crate::engine::home::dispatch::run_key;
 use crate::engine::home::session::{Session, stop};
 use crate::engine::home::tracking::end_caching;
 use crate::engine::home::trip::{Flow, Trip};
@@ -46,8 +47,8 @@ impl Home {
         }
         if session.can_go_on() {
             self.go_on(core, id);
-        } else {
-            self.sessions.settle(id);
+        } else if session.becomes_due() {
+            self.sessions.list(id);
         }
     }
 
@@ -122,52 +123,34 @@ impl Home {
         let mut parser = session.parser.take().or_else(|| self.parsers.pop()).unwrap_or_default();
         session.partial = false;
         core.env.meter.pause();
-        let mut consumed = 0;
-        // How far the commands' keys have been looked at. The first command goes ahead: it is often the only one.
-        let mut prefetched = 1;
-        while consumed < bytes.len() {
-            let Some(session) = self.sessions.get_mut(id) else { break };
-            if !session.may_run() {
-                break;
-            }
-            if core.must_wait() {
-                self.pause(id);
-                break;
-            }
-            let rest = &bytes[consumed..];
-            if consumed >= prefetched {
-                let router = core.env.router;
-                prefetched = consumed + core.owner.prefetch(rest, peek_key, |key| router.is_here(key));
-            }
-            match parser.next(rest, &ParseLimits::new(session.client.authenticated)) {
-                Ok(Parsed::Command { consumed: command }) => {
-                    let flow = self.run(core, id, parser.args(rest));
+        let mut round = Round { bytes, consumed: 0, prefetched: 1 };
+        while let Some(session) = self.sessions.get_mut(id) {
+            match round.run_keys(core, id, session, &mut parser) {
+                Halt::End => break,
+                Halt::Pause => {
+                    self.pause(id);
+                    break;
+                }
+                Halt::News => self.after(core),
+                Halt::Command { length } => {
+                    let flow = self.run(core, id, parser.args(&bytes[round.consumed..]));
                     if core.has_news() {
                         self.after(core);
                     }
                     if flow == Flow::Wait {
                         break;
                     }
-                    consumed += command;
+                    round.consumed += length;
                     if flow == Flow::End
                         && let Some(session) = self.sessions.get_mut(id)
                     {
                         session.close();
                     }
-                    if core.owner.has_grown_enough() {
-                        self.pause(id);
-                    }
                 }
-                Ok(Parsed::Empty { consumed: empty }) => consumed += empty,
-                Ok(Parsed::Incomplete { need }) => {
-                    (session.partial, session.need) = (true, need);
-                    break;
-                }
-                Err(error) => refuse_bytes(core, session, error),
             }
         }
         self.keep_parser(id, parser);
-        consumed
+        round.consumed
     }
 
     /// A session in the middle of a command keeps its parser.
@@ -314,6 +297,69 @@ impl Home {
             session.say_error(muted, error);
         }
         Flow::Next
+    }
+}
+
+/// A round under way.
+struct Round<'a> {
+    bytes: &'a [u8],
+    /// Bytes of the commands that have run.
+    consumed: usize,
+    /// How far the commands' keys have been prefetched. The first command goes ahead: it is often the only one.
+    prefetched: usize,
+}
+
+/// Why a run of commands of one key ends.
+enum Halt {
+    /// The bytes are used up, or what is left may not run or is not whole.
+    End,
+    /// The core does no more for this session in this turn.
+    Pause,
+    /// Something has changed that others are to hear of; then the round goes on.
+    News,
+    /// The next command, of so many bytes, is not of this kind.
+    Command { length: usize },
+}
+
+impl Round<'_> {
+    /// Runs commands of one key, one after the other, for a client of whom nothing special holds: the way of nearly every
+    /// command. It looks at nothing but this session and its core, and whatever could change that ends it.
+    #[inline]
+    fn run_keys(&mut self, core: &mut Core, id: SessionId, session: &mut Session, parser: &mut Parser) -> Halt {
+        let limits = ParseLimits::new(session.client.authenticated);
+        let plain = session.is_plain() && !core.persistence.is_loading();
+        while self.consumed < self.bytes.len() && session.may_run() {
+            if core.must_wait() || core.owner.has_grown_enough() {
+                return Halt::Pause;
+            }
+            let rest = &self.bytes[self.consumed..];
+            if self.consumed >= self.prefetched {
+                let router = core.env.router;
+                self.prefetched = self.consumed + core.owner.prefetch(rest, peek_key, |key| router.is_here(key));
+            }
+            match parser.next(rest, &limits) {
+                Ok(Parsed::Command { consumed: length }) => {
+                    let words = parser.args(rest);
+                    let Some((command, handler)) = command::find_key(&core.env.lookup, words).filter(|_| plain) else {
+                        return Halt::Command { length };
+                    };
+                    core.env.stats.commands += 1;
+                    session.client.last_command = command.row().name;
+                    run_key(session, id, core, (command, handler), words.tail(1));
+                    self.consumed += length;
+                    if core.has_news() {
+                        return Halt::News;
+                    }
+                }
+                Ok(Parsed::Empty { consumed }) => self.consumed += consumed,
+                Ok(Parsed::Incomplete { need }) => {
+                    (session.partial, session.need) = (true, need);
+                    break;
+                }
+                Err(error) => refuse_bytes(core, session, error),
+            }
+        }
+        Halt::End
     }
 }
 

@@ -172,6 +172,27 @@ impl Session {
         !self.gone && (self.should_send() || self.is_finished() || self.wants_read() != self.told_read)
     }
 
+    /// As `is_due`, once for each time it is listed for the runtime: whoever gets true lists it.
+    #[inline]
+    pub(in crate::engine) fn becomes_due(&mut self) -> bool {
+        let becomes = self.queued != Some(Queue::Ready) && self.is_due();
+        if becomes {
+            self.queued = Some(Queue::Ready);
+        }
+        becomes
+    }
+
+    /// Whether nothing is to be looked at before or after a command of one key that the client sends.
+    #[inline]
+    pub(in crate::engine) fn is_plain(&self) -> bool {
+        let client = &self.client;
+        client.authenticated
+            && client.reply_mode == ReplyMode::On
+            && client.tracking.is_none()
+            && self.multi.is_none()
+            && !client.is_subscriber()
+    }
+
     /// Whether what is pushed to it reaches its client. As Redis has it, CLIENT REPLY OFF also silences what looks like
     /// a reply.
     #[inline]

@@ -114,13 +114,15 @@ impl Sessions {
     /// Lists a session for `take_ready` if there is anything to do for it.
     #[inline]
     pub(in crate::engine) fn settle(&mut self, id: SessionId) {
-        if let Some(session) = self.get_mut(id)
-            && session.queued != Some(Queue::Ready)
-            && session.is_due()
-        {
-            session.queued = Some(Queue::Ready);
-            self.ready.push_back(id);
+        if self.get_mut(id).is_some_and(Session::becomes_due) {
+            self.list(id);
         }
+    }
+
+    /// Lists a session that has just become due.
+    #[inline]
+    pub(in crate::engine) fn list(&mut self, id: SessionId) {
+        self.ready.push_back(id);
     }
 
     /// The next session that has something to send or that is to be closed: first those with replies, then those to
@@ -154,30 +156,33 @@ impl Sessions {
         self.get_mut(id)?.replies.take_output()
     }
 
-    /// A session's output is back, of which so many bytes were sent.
+    /// A session's output is back, of which so many bytes were sent. Returns the session, unless it has gone.
     #[inline]
-    pub(in crate::engine) fn on_output(&mut self, id: SessionId, output: Output, sent: usize, env: &mut Env) {
+    pub(in crate::engine) fn on_output(
+        &mut self,
+        id: SessionId,
+        output: Output,
+        sent: usize,
+        env: &mut Env,
+    ) -> Option<&mut Session> {
         env.stats.bytes_out += sent as u64;
-        let Some(session) = self.get_mut(id) else { return };
+        let cell = self.cells.get_mut(id.index as usize)?;
+        let session = if cell.generation == id.generation { cell.session.as_deref_mut()? } else { return None };
         session.progress_ms = env.awake_ms;
-        let freed = session.replies.on_output(output, sent);
+        if let Some(buffer) = session.replies.on_output(output, sent) {
+            keep_buffer(&mut self.buffers, buffer);
+        }
         if session.lags_since_ms.is_some()
             && (session.replies.waiting_bytes() as u64) < env.settings.output_limits.pubsub.soft_bytes
         {
             session.lags_since_ms = None;
         }
-        if let Some(buffer) = freed {
-            self.give_back(buffer);
-        }
+        Some(session)
     }
 
     /// Keeps an empty output buffer for others.
-    #[inline]
     pub(in crate::engine) fn give_back(&mut self, buffer: Vec<u8>) {
-        debug_assert!(buffer.is_empty(), "a buffer goes back empty");
-        if self.buffers.len() < BUFFERS_KEPT_MAX && (1..=BUFFER_KEPT_BYTES_MAX).contains(&buffer.capacity()) {
-            self.buffers.push(buffer);
-        }
+        keep_buffer(&mut self.buffers, buffer);
     }
 
     // ---- pushes ----
@@ -303,5 +308,14 @@ impl Sessions {
             session.replies.verify();
             assert_eq!(session.is_stopped(stop::DELAYED), session.delayed_until_ms.is_some());
         }
+    }
+}
+
+/// Keeps an empty buffer, unless there are enough or it is too large.
+#[inline]
+fn keep_buffer(buffers: &mut Vec<Vec<u8>>, buffer: Vec<u8>) {
+    debug_assert!(buffer.is_empty(), "a buffer goes back empty");
+    if buffers.len() < BUFFERS_KEPT_MAX && (1..=BUFFER_KEPT_BYTES_MAX).contains(&buffer.capacity()) {
+        buffers.push(buffer);
     }
 }

@@ -39,8 +39,16 @@ pub(super) const NAMED: u8 = 1 << 6;
 
 impl Caller {
     /// Nobody who tracks, and a whole reply.
+    #[inline]
     pub(in crate::engine) fn unnamed(proto: Proto, held: bool) -> Caller {
         Caller { client: NO_CLIENT, proto, no_touch: false, part: false, held, remembers: false, quiet: false }
+    }
+
+    /// A client that does not track, and runs a command by itself.
+    #[inline]
+    pub(in crate::engine) fn plain(client: &Client) -> Caller {
+        debug_assert!(client.tracking.is_none());
+        Caller { no_touch: client.no_touch, ..Caller::unnamed(client.proto, false) }
     }
 
     /// A client that runs a command by itself, or in a transaction that holds the shards.

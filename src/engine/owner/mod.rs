@@ -106,6 +106,22 @@ impl Owner {
         })
     }
 
+    /// Runs a command of one key, which is here, and writes what it answers.
+    #[inline]
+    pub(super) fn run_key(
+        &mut self,
+        env: &mut Env,
+        (command, handler): (CommandId, KeyHandler),
+        args: Args<'_>,
+        caller: Caller,
+        out: &mut Vec<u8>,
+    ) -> Ran {
+        self.metered(env, command, args, caller, out, |shard, call, writer| {
+            handler(shard, args, call).write(writer);
+            PartKind::Encoded
+        })
+    }
+
     /// Runs this core's part of a command that is split, and is metered where it was.
     pub(super) fn run_part(
         &mut self,
@@ -117,16 +133,9 @@ impl Owner {
     ) -> PartKind {
         let EachKeyCommand { id, handler, fold } = command;
         let row = id.row();
-        env.stats.operations += 1;
-        if caller.quiet {
-            self.shard.set_writer(caller.client);
-        }
-        let mut writer = Writer::new(out, caller.proto);
-        let kind = run_each(&mut self.shard, row, (handler, fold), args, caller.call(env.now_ms), true, &mut writer);
-        if caller.is_tracked() {
-            self.remember(caller, row, args);
-        }
-        kind
+        self.on_shard(env, row, args, caller, out, |shard, call, writer| {
+            run_each(shard, row, (handler, fold), args, call, true, writer)
+        })
     }
 
     /// A step of SCAN, of a client that sees so many cores.
@@ -155,23 +164,38 @@ impl Owner {
         run: impl FnOnce(&mut Shard, Call, &mut Writer<'_>) -> PartKind,
     ) -> Ran {
         env.meter.begin();
-        env.stats.operations += 1;
-        if caller.quiet {
-            self.shard.set_writer(caller.client);
-        }
         let begin = out.len();
-        let kind = run(&mut self.shard, caller.call(env.now_ms), &mut Writer::new(out, caller.proto));
-        // What it has read is remembered only now, so that an item that expires when it is read does not take that
-        // with it.
-        if caller.is_tracked() {
-            self.remember(caller, command.row(), args);
-        }
+        let kind = self.on_shard(env, command.row(), args, caller, out, run);
         let slow_ns = if caller.part {
             env.meter.end_part(command, (kind == PartKind::Refusal).then(|| &out[begin..]))
         } else {
             env.meter.end(command, &out[begin..])
         };
         Ran { kind, slow_ns }
+    }
+
+    /// Runs something on the shard for a caller.
+    #[inline]
+    fn on_shard(
+        &mut self,
+        env: &mut Env,
+        row: &Command,
+        args: Args<'_>,
+        caller: Caller,
+        out: &mut Vec<u8>,
+        run: impl FnOnce(&mut Shard, Call, &mut Writer<'_>) -> PartKind,
+    ) -> PartKind {
+        env.stats.operations += 1;
+        if caller.quiet {
+            self.shard.set_writer(caller.client);
+        }
+        let kind = run(&mut self.shard, caller.call(env.now_ms), &mut Writer::new(out, caller.proto));
+        // What it has read is remembered only now, so that an item that expires when it is read does not take that
+        // with it.
+        if caller.is_tracked() {
+            self.remember(caller, row, args);
+        }
+        kind
     }
 
     /// The keys that a client has read are remembered.
