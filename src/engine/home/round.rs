@@ -118,13 +118,13 @@ impl Home {
     /// Runs the complete commands at the beginning of `bytes`. Returns the bytes of those.
     #[inline]
     fn round(&mut self, core: &mut Core, id: SessionId, bytes: &[u8]) -> usize {
-        let Some(session) = self.sessions.get_mut(id) else { return 0 };
+        let Some(mut session) = self.sessions.get_mut(id) else { return 0 };
         // Out of the session, so that arguments can borrow it while the session changes.
         let mut parser = session.parser.take().or_else(|| self.parsers.pop()).unwrap_or_default();
         session.partial = false;
         core.env.meter.pause();
         let mut round = Round { bytes, consumed: 0, prefetched: 1 };
-        while let Some(session) = self.sessions.get_mut(id) {
+        loop {
             match round.run_keys(core, id, session, &mut parser) {
                 Halt::End => break,
                 Halt::Pause => {
@@ -148,6 +148,8 @@ impl Home {
                     }
                 }
             }
+            let Some(again) = self.sessions.get_mut(id) else { break };
+            session = again;
         }
         self.keep_parser(id, parser);
         round.consumed
