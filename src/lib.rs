@@ -60,11 +60,11 @@
 //! | file | function | does |
 //! |---|---|---|
 //! | `src/runtime/transport/epoll/connection.rs` | `on_readable` | one read, handed to `Engine::on_bytes` |
-//! | `src/engine/home/round.rs` | `round` | parses every complete command, finds its row |
-//! | `src/engine/home/dispatch.rs` | `run_at` | this core owns the key: a call, whose reply takes its place in the order; a peer does: a message |
-//! | `src/engine/owner/mod.rs` | `run` | the one way in which a command of keys runs, whichever core its client is on |
+//! | `src/engine/home/round.rs` | `run_keys` | parses every complete command, finds its row |
+//! | `src/engine/home/dispatch.rs` | `run_key` | this core owns the key: a call, whose reply takes its place in the order; a peer does: a message |
+//! | `src/engine/owner/mod.rs` | `run_key` | the one way in which a command of keys runs, whichever core its client is on |
 //! | `src/command/string.rs` | `get` | arguments, one shard call, one reply value |
-//! | `src/shard/mod.rs` | `get` | index, expiry against `now_ms`, recency, a borrowed value |
+//! | `src/shard/mod.rs` | `get_value` | index, expiry against `now_ms`, recency, a borrowed value |
 //!
 //! The reply goes back the same way; `flush` in `src/runtime/transport/epoll/connection.rs` sends it.
 //!
