@@ -54,7 +54,11 @@ impl Shard {
         });
         let timer_word = timed || word_stays || key_len + value_len >= TIMER_WORD_ITEM_BYTES;
         let charge = Charge {
-            before_bytes: found.map_or(0, |at| self.cost(at)),
+            // Not a `map_or`, which would be a call.
+            before_bytes: match found {
+                Some(at) => self.cost(at),
+                None => 0,
+            },
             after_bytes: item_bytes(blob_len(key_len, value_len, timer_word), timed),
             items_new: u64::from(found.is_none()),
         };
