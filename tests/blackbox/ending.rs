@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
 use crate::support::conn::{Conn, command};
 use crate::support::server::{Dir, Server, Setup, free_port, wait_until};
@@ -131,6 +132,24 @@ fn unread(server: &Server) -> Conn {
     conn.send(&command(&["GET", "big"]).repeat(100));
     assert_eq!(conn.bytes_until_end(1).len(), 1);
     conn
+}
+
+/// The deadline is one of the server's own time: a machine that was paused, or a clock that was set forward, cuts off nobody.
+#[test]
+fn a_server_that_was_stopped_during_its_end_still_answers() {
+    const TIMEOUT_S: u64 = 3;
+    let mut server = Server::start(1, &["--drain-timeout", &TIMEOUT_S.to_string()]);
+    let mut conn = unread(&server);
+    server.signal(libc::SIGTERM);
+    server.wait_for_log("signal 15: finishing");
+    server.signal(libc::SIGSTOP);
+    // Nothing but time has to pass, for the clock of the machine.
+    std::thread::sleep(Duration::from_secs(TIMEOUT_S) + Duration::from_millis(300));
+    server.signal(libc::SIGCONT);
+    let replies = conn.rest();
+    assert!(replies.len() > 1 << 20 && replies.ends_with(b"v\r\n"), "{} bytes", replies.len());
+    assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+    assert!(!server.log().contains("cut off"), "{}", server.log());
 }
 
 #[test]
