@@ -22,10 +22,10 @@ pub(super) struct Core {
 }
 
 impl Core {
-    /// Whether commands have to wait: the shard is held, or a peer takes no more messages.
+    /// Whether commands have to wait: the shard is held, budget is awaited, or a peer takes no more messages.
     #[inline]
     pub(super) fn must_wait(&self) -> bool {
-        self.owner.is_held() || self.links.is_full()
+        self.owner.must_wait() || self.links.is_full()
     }
 
     /// Whether something has happened that others are to hear of: see `Home::after`.

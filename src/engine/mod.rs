@@ -213,7 +213,7 @@ impl Engine {
         core.env.tick();
         core.owner.wake();
         core.env.stats.sample(core.owner.shard().bytes(), now_ms);
-        core.owner.ask_for_budget(&core.env, &mut core.links);
+        core.owner.tick_budget(&core.env, &mut core.links);
         home.on_tick(core);
         home.on_slice(core);
         core.persist(|persistence, around| persistence.on_tick(around));

@@ -6,6 +6,7 @@
 
 use std::ops::AddAssign;
 
+use super::entry::blob_len;
 use crate::limits::{ALLOCATION_PAGED_BYTES, ITEM_ENTRY_BYTES, ITEM_INDEX_BYTES, ITEM_TIMER_BYTES};
 
 /// The budget of one shard: the bounds on what it holds. `u64::MAX` is no bound.
@@ -20,6 +21,15 @@ pub struct Budget {
 impl Budget {
     /// A budget without bounds.
     pub const UNLIMITED: Self = Self { items_max: u64::MAX, bytes_max: u64::MAX };
+}
+
+/// Room for items.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// The number of items.
+    pub items: u64,
+    /// The number of bytes, as `Shard::bytes` counts them.
+    pub bytes: u64,
 }
 
 /// The counters of a shard, since it was made or since the last `reset`.
@@ -140,6 +150,12 @@ impl Charge {
 pub(super) fn item_bytes(blob_len: usize, timed: bool) -> u64 {
     let timer_bytes = if timed { ITEM_TIMER_BYTES } else { 0 };
     ITEM_ENTRY_BYTES + ITEM_INDEX_BYTES + timer_bytes + allocated_bytes(blob_len) as u64
+}
+
+/// The cost of so many items, at most, if they are alike and have so many bytes of keys and values together.
+pub(super) fn items_bytes(count: usize, bytes: usize) -> u64 {
+    let blob_len = blob_len(0, bytes.div_ceil(count.max(1)), true);
+    (count as u64).saturating_mul(item_bytes(blob_len, true))
 }
 
 /// The bytes that mimalloc and jemalloc set aside for an allocation: steps of 16 bytes up to 128, then four steps per

@@ -54,7 +54,7 @@ mod work;
 
 use std::collections::VecDeque;
 
-pub use self::account::{Budget, Counters};
+pub use self::account::{Budget, Counters, Room};
 pub use self::event::{EVENTS, Event};
 pub use self::events::noted;
 pub use self::policy::{Admissions, Eviction};
@@ -327,6 +327,28 @@ impl Shard {
         self.estimate = None;
         self.account = Account::default();
         items
+    }
+
+    /// The room that is lacking for a command which may store these keys, and so many bytes with them; `None` if they fit the
+    /// budget, or not even `whole`, the bounds of all shards together.
+    pub fn lacks<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8]> + Clone,
+        bytes: usize,
+        whole: &Budget,
+    ) -> Option<Room> {
+        let count = keys.clone().count();
+        let added_bytes = account::items_bytes(count, bytes);
+        let mut items = (self.len() + count as u64).saturating_sub(self.budget.items_max);
+        if items > 0 {
+            let is_new = |key: &&[u8]| self.find(key, self.index.hash(key)).is_none();
+            let new = keys.filter(is_new).count() as u64;
+            // A debt is for eviction to pay.
+            items = (self.len() + new).saturating_sub(self.budget.items_max).min(new);
+        }
+        let bytes = self.bytes().saturating_add(added_bytes).saturating_sub(self.budget.bytes_max).min(added_bytes);
+        let fits = items <= whole.items_max && added_bytes <= whole.bytes_max;
+        (fits && (items > 0 || bytes > 0)).then_some(Room { items, bytes })
     }
 
     /// Sets the budget. Items beyond it are evicted by `work` and later insertions, in slices.

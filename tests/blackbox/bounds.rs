@@ -151,3 +151,40 @@ fn transparent_huge_pages_are_refused() {
     // Absent from kernels before 5.0.
     assert!(matches!(enabled, None | Some("0")), "{enabled:?}");
 }
+
+#[test]
+fn a_value_that_fits_the_whole_bound_is_taken_by_whichever_core_owns_it() {
+    let server = Server::start(2, &["--max-memory", "64mb"]);
+    let mut conn = server.connect();
+    let value = "v".repeat(33 << 20);
+    for key in ["a", "b", "c", "d"] {
+        assert_eq!(conn.call(&["SET", key, &value]), "+OK\r\n", "{key}");
+        assert_eq!(conn.number(&["EXISTS", key]), 1, "{key}");
+        assert_eq!(conn.number(&["DEL", key]), 1);
+    }
+    assert!(conn.call(&["SET", "e", &"v".repeat(65 << 20)]).starts_with("-OOM"), "more than the whole bound");
+}
+
+#[test]
+fn keys_of_one_core_fill_the_whole_bound() {
+    for eviction in ["s3fifo", "lru", "none"] {
+        let server = Server::start(2, &["--max-size", "1000", "--eviction", eviction]);
+        let mut conn = server.connect();
+        for key in 0..1000 {
+            let words = [["SET", "MSET"][key % 2], &format!("{{tag}}{key}"), "v"];
+            assert_eq!(conn.call(&words), "+OK\r\n", "{eviction}: {words:?}");
+        }
+        assert_eq!(conn.number(&["DBSIZE"]), 1000, "{eviction}: nothing was evicted");
+        // Another core has lent all it had, and gets it back.
+        let mut other = server.connect();
+        let set = (0..100).map(|key| other.call(&["SET", &format!("other{key}"), "v"]));
+        let taken = set.filter(|reply| reply == "+OK\r\n").count();
+        assert_eq!(taken, if eviction == "none" { 0 } else { 100 }, "{eviction}");
+        let size = conn.number(&["DBSIZE"]);
+        assert!(size <= 1000, "{eviction}: {size} items");
+        if eviction == "none" {
+            assert_eq!(conn.number(&["DEL", "{tag}1", "{tag}2"]), 2);
+            wait_until("room is found again", || other.call(&["SET", "other", "v"]) == "+OK\r\n");
+        }
+    }
+}

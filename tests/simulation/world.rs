@@ -503,7 +503,7 @@ fn mark_round(client: &Client, completed: std::ops::Range<usize>, tickets: bool,
 
 fn observe(batch: &Batch, marks: &mut Marks) {
     match &batch.payload {
-        Payload::BudgetGift(_) => marks.gift += 1,
+        Payload::BudgetGift(gift) => marks.gift += u64::from(gift.parts().1 > 0 || gift.parts().2 > 0),
         Payload::Invalidations(_) => marks.stale_from_other_core += 1,
         Payload::Requests { bytes, .. } if bytes.len() >= BATCH_BYTES_SEAL => marks.sealed_by_size += 1,
         _ => {}

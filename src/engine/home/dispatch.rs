@@ -301,7 +301,8 @@ impl Home {
     }
 }
 
-/// Runs a command of one key, for a client of whom nothing special holds, or sends it to the core that owns the key.
+/// Runs a command of one key, for a client of whom nothing special holds, or sends it to the core that owns the key. False if
+/// it has to wait for room.
 #[inline]
 pub(super) fn run_key(
     session: &mut Session,
@@ -309,14 +310,20 @@ pub(super) fn run_key(
     core: &mut Core,
     (command, handler): (CommandId, KeyHandler),
     args: Args<'_>,
-) {
+) -> bool {
     let Core { env, owner, links, .. } = core;
     let caller = Caller::plain(&session.client);
     let trip = Trip { command, muted: false, held: false };
     match env.router.peer(env.router.owner(args.at(0))) {
-        None => answer(session, env, args, trip, |env, out| owner.run_key(env, (command, handler), args, caller, out)),
+        None => {
+            if owner.asks_for_room(env, links, command.row(), args) {
+                return false;
+            }
+            answer(session, env, args, trip, |env, out| owner.run_key(env, (command, handler), args, caller, out));
+        }
         Some(peer) => send_whole(session, id, (env, links), peer, caller, args, trip),
     }
+    true
 }
 
 /// Puts the reply of something that runs here at the end of a session's replies.

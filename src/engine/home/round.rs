@@ -199,6 +199,10 @@ impl Home {
         {
             return Flow::Wait;
         }
+        if session.multi.is_none() && core.owner.asks_for_room(env, &mut core.links, row, args) {
+            self.pause(id);
+            return Flow::Wait;
+        }
         let muted = session.begin_reply();
         let special = muted || session.client.tracking.is_some();
         let flow = if let Some(error) = refusal(session, command, core.persistence.is_loading()) {
@@ -345,9 +349,11 @@ impl Round<'_> {
                     let Some((command, handler)) = command::find_key(&core.env.lookup, words).filter(|_| plain) else {
                         return Halt::Command { length };
                     };
+                    if !run_key(session, id, core, (command, handler), words.tail(1)) {
+                        return Halt::Pause;
+                    }
                     core.env.stats.commands += 1;
                     session.client.last_command = command.row().name;
-                    run_key(session, id, core, (command, handler), words.tail(1));
                     self.consumed += length;
                     if core.has_news() {
                         return Halt::News;

@@ -11,7 +11,7 @@ use crate::engine::telemetry::meter::Usage;
 use crate::engine::telemetry::report::Report;
 use crate::engine::telemetry::slowlog::{Entry, SlowCall};
 use crate::resp::Words;
-use crate::shard::{Budget, ClientId, Watcher};
+use crate::shard::{Budget, ClientId, Room, Watcher};
 use crate::slot::CoreId;
 
 /// What one engine sends another.
@@ -223,14 +223,20 @@ impl Hold {
 pub struct Holding {
     pub(in crate::engine) epoch: u32,
     pub(in crate::engine) budget: Budget,
+    /// What it lacks, at least.
+    pub(in crate::engine) lacks: Room,
+    /// Whether commands wait for the answer.
+    pub(in crate::engine) waits: bool,
 }
 
-/// Budget that changes hands.
+/// Budget that changes hands; nothing, as an answer that is waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Gift {
     pub(in crate::engine) epoch: u32,
     pub(in crate::engine) items: u64,
     pub(in crate::engine) bytes: u64,
+    /// Whether commands wait for it.
+    pub(in crate::engine) awaited: bool,
 }
 
 #[cfg(any(test, feature = "verify"))]

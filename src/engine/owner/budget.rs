@@ -1,16 +1,25 @@
-//! Budget: the process's bounds, split over the cores and moved to where eviction happens. Core: each its own share.
+//! Budget: the process's bounds, split over the cores and moved to where they are needed. Core: each its own share.
 //!
-//! A core that had to evict or refuse since the last tick asks all others. One that has room gives half of it; one
-//! that is full but holds more than its fair share gives back towards it. What is given is first taken from the giver
-//! and then travels: so the parts never add up to more than the whole, and to less only while a gift is under way.
-//! CONFIG SET starts a new epoch, in which every core has its fair share; asks of another epoch are not heard, and gifts
-//! of an old one are void.
+//! A core whose next command would have it evict or refuse asks all others first, and runs nothing until each has
+//! answered: so what fits the bounds of the process is taken, on whichever core it lives. A core gives what it does not
+//! use: what is needed, or half of it if that is more. One that uses more than its fair share gives back towards it, if
+//! it can evict. What is given is first taken from the giver and then travels: so the parts never add up to more than the
+//! whole, and to less only while a gift is under way.
+//!
+//! An ask that brought too little shows that the process is full. From then on nothing waits for answers: a core that
+//! evicts asks with its ticks, until something is given again; one that refuses waits for answers once a tick.
+//! CONFIG SET starts a new epoch, in which every core has its fair share; gifts of an old epoch are void.
+//! Blind spot: a transaction runs with the budget that its cores have.
 
+use crate::command::facts::flag;
+use crate::command::handler::Command;
 use crate::command::settings::Settings;
 use crate::engine::env::Env;
 use crate::engine::link::Links;
 use crate::engine::link::message::{Gift, Holding, Payload};
-use crate::shard::{Budget, Eviction, Shard};
+use crate::engine::owner::Owner;
+use crate::resp::Args;
+use crate::shard::{Budget, Eviction, Room, Shard};
 use crate::slot::CoreId;
 
 /// One core's view of the exchange.
@@ -18,12 +27,22 @@ use crate::slot::CoreId;
 pub(in crate::engine) struct Exchange {
     epoch: u32,
     share: Budget,
+    /// Whether there are other cores, and a bound.
+    is_shared: bool,
+    /// Answers for which commands wait.
+    awaited: u16,
+    /// Whether the last answers brought too little for the command that had asked.
+    is_dry: bool,
+    core: CoreId,
+    /// Whether a command has asked and not run since: it is not held up again, so that every ask gets a command on.
+    has_asked: bool,
 }
 
 impl Exchange {
     pub(in crate::engine) fn new(settings: &Settings, core: CoreId, cores: u16) -> Exchange {
         let share = fair_share(settings, core, cores);
-        Exchange { epoch: 0, share }
+        let is_shared = cores > 1 && share != Budget::UNLIMITED;
+        Exchange { epoch: 0, share, is_shared, awaited: 0, is_dry: false, core, has_asked: false }
     }
 
     /// The number of times that the bounds have changed.
@@ -36,6 +55,18 @@ impl Exchange {
     pub(in crate::engine) fn share(&self) -> Budget {
         self.share
     }
+
+    /// Whether commands wait for the answers of the peers.
+    #[inline]
+    pub(in crate::engine) fn is_asking(&self) -> bool {
+        self.awaited > 0
+    }
+
+    /// Whether a command that needs room may ask for it.
+    #[inline]
+    pub(in crate::engine) fn may_ask(&self) -> bool {
+        self.is_shared && !self.is_dry
+    }
 }
 
 /// An equal part, the first cores one more where it does not divide.
@@ -47,57 +78,79 @@ fn fair_share(settings: &Settings, core: CoreId, cores: u16) -> Budget {
     Budget { items_max: part(settings.items_max), bytes_max: part(settings.bytes_max) }
 }
 
-/// What a core that may hold `max`, holds `used`, and should have `share`, gives to one that may hold `asker_max`.
-/// Never below a quarter of its share, so that no shard is starved; and what is used only where it can be `evicted`.
-fn gift(max: u64, used: u64, share: u64, asker_max: u64, evicts: bool) -> u64 {
-    if max == u64::MAX {
+/// What a core gives that may hold `max`, can spare `spare` of that, and should have `share`, to one that may hold
+/// `asker_max` and lacks `lack`. What it cannot spare it gives only if it evicts, and has more than its share.
+fn gift(max: u64, spare: u64, share: u64, (asker_max, lack): (u64, u64), evicts: bool) -> u64 {
+    if max == u64::MAX || lack == 0 {
         return 0;
     }
-    let spare = max.saturating_sub(used) / 2;
     let unfair = if evicts { max.saturating_sub(share).min(share.saturating_sub(asker_max)) / 2 } else { 0 };
-    let floor = (share / 4).max(1);
-    spare.max(unfair).min(max.saturating_sub(floor))
+    spare.min(lack.max(spare / 2)).max(unfair)
 }
 
 impl Exchange {
-    /// Asks the peers for budget if this core had to evict or refuse.
-    pub(super) fn ask(&self, shard: &mut Shard, env: &Env, links: &mut Links) {
-        if env.router.cores() == 1 || !shard.take_pressure() {
+    /// A tick has come: asks the peers for budget if this core had to evict or refuse, which nothing waits for.
+    pub(super) fn tick(&mut self, shard: &mut Shard, env: &Env, links: &mut Links) {
+        if !self.is_asking() {
+            self.has_asked = false;
+        }
+        if shard.eviction() == Eviction::None {
+            self.is_dry = false;
+        }
+        if !self.is_shared || !shard.take_pressure() || self.is_asking() {
             return;
         }
-        let holding = Holding { epoch: self.epoch, budget: shard.budget() };
+        self.ask(shard, Room { items: 1, bytes: 1 }, false, env, links);
+    }
+
+    fn ask(&mut self, shard: &Shard, lacks: Room, waits: bool, env: &Env, links: &mut Links) {
+        let holding = Holding { epoch: self.epoch, budget: shard.budget(), lacks, waits };
         for peer in env.router.peers() {
             links.send(peer, Payload::BudgetAsk(holding));
+            self.awaited += u16::from(waits);
         }
     }
 
-    /// Another core asks: what can be spared is given. True if something was.
+    /// Another core asks: what can be spared is given, and nothing is an answer too. True if something was.
     pub(super) fn on_ask(&self, from: CoreId, asker: Holding, shard: &mut Shard, links: &mut Links) -> bool {
-        if asker.epoch != self.epoch {
-            return false;
-        }
         let (mut budget, share) = (shard.budget(), self.share);
         let evicts = shard.eviction() != Eviction::None;
-        let items = gift(budget.items_max, shard.len(), share.items_max, asker.budget.items_max, evicts);
-        let bytes = gift(budget.bytes_max, shard.bytes(), share.bytes_max, asker.budget.bytes_max, evicts);
-        if items == 0 && bytes == 0 {
-            return false;
+        let (mut items, mut bytes) = (0, 0);
+        if asker.epoch == self.epoch {
+            let (theirs, lacks) = (asker.budget, asker.lacks);
+            // Two cores that ask each other would hand one place to and fro: the first of them in their order gets it.
+            let spares = !self.has_asked || from < self.core;
+            let spare = |max: u64, used: u64| if spares { max.saturating_sub(used) } else { 0 };
+            let (items_spare, bytes_spare) =
+                (spare(budget.items_max, shard.len()), spare(budget.bytes_max, shard.bytes()));
+            items = gift(budget.items_max, items_spare, share.items_max, (theirs.items_max, lacks.items), evicts);
+            bytes = gift(budget.bytes_max, bytes_spare, share.bytes_max, (theirs.bytes_max, lacks.bytes), evicts);
+            budget.items_max -= items;
+            budget.bytes_max -= bytes;
         }
-        budget.items_max -= items;
-        budget.bytes_max -= bytes;
-        shard.set_budget(budget);
-        links.send(from, Payload::BudgetGift(Gift { epoch: asker.epoch, items, bytes }));
-        true
+        let gives = items > 0 || bytes > 0;
+        if gives {
+            shard.set_budget(budget);
+        }
+        if gives || asker.waits {
+            links.send(from, Payload::BudgetGift(Gift { epoch: asker.epoch, items, bytes, awaited: asker.waits }));
+        }
+        gives
     }
 
-    /// Another core gives.
-    pub(super) fn on_gift(&self, gift: Gift, shard: &mut Shard) {
-        // A gift answers our own ask, so it is of this epoch or of one that has passed.
-        if gift.epoch == self.epoch {
+    /// Another core has answered.
+    pub(super) fn on_gift(&mut self, gift: Gift, shard: &mut Shard) {
+        // A gift answers an ask of this core, so it is of this epoch or of one that has passed.
+        if gift.epoch == self.epoch && (gift.items > 0 || gift.bytes > 0) {
             let mut budget = shard.budget();
             budget.items_max = budget.items_max.saturating_add(gift.items);
             budget.bytes_max = budget.bytes_max.saturating_add(gift.bytes);
             shard.set_budget(budget);
+            self.is_dry = false;
+        }
+        if gift.awaited {
+            assert!(self.awaited > 0, "an answer that nothing waits for");
+            self.awaited -= 1;
         }
     }
 
@@ -105,7 +158,41 @@ impl Exchange {
     pub(super) fn configure(&mut self, shard: &mut Shard, env: &Env) {
         self.epoch = self.epoch.wrapping_add(1);
         self.share = fair_share(&env.settings, env.router.core(), env.router.cores());
+        self.is_shared = env.router.cores() > 1 && self.share != Budget::UNLIMITED;
+        self.is_dry = false;
         shard.set_budget(self.share);
+    }
+}
+
+impl Owner {
+    /// Asks the peers for budget if a command would have to evict or be refused and they may have some to spare. True if
+    /// the command has to wait for their answers.
+    #[inline]
+    pub(in crate::engine) fn asks_for_room(
+        &mut self,
+        env: &Env,
+        links: &mut Links,
+        row: &Command,
+        args: Args<'_>,
+    ) -> bool {
+        (self.exchange.may_ask() || self.exchange.has_asked)
+            && row.is(flag::DENYOOM)
+            && self.ask_for_room(env, links, row, args)
+    }
+
+    #[inline(never)]
+    fn ask_for_room(&mut self, env: &Env, links: &mut Links, row: &Command, args: Args<'_>) -> bool {
+        if std::mem::take(&mut self.exchange.has_asked) {
+            return false;
+        }
+        let keys = row.keys_after_name(args).filter(|key| env.router.is_here(key));
+        let bytes = args.iter().map(<[u8]>::len).sum::<usize>();
+        let whole = Budget { items_max: env.settings.items_max, bytes_max: env.settings.bytes_max };
+        let Some(lacks) = self.shard.lacks(keys, bytes, &whole) else { return false };
+        // Until the answers show otherwise, there is nothing to be had.
+        (self.exchange.is_dry, self.exchange.has_asked) = (true, true);
+        self.exchange.ask(&self.shard, lacks, true, env, links);
+        true
     }
 }
 
@@ -114,14 +201,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gifts_leave_the_giver_a_quarter_of_its_share() {
-        assert_eq!(gift(1000, 0, 1000, 1000, true), 500, "half of what is free");
-        assert_eq!(gift(1000, 1000, 1000, 1000, true), 0, "nothing free, nothing unfair");
-        assert_eq!(gift(1500, 1500, 1000, 500, true), 250, "back towards the fair share");
-        assert_eq!(gift(1500, 1500, 1000, 500, false), 0, "what is used stays where nothing is evicted");
-        assert_eq!(gift(260, 0, 1000, 1000, true), 10);
-        assert_eq!(gift(250, 0, 1000, 1000, true), 0);
-        assert_eq!(gift(1, 0, 1, 1, true), 0, "the last item's room stays");
-        assert_eq!(gift(u64::MAX, 0, u64::MAX, 5, true), 0, "no bound, nothing to move");
+    fn what_is_not_used_is_given_and_what_is_used_goes_back_to_its_fair_share() {
+        assert_eq!(gift(1000, 1000, 1000, (1000, 1), true), 500, "half of what is free");
+        assert_eq!(gift(1000, 1000, 1000, (1000, 800), true), 800, "or what is lacking");
+        assert_eq!(gift(1000, 1000, 1000, (1000, 5000), true), 1000, "all of it, if need be");
+        assert_eq!(gift(1000, 1, 1000, (1000, 1), false), 1);
+        assert_eq!(gift(1000, 1000, 1000, (1000, 0), true), 0, "nothing is lacking");
+        assert_eq!(gift(1000, 0, 1000, (1000, 1), true), 0, "nothing free, nothing unfair");
+        assert_eq!(gift(1500, 0, 1000, (500, 1), true), 250, "back towards the fair share");
+        assert_eq!(gift(1500, 0, 1000, (500, 1), false), 0, "what is used stays where nothing is evicted");
+        assert_eq!(gift(u64::MAX, 0, u64::MAX, (5, 1), true), 0, "no bound, nothing to move");
     }
 }

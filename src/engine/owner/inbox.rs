@@ -96,7 +96,7 @@ impl Owner {
 
     /// Runs what came, in its order, as far as this turn may, and up to a command of the whole process, which it returns.
     pub(in crate::engine) fn run_inbox(&mut self, reach: &mut Reach<'_>) -> Option<(CoreId, Box<Ask>)> {
-        while !self.holds.is_held() && !reach.links.is_full() {
+        while !self.must_wait() && !reach.links.is_full() {
             match self.inbox.waiting.pop_front()? {
                 Incoming::Ask(from, ask) => return Some((from, ask)),
                 Incoming::Requests(mut batch) => {
@@ -122,6 +122,9 @@ impl Owner {
             if batch.at >= prefetched {
                 let rest = &batch.bytes[batch.at..];
                 prefetched = batch.at + prefetch::warm(&self.shard, rest, peek_key, |_| true);
+            }
+            if !batch.held && self.asks_for_room(reach.env, reach.links, frame.command.row(), frame.args) {
+                break;
             }
             let mut slow_ns = None;
             write_reply(&mut batch.replies, |out| {

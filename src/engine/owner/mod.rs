@@ -236,9 +236,9 @@ impl Owner {
 
     // ---- budget ----
 
-    /// Asks the peers for budget if this core had to evict or refuse.
-    pub(super) fn ask_for_budget(&mut self, env: &Env, links: &mut Links) {
-        self.exchange.ask(&mut self.shard, env, links);
+    /// A tick has come: asks the peers for budget if this core had to evict or refuse.
+    pub(super) fn tick_budget(&mut self, env: &Env, links: &mut Links) {
+        self.exchange.tick(&mut self.shard, env, links);
     }
 
     /// Another core asks for budget.
@@ -313,7 +313,13 @@ impl Owner {
         self.walks.step(&self.shard, env, links);
     }
 
-    /// Whether commands have to wait: the shard is held.
+    /// Whether commands have to wait: the shard is held, or the peers have yet to say what budget they can spare.
+    #[inline]
+    pub(super) fn must_wait(&self) -> bool {
+        self.holds.is_held() | self.exchange.is_asking()
+    }
+
+    /// Whether the shard is held.
     #[inline]
     pub(super) fn is_held(&self) -> bool {
         self.holds.is_held()
