@@ -23,6 +23,10 @@ pub trait Outside {
     /// The next batch from a peer.
     fn receive(&mut self) -> Option<Batch>;
 
+    /// Looks at the engine after a batch or a slice, for tests that check it between events. Nothing by default.
+    #[inline]
+    fn after_event(&mut self, _engine: &mut Engine) {}
+
     /// Feeds what clients sent to the engine, within a bound of its own. Returns whether there was anything.
     fn serve(&mut self, engine: &mut Engine, began: Duration, now_ms: u64) -> Result<bool, Self::Error>;
 
@@ -54,6 +58,7 @@ pub fn turn<O: Outside>(engine: &mut Engine, outside: &mut O, now_ms: u64) -> Re
     let mut busy = false;
     while let Some(batch) = outside.receive() {
         engine.on_batch(batch, now_ms);
+        outside.after_event(engine);
         busy = true;
     }
     busy |= outside.serve(engine, began, now_ms)?;
@@ -61,6 +66,7 @@ pub fn turn<O: Outside>(engine: &mut Engine, outside: &mut O, now_ms: u64) -> Re
     outside.tick(engine, now_ms)?;
     while engine.has_backlog() {
         engine.on_slice(now_ms);
+        outside.after_event(engine);
         if outside.elapsed() - began >= Duration::from_micros(SLICE_US) {
             break;
         }

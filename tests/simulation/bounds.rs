@@ -161,7 +161,7 @@ fn who_was_silent_for_long_is_not_stuck_with_the_first_message() {
             let _ = ask(&mut cluster, listener, "GET k");
         }
         cluster.bytes(writer, change);
-        while cluster.engines[0].take_ready().is_some() {}
+        cluster.turn(0);
         for _ in 0..59 {
             cluster.pass(1_000);
         }
@@ -182,6 +182,7 @@ fn who_asks_goes_ahead_of_who_is_told() {
         let _ = ask(&mut cluster, *listener, "SUBSCRIBE news");
     }
     let writer = cluster.connect(0);
+    // Effect by effect: this is the order in which a turn takes them.
     while cluster.engines[0].take_ready().is_some() {}
     let engine =
         |cluster: &mut Cluster| cluster.engines[0].take_ready().map(|id| (id, cluster.engines[0].only_tells()));
@@ -208,7 +209,7 @@ fn who_waits_for_another_core_for_long_is_not_stuck() {
     let key = |core: u16| (0..).map(|at| format!("k{at}")).find(|key| Slot::of(key.as_bytes()).owner(2).0 == core);
     let (near, far) = (key(0).expect("one"), key(1).expect("one"));
     cluster.bytes(conn, format!("GET {near}\r\nGET {far}\r\n").as_bytes());
-    while cluster.engines[0].take_ready().is_some() {}
+    cluster.turn(0);
     // The other core is slow; the first reply waits so that one send carries both.
     for _ in 0..100 {
         cluster.pass(1_000);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use aspine::engine::Payload;
+use aspine::engine::{Engine, Payload};
 
 use crate::cluster::Cluster;
 use crate::linear::{self, Event, NEVER};
@@ -33,9 +33,9 @@ impl Checks {
     }
 
     /// After an event of a core's turn: its budget may go up and down again before the turn ends.
-    pub fn after_event(&mut self, cluster: &Cluster, core: usize) {
-        let (_, _, most) = &mut self.last[core];
-        *most = cluster.engines[core].shard().budget().items_max.max(*most);
+    pub fn after_event(&mut self, engine: &Engine) {
+        let (_, _, most) = &mut self.last[usize::from(engine.core().0)];
+        *most = engine.shard().budget().items_max.max(*most);
     }
 
     /// After a turn of a core.

@@ -49,6 +49,8 @@ pub struct Client {
     /// It sends nothing more, and the server is to hear of it.
     pub eof: bool,
     pub eof_told: bool,
+    /// Its connection breaks when its core next looks at sockets.
+    pub leaves: bool,
     /// Closed, by whomever.
     pub gone: bool,
     /// Nothing further is to be asked.
@@ -86,6 +88,7 @@ impl Client {
             stalled_until: 0,
             eof: false,
             eof_told: false,
+            leaves: false,
             gone: false,
             ended: false,
             actor: None,

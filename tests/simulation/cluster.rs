@@ -1,15 +1,18 @@
 //! Cluster: the engines of all cores, joined by queues in place of the mesh. Nothing happens but what a test calls.
 //!
-//! Batches wait in `links`, one FIFO per ordered pair of cores, until somebody delivers them; time stands still until
-//! somebody moves it.
+//! Batches wait in `links`, one FIFO per ordered pair of cores, until a turn receives them; time stands still until
+//! somebody moves it. Cores run in turns (`turn`, `settle`); what clients and the clock do is a call between turns.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
 
 use aspine::command::settings::{DebugAccess, LogLevel, Settings, Watch};
-use aspine::engine::Batch;
 use aspine::engine::auth::AuthKey;
-use aspine::engine::files::SnapshotConfig;
+use aspine::engine::files::{FileAsk, FileEvent, SnapshotConfig};
+use aspine::engine::turn::{Outside, turn};
+use aspine::engine::{Batch, Notice};
 use aspine::engine::{Engine, EngineConfig, Peer, ProcessFacts, SessionId};
 use aspine::limits::TICK_COUNTED_MS_MAX;
 use aspine::shard::Eviction;
@@ -59,9 +62,99 @@ pub struct Cluster {
     pub engines: Vec<Engine>,
     /// `links[from][to]`: batches under way.
     pub links: Vec<Vec<VecDeque<Batch>>>,
+    /// By core, what it has asked of files in its turns, and what it is to hear of them in its next, oldest first.
+    pub file_asks: Vec<VecDeque<FileAsk>>,
+    pub file_events: Vec<VecDeque<FileEvent>>,
     /// Unix time in milliseconds.
     pub now_ms: u64,
     connected: u32,
+}
+
+/// Bytes of a client arrive; in the middle of a long argument as many as its buffer takes at a time.
+pub fn feed(engine: &mut Engine, id: SessionId, bytes: &[u8], now_ms: u64) {
+    let mut rest = bytes;
+    while !rest.is_empty()
+        && let Some(mut input) = engine.lend_input(id)
+    {
+        let received = rest.len().min(input.capacity() - input.len());
+        assert!(received > 0, "a buffer that takes nothing");
+        input.extend_from_slice(&rest[..received]);
+        engine.on_input(id, input, received, now_ms);
+        rest = &rest[received..];
+    }
+    if !rest.is_empty() {
+        engine.on_bytes(id, rest, now_ms);
+    }
+}
+
+/// Sends what an engine has to say to a client, at most `max` bytes of it.
+pub fn sent(engine: &mut Engine, id: SessionId, max: usize, now_ms: u64) -> Vec<u8> {
+    let Some(output) = engine.take_output(id) else { return Vec::new() };
+    let unsent = output.bytes();
+    let sent = unsent[..unsent.len().min(max)].to_vec();
+    engine.on_output(id, output, sent.len(), now_ms);
+    sent
+}
+
+/// What surrounds a core's engine while everything settles: batches go on and arrive at once, time stands still, and no
+/// client does anything.
+struct Settling<'a> {
+    core: usize,
+    links: &'a mut [Vec<VecDeque<Batch>>],
+    asks: &'a mut VecDeque<FileAsk>,
+    events: &'a mut VecDeque<FileEvent>,
+}
+
+impl Outside for Settling<'_> {
+    type Error = Infallible;
+
+    /// Slices never take long: a turn does all of them.
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn receive(&mut self) -> Option<Batch> {
+        self.links.iter_mut().find_map(|from| from[self.core].pop_front())
+    }
+
+    fn serve(&mut self, _: &mut Engine, _: Duration, _: u64) -> Result<bool, Infallible> {
+        Ok(false)
+    }
+
+    fn hear_files(&mut self, engine: &mut Engine, now_ms: u64) -> bool {
+        let heard = !self.events.is_empty();
+        self.events.drain(..).for_each(|event| engine.on_file(event, now_ms));
+        heard
+    }
+
+    fn tick(&mut self, _: &mut Engine, _: u64) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn send(&mut self, _: &mut Engine, _: SessionId, _: u64) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn slices_pushes(&self) -> bool {
+        false
+    }
+
+    fn pass_on(&mut self, engine: &mut Engine) -> bool {
+        let mut passed = false;
+        for (to, link) in (0..).zip(&mut self.links[self.core]) {
+            while let Some(batch) = engine.take_batch(CoreId(to)) {
+                link.push_back(batch);
+                passed = true;
+            }
+        }
+        passed
+    }
+
+    fn ask_files(&mut self, ask: FileAsk) {
+        self.asks.push_back(ask);
+    }
+
+    fn log(&mut self, _: Notice) {}
 }
 
 impl Cluster {
@@ -111,6 +204,8 @@ impl Cluster {
         Cluster {
             engines: (0..config.cores).map(engine).collect(),
             links: (0..cores).map(|_| (0..cores).map(|_| VecDeque::new()).collect()).collect(),
+            file_asks: (0..cores).map(|_| VecDeque::new()).collect(),
+            file_events: (0..cores).map(|_| VecDeque::new()).collect(),
             now_ms: config.now_ms,
             connected: 0,
         }
@@ -129,76 +224,40 @@ impl Cluster {
         Conn { core, id: self.engines[core].on_connect(peer, self.now_ms) }
     }
 
-    /// Bytes of a client arrive; in the middle of a long argument as many as its buffer takes at a time.
+    /// Bytes of a client arrive: one event, outside a turn, for tests that look at what it alone does.
     pub fn bytes(&mut self, conn: Conn, bytes: &[u8]) {
-        let engine = &mut self.engines[conn.core];
-        let mut rest = bytes;
-        while !rest.is_empty()
-            && let Some(mut input) = engine.lend_input(conn.id)
-        {
-            let received = rest.len().min(input.capacity() - input.len());
-            assert!(received > 0, "a buffer that takes nothing");
-            input.extend_from_slice(&rest[..received]);
-            engine.on_input(conn.id, input, received, self.now_ms);
-            rest = &rest[received..];
-        }
-        if !rest.is_empty() {
-            engine.on_bytes(conn.id, rest, self.now_ms);
-        }
+        feed(&mut self.engines[conn.core], conn.id, bytes, self.now_ms);
     }
 
     /// Sends what a core has to say to a client, at most `max` bytes of it.
     pub fn send(&mut self, conn: Conn, max: usize) -> Vec<u8> {
-        let engine = &mut self.engines[conn.core];
-        let Some(output) = engine.take_output(conn.id) else { return Vec::new() };
-        let unsent = output.bytes();
-        let sent = unsent[..unsent.len().min(max)].to_vec();
-        engine.on_output(conn.id, output, sent.len(), self.now_ms);
-        sent
+        sent(&mut self.engines[conn.core], conn.id, max, self.now_ms)
     }
 
-    /// A core's turn ends: its batches go on their way.
-    pub fn end_turn(&mut self, core: usize) {
-        self.engines[core].on_turn_end(0);
-        for to in 0..self.engines.len() {
-            while let Some(batch) = self.engines[core].take_batch(CoreId(to as u16)) {
-                self.links[core][to].push_back(batch);
-            }
-        }
-    }
-
-    /// The oldest batch from one core to another arrives. False if there is none.
-    pub fn deliver(&mut self, from: usize, to: usize) -> bool {
-        let Some(batch) = self.links[from][to].pop_front() else { return false };
-        self.engines[to].on_batch(batch, self.now_ms);
-        true
+    /// One turn of a core: every batch that is on its way to it arrives, all sliced work is done, no socket takes
+    /// anything. True if there was anything to do.
+    pub fn turn(&mut self, core: usize) -> bool {
+        let Cluster { engines, links, file_asks, file_events, now_ms, .. } = self;
+        let (asks, events) = (&mut file_asks[core], &mut file_events[core]);
+        let mut outside = Settling { core, links, asks, events };
+        let Ok(busy) = turn(&mut engines[core], &mut outside, *now_ms);
+        busy
     }
 
     /// Lets everything happen that can without time passing or a client doing anything.
     pub fn settle(&mut self) {
         loop {
-            let mut moved = false;
             for core in 0..self.engines.len() {
-                while self.engines[core].has_backlog() {
-                    self.engines[core].on_slice(self.now_ms);
-                }
-                self.end_turn(core);
-                for from in 0..self.engines.len() {
-                    while self.deliver(from, core) {
-                        moved = true;
-                    }
-                }
-                self.end_turn(core);
+                self.turn(core);
             }
-            let over =
-                self.links.iter().flatten().all(VecDeque::is_empty) && !self.engines.iter().any(Engine::has_backlog);
-            if !moved && over {
+            let passed_on = self.links.iter().flatten().any(|link| !link.is_empty());
+            if !passed_on && !self.engines.iter().any(Engine::has_backlog) {
                 return;
             }
         }
     }
 
-    /// Moves time by a tick on every core.
+    /// Moves time by a tick on every core: one event of each, outside a turn.
     pub fn tick(&mut self, ms: u64) {
         self.now_ms += ms;
         for engine in &mut self.engines {

@@ -6,9 +6,13 @@
 //! comes to rest, although all of them were at the bound for one another at once.
 
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::time::Duration;
 
-use aspine::engine::{Batch, Payload};
-use aspine::limits::{BATCH_BYTES_SEAL, FANOUT_BYTES_MAX, READ_BUFFER_BYTES, SESSION_ASKED_BYTES_MAX};
+use aspine::engine::files::FileAsk;
+use aspine::engine::turn::{Outside, turn};
+use aspine::engine::{Batch, Engine, Notice, Payload, SessionId};
+use aspine::limits::{BATCH_BYTES_SEAL, FANOUT_BYTES_MAX, READ_BUFFER_BYTES, SESSION_ASKED_BYTES_MAX, SLICE_US};
 use aspine::resp::Value;
 use aspine::resp::reply::decode;
 use aspine::shard::Eviction;
@@ -19,6 +23,8 @@ use crate::rng::Rng;
 
 /// Batches that a channel between two cores takes, in place of `CHANNEL_BATCHES`.
 const ROOM: usize = 8;
+/// Slices for which a turn has time.
+const SLICES: u64 = 3;
 const PUBLISHERS_OF_A_CORE: usize = 3;
 const TEXT_BYTES_MAX: usize = 60_000;
 /// Of channel, number and framing of a message.
@@ -79,6 +85,84 @@ struct World {
     rng: Rng,
     marks: Marks,
     fault: Option<Fault>,
+}
+
+/// The surroundings of one core in one turn: channels of `ROOM` batches, and time for three slices. Publishers and
+/// subscribers come between turns.
+struct Around<'a> {
+    core: usize,
+    links: &'a mut [Vec<VecDeque<Batch>>],
+    /// By peer, how many batches are still received.
+    due: Vec<usize>,
+    /// Whether what comes next are slices, and how many there were.
+    slicing: bool,
+    slices: u64,
+    fault: &'a mut Option<Fault>,
+}
+
+impl Outside for Around<'_> {
+    type Error = Infallible;
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_micros(SLICE_US * self.slices / SLICES)
+    }
+
+    fn receive(&mut self) -> Option<Batch> {
+        let from = (0..self.due.len()).find(|from| self.due[*from] > 0 && !self.links[*from][self.core].is_empty())?;
+        self.due[from] -= 1;
+        self.links[from][self.core].pop_front()
+    }
+
+    fn serve(&mut self, _: &mut Engine, _: Duration, _: u64) -> Result<bool, Infallible> {
+        Ok(false)
+    }
+
+    fn hear_files(&mut self, _: &mut Engine, _: u64) -> bool {
+        false
+    }
+
+    fn tick(&mut self, _: &mut Engine, _: u64) -> Result<(), Infallible> {
+        self.slicing = true;
+        Ok(())
+    }
+
+    fn after_event(&mut self, _: &mut Engine) {
+        self.slices += u64::from(self.slicing);
+    }
+
+    fn send(&mut self, _: &mut Engine, _: SessionId, _: u64) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn slices_pushes(&self) -> bool {
+        false
+    }
+
+    fn pass_on(&mut self, engine: &mut Engine) -> bool {
+        for (to, link) in (0..).zip(&mut self.links[self.core]) {
+            while link.len() < ROOM
+                && let Some(batch) = engine.take_batch(CoreId(to))
+            {
+                link.push_back(batch);
+            }
+            let is_letter = |batch: &Batch| matches!(batch.payload, Payload::Letter { .. });
+            // Far enough apart for both to hold messages of one publisher.
+            if let [one, _, _, _, _, other, ..] =
+                (0..link.len()).filter(|at| is_letter(&link[*at])).collect::<Vec<_>>()[..]
+            {
+                match self.fault.take_if(|fault| *fault != Fault::ReadsOn) {
+                    Some(Fault::LostLetter) => drop(link.remove(one)),
+                    Some(Fault::SwappedLetters) => link.swap(one, other),
+                    _ => {}
+                }
+            }
+        }
+        true
+    }
+
+    fn ask_files(&mut self, _: FileAsk) {}
+
+    fn log(&mut self, _: Notice) {}
 }
 
 fn text_bytes(publisher: usize, number: usize) -> usize {
@@ -199,40 +283,13 @@ impl World {
 
     /// One turn: some batches come, unless the links stand still; as many leave as the channels take.
     fn turn(&mut self, core: usize, still: bool) {
-        for from in 0..self.channels.len() {
-            for _ in 0..if still { 0 } else { self.rng.below(4) } {
-                self.cluster.deliver(from, core);
-            }
-        }
-        let engine = &mut self.cluster.engines[core];
-        for _ in 0..3 {
-            if engine.has_backlog() {
-                engine.on_slice(self.cluster.now_ms);
-            }
-        }
-        while engine.take_ready().is_some() {}
-        engine.on_turn_end(0);
-        for to in 0..self.channels.len() {
-            let link = &mut self.cluster.links[core][to];
-            while link.len() < ROOM
-                && let Some(batch) = self.cluster.engines[core].take_batch(CoreId(to as u16))
-            {
-                link.push_back(batch);
-            }
-            let is_letter = |batch: &Batch| matches!(batch.payload, Payload::Letter { .. });
-            // Far enough apart for both to hold messages of one publisher.
-            if let [one, _, _, _, _, other, ..] =
-                (0..link.len()).filter(|at| is_letter(&link[*at])).collect::<Vec<_>>()[..]
-            {
-                match self.fault.take_if(|fault| *fault != Fault::ReadsOn) {
-                    Some(Fault::LostLetter) => drop(link.remove(one)),
-                    Some(Fault::SwappedLetters) => link.swap(one, other),
-                    _ => {}
-                }
-            }
-        }
-        if self.rng.one_in(64) {
-            self.cluster.engines[core].verify();
+        let World { cluster, rng, fault, .. } = self;
+        let Cluster { engines, links, now_ms, .. } = cluster;
+        let due = links.iter().map(|_| if still { 0 } else { rng.below(4) }).collect();
+        let mut around = Around { core, links, due, slicing: false, slices: 0, fault };
+        let Ok(_) = turn(&mut engines[core], &mut around, *now_ms);
+        if rng.one_in(64) {
+            engines[core].verify();
         }
     }
 
@@ -345,7 +402,8 @@ fn keys_that_expire_wait_while_a_core_is_at_its_bound() {
         cluster.bytes(writer, set.as_bytes());
     }
     cluster.settle();
-    // The other core takes nothing, while turn after turn keys expire.
+    // The other core takes nothing, while turn after turn keys expire: events by themselves, since a turn passes on its
+    // batches.
     cluster.tick(10);
     let most = FANOUT_BYTES_MAX + 200 * (key_bytes + FRAME_BYTES_MAX);
     for _ in 0..keys {

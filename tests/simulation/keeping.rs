@@ -47,7 +47,7 @@ impl Kept {
         loop {
             self.cluster.settle();
             for core in 0..2 {
-                while let Some(ask) = self.cluster.engines[core].take_file_ask() {
+                while let Some(ask) = self.cluster.file_asks[core].pop_front() {
                     let said = &mut self.said;
                     self.keeper.answer(CoreId(core as u16), ask, &mut |core, event| {
                         said.push_back((core, event));
@@ -57,7 +57,7 @@ impl Kept {
             }
             let Some(at) = self.said.iter().position(|(_, event)| !held_back(event)) else { return };
             let Some((core, event)) = self.said.remove(at) else { return };
-            self.cluster.engines[usize::from(core.0)].on_file(event, self.cluster.now_ms);
+            self.cluster.file_events[usize::from(core.0)].push_back(event);
         }
     }
 
@@ -195,14 +195,15 @@ fn a_flushall_in_the_way_of_a_load_is_told_of_by_every_core() {
     // The first core is held for the load; the second is not yet, and clears its shard. When that comes to the first, it
     // is loading, and has nothing to clear.
     let (core, checked) = kept.said.pop_front().expect("the file is whole");
-    kept.cluster.engines[usize::from(core.0)].on_file(checked, kept.cluster.now_ms);
+    kept.cluster.file_events[usize::from(core.0)].push_back(checked);
+    kept.cluster.turn(usize::from(core.0));
     kept.cluster.bytes(kept.watcher, b"FLUSHALL\r\n");
     kept.work(|_| false);
     assert_eq!(kept.say_by(kept.watcher, "DBSIZE"), "+OK\r\n:2\r\n", "it came before what is loaded");
     assert!(kept.say_by(tracker, "PING").contains("invalidate\r\n_\r\n"));
     // From here on, as ever: a client is told when all cores have cleared their shards, not when one has.
     kept.cluster.bytes(kept.conn, b"FLUSHALL\r\n");
-    kept.cluster.end_turn(0);
+    kept.cluster.turn(0);
     let early = kept.cluster.send(tracker, usize::MAX);
     assert_eq!(String::from_utf8_lossy(&early), "", "the second core still has its keys");
     assert!(kept.say_by(tracker, "PING").contains("invalidate\r\n_\r\n"));
@@ -236,19 +237,16 @@ fn a_snapshot_takes_no_more_of_the_disk_than_it_may() {
     let (mut passed_ms, mut bytes, mut said) = (0, 0, Vec::new());
     while said.is_empty() {
         for _ in 0..200 {
-            cluster.engines[0].on_slice(cluster.now_ms);
-            let mut events = Vec::new();
-            while let Some(ask) = cluster.engines[0].take_file_ask() {
+            cluster.turn(0);
+            while let Some(ask) = cluster.file_asks[0].pop_front() {
                 if let FileAsk::Block { block, .. } = &ask {
                     bytes += block.bytes.len() as u64;
                 }
                 keeper.answer(CoreId(0), ask, &mut |_, event| {
-                    events.push(event);
+                    cluster.file_events[0].push_back(event);
                     true
                 });
             }
-            events.into_iter().for_each(|event| cluster.engines[0].on_file(event, cluster.now_ms));
-            cluster.end_turn(0);
         }
         // From the first byte on: what a step of the walk copies is all that may come early.
         let allowed = BANDWIDTH * passed_ms / 1000 + SNAPSHOT_STEP_BYTES as u64;

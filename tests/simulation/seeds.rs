@@ -52,12 +52,7 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Marks, String> {
         rest(&mut world)?;
         audit(&mut world)?;
     }
-    for at in 0..world.clients.len() {
-        if !world.clients[at].gone {
-            world.leave(at);
-        }
-    }
-    world.cluster.settle();
+    all_leave(&mut world)?;
     for engine in &world.cluster.engines {
         engine.verify();
         if engine.tickets_open() > 0 || !engine.is_idle() {
@@ -149,6 +144,21 @@ fn drain(world: &mut World) -> Result<(), String> {
         }
     }
     Err(format!("a drain did not end in {TURNS_MAX} turns"))
+}
+
+/// All connections break, and what the server does for them comes to its end.
+fn all_leave(world: &mut World) -> Result<(), String> {
+    world.calm = true;
+    for client in &mut world.clients {
+        client.leaves = true;
+    }
+    for _ in 0..TURNS_MAX {
+        world.turn()?;
+        if world.clients.iter().all(|client| client.gone) {
+            return come_to_rest(world);
+        }
+    }
+    Err(format!("connections did not end in {TURNS_MAX} turns"))
 }
 
 /// A last client looks at everything, while nothing else happens.

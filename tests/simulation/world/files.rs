@@ -33,7 +33,6 @@ pub(super) struct Files {
     /// What was there at each cut, in order, and the last of them that is known to be saved.
     copies: Vec<(u64, Items)>,
     saved: Option<usize>,
-    before: Option<Items>,
 }
 
 impl Files {
@@ -46,7 +45,6 @@ impl Files {
             events: (0..cores).map(|_| VecDeque::new()).collect(),
             copies: Vec::new(),
             saved: None,
-            before: None,
         }
     }
 
@@ -59,11 +57,20 @@ fn keeper(disk: &FaultyDisk, cores: usize) -> Worker<FaultyDisk> {
     Worker::new(cores as u16, Some(disk.clone()), || unreachable!("it is open"))
 }
 
+/// What one turn of a core has to do with files.
+#[derive(Default)]
+pub(super) struct FileTurn {
+    /// What the core asks for, until the turn passes it on.
+    pub(super) asks: Vec<FileAsk>,
+    /// All items before the slice to come, if the cut may be made in it.
+    before: Option<Items>,
+}
+
 /// All items of all shards.
-fn copy(cluster: &Cluster) -> Items {
+fn copy<'a>(engines: impl IntoIterator<Item = &'a Engine>, now_ms: u64) -> Items {
     let mut items = Items::new();
-    for engine in &cluster.engines {
-        engine.shard().scan(0, u32::MAX, cluster.now_ms, &mut |key, item| {
+    for engine in engines {
+        engine.shard().scan(0, u32::MAX, now_ms, &mut |key, item| {
             items.insert(key.to_vec(), (item.value.to_vec(), item.expires_at_ms));
         });
     }
@@ -97,36 +104,49 @@ fn in_file(disk: &mut FaultyDisk) -> Result<Items, String> {
 impl World {
     /// With one core the cut is made in the middle of a slice, before which nothing of it changes an item; perhaps in that
     /// which ends the transaction that held the shard, if that ends with a walk.
-    pub(super) fn before_slice(&mut self) {
-        if let Some(files) = &mut self.files {
-            let engine = &self.cluster.engines[0];
-            let may_cut = self.plan.cores == 1 && (engine.is_granted_to_snapshot() || engine.has_holds());
-            files.before = may_cut.then(|| copy(&self.cluster));
-        }
+    pub(super) fn before_slice(&self, engine: &Engine, turn: &mut FileTurn) {
+        let may_cut =
+            self.files.is_some() && self.plan.cores == 1 && (engine.is_granted_to_snapshot() || engine.has_holds());
+        turn.before = may_cut.then(|| copy([engine], self.cluster.now_ms));
     }
 
     /// What a core asks of the disk. At a cut, all shards are held: this is the instant.
-    pub(super) fn after_files(&mut self, core: usize) {
+    pub(super) fn note_asks(&mut self, engine: &mut Engine, others: (&[Engine], &[Engine]), turn: &mut FileTurn) {
         let Some(files) = &mut self.files else { return };
-        while let Some(ask) = self.cluster.engines[core].take_file_ask() {
+        while let Some(ask) = engine.take_file_ask() {
             match &ask {
                 FileAsk::Cut { id, .. } => {
-                    let items = files.before.take().unwrap_or_else(|| copy(&self.cluster));
+                    let engines = others.0.iter().chain([&*engine]).chain(others.1);
+                    let items = turn.before.take().unwrap_or_else(|| copy(engines, self.cluster.now_ms));
                     files.copies.push((*id, items));
                 }
                 FileAsk::Block { block, .. } => self.marks.changed_first += u64::from(block.bytes[4] == 1),
                 _ => {}
             }
-            files.asks[core].push_back(ask);
+            turn.asks.push(ask);
         }
     }
 
-    /// The disk does something, for whichever core; a core hears of what it has done.
-    pub(super) fn turn_of_files(&mut self, core: usize) -> Result<(), String> {
+    /// What a core has asked for goes to the disk.
+    pub(super) fn pass_on_asks(&mut self, core: usize, turn: &mut FileTurn) {
+        if let Some(files) = &mut self.files {
+            files.asks[core].extend(turn.asks.drain(..));
+        }
+    }
+
+    /// The disk does something, for whichever core; a core hears of what it has done. True if it hears anything.
+    pub(super) fn turn_of_files(
+        &mut self,
+        engine: &mut Engine,
+        others: (&[Engine], &[Engine]),
+        turn: &mut FileTurn,
+    ) -> Result<bool, String> {
+        let core = usize::from(engine.core().0);
         let steps = if self.calm { 64 } else { self.schedule.below(3) };
+        let mut heard = false;
         for _ in 0..steps {
             let asker = self.schedule.below(self.plan.cores);
-            let Some(files) = &mut self.files else { return Ok(()) };
+            let Some(files) = &mut self.files else { return Ok(false) };
             // What core 0 has asked before it has asked for first: one queue takes the asks of all cores.
             if let Some(ask) = files.asks[asker].pop_front() {
                 let events = &mut files.events;
@@ -137,11 +157,12 @@ impl World {
             }
             if let Some(event) = files.events[core].pop_front() {
                 self.step += 1;
-                self.on_file(core, event)?;
-                self.after_files(core);
+                self.on_file(engine, event)?;
+                self.note_asks(engine, others, turn);
+                heard = true;
             }
         }
-        Ok(())
+        Ok(heard)
     }
 
     /// Whether nothing of the disk is under way.
@@ -157,7 +178,7 @@ impl World {
         files.disk.fail(self.faults.one_in(2).then_some(fault));
     }
 
-    fn on_file(&mut self, core: usize, event: FileEvent) -> Result<(), String> {
+    fn on_file(&mut self, engine: &mut Engine, event: FileEvent) -> Result<(), String> {
         let (now_ms, evicts) = (self.cluster.now_ms, self.plan.evicts());
         let Some(files) = &mut self.files else { return Ok(()) };
         match &event {
@@ -181,7 +202,7 @@ impl World {
             }
             _ => {}
         }
-        self.cluster.engines[core].on_file(event, now_ms);
+        engine.on_file(event, now_ms);
         Ok(())
     }
 
@@ -254,14 +275,14 @@ fn loads(disk: &FaultyDisk, cores: usize, now_ms: u64, expected: &Items) -> Resu
         true
     });
     for (core, event) in events {
-        cluster.engines[core].on_file(event, now_ms);
+        cluster.file_events[core].push_back(event);
         cluster.settle();
     }
     let told = cluster.send(conn, usize::MAX);
     if told != b"-LOADING Redis is loading the dataset in memory\r\n".repeat(2) {
         return Err(format!("while it loads: {}", told.escape_ascii()));
     }
-    if cluster.engines.iter().any(Engine::is_loading) || copy(&cluster) != *expected {
+    if cluster.engines.iter().any(Engine::is_loading) || copy(&cluster.engines, cluster.now_ms) != *expected {
         return Err(format!("{cores} cores load another keyspace, or none"));
     }
     for (core, engine) in (0..).zip(&cluster.engines) {
