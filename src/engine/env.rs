@@ -54,6 +54,8 @@ pub enum Notice {
     CutOff(String),
     /// A wrong auth key; the text says from where.
     AuthFailed(String),
+    /// A connection that spoke HTTP was closed; the text says from where it came.
+    Http(String),
     /// The log is to be more or less detailed.
     LogLevel(LogLevel),
     /// A snapshot was taken, or loaded, or is being loaded.
@@ -145,6 +147,13 @@ impl Env {
     #[cold]
     pub(super) fn log_slow(&mut self, command: CommandId, args: Args<'_>, ns: u64, client: &Client) {
         self.meter.log(SlowCall::new(command, args, ns, self.now_ms), client);
+    }
+
+    /// Counts and logs a connection that is closed because it speaks HTTP.
+    #[cold]
+    pub(super) fn refuse_http(&mut self, addr: &str) {
+        self.stats.http_refused += 1;
+        self.notice(Notice::Http(addr.to_owned()));
     }
 
     /// Counts a command that is refused before it runs.

@@ -327,6 +327,9 @@ impl<T: Transport> Shell<T> {
 fn write_notice(notice: &Notice) {
     match notice {
         Notice::CutOff(text) => warn!("{text}"),
+        Notice::Http(addr) => warn!(
+            "closed the connection from {addr}: it sent POST or Host:, as a web page that attacks this server makes a browser do"
+        ),
         Notice::AuthFailed(addr) => debug!("wrong auth key from {addr}"),
         Notice::LogLevel(level) => crate::service::logging::set_level(*level),
         Notice::Snapshot(text) => info!("{text}"),

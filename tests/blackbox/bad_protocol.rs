@@ -189,3 +189,42 @@ fn many_arguments_are_taken_up_to_the_limit() {
     args[0] = "DEL".to_owned();
     assert_eq!(conn.number(&args), 100_000);
 }
+
+#[test]
+fn a_browser_is_cut_off_before_what_it_was_made_to_send() {
+    let page = "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nSET pwned 1\r\n".as_bytes();
+    let head = "GET / HTTP/1.1\r\nhOST: 127.0.0.1\r\nSET pwned 1\r\n".as_bytes();
+    let array = [command(&["pOsT"]), command(&["SET", "pwned", "1"])].concat();
+    let queued = [command(&["MULTI"]), command(&["SET", "pwned", "1"]), command(&["HOST:", "x"])].concat();
+    let queued = [queued, command(&["EXEC"])].concat();
+    let muted = [command(&["CLIENT", "REPLY", "OFF"]), page.to_vec()].concat();
+    for flags in [&[][..], &["--authkey", "secret"]] {
+        let server = Server::start(2, flags);
+        let authenticate = |mut conn: Conn| {
+            if !flags.is_empty() {
+                assert_eq!(conn.call(&["AUTH", "secret"]), "+OK\r\n");
+            }
+            conn
+        };
+        let cases: [(&[u8], &str); 5] = [
+            (page, ""),
+            (head, "-ERR wrong number of arguments for 'get' command\r\n"),
+            (&array, ""),
+            (&queued, "+OK\r\n+QUEUED\r\n"),
+            (&muted, ""),
+        ];
+        for (bytes, said_before) in cases {
+            let mut conn = authenticate(server.connect());
+            conn.send(bytes);
+            assert_eq!(String::from_utf8_lossy(&conn.rest()), said_before, "{}", bytes.escape_ascii());
+        }
+        // Nobody need have shown a key.
+        let mut stranger = server.connect();
+        stranger.send(page);
+        assert_eq!(String::from_utf8_lossy(&stranger.rest()), "");
+        let mut conn = authenticate(server.connect());
+        assert_eq!(conn.call(&["EXISTS", "pwned"]), ":0\r\n");
+        assert_eq!(conn.info_number("http_refused"), 6);
+        server.wait_for_log("it sent POST or Host:");
+    }
+}

@@ -79,6 +79,12 @@ fn find_sub<'a>(
     Ok((id, words.tail(names)))
 }
 
+/// Whether a name that no command has is the beginning of a line of HTTP: what a web page makes a browser send to this port
+/// begins with one, and what would run is in the lines behind it. The names are those that Redis looks for.
+pub(super) fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
+}
+
 /// Quotes name and arguments as Redis does: 128 bytes of the name, and of the arguments as many as fit in 128.
 #[cold]
 fn unknown_command(words: Args<'_>) -> Error {

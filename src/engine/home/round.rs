@@ -236,6 +236,10 @@ impl Home {
     #[cold]
     fn refuse_words(&mut self, core: &mut Core, id: SessionId, words: Args<'_>, error: &Error) -> Flow {
         let Some(session) = self.sessions.get_mut(id) else { return Flow::End };
+        if command::is_http(words.at(0)) {
+            core.env.refuse_http(&session.client.addr);
+            return Flow::End;
+        }
         let muted = session.begin_reply();
         let named = if let Error::Arity(name) = error { core.env.lookup.find(name.as_bytes()) } else { None };
         debug_assert!(!words.is_empty(), "a command has a name");

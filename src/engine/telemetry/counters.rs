@@ -88,6 +88,8 @@ counters! {
         Some("aspine_sent_bytes_total"), &[(Stats, "total_net_output_bytes")];
     protocol_errors: "Connections closed for malformed requests.",
         Some("aspine_protocol_errors_total"), &[(Aspine, "protocol_errors")];
+    http_refused: "Connections closed for HTTP: a browser was made to send commands.",
+        Some("aspine_http_refused_total"), &[(Aspine, "http_refused")];
     auth_failures: "Wrong auth keys.",
         Some("aspine_auth_failures_total"), &[(Stats, "acl_access_denied_auth")];
     // `/metrics` has these two as one family, by reason.
@@ -181,6 +183,7 @@ mod tests {
             bytes_in: 1,
             bytes_out: 1,
             protocol_errors: 1,
+            http_refused: 1,
             auth_failures: 1,
             cut_offs: 1,
             output_cut_offs: 1,
