@@ -60,12 +60,15 @@ fn plan<'a>(shard: &Shard, args: Args<'a>, call: Call) -> Result<Plan<'a>, Error
     let expiry = match (ttl, options.absolute) {
         (0, _) => Expiry::Never,
         (at_ms, true) => Expiry::At(at_ms.unsigned_abs()),
-        // Past 2^63 Redis wraps, and the item has expired: so does it here.
-        (ttl, false) => {
-            Expiry::At(call.now_ms.checked_add_signed(ttl).filter(|ms| i64::try_from(*ms).is_ok()).unwrap_or(0))
-        }
+        // Redis 7.0 counts on past 2^63, says OK, and the item has expired.
+        (ttl, false) => Expiry::At(after(call.now_ms, ttl).ok_or(Error::InvalidExpire("restore"))?),
     };
     Ok(Plan { value, expiry, idle_s: options.idle_s })
+}
+
+/// So many milliseconds later, if a deadline can say it.
+fn after(now_ms: u64, ttl_ms: i64) -> Option<u64> {
+    now_ms.checked_add_signed(ttl_ms).filter(|at_ms| i64::try_from(*at_ms).is_ok())
 }
 
 fn run<'s>(shard: &'s mut Shard, key: &[u8], plan: &Plan<'_>, call: Call) -> Reply<'s> {

@@ -121,11 +121,16 @@ fn spoil(steps: &mut [Step], words: &mut Words) {
         return;
     }
     let at = words.rng.below(step.words.len());
+    let before = step.words.clone();
     match words.rng.below(4) {
         0 if at > 0 => drop(step.words.remove(at)),
         1 => step.words.push(words.junk()),
         2 if at == 0 => step.words[0].push(b'x'),
         _ if at > 0 => step.words[at] = words.junk(),
         _ => {}
+    }
+    // Redis takes a TTL past the end of time, and what it restores is gone: see `limits`.
+    if name_of(&step.words) == Some("restore") && step.words.get(2).is_some_and(|ttl| ttl == b"9223372036854775807") {
+        step.words = before;
     }
 }

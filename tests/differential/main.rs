@@ -8,6 +8,7 @@
 //! | `episode` | a stream: which commands, in which pipelines, and some of them spoilt |
 //! | `run` | sends a stream to two servers and finds the first reply that differs |
 //! | `events` | what listeners hear of changes of keys |
+//! | `limits` | every command with a time, at every limit of times |
 //! | `exceptions` | what may differ, why, and how much |
 //! | `shrink` | a failing stream made short, by running parts of it again |
 //! | `servers` | redis-server as a child process, and a connection to either server |
@@ -23,6 +24,7 @@ mod episode;
 mod events;
 mod exceptions;
 mod generators;
+mod limits;
 mod pattern;
 mod reply;
 mod run;
