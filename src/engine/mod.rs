@@ -455,12 +455,6 @@ impl Engine {
         crate::command::pubsub::TOPICS.iter().map(|topic| channels.of(*topic).entries().len()).sum()
     }
 
-    /// Clients of this core that others have redirected to.
-    #[cfg(any(test, feature = "verify"))]
-    pub fn redirected(&self) -> usize {
-        self.home.redirected()
-    }
-
     /// Bytes of messages that wait for the peer for which most do.
     #[cfg(any(test, feature = "verify"))]
     pub fn message_bytes_max(&self) -> usize {

@@ -154,3 +154,33 @@ fn keys_that_expire_or_are_evicted_are_told_of() {
         assert_eq!(expired.reply(), message(true, "__keyevent@0__:expired", "brief"));
     }
 }
+
+#[test]
+fn client_reply_silences_no_message() {
+    for cores in [1, 2] {
+        let server = Server::start(cores, &[]);
+        let mut writer = server.connect();
+        for (resp3, mode) in [(false, "OFF"), (false, "SKIP"), (true, "OFF"), (true, "SKIP")] {
+            let mut conn = server.connect();
+            if resp3 {
+                conn.call(&["HELLO", "3"]);
+                conn.call(&["CLIENT", "TRACKING", "ON"]);
+                conn.call(&["GET", "k"]);
+            }
+            conn.send(&command(&["CLIENT", "REPLY", mode]));
+            conn.send(&command(&["SUBSCRIBE", "news"]));
+            // The confirmation is no reply either.
+            let head = if resp3 { '>' } else { '*' };
+            assert_eq!(conn.reply(), format!("{head}3\r\n{}{}:1\r\n", bulk("subscribe"), bulk("news")));
+            assert_eq!(writer.number(&["PUBLISH", "news", "one"]), 1);
+            assert_eq!(conn.reply(), message(resp3, "news", "one"));
+            if resp3 {
+                // What it does itself, and wants no reply to.
+                conn.send(&[command(&["CLIENT", "REPLY", mode]), command(&["SET", "k", "v"])].concat());
+                assert_eq!(conn.reply(), format!(">2\r\n{}*1\r\n{}", bulk("invalidate"), bulk("k")));
+                conn.send(&[command(&["CLIENT", "REPLY", mode]), command(&["PUBLISH", "news", "two"])].concat());
+                assert_eq!(conn.reply(), message(resp3, "news", "two"));
+            }
+        }
+    }
+}

@@ -90,14 +90,19 @@ fn another_connection_is_told_in_place_of_the_reader() {
         assert_eq!(heard(&mut target, KEYS), keys().into_iter().collect());
         writer.call(&["FLUSHALL"]);
         assert_eq!(stale(&target.reply()), None);
-        // It goes: the reader learns at once that it is told of nothing, and with each change that it would be told of.
+        // It goes: the reader learns it with each change that it would be told of, and not before.
         reader.call(&["HELLO", "3"]);
         reader.call(&["GET", "key:0"]);
         assert_eq!(writer.call(&["CLIENT", "KILL", "ID", &id]), ":1\r\n");
         let broken = format!(">2\r\n$21\r\ntracking-redir-broken\r\n:{id}\r\n");
-        assert_eq!(reader.reply(), broken);
-        writer.call(&["SET", "key:0", "v"]);
-        assert_eq!(reader.reply(), broken);
+        writer.call(&["SET", "key:1", "v"]);
+        assert_eq!(reader.call(&["CLIENT", "GETREDIR"]), format!(":{id}\r\n"));
+        assert!(reader.text(&["CLIENT", "INFO"]).contains(" flags=t "));
+        for _ in 0..2 {
+            reader.call(&["GET", "key:0"]);
+            writer.call(&["SET", "key:0", "v"]);
+            assert_eq!(reader.reply(), broken);
+        }
         assert!(reader.text(&["CLIENT", "INFO"]).contains(" flags=tR "));
     });
 }

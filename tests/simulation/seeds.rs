@@ -64,7 +64,6 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Marks, String> {
             ("watchers", engine.shard().watchers()),
             ("names subscribed", engine.names_subscribed()),
             ("prefixes", engine.shard().tracked().prefixes as usize),
-            ("clients redirected to", engine.redirected()),
         ];
         if let Some((what, count)) = left.into_iter().find(|(_, count)| *count > 0) {
             return Err(format!("core {:?}: {count} {what} are left", engine.core()));

@@ -172,7 +172,6 @@ impl Home {
         self.drop_subscriptions(core, id);
         self.untrack(core, id);
         let Some(mut session) = self.sessions.remove(id) else { return };
-        self.trackers.end_redirects(session.client.id, &mut self.sessions, &mut core.env);
         self.sessions.give_back(session.replies.take_buffer());
     }
 
@@ -425,11 +424,6 @@ impl Home {
     #[cfg(any(test, feature = "verify"))]
     pub(super) fn unsent_bytes(&self, id: SessionId) -> usize {
         self.sessions.get(id).map_or(0, |session| session.sizes().output)
-    }
-
-    #[cfg(any(test, feature = "verify"))]
-    pub(super) fn redirected(&self) -> usize {
-        self.trackers.redirected()
     }
 
     #[cfg(any(test, feature = "verify"))]

@@ -10,7 +10,7 @@ use crate::engine::home::multi::{Multi, Transaction};
 use crate::engine::home::replies::Replies;
 use crate::engine::home::subscribed::Subscribed;
 use crate::limits::BUFFER_KEPT_BYTES_MAX;
-use crate::resp::{Parser, Proto, Writer};
+use crate::resp::{Parser, Writer};
 use crate::slot::CoreId;
 
 /// The lists of sessions for which there is something to do.
@@ -193,12 +193,10 @@ impl Session {
             && !client.is_subscriber()
     }
 
-    /// Whether what is pushed to it reaches its client. As Redis has it, CLIENT REPLY OFF also silences what looks like
-    /// a reply.
+    /// Whether what is pushed to it reaches its client: CLIENT REPLY silences replies alone.
     #[inline]
     pub(in crate::engine) fn hears_pushes(&self) -> bool {
         !self.is_stopped(stop::CLOSING)
-            && (self.client.proto == Proto::Resp3 || self.client.reply_mode == ReplyMode::On)
     }
 
     /// Nothing more is run.

@@ -18,7 +18,7 @@ use crate::engine::ids::SessionId;
 use crate::engine::link::message::Detail;
 use crate::engine::pubsub::disclaim;
 use crate::limits::{SESSION_SUBSCRIPTION_BYTES_MAX, SESSION_SUBSCRIPTIONS_MAX};
-use crate::resp::{Args, Proto, Words, Writer};
+use crate::resp::{Args, Words, Writer};
 
 /// What a confirmation counts: shard channels by themselves, all else together.
 fn count(subscriptions: Subscriptions, topic: Topic) -> usize {
@@ -43,8 +43,7 @@ impl Home {
             return self.fail(core, id, args, trip, &Error::SubscribeInMulti);
         }
         let Some(session) = self.sessions.get_mut(id) else { return Flow::End };
-        let Session { subscribed, client, .. } = session;
-        let subscribed = subscribed.get_or_insert_default();
+        let subscribed = session.subscribed.get_or_insert_default();
         let mut seen = BTreeSet::new();
         // Which of the names change anything is found out once, here.
         let mut names: Vec<(&[u8], bool)> =
@@ -70,11 +69,10 @@ impl Home {
                 subscribed.remove(topic, name);
             }
         }
-        // A push is heard whatever CLIENT REPLY says.
-        let muted = trip.muted && client.proto == Proto::Resp2;
+        // The confirmation counts as pushed, and that is heard whatever CLIENT REPLY says.
         let words = Words::new(names.iter().map(|(name, _)| *name));
         let changes = names.iter().map(|(_, changes)| *changes).collect();
-        self.ask_all(core, id, words.args(), Detail::Changes(changes), Trip { muted, ..trip })
+        self.ask_all(core, id, words.args(), Detail::Changes(changes), Trip { muted: false, ..trip })
     }
 
     /// Every core that must know has been told: the subscriptions begin or end here, and are confirmed.

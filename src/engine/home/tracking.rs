@@ -87,16 +87,8 @@ impl Home {
         let Change::On(tracking) = change else { return self.untrack(core, id) };
         let Some(session) = self.sessions.get_mut(id) else { return };
         let client = session.client.id;
-        let before = session.client.tracking.as_ref().map_or(0, |now| now.redirect);
-        let redirect = tracking.redirect;
         self.trackers.begin(client, &tracking.prefixes, session.client.tracking.is_none());
         session.client.tracking = Some(tracking);
-        if before != 0 && before != redirect {
-            self.trackers.detach(client, before, &core.env);
-        }
-        if redirect != 0 {
-            self.trackers.attach(client, redirect, &mut self.sessions, &mut core.env);
-        }
     }
 
     /// A session tracks no longer: its client said so, or has gone. What shards remember of it they forget when they would
@@ -106,9 +98,6 @@ impl Home {
         let client = session.client.id;
         let Some(tracking) = session.client.tracking.take() else { return };
         self.trackers.end(client, &tracking.prefixes);
-        if tracking.redirect != 0 {
-            self.trackers.detach(client, tracking.redirect, &core.env);
-        }
         for prefix in &tracking.prefixes {
             untrack_prefix(core, prefix);
         }

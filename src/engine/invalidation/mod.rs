@@ -9,7 +9,7 @@
 //! for. So a client that is told that a key has changed has the reply with the older value, if it asked for it, and no
 //! reply with an older value comes later. A client may be told too often, never too seldom: what is on its way when it
 //! stops tracking is dropped at its home, and an id is never used again. When a client goes that others redirect to, they
-//! are told at once, since what it was sent last may never have reached it.
+//! learn it, as from Redis, at the next change that it would have been told of.
 //!
 //! FLUSHALL: each core says when it has cleared its shard; a home tells its clients once all cores have.
 //! Changes of keys with a prefix that clients track (BCAST) gather at each home until the turn ends, as in Redis: one
@@ -38,9 +38,6 @@ pub(super) struct Trackers {
     /// Sessions of this core that track.
     count: u64,
     prefixes: Prefixes<Tracked>,
-    /// Clients of this core that others redirect to, and those others. Filled by CLIENT TRACKING, emptied when either
-    /// ends; bounded by how many clients there are.
-    redirected: BTreeMap<ClientId, Vec<ClientId>>,
     /// Prefixes for which keys have gathered. Filled by changes, drained when the turn ends.
     changed: Vec<Box<[u8]>>,
     /// Broadcasts under way. Filled when a turn ends, drained in slices; bounded by the prefixes that change while a
@@ -97,7 +94,6 @@ impl Trackers {
         Trackers {
             count: 0,
             prefixes: Prefixes::new(seeds),
-            redirected: BTreeMap::new(),
             changed: Vec::new(),
             broadcasts: VecDeque::new(),
             outgoing: (0..cores).map(|_| Vec::new()).collect(),
@@ -141,12 +137,6 @@ impl Trackers {
     /// Sessions that track.
     pub(super) fn count(&self) -> u64 {
         self.count
-    }
-
-    /// Clients that others redirect to.
-    #[cfg(any(test, feature = "verify"))]
-    pub(super) fn redirected(&self) -> usize {
-        self.redirected.len()
     }
 
     /// Whether something waits for the end of the turn.
@@ -315,8 +305,6 @@ impl Trackers {
                     self.tell_target(target, tracker, body, sessions, env);
                 }
                 Invalidation::Broken { tracker, target } => self.on_broken(tracker, target, sessions, env),
-                Invalidation::Attach { tracker, target } => self.on_attach(tracker, target, sessions, env),
-                Invalidation::Detach { tracker, target } => self.on_detach(tracker, target),
             }
         }
         core.links.give_back(bytes);
@@ -350,56 +338,6 @@ impl Trackers {
     }
 
     // ---- redirection ----
-
-    /// A client of this core redirects to another, which may have gone since it was asked for.
-    pub(super) fn attach(&mut self, tracker: ClientId, target: ClientId, sessions: &mut Sessions, env: &mut Env) {
-        match env.router.peer(env.router.home_of(target)) {
-            None => self.on_attach(tracker, target, sessions, env),
-            Some(peer) => Invalidation::Attach { tracker, target }.append_to(self.outgoing(peer)),
-        }
-    }
-
-    /// Ends a redirection.
-    pub(super) fn detach(&mut self, tracker: ClientId, target: ClientId, env: &Env) {
-        match env.router.peer(env.router.home_of(target)) {
-            None => self.on_detach(tracker, target),
-            Some(peer) => Invalidation::Detach { tracker, target }.append_to(self.outgoing(peer)),
-        }
-    }
-
-    /// A client redirects to one of this core.
-    fn on_attach(&mut self, tracker: ClientId, target: ClientId, sessions: &mut Sessions, env: &mut Env) {
-        let trackers = self.redirected.entry(target).or_default();
-        if !trackers.contains(&tracker) {
-            trackers.push(tracker);
-        }
-        if sessions.of_client(target).is_none() {
-            self.tell_broken(target, sessions, env);
-        }
-    }
-
-    fn on_detach(&mut self, tracker: ClientId, target: ClientId) {
-        let Some(trackers) = self.redirected.get_mut(&target) else { return };
-        trackers.retain(|other| *other != tracker);
-        if trackers.is_empty() {
-            self.redirected.remove(&target);
-        }
-    }
-
-    /// A client has gone: what it was sent in place of others may be lost, so these are told at once.
-    #[inline]
-    pub(super) fn end_redirects(&mut self, target: ClientId, sessions: &mut Sessions, env: &mut Env) {
-        if !self.redirected.is_empty() {
-            self.tell_broken(target, sessions, env);
-        }
-    }
-
-    #[cold]
-    fn tell_broken(&mut self, target: ClientId, sessions: &mut Sessions, env: &mut Env) {
-        for tracker in self.redirected.remove(&target).unwrap_or_default() {
-            self.break_redirect(tracker, target, sessions, env);
-        }
-    }
 
     /// A client that redirects is to learn that the other has gone.
     fn break_redirect(&mut self, tracker: ClientId, target: ClientId, sessions: &mut Sessions, env: &mut Env) {

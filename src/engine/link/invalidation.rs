@@ -9,37 +9,15 @@ use crate::shard::{ClientId, NO_CLIENT};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Invalidation<'a> {
     /// A key, and the clients that may hold it, 8 bytes each.
-    Key {
-        key: &'a [u8],
-        clients: &'a [u8],
-    },
+    Key { key: &'a [u8], clients: &'a [u8] },
     /// A key that has a prefix for which the core's clients listen.
-    Prefixed {
-        key: &'a [u8],
-        writer: ClientId,
-    },
+    Prefixed { key: &'a [u8], writer: ClientId },
     /// The sender has cleared its shard.
     Cleared,
     /// Stale keys as an encoded array, or all if it is empty, of a client that has redirected to one of this core.
-    Redirected {
-        tracker: ClientId,
-        target: ClientId,
-        body: &'a [u8],
-    },
+    Redirected { tracker: ClientId, target: ClientId, body: &'a [u8] },
     /// There is no such client to redirect to.
-    Broken {
-        tracker: ClientId,
-        target: ClientId,
-    },
-    /// A client redirects to one of this core, and does so no more.
-    Attach {
-        tracker: ClientId,
-        target: ClientId,
-    },
-    Detach {
-        tracker: ClientId,
-        target: ClientId,
-    },
+    Broken { tracker: ClientId, target: ClientId },
 }
 
 impl<'a> Invalidation<'a> {
@@ -69,16 +47,12 @@ impl<'a> Invalidation<'a> {
                 out.extend_from_slice(&target.to_le_bytes());
                 write_bytes(out, body);
             }
-            Invalidation::Broken { tracker, target } => Invalidation::write_pair(out, 4, tracker, target),
-            Invalidation::Attach { tracker, target } => Invalidation::write_pair(out, 5, tracker, target),
-            Invalidation::Detach { tracker, target } => Invalidation::write_pair(out, 6, tracker, target),
+            Invalidation::Broken { tracker, target } => {
+                out.push(4);
+                out.extend_from_slice(&tracker.to_le_bytes());
+                out.extend_from_slice(&target.to_le_bytes());
+            }
         }
-    }
-
-    fn write_pair(out: &mut Vec<u8>, kind: u8, tracker: ClientId, target: ClientId) {
-        out.push(kind);
-        out.extend_from_slice(&tracker.to_le_bytes());
-        out.extend_from_slice(&target.to_le_bytes());
     }
 
     pub(in crate::engine) fn read(rest: &mut &'a [u8]) -> Option<Invalidation<'a>> {
@@ -99,8 +73,6 @@ impl<'a> Invalidation<'a> {
                 body: read_bytes(rest)?,
             },
             4 => Invalidation::Broken { tracker: read_number(rest)?, target: read_number(rest)? },
-            5 => Invalidation::Attach { tracker: read_number(rest)?, target: read_number(rest)? },
-            6 => Invalidation::Detach { tracker: read_number(rest)?, target: read_number(rest)? },
             kind => panic!("an invalidation of kind {kind}, which no core writes"),
         })
     }
@@ -138,7 +110,7 @@ mod tests {
     proptest! {
         #[test]
         fn frames_come_out_as_they_went_in(
-            frames in vec((0u8..7, any::<u64>(), any::<u64>(), vec(any::<u8>(), 0..40), vec(any::<u64>(), 1..5)), 0..8),
+            frames in vec((0u8..5, any::<u64>(), any::<u64>(), vec(any::<u8>(), 0..40), vec(any::<u64>(), 1..5)), 0..8),
         ) {
             let clients: Vec<Vec<u8>> =
                 frames.iter().map(|frame| frame.4.iter().flat_map(|client| client.to_le_bytes()).collect()).collect();
@@ -150,9 +122,7 @@ mod tests {
                     1 => Invalidation::Prefixed { key, writer: *tracker },
                     2 => Invalidation::Cleared,
                     3 => Invalidation::Redirected { tracker: *tracker, target: *target, body: key },
-                    4 => Invalidation::Broken { tracker: *tracker, target: *target },
-                    5 => Invalidation::Attach { tracker: *tracker, target: *target },
-                    _ => Invalidation::Detach { tracker: *tracker, target: *target },
+                    _ => Invalidation::Broken { tracker: *tracker, target: *target },
                 })
                 .collect();
             let mut bytes = Vec::new();

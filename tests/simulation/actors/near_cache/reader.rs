@@ -109,12 +109,11 @@ impl Client {
         Some(format!("{hello}{}", self.way.command(id)))
     }
 
-    /// The connection breaks by which it is told. By RESP3 it will hear of that; by RESP2 it has to see to it itself.
+    /// The connection breaks by which it is told. What that was sent last may be lost, so it does not wait until it hears
+    /// of that itself, with the next change.
     pub(super) fn lose_ear(&mut self) {
         self.ear = None;
-        if !self.way.resp3 {
-            self.turn_deaf();
-        }
+        self.turn_deaf();
     }
 
     /// What is told unasked: some of the copies are stale.
