@@ -374,6 +374,9 @@ pub const MEMORY_OVERHEAD_PERCENT: u64 = 15;
 /// Bytes of resident memory besides items: histograms, buffers of some thousand clients, the program. Likewise.
 pub const MEMORY_BESIDES_BYTES: u64 = 64 * 1024 * 1024;
 
+/// CPUs of a machine that is small to `aspine doctor`: that the cores take all of them is no warning then.
+pub const SMALL_MACHINE_CPUS: usize = 2;
+
 const _: () = assert!(FDS_PER_CORE >= 2 * (RINGS_PER_CORE + 5), "rings, two eventfds, three listeners, twice over");
 const _: () = assert!(IO_MEMORY_BYTES >= 64 * 1024, "glommio raises less to 64 KiB");
 const _: () =

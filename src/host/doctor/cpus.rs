@@ -5,6 +5,7 @@ use super::files::Fact;
 use super::host::Host;
 use super::plan::Plan;
 use super::verdict::{Outcome, failing, ok, parts, unknown, warning};
+use crate::limits::SMALL_MACHINE_CPUS;
 
 /// Clock sources that are read without a system call.
 const CLOCKS_FAST: [&str; 5] =
@@ -14,6 +15,11 @@ const CLOCKS_FAST: [&str; 5] =
 fn spare(host: &Host, plan: &Plan) -> Vec<usize> {
     let online = host.online.as_deref().unwrap_or_default();
     online.iter().copied().filter(|cpu| !plan.cpus.contains(cpu)).collect()
+}
+
+/// Whether the cores take all of a small machine, which is the usual choice there: nothing can be kept off their CPUs.
+fn takes_small_machine(host: &Host, plan: &Plan) -> bool {
+    host.online.as_ref().is_ok_and(|online| online.len() <= SMALL_MACHINE_CPUS) && spare(host, plan).is_empty()
 }
 
 /// The fix that leaves one CPU free.
@@ -45,6 +51,9 @@ pub(super) fn cpus(host: &Host, plan: &Plan) -> Outcome {
     let used = list(&plan.cpus);
     match &host.online {
         Err(why) => unknown(why, "nproc, which must be more than --cores"),
+        Ok(_) if takes_small_machine(host, plan) => ok(format!(
+            "the cores take every CPU ({used}), as is usual on so small a machine; interrupts and the log share theirs"
+        )),
         Ok(_) if spare(host, plan).is_empty() => warning(
             format!("the cores take every CPU ({used}): interrupts, the kernel's threads and the log share theirs"),
             leave_one(plan),
@@ -54,6 +63,9 @@ pub(super) fn cpus(host: &Host, plan: &Plan) -> Outcome {
 }
 
 pub(super) fn isolation(host: &Host, plan: &Plan) -> Outcome {
+    if takes_small_machine(host, plan) {
+        return ok("no CPU is left to which the rest could be moved");
+    }
     let used = list(&plan.cpus);
     let crowded = host.online.is_ok() && spare(host, plan).is_empty();
     let either = |fix: String| {
@@ -101,6 +113,9 @@ pub(super) fn interrupts(host: &Host, plan: &Plan) -> Outcome {
         }
     };
     let hits = |cpus: &Fact<Vec<usize>>| cpus.as_ref().is_ok_and(|cpus| cpus.iter().any(|cpu| plan.cpus.contains(cpu)));
+    if takes_small_machine(host, plan) {
+        return ok("on the cores' CPUs, since there are no others");
+    }
     let near: Vec<_> = interrupts.of_network.iter().filter(|interrupt| hits(&interrupt.cpus)).collect();
     if !near.is_empty() {
         let names: Vec<_> = near.iter().map(|interrupt| format!("{} ({})", interrupt.number, interrupt.name)).collect();
@@ -130,10 +145,8 @@ pub(super) fn governor(host: &Host, plan: &Plan) -> Outcome {
         );
     }
     match host.governors.iter().find_map(|(_, name)| name.as_ref().err()) {
-        Some(_) => warning(
-            "unknown: no frequency scaling is seen here, as in most virtual machines and containers",
-            "on the host: cpupower frequency-set -g performance",
-        ),
+        // The host decides, and nothing can be done about it here.
+        Some(_) => ok("no frequency scaling is seen here, as in most virtual machines and containers"),
         None => ok(format!("performance on {}", these(&plan.cpus))),
     }
 }

@@ -167,18 +167,40 @@ fn descriptors_and_backlog() {
     check("backlog", |host, _| host.somaxconn = missing(), Warning, &["unknown", "sysctl -w"]);
 }
 
+/// All four CPUs are the cores'.
+fn take_all_of_a_larger_machine(_: &mut Host, plan: &mut Plan) {
+    plan.cpus = vec![0, 1, 2, 3];
+    plan.needs.cores = 4;
+}
+
+/// The first command of the README, and the server without flags, are nothing to be warned of on the smallest machines.
+#[test]
+fn a_small_virtual_machine_is_no_warning() {
+    for cpus in [vec![0], vec![0, 1]] {
+        let (mut host, mut plan) = (tuned(), plan());
+        host.online = Ok(cpus.clone());
+        (host.isolated, host.tickless, host.kept) = (Ok(vec![]), vec![], vec![]);
+        host.governors = cpus.iter().map(|cpu| (*cpu, missing())).collect();
+        plan.needs.cores = cpus.len();
+        plan.cpus = cpus;
+        for finding in judge(&host, &plan) {
+            assert_eq!(finding.verdict, Well, "{finding:?}");
+        }
+    }
+}
+
 #[test]
 fn cpus_and_isolation() {
     let every = |host: &mut Host, plan: &mut Plan| {
         host.online = Ok(vec![2, 3]);
         assert_eq!(plan.cpus, [2, 3]);
     };
-    check("cpus", every, Warning, &["every CPU (2-3)", "--cores 1"]);
+    check("cpus", every, Well, &["every CPU (2-3)", "small"]);
     let only = |host: &mut Host, plan: &mut Plan| {
         (plan.cpus, plan.needs.cores) = (vec![0], 1);
         host.online = Ok(vec![0]);
     };
-    check("cpus", only, Warning, &["every CPU (0)", "a second CPU"]);
+    check("cpus", only, Well, &["every CPU (0)", "small"]);
     check("cpus", |host, _| host.online = missing(), Warning, &["unknown", "nproc"]);
     let outside = |host: &mut Host, _: &mut Plan| {
         host.cgroup = Ok(Cgroup { cpuset: Some(vec![0, 1, 2]), ..Cgroup::default() });
@@ -201,7 +223,13 @@ fn cpus_and_isolation() {
         host.online = Ok(vec![2, 3]);
         host.isolated = Ok(vec![]);
     };
-    check("isolation", crowded, Warning, &["first leave a CPU", "--cores 1"]);
+    check("isolation", crowded, Well, &["no CPU is left"]);
+    let crowded = |host: &mut Host, plan: &mut Plan| {
+        take_all_of_a_larger_machine(host, plan);
+        host.isolated = Ok(vec![]);
+    };
+    check("isolation", crowded, Warning, &["first leave a CPU", "--cores 3"]);
+    check("cpus", take_all_of_a_larger_machine, Warning, &["every CPU (0-3)", "--cores 3"]);
 }
 
 #[test]
@@ -227,7 +255,8 @@ fn interrupts() {
         goes(Ok(vec![2]), false)(host, plan);
         host.online = Ok(vec![2, 3]);
     };
-    check("interrupts", crowded, Warning, &["first leave a CPU to them"]);
+    check("interrupts", crowded, Well, &["there are no others"]);
+    check("interrupts", take_all_of_a_larger_machine, Warning, &["first leave a CPU to them"]);
 }
 
 #[test]
@@ -239,7 +268,7 @@ fn governor_and_clock() {
         Warning,
         &["CPU 3 is powersave", "echo performance | tee /sys/devices/system/cpu/cpu3/cpufreq/scaling_governor"],
     );
-    check("governor", governor(missing()), Warning, &["unknown", "cpupower frequency-set -g performance"]);
+    check("governor", governor(missing()), Well, &["no frequency scaling", "virtual machines"]);
     let clock = |current: &str, available: &str| {
         let clock = Ok((current.to_owned(), available.to_owned()));
         |host: &mut Host, _: &mut Plan| host.clock = clock
