@@ -87,7 +87,8 @@ def info():
     databases = fields.get("db0", "")
     if "keys" not in fields:
         fields["keys"] = int(databases.split("keys=")[1].split(",")[0]) if "keys=" in str(databases) else 0
-    fields["memory_usage"] = fields.get("used_memory", 0)
+    # What the items take; Redis has no such field.
+    fields.setdefault("memory_usage", fields.get("used_memory", 0))
     fields["uptime"] = fields.get("uptime_in_seconds", 0)
     return fields
 

@@ -79,7 +79,7 @@ impl Info {
             cores: number(&["cores"]),
             keys: info.parsed("keys").or_else(|| info.keys_of_databases()).unwrap_or(0),
             max_size: number(&["max_size"]),
-            used_memory: number(&["used_memory"]),
+            used_memory: number(&["memory_usage", "used_memory"]),
             max_memory: number(&["maxmemory"]),
             used_memory_rss: number(&["used_memory_rss"]),
             connected_clients: number(&["connected_clients"]),

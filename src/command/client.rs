@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::command::pubsub::Topic;
 use crate::command::tracking::{Scope, Tracking};
+use crate::limits::FIXED_OUTPUT_BYTES;
 use crate::resp::Proto;
 
 /// The reply mode of a connection (CLIENT REPLY).
@@ -103,6 +104,17 @@ pub struct BufferSizes {
     pub output: usize,
     /// Bytes of replies that wait for an earlier one.
     pub held: usize,
+    /// Bytes of commands queued since MULTI.
+    pub multi: usize,
+}
+
+impl BufferSizes {
+    /// Bytes of replies that wait, in Redis's two parts: those of a client's fixed buffer, and those beyond it.
+    fn waiting(&self) -> (usize, usize) {
+        let waiting = self.output + self.held;
+        let first = waiting.min(FIXED_OUTPUT_BYTES);
+        (first, waiting - first)
+    }
 }
 
 impl Client {
@@ -136,11 +148,12 @@ impl Client {
             Proto::Resp3 => 3,
         };
         let command = if self.last_command.is_empty() { "NULL" } else { self.last_command };
+        let waiting = sizes.waiting();
         // Writing to a String does not fail.
         let _ = writeln!(
             line,
             "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub={channels} \
-             psub={patterns} ssub={shard_channels} multi={queued} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={} oll=0 omem={} tot-mem={} \
+             psub={patterns} ssub={shard_channels} multi={queued} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl={} oll=0 omem={} tot-mem={} \
              events=r cmd={command} user=default redir={} resp={resp} lib-name={} lib-ver={}",
             self.id,
             self.addr,
@@ -148,9 +161,10 @@ impl Client {
             self.fd,
             self.name,
             sizes.input,
-            sizes.output,
-            sizes.held,
-            sizes.input + sizes.output + sizes.held,
+            sizes.multi,
+            waiting.0,
+            waiting.1,
+            sizes.input + waiting.0 + waiting.1 + sizes.multi,
             self.redirect(),
             self.lib_name,
             self.lib_version,

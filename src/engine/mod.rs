@@ -276,7 +276,7 @@ impl Engine {
 
     /// What the system says of the process, for INFO.
     pub fn set_gauges(&mut self, gauges: Gauges) {
-        self.core.env.stats.gauges = gauges;
+        self.core.env.stats.set_gauges(gauges);
     }
 
     // ---- effects ----
@@ -407,6 +407,11 @@ impl Engine {
     /// Clients of the whole process that may be connected at once.
     pub fn maxclients(&self) -> u32 {
         self.core.env.settings.maxclients
+    }
+
+    /// The bounds of the whole process: items and bytes.
+    pub fn bounds(&self) -> (u64, u64) {
+        (self.core.env.settings.items_max, self.core.env.settings.bytes_max)
     }
 
     /// How many cores there are.

@@ -41,10 +41,10 @@ fn memory_stays_below_its_bound_while_the_oldest_go() {
         for round in 0..20 {
             let replies = set_many(&mut conn, round * 1000..(round + 1) * 1000, &value);
             assert!(replies.iter().all(|reply| reply == "+OK\r\n"));
-            let used = conn.info_number("used_memory");
+            let used = conn.info_number("memory_usage");
             assert!(used <= 4 * MIB, "{used} bytes");
         }
-        let used = conn.info_number("used_memory");
+        let used = conn.info_number("memory_usage");
         assert!(used > 3 * MIB, "{used} bytes: more was evicted than there was need for");
         assert!(conn.info_number("evicted_keys") > 10_000);
         assert_eq!(conn.call(&["EXISTS", "k19999"]), ":1\r\n");
@@ -66,7 +66,7 @@ fn without_eviction_writes_fail_at_the_bound_and_reads_go_on() {
             if flag == "--max-size" {
                 assert!(stored.len() <= 100, "{} stored", stored.len());
             } else {
-                assert!(conn.info_number("used_memory") <= 64 * 1024);
+                assert!(conn.info_number("memory_usage") <= 64 * 1024);
             }
             for key in &stored {
                 let reply = conn.call(&["GET".to_owned(), format!("k{key}")]);
@@ -102,7 +102,7 @@ fn bounds_changed_while_it_runs_hold_on_all_cores() {
     assert!(conn.number(&["DBSIZE"]) <= 500);
     assert_eq!(conn.call(&["CONFIG", "SET", "max-size", "0", "maxmemory", "100kb"]), "+OK\r\n");
     set_many(&mut conn, 0..5000, &"v".repeat(100));
-    assert!(conn.info_number("used_memory") <= 100 * 1024);
+    assert!(conn.info_number("memory_usage") <= 100 * 1024);
     assert!(conn.number(&["DBSIZE"]) > 0);
     assert_eq!(conn.call(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]), "+OK\r\n");
     let replies = set_many(&mut conn, 10_000..15_000, &"v".repeat(100));

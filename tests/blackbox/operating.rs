@@ -228,3 +228,53 @@ fn memory_goes_back_to_the_kernel_when_everything_is_deleted() {
     assert_eq!(conn.call(&["FLUSHALL"]), "+OK\r\n");
     wait_until("four fifths of the memory to go back", || server.rss_bytes() < empty + (full - empty) / 5);
 }
+
+#[test]
+fn the_memory_of_info_is_near_what_the_process_takes() {
+    let server = Server::start(2, &["--max-memory", "1gb"]);
+    let mut conn = server.connect();
+    let ratio = |conn: &mut Conn| conn.info("mem_fragmentation_ratio").parse::<f64>().unwrap();
+    // The first look at the process is taken with the first tick.
+    wait_until("the first look", || conn.info_number("used_memory_startup") > 1_000_000);
+    let startup = conn.info_number("used_memory_startup");
+    assert_eq!(conn.info_number("used_memory"), startup + conn.info_number("memory_usage"));
+    for round in 0..2 {
+        let found = ratio(&mut conn);
+        assert!((0.5..3.0).contains(&found), "round {round}: {found}");
+        for key in 0..100 {
+            conn.call(&["SET", &format!("k{key}"), "v"]);
+        }
+    }
+    assert_eq!(conn.info_number("used_memory_startup"), startup, "it does not change");
+    assert_eq!(conn.info_number("used_memory"), startup + conn.info_number("memory_usage"));
+    let dataset = conn.info_number("used_memory_dataset");
+    assert_eq!(conn.info_number("used_memory_overhead") + dataset, conn.info_number("used_memory"));
+    assert!((1..10_000).contains(&dataset), "{dataset}");
+}
+
+#[test]
+fn client_list_tells_what_waits() {
+    let server = Server::start(2, &["--max-memory", "1gb"]);
+    let mut conn = server.connect();
+    assert_eq!(conn.call(&["SET", "big", &"v".repeat(1 << 20)]), "+OK\r\n");
+    let mut greedy = server.connect();
+    assert_eq!(greedy.call(&["CLIENT", "SETNAME", "greedy"]), "+OK\r\n");
+    greedy.send("GET big\r\n".repeat(40).as_bytes());
+    let mut queueing = server.connect();
+    assert_eq!(queueing.call(&["CLIENT", "SETNAME", "queueing"]), "+OK\r\n");
+    assert_eq!(queueing.call(&["MULTI"]), "+OK\r\n");
+    assert_eq!(queueing.call(&["SET", "k", &"v".repeat(1 << 20)]), "+QUEUED\r\n");
+    let mut of = |name: &str| {
+        let list = conn.text(&["CLIENT", "LIST"]);
+        list.lines().find(|line| line.contains(&format!(" name={name} "))).unwrap().to_owned()
+    };
+    let mut line = String::new();
+    wait_until("replies that wait", || {
+        line = of("greedy");
+        field(&line, "omem") >= f64::from(1 << 20)
+    });
+    assert!(field(&line, "tot-mem") >= field(&line, "omem") + field(&line, "obl"), "{line}");
+    let line = of("queueing");
+    assert!(field(&line, "multi-mem") >= f64::from(1 << 20), "{line}");
+    assert!(field(&line, "tot-mem") >= field(&line, "multi-mem") && field(&line, "omem") == 0.0, "{line}");
+}

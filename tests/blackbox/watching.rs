@@ -72,7 +72,7 @@ fn metrics_are_those_of_info() {
         ("aspine_connections_accepted_total", "", "total_connections_received"),
         ("aspine_keyspace_hits_total", "", "keyspace_hits"),
         ("aspine_keyspace_misses_total", "", "keyspace_misses"),
-        ("aspine_memory_used_bytes", "", "used_memory"),
+        ("aspine_memory_used_bytes", "", "memory_usage"),
         ("aspine_memory_budget_bytes", "", "maxmemory"),
         ("aspine_connections_max", "", "maxclients"),
         ("aspine_error_replies_total", "", "total_error_replies"),

@@ -98,7 +98,7 @@ for name, field in [
     ("aspine_expired_keys", "expired_keys"),
     ("aspine_connections", "connected_clients"),
     ("aspine_connections_accepted", "total_connections_received"),
-    ("aspine_memory_used_bytes", "used_memory"),
+    ("aspine_memory_used_bytes", "memory_usage"),
     ("aspine_memory_budget_bytes", "maxmemory"),
     ("aspine_pubsub_channels", "pubsub_channels"),
     ("aspine_snapshots", "rdb_saves"),

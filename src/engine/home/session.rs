@@ -272,7 +272,8 @@ impl Session {
     pub(in crate::engine) fn sizes(&self) -> BufferSizes {
         let (output, held) = self.replies.sizes();
         // During a round over `input` it is out of the session, so what waits in it counts as run.
-        BufferSizes { input: self.input.len().saturating_sub(self.input_at), output, held }
+        let multi = self.multi.as_ref().map_or(0, |multi| multi.frames.len());
+        BufferSizes { input: self.input.len().saturating_sub(self.input_at), output, held, multi }
     }
 
     /// Keeps what a round over `input` left. Moves bytes only when at least as many are gone.

@@ -37,6 +37,7 @@ pub(in crate::engine) fn report(home: &Home, core: &Core, sections: Sections) ->
         tracked_pairs: tracked.pairs,
         tracked_prefixes: tracked.prefixes,
         gauges: stats.gauges,
+        rss_startup_bytes: stats.rss_startup_bytes,
         bytes_peak: stats.bytes_peak.max(shard.bytes()),
         per_s: stats.per_s(),
         snapshot: core.persistence.report(&core.owner),

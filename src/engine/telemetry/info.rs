@@ -161,22 +161,21 @@ fn clients(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
 }
 
 fn memory(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
-    let used = page.sum(|core| core.bytes);
-    let rss = page.max(|core| core.gauges.rss_bytes);
-    let peak = page.sum(|core| core.bytes_peak);
-    let overhead = page.sum(memory::overhead_bytes);
+    let memory::Sums { startup, used, peak, rss, overhead, .. } = memory::Sums::new(page.reports);
+    let dataset = used.saturating_sub(overhead);
     let maxmemory = bound(page.settings.bytes_max);
     for (name, bytes) in [("used_memory", used), ("used_memory_rss", rss), ("used_memory_peak", peak)] {
         writeln!(text, "{name}:{bytes}\n{name}_human:{}", human(bytes))?;
     }
     writeln!(text, "used_memory_peak_perc:{:.2}%", percent(used, peak))?;
     writeln!(text, "used_memory_overhead:{overhead}")?;
-    writeln!(text, "used_memory_startup:0")?;
-    writeln!(text, "used_memory_dataset:{}", used.saturating_sub(overhead))?;
-    writeln!(text, "used_memory_dataset_perc:{:.2}%", percent(used.saturating_sub(overhead), used))?;
+    writeln!(text, "used_memory_startup:{startup}")?;
+    writeln!(text, "used_memory_dataset:{dataset}")?;
+    writeln!(text, "used_memory_dataset_perc:{:.2}%", percent(dataset, used.saturating_sub(startup)))?;
     for (name, bytes) in [("total_system_memory", page.process.memory_bytes), ("maxmemory", maxmemory)] {
         writeln!(text, "{name}:{bytes}\n{name}_human:{}", human(bytes))?;
     }
+    writeln!(text, "maxmemory_items:{}", bound(page.settings.items_max))?;
     writeln!(text, "maxmemory_policy:{}", policy_name(page.settings.eviction))?;
     writeln!(text, "mem_fragmentation_ratio:{:.2}", if used == 0 { 0.0 } else { rss as f64 / used as f64 })?;
     writeln!(text, "mem_fragmentation_bytes:{}", rss.cast_signed().saturating_sub(used.cast_signed()))?;

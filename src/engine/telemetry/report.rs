@@ -36,6 +36,8 @@ pub(in crate::engine) struct Report {
     pub(in crate::engine) tracked_pairs: u64,
     pub(in crate::engine) tracked_prefixes: u64,
     pub(in crate::engine) gauges: Gauges,
+    /// Resident bytes of the process without items.
+    pub(in crate::engine) rss_startup_bytes: u64,
     pub(in crate::engine) bytes_peak: u64,
     /// Commands, bytes received and bytes sent a second.
     pub(in crate::engine) per_s: [u64; 3],

@@ -18,6 +18,8 @@ pub(in crate::engine) struct Stats {
     counters: Counters,
     /// The process at the last look.
     pub(in crate::engine) gauges: Gauges,
+    /// Resident bytes at the first look: what the process takes without items.
+    pub(in crate::engine) rss_startup_bytes: u64,
     /// Most bytes of items at any tick.
     pub(in crate::engine) bytes_peak: u64,
     /// Commands, bytes received and bytes sent of the last seconds.
@@ -37,6 +39,7 @@ impl Default for Stats {
         Stats {
             counters: Counters::default(),
             gauges: Gauges::default(),
+            rss_startup_bytes: 0,
             bytes_peak: 0,
             rate: Rate::default(),
             turn_ns,
@@ -62,6 +65,14 @@ impl DerefMut for Stats {
 }
 
 impl Stats {
+    /// What the system says of the process now.
+    pub(in crate::engine) fn set_gauges(&mut self, gauges: Gauges) {
+        self.gauges = gauges;
+        if self.rss_startup_bytes == 0 {
+            self.rss_startup_bytes = gauges.rss_bytes;
+        }
+    }
+
     /// What the engine has counted.
     pub(in crate::engine) fn counters(&self) -> &Counters {
         &self.counters

@@ -10,22 +10,36 @@ pub(super) fn overhead_bytes(core: &Report) -> u64 {
     core.keys * (ITEM_ENTRY_BYTES + ITEM_INDEX_BYTES) + core.timed_keys * ITEM_TIMER_BYTES
 }
 
-struct Sums {
-    used: u64,
-    peak: u64,
-    rss: u64,
-    overhead: u64,
+/// The memory of all cores. As in Redis, what is used includes what the process took before it had items, so that the ratio
+/// to resident memory is near 1 while little is stored.
+pub(super) struct Sums {
+    /// Resident bytes at the start, without items.
+    pub(super) startup: u64,
+    /// `startup`, and the account of the items.
+    pub(super) used: u64,
+    /// The most that `used` was.
+    pub(super) peak: u64,
+    /// Resident bytes.
+    pub(super) rss: u64,
+    /// All of `used` but keys and values.
+    pub(super) overhead: u64,
+    items: u64,
     keys: u64,
 }
 
 impl Sums {
-    fn new(reports: &[Report]) -> Sums {
-        let sum = |field: fn(&Report) -> u64| reports.iter().map(field).sum();
+    pub(super) fn new(reports: &[Report]) -> Sums {
+        let sum = |field: fn(&Report) -> u64| reports.iter().map(field).sum::<u64>();
+        // Each core took its first look a little later than the others; a restart of one is a restart of all.
+        let startup = reports.iter().map(|core| core.rss_startup_bytes).filter(|bytes| *bytes > 0).min().unwrap_or(0);
+        let items = sum(|core| core.bytes);
         Sums {
-            used: sum(|core| core.bytes),
-            peak: sum(|core| core.bytes_peak),
+            startup,
+            used: startup + items,
+            peak: startup + sum(|core| core.bytes_peak),
             rss: reports.iter().map(|core| core.gauges.rss_bytes).max().unwrap_or(0),
-            overhead: sum(overhead_bytes),
+            overhead: startup + sum(overhead_bytes),
+            items,
             keys: sum(|core| core.keys),
         }
     }
@@ -42,7 +56,7 @@ pub(in crate::engine) fn memory_stats(reports: &[Report], writer: &mut Writer<'_
     let integers = [
         ("peak.allocated", sums.peak),
         ("total.allocated", sums.used),
-        ("startup.allocated", 0),
+        ("startup.allocated", sums.startup),
         ("replication.backlog", 0),
         ("clients.slaves", 0),
         ("cluster.links", 0),
@@ -51,11 +65,11 @@ pub(in crate::engine) fn memory_stats(reports: &[Report], writer: &mut Writer<'_
         ("functions.caches", 0),
         ("overhead.total", sums.overhead),
         ("keys.count", sums.keys),
-        ("keys.bytes-per-key", sums.used.checked_div(sums.keys).unwrap_or(0)),
+        ("keys.bytes-per-key", sums.items.checked_div(sums.keys).unwrap_or(0)),
         ("dataset.bytes", dataset),
     ];
     let doubles = [
-        ("dataset.percentage", percent(dataset, sums.used)),
+        ("dataset.percentage", percent(dataset, sums.items)),
         ("peak.percentage", percent(sums.used, sums.peak)),
         ("fragmentation", sums.fragmentation()),
     ];
@@ -75,7 +89,7 @@ pub(in crate::engine) fn memory_stats(reports: &[Report], writer: &mut Writer<'_
 /// MEMORY DOCTOR.
 pub(in crate::engine) fn memory_doctor(reports: &[Report]) -> String {
     let sums = Sums::new(reports);
-    if sums.used < MEMORY_DOCTOR_BYTES_MIN {
+    if sums.items < MEMORY_DOCTOR_BYTES_MIN {
         return "There is too little data to say anything of its memory.\n".to_owned();
     }
     let mut text = String::new();
