@@ -292,6 +292,10 @@ pub const ITEMS_MAX_DEFAULT: u64 = 1000;
 /// Bytes of waiting replies that CLIENT LIST counts as `obl`, the rest as `omem`: the size of Redis's fixed buffer of a client.
 pub const FIXED_OUTPUT_BYTES: usize = 16 * 1024;
 
+/// Bytes of `--max-memory` a core at least: some hundred small items. Less is taken for a size whose unit was forgotten: the
+/// start is refused.
+pub const CORE_MEMORY_BYTES_MIN: u64 = 16 * 1024;
+
 /// Clients connected at once when `--maxclients` is absent, as in Redis. Past it a connection gets
 /// Redis's error text and is closed. Lowered at start, with a warning, where the descriptor limit
 /// is smaller.

@@ -1,8 +1,8 @@
 //! `aspine bench`: from the arguments to a report.
 //!
-//! The order: the arguments are resolved to options; without a target an embedded server is started; the server's process
-//! is looked up, so that its CPU time can be reported; then the run, whose report goes to stdout and whose progress, on a
-//! terminal, to stderr. A run with failed operations prints its report too, and exits with 1.
+//! The order: the files to write are tried; the arguments are resolved to options; without a target an embedded server is
+//! started; the server's process is looked up, so that its CPU time can be reported; then the run, whose report goes to
+//! stdout and whose progress, on a terminal, to stderr. A run with failed operations prints its report too, and exits with 1.
 //!
 //! | file | what |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | `plan` | what the flags mean on this machine |
 //! | `embedded` | the server that is started if there is no target |
 
+use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +37,9 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Error> {
     let earlier = args.plot_with.iter().map(|curve| read_curve(curve)).collect::<Result<Vec<_>, _>>()?;
     if args.plot_only {
         return Ok(write_plot(args, &earlier)?);
+    }
+    for path in args.plot.iter().chain(&args.hgrm) {
+        try_file(path)?;
     }
     let planned = args.plan()?;
     for note in &planned.notes {
@@ -133,6 +137,17 @@ fn read_curve(text: &str) -> Result<Curve, BenchError> {
     let text = std::fs::read_to_string(&path).map_err(|source| BenchError::File { path: path.clone(), source })?;
     let points = hgrm::parse(&text).map_err(|why| BenchError::Content { path, why })?;
     Ok(Curve { label, points })
+}
+
+/// Tries whether a file can be written, so that a run is not for nothing. Leaves it as it was.
+fn try_file(path: &Path) -> Result<(), BenchError> {
+    let failed = |source| BenchError::File { path: path.to_owned(), source };
+    let was_there = path.exists();
+    OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
+    if !was_there {
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), BenchError> {

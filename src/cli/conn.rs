@@ -29,9 +29,10 @@ impl Conn {
         }
         match Client::connect(options) {
             Ok(client) => Ok(Conn { client, place, timeout }),
-            Err(client::Error::Auth(text)) if has_key => {
-                Err(failed(format!("cannot log in: {text}; give --authkey-file with the server's key")))
-            }
+            Err(client::Error::Auth(text)) if has_key => Err(failed(format!(
+                "the server at {place} refuses the given key{}; give --authkey-file with the server's own",
+                beyond_codes(&text)
+            ))),
             Err(error) => Err(explain(&place, timeout, &error)),
         }
     }
@@ -61,7 +62,7 @@ impl Conn {
     pub(super) fn answer_within(&mut self, wait: Duration) -> Result<Option<Result<Value, String>>, Error> {
         match self.client.receive(Some(wait)) {
             Ok(answer) => Ok(answer.map(Ok)),
-            Err(client::Error::Server(text) | client::Error::Auth(text)) => Ok(Some(Err(text.to_string()))),
+            Err(client::Error::Server(text)) => Ok(Some(Err(text.to_string()))),
             Err(error) => Err(explain(&self.place, self.timeout, &error)),
         }
     }
@@ -90,13 +91,25 @@ fn explain(place: &str, timeout: Duration, error: &client::Error) -> Error {
                 "cannot reach the server at {place}: {cause}; give --host and --port, or --unixsocket, of a running one"
             ),
         },
+        client::Error::Auth(text) if text.starts_with("NOAUTH") => {
+            failed(format!("the server at {place} wants a key; give --authkey-file PATH, or set ASPINE_AUTHKEY"))
+        }
         client::Error::Auth(text) => failed(format!(
-            "the server at {place} refuses: {text}; give --authkey-file, or ASPINE_AUTHKEY, with its key"
+            "the server at {place} does not permit this{}; give --authkey-file with a key that may",
+            beyond_codes(text)
         )),
         client::Error::Server(text) => failed(format!("the server at {place} refuses: {text}; its log may say more")),
         other => {
             failed(format!("cannot talk to what listens at {place}: {other}; is it Aspine, or Redis 6.0 or later?"))
         }
+    }
+}
+
+/// What a refusal says beyond the texts that every server has for a wrong key.
+fn beyond_codes(text: &str) -> String {
+    match text.split_once(' ') {
+        Some(("NOPERM", why)) => format!(": {why}"),
+        _ => String::new(),
     }
 }
 

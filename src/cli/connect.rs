@@ -6,11 +6,12 @@ use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, value_parser};
+use clap::Args;
 use rustix::process::Pid;
 
 use super::conn::Conn;
 use super::error::{EXIT_FAILED, Error};
+use super::number::whole;
 use super::peer;
 use crate::config::AuthSources;
 use crate::limits::{COMMAND_TIMEOUT_S_DEFAULT, COMMAND_TIMEOUT_S_MAX, PORT_DEFAULT};
@@ -25,6 +26,7 @@ pub(super) struct ConnectFlags {
 
     /// Port of the server
     #[arg(long, value_name = "PORT", default_value_t = PORT_DEFAULT, help_heading = SERVER)]
+    #[arg(value_parser = whole(0..=u16::MAX))]
     port: u16,
 
     /// Unix socket of the server, instead of host and port
@@ -50,7 +52,7 @@ pub(super) struct AskFlags {
 
     /// Seconds to wait for a connection, and for an answer
     #[arg(long, value_name = "SECONDS", default_value_t = COMMAND_TIMEOUT_S_DEFAULT, help_heading = SERVER)]
-    #[arg(value_parser = value_parser!(u64).range(1..=COMMAND_TIMEOUT_S_MAX))]
+    #[arg(value_parser = whole(1..=COMMAND_TIMEOUT_S_MAX))]
     timeout: u64,
 }
 

@@ -6,10 +6,11 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, value_parser};
+use clap::Args;
 use serde_json::{Value, json};
 
 use super::error::Error;
+use super::number::whole;
 use super::{Command, parse_command};
 use crate::config::{ByteSize, CpuList, ServerArgs, ServerConfig};
 use crate::host::doctor::{Finding, Plan, Verdict, examine};
@@ -20,7 +21,7 @@ use crate::service::logging::wants_colour;
 #[derive(Args, Debug)]
 pub(super) struct DoctorFlags {
     /// Number of cores of the server [default: every CPU this process may run on]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=u32::MAX))]
     cores: Option<u32>,
 
     /// CPUs of the server, for example 0,2-5 [default: the first N allowed]
@@ -28,7 +29,7 @@ pub(super) struct DoctorFlags {
     cpus: Option<CpuList>,
 
     /// Clients that may be connected at once [default: 10000]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=u32::MAX))]
     maxclients: Option<u32>,
 
     /// Memory for items, as 512mb, 4gb

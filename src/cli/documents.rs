@@ -1,4 +1,5 @@
-//! `aspine completions`, `aspine man`: shell completions and manual pages, generated from the command line.
+//! `aspine completions`, `aspine man`, `aspine version`: shell completions and manual pages, generated from the command
+//! line, and the version.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,6 +8,11 @@ use clap::Command;
 use clap_complete::Shell;
 
 use super::error::{EXIT_FAILED, Error};
+
+/// Prints the version.
+pub(super) fn version() -> Result<(), Error> {
+    print(concat!("aspine ", env!("CARGO_PKG_VERSION"), "\n").as_bytes())
+}
 
 /// Prints the completions for a shell.
 pub(super) fn completions(shell: Shell, mut command: Command) -> Result<(), Error> {

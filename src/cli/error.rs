@@ -94,6 +94,12 @@ impl Error {
         match self {
             Error::Usage(error) => u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE),
             Error::Refused { code, .. } | Error::Told { code } | Error::Command { code, .. } => *code,
+            Error::Bench(BenchError::Connect { source, .. }) => match source.kind() {
+                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => EXIT_TIMEOUT,
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => EXIT_NO_SERVER,
+                io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => EXIT_NO_SERVER,
+                _ => EXIT_FAILED,
+            },
             Error::Config(_)
             | Error::Start(_)
             | Error::Bench(_)

@@ -1,15 +1,21 @@
-//! `aspine info`: the INFO of a running server, as text or JSON, once or periodically.
+//! `aspine info`: the INFO of a running server, as text or JSON, once or periodically; periodically on a terminal as a
+//! `screen` with changes.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use clap::{Args, value_parser};
+use clap::Args;
 use serde_json::{Map, Value};
 
+use self::screen::{Room, Watcher};
 use super::connect::{AskArgs, AskFlags};
 use super::error::{EXIT_FAILED, EXIT_NO_SERVER, Error};
+use super::number::whole;
 use crate::limits::COMMAND_TIMEOUT_S_MAX;
+use crate::runtime::clock::stopwatch_ns;
 use crate::service::logging::wants_colour;
+
+mod screen;
 
 /// The flags. The doc comments of the fields are the help texts.
 #[derive(Args)]
@@ -22,9 +28,10 @@ pub(super) struct InfoFlags {
     #[arg(long)]
     json: bool,
 
-    /// Repeat every so many seconds, until Ctrl-C: --watch for every second, --watch=5 for every fifth
+    /// Repeat every so many seconds, until Ctrl-C: --watch for every second, --watch=5 for every fifth. On a terminal with
+    /// what has changed, and how fast
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
-    #[arg(value_parser = value_parser!(u64).range(1..=COMMAND_TIMEOUT_S_MAX))]
+    #[arg(value_parser = whole(1..=COMMAND_TIMEOUT_S_MAX))]
     watch: Option<u64>,
 
     #[command(flatten)]
@@ -54,6 +61,7 @@ pub(super) fn run(args: &InfoArgs) -> Result<(), Error> {
     words.extend(args.section.as_deref());
     let stdout = io::stdout();
     let (is_screen, colour) = (args.watch_s.is_some() && stdout.is_terminal() && !args.json, wants_colour(&stdout));
+    let mut watcher = Watcher::default();
     loop {
         let said = conn.text(&words)?;
         if said.trim().is_empty() {
@@ -61,9 +69,15 @@ pub(super) fn run(args: &InfoArgs) -> Result<(), Error> {
             let line = format!("no section {section:?} in INFO; give one of those that aspine info everything shows");
             return Err(Error::Command { code: EXIT_FAILED, line });
         }
-        let text = if args.json { to_json(&said).to_string() + "\n" } else { to_text(&said, colour) };
-        let home = if is_screen { "\x1b[H\x1b[2J" } else { "" };
-        let printed = write!(&stdout, "{home}{text}").and_then(|()| (&stdout).flush());
+        let text = if args.json {
+            to_json(&said).to_string() + "\n"
+        } else if is_screen {
+            // Asked anew each time, since a window may be resized.
+            watcher.draw(&said, stopwatch_ns(), room(&stdout), colour)
+        } else {
+            to_text(&said, colour)
+        };
+        let printed = write!(&stdout, "{text}").and_then(|()| (&stdout).flush());
         // A reader that closes the pipe, as head does, is no error.
         let (Some(seconds), Ok(())) = (args.watch_s, printed) else { return Ok(()) };
         if !args.json && !is_screen {
@@ -74,6 +88,16 @@ pub(super) fn run(args: &InfoArgs) -> Result<(), Error> {
             let line = format!("the server at {} has ended the connection; see its log", args.ask.server);
             return Err(Error::Command { code: EXIT_NO_SERVER, line });
         }
+    }
+}
+
+/// The room of a terminal. One that does not tell has the size of the first ones.
+fn room(stdout: &io::Stdout) -> Room {
+    match rustix::termios::tcgetwinsize(stdout) {
+        Ok(size) if size.ws_row > 0 && size.ws_col > 0 => {
+            Room { rows: size.ws_row.into(), columns: size.ws_col.into() }
+        }
+        _ => Room { rows: 24, columns: 80 },
     }
 }
 

@@ -27,6 +27,7 @@ mod doctor;
 mod documents;
 mod error;
 mod info;
+mod number;
 mod peer;
 pub mod server;
 pub mod snapshot;
@@ -47,6 +48,7 @@ pub fn run() -> Result<(), Error> {
         Command::Load(args, merge) => snapshot::load(&args, merge),
         Command::Check(path) => snapshot::check(&path).map_err(Error::Snapshot),
         Command::Doctor(flags) => doctor::run(flags),
+        Command::Version => documents::version(),
     }
 }
 
@@ -64,6 +66,7 @@ enum Command {
     Load(SnapshotArgs, bool),
     Check(PathBuf),
     Doctor(doctor::DoctorFlags),
+    Version,
 }
 
 fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
@@ -105,6 +108,7 @@ fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Er
         CliCommand::Load { flags, merge } => Command::Load(flags.into_args(authkey_is_env), merge),
         CliCommand::Check { file } => Command::Check(file),
         CliCommand::Doctor(flags) => Command::Doctor(flags),
+        CliCommand::Version => Command::Version,
     })
 }
 
@@ -179,6 +183,8 @@ enum CliCommand {
         #[arg(long, value_name = "PATH", conflicts_with = "command")]
         dir: Option<PathBuf>,
     },
+    /// Print the version, as --version does
+    Version,
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `aspine save`, `aspine load`: a command to a running server, with its progress. `aspine check`: reads a file through.
 //!
-//! Never: touches a snapshot of a running server by itself. Errors are one line: what failed: why; what to do.
+//! Each prints one line when it is done. Never: touches a snapshot of a running server by itself. Errors are one line: what failed: why; what to do.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -11,7 +11,8 @@ use clap::Args;
 use super::conn::Conn;
 use super::connect::{ConnectArgs, ConnectFlags};
 use super::error::Error;
-use crate::limits::{COMMAND_TIMEOUT_S_DEFAULT, PROGRESS_MS};
+use crate::client::Value;
+use crate::limits::{COMMAND_TIMEOUT_S_DEFAULT, PROGRESS_MS, SNAPSHOT_NAME_DEFAULT};
 use crate::persist::{LoadError, Source};
 use crate::runtime::files::PlainFile;
 use crate::runtime::unix_ms;
@@ -42,11 +43,22 @@ pub struct SnapshotArgs {
     pub server: ConnectArgs,
 }
 
+impl SnapshotArgs {
+    /// The name of the file.
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(SNAPSHOT_NAME_DEFAULT)
+    }
+}
+
 /// Makes a server take a snapshot.
 pub fn save(args: &SnapshotArgs) -> Result<(), Error> {
     let mut words = vec!["SAVE".to_owned()];
     words.extend(args.name.clone());
-    run(args, "save", &words)
+    let mut conn = run(args, "save", &words)?;
+    let path = in_data_dir(&mut conn, args.name())?;
+    // A failure to print can't be reported anywhere.
+    let _ = writeln!(io::stdout(), "saved {path}");
+    Ok(())
 }
 
 /// Makes a server load a snapshot.
@@ -54,10 +66,26 @@ pub fn load(args: &SnapshotArgs, merge: bool) -> Result<(), Error> {
     let mut words = vec!["ASPINE.LOAD".to_owned()];
     words.extend(args.name.clone());
     words.push(if merge { "MERGE" } else { "REPLACE" }.to_owned());
-    run(args, "load", &words)
+    let mut conn = run(args, "load", &words)?;
+    let keys = conn.text(&["DBSIZE"])?;
+    let _ = writeln!(io::stdout(), "loaded {}; keys of the server: {keys}", args.name());
+    Ok(())
 }
 
-fn run(args: &SnapshotArgs, what: &str, words: &[String]) -> Result<(), Error> {
+/// The path of a snapshot on the server's machine, if the server tells it; else its name.
+fn in_data_dir(conn: &mut Conn, name: &str) -> Result<String, Error> {
+    let pairs = match conn.call(&["CONFIG", "GET", "dir"])? {
+        Value::Map(pairs) => pairs,
+        _ => Vec::new(),
+    };
+    match pairs.first() {
+        Some((_, Value::Bulk(Some(dir)))) if !dir.is_empty() => Ok(format!("{}/{name}", String::from_utf8_lossy(dir))),
+        _ => Ok(name.to_owned()),
+    }
+}
+
+/// Sends the command and shows its progress. Returns a connection for further questions.
+fn run(args: &SnapshotArgs, what: &str, words: &[String]) -> Result<Conn, Error> {
     let timeout = Duration::from_secs(COMMAND_TIMEOUT_S_DEFAULT);
     let mut conn = Conn::open(&args.server, timeout)?;
     let mut watcher = Conn::open(&args.server, timeout)?;
@@ -81,9 +109,10 @@ fn run(args: &SnapshotArgs, what: &str, words: &[String]) -> Result<(), Error> {
         Err(text) => {
             let why = text.strip_prefix("ERR ").unwrap_or(&text);
             let why = why.strip_prefix(&format!("cannot {what} ")).unwrap_or(why);
-            Err(Error::Snapshot(format!("cannot {what} {why}; the server's log may say more")))
+            let hint = if why.contains("; ") { "" } else { "; the server's log may say more" };
+            Err(Error::Snapshot(format!("cannot {what} {why}{hint}")))
         }
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(watcher),
     }
 }
 
@@ -113,6 +142,9 @@ struct Counts {
 /// Reads a snapshot through and prints a summary.
 pub fn check(path: &Path) -> Result<(), String> {
     let failed = |error: LoadError| match error {
+        LoadError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+            format!("no snapshot yet: there is no file {}; take one with aspine save", path.display())
+        }
         LoadError::Io(error) => format!("cannot read {}: {error}; give a snapshot this user may read", path.display()),
         LoadError::Damage { .. } => format!("{} is {error}; take one that is whole", path.display()),
     };

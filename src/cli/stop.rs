@@ -7,13 +7,14 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Args, value_parser};
+use clap::Args;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::connect::{ConnectArgs, ConnectFlags};
 use super::error::{EXIT_FAILED, EXIT_NO_SERVER, EXIT_TIMEOUT, Error};
+use super::number::whole;
 use crate::config::usual_pid_file;
 use crate::limits::{KILL_TIMEOUT_S, STOP_TIMEOUT_S_DEFAULT, STOP_TIMEOUT_S_MAX};
 use crate::runtime::clock::stopwatch_ns;
@@ -28,7 +29,7 @@ pub(super) struct StopFlags {
 
     /// Seconds to wait for the end of the server
     #[arg(long, value_name = "SECONDS", default_value_t = STOP_TIMEOUT_S_DEFAULT)]
-    #[arg(value_parser = value_parser!(u64).range(1..=STOP_TIMEOUT_S_MAX))]
+    #[arg(value_parser = whole(1..=STOP_TIMEOUT_S_MAX))]
     timeout: u64,
 
     /// Kill the server if it has not ended by then; unsaved items are lost

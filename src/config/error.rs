@@ -10,8 +10,8 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::parse::format_cpus;
-use crate::limits::{AUTHKEY_BYTES_MAX, UNIX_PATH_BYTES_MAX};
+use super::parse::{ByteSize, format_cpus};
+use crate::limits::{AUTHKEY_BYTES_MAX, CORE_MEMORY_BYTES_MIN, UNIX_PATH_BYTES_MAX};
 
 /// The reason why the settings are not a configuration. `Display` is one line: what failed, why,
 /// what to do.
@@ -89,6 +89,13 @@ pub enum ConfigError {
         /// The number of cores.
         cores: usize,
     },
+    /// `--max-memory` below what an empty server needs, most likely without its unit.
+    MemoryBelowNeed {
+        /// The value of `--max-memory`.
+        bytes_max: u64,
+        /// The number of cores.
+        cores: usize,
+    },
     /// A key longer than `AUTHKEY_BYTES_MAX`.
     KeyTooLong {
         /// The flag, variable or file of the key.
@@ -151,6 +158,14 @@ impl fmt::Display for ConfigError {
                 f,
                 "cannot keep {items_max} items on {cores} cores: each core needs room for one; raise --max-size or \
                  lower --cores"
+            ),
+            ConfigError::MemoryBelowNeed { bytes_max, cores } => write!(
+                f,
+                "cannot keep items in {}: that is less than an empty server of {} needs; did you mean --max-memory \
+                 {bytes_max}mb? The least is {}",
+                counted(usize::try_from(*bytes_max).unwrap_or(usize::MAX), "byte"),
+                counted(*cores, "core"),
+                ByteSize(*cores as u64 * CORE_MEMORY_BYTES_MIN),
             ),
             ConfigError::KeyTooLong { origin } => write!(
                 f,

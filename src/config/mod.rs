@@ -18,7 +18,8 @@ pub use crate::command::output_limit::OutputLimit;
 pub use crate::command::settings::{DebugAccess, LogLevel};
 pub use crate::engine::auth::AuthKey;
 use crate::limits::{
-    DATA_DIR_DEFAULT, HOST_NAME_BYTES_MAX, ITEMS_MAX_DEFAULT, PID_FILE_DEFAULT, PID_FILE_NAME, UNIX_PATH_BYTES_MAX,
+    CORE_MEMORY_BYTES_MIN, DATA_DIR_DEFAULT, HOST_NAME_BYTES_MAX, ITEMS_MAX_DEFAULT, PID_FILE_DEFAULT, PID_FILE_NAME,
+    UNIX_PATH_BYTES_MAX,
 };
 pub use crate::shard::Eviction;
 
@@ -73,6 +74,8 @@ pub struct ServerConfig {
     pub debug: DebugAccess,
     /// The directory of snapshots, absolute.
     pub data_dir: PathBuf,
+    /// Whether it was given, so that it is held from the start.
+    pub data_dir_is_given: bool,
     /// Whether the server begins with the last snapshot, takes some by itself, and one at the end.
     pub persist: bool,
     /// Seconds between snapshots.
@@ -117,6 +120,7 @@ impl Default for ServerConfig {
             spin_us: args.spin_us,
             debug: args.debug,
             data_dir: absolute("--data-dir", DATA_DIR_DEFAULT.into()).unwrap_or_default(),
+            data_dir_is_given: false,
             persist: args.persist,
             snapshot_interval_s: args.snapshot_interval_s,
             snapshot_bandwidth: args.snapshot_bandwidth.0,
@@ -141,6 +145,7 @@ impl ServerConfig {
             (None, true) => Some(usual_pid_file()?),
             (None, false) => None,
         };
+        let data_dir_is_given = args.data_dir.is_some();
         let data_dir = absolute("--data-dir", args.data_dir.unwrap_or_else(|| DATA_DIR_DEFAULT.into()))?;
         let (auth_key, key_warning) = args.auth.resolve()?;
         let host = resolve_host(&args.host)?;
@@ -157,6 +162,9 @@ impl ServerConfig {
         let bounds = Bounds::from_args(args.items_max, args.bytes_max);
         if bounds.items_max < cpus.len() as u64 {
             return Err(ConfigError::ItemsBelowCores { items_max: bounds.items_max, cores: cpus.len() });
+        }
+        if bounds.bytes_max < cpus.len() as u64 * CORE_MEMORY_BYTES_MIN {
+            return Err(ConfigError::MemoryBelowNeed { bytes_max: bounds.bytes_max, cores: cpus.len() });
         }
         let unbounded_warning = (bounds == Bounds::NONE).then(|| {
             "no bound on items or memory: the cache grows until the host is out of memory; give --max-memory".to_owned()
@@ -181,6 +189,7 @@ impl ServerConfig {
             spin_us: args.spin_us,
             debug: args.debug,
             data_dir,
+            data_dir_is_given,
             persist: args.persist,
             snapshot_interval_s: args.snapshot_interval_s,
             snapshot_bandwidth: args.snapshot_bandwidth.0,
@@ -195,6 +204,14 @@ impl ServerConfig {
             .then(|| "the log of a daemon goes nowhere once it is ready; give --log-file".to_owned());
         let warnings = args.notes.into_iter().chain(key_warning).chain(unbounded_warning);
         Ok((config, warnings.chain(admin_warning).chain(unheard_warning).collect()))
+    }
+
+    /// What the `ready` line says of the default bound, behind the addresses; nothing if a bound was given.
+    pub fn bounds_note(&self) -> String {
+        if !self.bounds_are_default {
+            return String::new();
+        }
+        format!(" (AT MOST {} ITEMS: the default bound; give --max-memory 1gb to keep more)", self.items_max)
     }
 
     /// The start-up log's line on the bounds in force, as `bound: 1000 items (default); memory
@@ -349,7 +366,7 @@ mod tests {
             (Some(1000), None, (1000, NONE), "bound: 1000 items; memory unlimited"),
             (Some(9), None, (9, NONE), "bound: 9 items; memory unlimited"),
             (None, Some(gb), (NONE, gb), "bound: 1gb of memory; items unlimited"),
-            (None, Some(1001), (NONE, 1001), "bound: 1001 bytes of memory; items unlimited"),
+            (None, Some(1_000_001), (NONE, 1_000_001), "bound: 1000001 bytes of memory; items unlimited"),
             (Some(9), Some(gb), (9, gb), "bound: 9 items and 1gb of memory, whichever is reached first"),
             (Some(0), None, (NONE, NONE), "bound: none; items and memory unlimited"),
             (None, Some(0), (NONE, NONE), "bound: none; items and memory unlimited"),
@@ -360,8 +377,24 @@ mod tests {
             let (config, warnings) = ServerConfig::from_args(args, &EIGHT).unwrap();
             assert_eq!((config.items_max, config.bytes_max), expected, "{items_max:?} {bytes_max:?}");
             assert_eq!(config.bounds_line(), line);
+            assert_eq!(config.bounds_note().contains("AT MOST 1000 ITEMS"), line.contains("(default)"));
             assert_eq!(warnings.len(), usize::from(expected == (NONE, NONE)), "{warnings:?}");
         }
+    }
+
+    #[test]
+    fn a_bound_without_its_unit_is_asked_about() {
+        for (bytes, words) in [
+            (512, &["512 bytes", "8 cores", "did you mean --max-memory 512mb?", "128kb"][..]),
+            (1, &["1 byte:", "--max-memory 1mb?"]),
+            (131_071, &["131071 bytes"]),
+        ] {
+            let args = ServerArgs { bytes_max: Some(ByteSize(bytes)), ..ServerArgs::default() };
+            let error = ServerConfig::from_args(args, &EIGHT).unwrap_err().to_string();
+            assert!(words.iter().all(|word| error.contains(word)), "{error}");
+        }
+        let args = ServerArgs { bytes_max: Some(ByteSize(131_072)), ..ServerArgs::default() };
+        assert!(ServerConfig::from_args(args, &EIGHT).is_ok());
     }
 
     #[test]

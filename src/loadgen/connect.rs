@@ -158,7 +158,10 @@ fn check(answer: &[u8], protocol: Protocol, expected: &str) -> Result<(), String
         Protocol::Resp => match resp::part(answer) {
             Ok(Some((Item::Whole(Scalar::Simple(text)), _))) if text == expected.as_bytes() => Ok(()),
             Ok(Some((Item::Whole(Scalar::Error(text)), _))) if text.starts_with(b"NOAUTH") => {
-                Err(format!("it requires an auth key ({said}); give --authkey-file PATH or ASPINE_AUTHKEY"))
+                Err("it wants a key; give --authkey-file PATH, or set ASPINE_AUTHKEY".to_owned())
+            }
+            Ok(Some((Item::Whole(Scalar::Error(text)), _))) if text.starts_with(b"WRONGPASS") => {
+                Err("it refuses the given key; give --authkey-file with the server's own".to_owned())
             }
             Ok(Some((Item::Whole(Scalar::Error(_)), _))) => Err(format!("it answered {said}")),
             _ => Err(format!("it does not speak the Redis protocol: it answered {said:?}")),

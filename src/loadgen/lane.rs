@@ -164,6 +164,8 @@ impl<'a> Lane<'a> {
             self.room.push_back(at);
         }
         let (mut cpu_from, mut has_begun, mut over_ns, mut tick_ns) = (None, false, None, 0);
+        // What is due after an interruption is not behind.
+        let mut sent_ns = 0;
         loop {
             let now_ns = (self.orders.clocks.now_ns)();
             if cpu_from.is_none() && now_ns >= self.phase.schedule.measure_from_ns() {
@@ -179,6 +181,7 @@ impl<'a> Lane<'a> {
                 break;
             } else if self.phase.schedule.is_open() {
                 self.send_due(now_ns);
+                sent_ns = now_ns;
             } else if !has_begun && matches!(self.phase.schedule.next(now_ns), Next::Due(_)) {
                 has_begun = true;
                 (0..self.clients.len()).for_each(|client| self.pump(client, now_ns));
@@ -194,7 +197,7 @@ impl<'a> Lane<'a> {
                 self.give_up_silent_sockets(now_ns);
             }
         }
-        self.end(cpu_from)
+        self.end(cpu_from, sent_ns)
     }
 
     /// Whether no further operations are to be sent.
@@ -212,15 +215,23 @@ impl<'a> Lane<'a> {
         if stopped { BENCH_STOP_NS_MAX.min(self.orders.timeout_ns) } else { self.orders.timeout_ns }
     }
 
-    fn end(&mut self, cpu_from: Option<u64>) -> Record {
-        let now_ns = (self.orders.clocks.now_ns)();
+    /// Gives up what is still under way. `sent_ns`: when operations were last sent that were due.
+    fn end(&mut self, cpu_from: Option<u64>, sent_ns: u64) -> Record {
+        let stopped = self.orders.stop.load(Ordering::Relaxed);
+        let (until_ns, why) = if stopped {
+            (sent_ns, "no reply before the interruption")
+        } else {
+            ((self.orders.clocks.now_ns)(), "no reply when the run ended")
+        };
         for client in 0..self.clients.len() {
             let waits = self.sockets_of(client).any(|socket| self.sockets[socket].is_waiting());
             if waits && !self.clients[client].is_lost {
-                self.lose(client, "no reply when the run ended");
+                self.lose(client, why);
+                // The connection was fine until the interruption.
+                self.record.connections_lost -= u64::from(stopped);
             }
         }
-        self.record.unsent = self.phase.schedule.behind(now_ns);
+        self.record.unsent = self.phase.schedule.behind(until_ns);
         self.record.cpu_ns = cpu_from.map_or(0, |from| (self.orders.clocks.thread_cpu_ns)() - from);
         std::mem::take(&mut self.record)
     }

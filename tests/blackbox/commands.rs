@@ -31,6 +31,74 @@ fn check(cmd: Command, code: i32, words: &[&str]) -> String {
     stdout
 }
 
+/// As `check` of a failure, whose text has no word of the protocol.
+#[track_caller]
+fn check_plain(mut cmd: Command, words: &[&str]) {
+    let stderr = String::from_utf8(cmd.output().unwrap().stderr).unwrap();
+    assert!(!stderr.contains("NOAUTH") && !stderr.contains("WRONGPASS") && !stderr.contains("ERR "), "{stderr}");
+    check(cmd, 1, words);
+}
+
+#[test]
+fn every_command_asks_for_the_key_in_plain_words() {
+    let dir = Dir::new();
+    let data = dir.path().join("data");
+    let server = Server::start(1, &["--authkey", "sesame", "--data-dir", data.to_str().unwrap()]);
+    let port = server.addr.port().to_string();
+    for words in [&["ping"][..], &["info"], &["clear", "--yes"], &["save"], &["load"], &["stop"]] {
+        let words = [words, &["--port", &port]].concat();
+        check_plain(aspine(&words), &["wants a key; give --authkey-file"]);
+        check_plain(aspine(&[&words[..], &["--authkey", "open"]].concat()), &["refuses the given key"]);
+    }
+    let bench = ["bench", "--target", &server.addr.to_string(), "--requests", "1"];
+    check_plain(aspine(&bench), &["wants a key; give --authkey-file"]);
+    check_plain(aspine(&[&bench[..], &["--authkey", "open"]].concat()), &["refuses the given key"]);
+}
+
+#[test]
+fn a_snapshot_is_told_of_in_one_line() {
+    let dir = Dir::new();
+    let data = dir.path().join("data");
+    let server = Server::start(1, &["--data-dir", data.to_str().unwrap()]);
+    let port = server.addr.port().to_string();
+    let ask = |words: &[&str]| aspine(&[words, &["--port", &port]].concat());
+    check(ask(&["load"]), 1, &["cannot load dump.aspine: no snapshot yet; "]);
+    check(aspine(&["check", data.join("dump.aspine").to_str().unwrap()]), 1, &["no snapshot yet: there is no file "]);
+    server.connect().call(&["SET", "k", "v"]);
+    assert_eq!(check(ask(&["save"]), 0, &[]), format!("saved {}/dump.aspine\n", data.display()));
+    assert_eq!(check(ask(&["save", "f"]), 0, &[]), format!("saved {}/f\n", data.display()));
+    assert_eq!(check(ask(&["load", "f"]), 0, &[]), "loaded f; keys of the server: 1\n");
+}
+
+#[test]
+fn the_version_is_a_command_too() {
+    let version = check(aspine(&["version"]), 0, &[env!("CARGO_PKG_VERSION")]);
+    assert_eq!(check(aspine(&["--version"]), 0, &[]), version);
+}
+
+#[test]
+fn a_number_that_is_none_is_told_with_what_is_allowed() {
+    for (words, says) in [
+        (
+            &["server", "--port", "http"][..],
+            "invalid value 'http' for '--port <PORT>': not a whole number from 0 to 65535",
+        ),
+        (&["ping", "--port", "70000"], "'70000' for '--port <PORT>': not a whole number from 0 to 65535"),
+        (
+            &["stop", "--timeout", "5s"],
+            "'5s' for '--timeout <SECONDS>': not a whole number from 1 to 86400; leave out the unit s",
+        ),
+        (&["info", "--watch=x"], "not a whole number from 1 to 86400"),
+        (&["doctor", "--cores", "0"], "not a whole number from 1 to 4294967295"),
+        (&["bench", "--connections", ""], "not a whole number from 1 to 65000"),
+        (&["bench", "--seed", "x"], "not a whole number of 0 or more"),
+        (&["bench", "--duration", "2x"], "not a time in seconds"),
+    ] {
+        let (code, _, stderr) = run(aspine(words));
+        assert!(code == Some(2) && stderr.contains(says), "{stderr}");
+    }
+}
+
 #[test]
 fn ping_says_whether_a_server_answers() {
     let server = Setup::new(1, &[]).unix().start();
@@ -63,8 +131,12 @@ fn a_key_comes_from_flag_file_or_environment() {
     let port = server.addr.port().to_string();
     for words in [&["ping"][..], &["info"], &["clear", "--yes"]] {
         let words = [words, &["--port", &port]].concat();
-        check(aspine(&words), 1, &["NOAUTH", "--authkey-file"]);
-        check(aspine(&[&words[..], &["--authkey", "open"]].concat()), 1, &["cannot log in: WRONGPASS"]);
+        let no_key = ["wants a key; give --authkey-file PATH, or set ASPINE_AUTHKEY"];
+        check_plain(aspine(&words), &no_key);
+        check_plain(
+            aspine(&[&words[..], &["--authkey", "open"]].concat()),
+            &["refuses the given key", "--authkey-file"],
+        );
         check(aspine(&[&words[..], &["--authkey", "sesame"]].concat()), 0, &[]);
         check(aspine(&[&words[..], &["--authkey-file", file.to_str().unwrap()]].concat()), 0, &[]);
         let mut by_variable = aspine(&words);
@@ -119,6 +191,38 @@ fn info_goes_on_until_the_server_or_the_reader_has_gone() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("has ended the connection"), "{output:?}");
+}
+
+#[test]
+fn a_watched_info_fits_its_terminal_and_shows_changes() {
+    let mut server = Server::start(1, &[]);
+    let port = server.addr.port().to_string();
+    let words = ["info", "stats", "--watch", "--port", &port];
+    let (shown, status) = std::thread::scope(|scope| {
+        let watching = scope.spawn(|| pty::run_sized(&mut aspine(&words), "", 10, 60));
+        let mut conn = server.connect();
+        wait_until("a third look", || {
+            conn.call(&["PING"]);
+            let usage = conn.call(&["INFO", "commandstats"]);
+            let calls = usage.lines().find_map(|line| line.strip_prefix("cmdstat_info:calls="));
+            // Each look of this test is one too, so those of pings are fewer.
+            let number = |line: &str| line.split(',').next().and_then(|calls| calls.parse::<u64>().ok()).unwrap_or(0);
+            let pings = usage.lines().find_map(|line| line.strip_prefix("cmdstat_ping:calls=")).map_or(0, number);
+            calls.map_or(0, number) >= pings + 3
+        });
+        server.stop();
+        watching.join().unwrap()
+    });
+    assert_eq!(status.code(), Some(3), "{shown}");
+    let screens: Vec<_> = shown.split("\x1b[H").skip(1).collect();
+    assert!(screens.len() >= 3, "{shown}");
+    for screen in &screens[..3] {
+        let plain = screen.replace("\x1b[K", "").replace("\x1b[J", "").replace("\x1b[1m", "").replace("\x1b[0m", "");
+        let rows: Vec<_> = plain.lines().collect();
+        assert!(rows.len() < 10 && rows.iter().all(|row| row.chars().count() <= 60), "{plain}");
+        assert!(plain.contains("# Stats") && plain.contains("more lines: name a section"), "{plain}");
+    }
+    assert!(screens[2].contains("total_commands_processed:") && screens[2].contains("/s)"), "{shown}");
 }
 
 #[test]

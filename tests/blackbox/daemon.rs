@@ -248,7 +248,7 @@ fn stop_finds_a_server_by_what_it_listens_on() {
     };
     let mut server = Setup::new(1, &key).unix().start();
     let (port, path) = (server.addr.port().to_string(), server.unix().to_str().unwrap().to_owned());
-    check(&stop(&["--port", &port]), 1, &["NOAUTH", "--authkey-file"]);
+    check(&stop(&["--port", &port]), 1, &["wants a key", "--authkey-file"]);
     check(&stop(&["--port", &port, "--authkey", "k"]), 0, &[&format!("process {} has ended", server.pid())]);
     assert_eq!(server.wait().code(), Some(0));
     check(&stop(&["--port", &port, "--authkey", "k"]), 3, &["cannot reach the server"]);

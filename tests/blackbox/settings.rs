@@ -128,3 +128,11 @@ fn a_check_finds_what_a_start_would() {
     check_refused(aspine(&["--check", "--unixsocket", "/nowhere/socket"]), &["/nowhere/socket"]);
     check_refused(aspine(&["--check", "--cores", "5000"]), &["--cores 5000"]);
 }
+
+#[test]
+fn a_size_without_its_unit_is_asked_about() {
+    check_refused(aspine(&["--max-memory", "512"]), &["did you mean --max-memory 512mb?"]);
+    let dir = Dir::new();
+    let path = file(&dir, "max-memory = 512\n");
+    check_refused(aspine(&["--config", &path]), &["did you mean --max-memory 512mb?"]);
+}

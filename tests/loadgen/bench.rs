@@ -88,7 +88,13 @@ impl Ended {
     /// Checks that it failed, in one line that has every one of `words`.
     #[track_caller]
     pub(crate) fn check_failed(&self, words: &[&str]) {
-        assert_eq!(self.code, Some(1), "{}{}", self.stdout, self.stderr);
+        self.check_ended(1, words);
+    }
+
+    /// As `check_failed`, with another exit code.
+    #[track_caller]
+    pub(crate) fn check_ended(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
         assert!(self.stderr.starts_with("aspine: ") && self.stderr.ends_with('\n'), "{}", self.stderr);
         assert_eq!(self.stderr.lines().count(), 1, "{}", self.stderr);
         for word in words {

@@ -19,8 +19,8 @@ fn a_server_that_is_not_there_is_one_line() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     drop(listener);
-    run(addr, &[]).check_failed(&["cannot connect to", &addr.to_string(), "refused"]);
-    start(command(&["--unixsocket", "/nowhere"])).end().check_failed(&["cannot connect to /nowhere"]);
+    run(addr, &[]).check_ended(3, &["cannot connect to", &addr.to_string(), "refused"]);
+    start(command(&["--unixsocket", "/nowhere"])).end().check_ended(3, &["cannot connect to /nowhere"]);
     start(command(&["--target", "no.such.host.invalid:1"])).end().check_failed(&["no.such.host.invalid"]);
 }
 
@@ -98,5 +98,24 @@ fn ctrl_c_prints_what_was_seen() {
         let report = ended.json();
         assert!(count(&report, "/operations") >= 200, "{report}");
         assert_eq!(report["interrupted"], true);
+    }
+}
+
+#[test]
+fn an_interrupted_open_loop_blames_nobody() {
+    for stalled in [false, true] {
+        let fake = if stalled { at(200, || Action::Stall) } else { Fake::honest() };
+        let addr = fake.addr.to_string();
+        let flags = ["--target", &addr, "--duration", "10min", "--warmup", "0", "--connections", "4", "--rate", "1000"];
+        let running = start(command(&[&flags[..], &GETS].concat()));
+        wait_until("the first operations", || fake.seen("GET") > 200);
+        signal::send(&running.child, libc::SIGINT);
+        let ended = running.end();
+        ended.check_failed(&["interrupted"]);
+        let report = ended.json();
+        assert_eq!(count(&report, "/connections_lost"), 0, "{report}");
+        // One connection waits for its reply; the others have room for all that was due.
+        assert_eq!(count(&report, "/unanswered"), u64::from(stalled), "{report}");
+        assert!(count(&report, "/unsent") <= 50, "of some 1,000 that were due while it ended: {report}");
     }
 }

@@ -96,6 +96,16 @@ fn a_file_that_is_none_is_one_line() {
     draw().check_failed(&["cannot open", "/nowhere/x.svg"]);
 }
 
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_the_run() {
+    let fake = Fake::honest();
+    for flag in ["--plot", "--hgrm"] {
+        let ended = run(fake.addr, &["--requests", "10", flag, "/nowhere/x"]);
+        ended.check_failed(&["cannot open /nowhere/x"]);
+        assert_eq!((ended.stdout.as_str(), fake.seen("GET")), ("", 0));
+    }
+}
+
 /// A file as HdrHistogram writes it: rising values and percentiles, the last at 1, and the totals.
 fn check_hgrm(text: &str, total: u64, max_us: f64) {
     let mut lines = text.lines();

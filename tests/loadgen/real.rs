@@ -57,8 +57,8 @@ fn the_server_of_its_own_ends_with_it() {
 fn a_key_is_shown_from_each_of_its_places() {
     let server = Server::start(1, &["--authkey", "secret"]);
     let requests = ["--requests", "100"];
-    run(server.addr, &requests).check_failed(&["NOAUTH"]);
-    run(server.addr, &[&requests[..], &["--authkey", "wrong"]].concat()).check_failed(&["WRONGPASS"]);
+    run(server.addr, &requests).check_failed(&["wants a key"]);
+    run(server.addr, &[&requests[..], &["--authkey", "wrong"]].concat()).check_failed(&["refuses the given key"]);
     report(server.addr, &[&requests[..], &["--authkey", "secret"]].concat());
     let dir = crate::support::server::Dir::new();
     let path = dir.path().join("key");

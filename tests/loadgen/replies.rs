@@ -141,7 +141,7 @@ fn who_speaks_something_else_is_no_target() {
     let loading = |_: &crate::fake::Request<'_>| Action::Say(b"-LOADING Redis is loading\r\n".to_vec());
     run(Fake::scripted(loading).addr, &[]).check_failed(&["LOADING Redis is loading"]);
     let closed = |_: &crate::fake::Request<'_>| Action::Say(b"-NOAUTH Authentication required.\r\n".to_vec());
-    run(Fake::scripted(closed).addr, &[]).check_failed(&["NOAUTH", "--authkey-file"]);
+    run(Fake::scripted(closed).addr, &[]).check_failed(&["wants a key", "--authkey-file"]);
 }
 
 #[test]

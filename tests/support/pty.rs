@@ -9,7 +9,12 @@ use std::ptr;
 
 /// Runs `cmd` on a terminal on which `typed` is typed; what the terminal shows, and how it ended.
 pub(crate) fn run(cmd: &mut Command, typed: &str) -> (String, ExitStatus) {
-    let (mut master, slave) = open();
+    run_sized(cmd, typed, 0, 0)
+}
+
+/// As `run`, on a terminal of a size.
+pub(crate) fn run_sized(cmd: &mut Command, typed: &str, rows: u16, columns: u16) -> (String, ExitStatus) {
+    let (mut master, slave) = open(rows, columns);
     let duplicate = || slave.try_clone().unwrap();
     let mut child = cmd.stdin(duplicate()).stdout(duplicate()).stderr(duplicate()).spawn().unwrap();
     drop(slave);
@@ -22,10 +27,12 @@ pub(crate) fn run(cmd: &mut Command, typed: &str) -> (String, ExitStatus) {
     (String::from_utf8(shown).unwrap(), child.wait().unwrap())
 }
 
-fn open() -> (File, OwnedFd) {
+fn open(rows: u16, columns: u16) -> (File, OwnedFd) {
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let (mut master, mut slave) = (0, 0);
-    // SAFETY: the call writes two ints through pointers to two, which live past it; the other pointers may be null.
-    let result = unsafe { libc::openpty(&raw mut master, &raw mut slave, ptr::null_mut(), ptr::null(), ptr::null()) };
+    // SAFETY: the call writes two ints through pointers to two and reads a size, which live past it; the others may be null.
+    let result =
+        unsafe { libc::openpty(&raw mut master, &raw mut slave, ptr::null_mut(), ptr::null(), &raw const size) };
     assert_eq!(result, 0, "openpty: {}", io::Error::last_os_error());
     // SAFETY: the call above has just made the descriptor, and nobody else has it.
     let master = unsafe { File::from_raw_fd(master) };

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, value_parser};
+use clap::Args;
 
 use super::plan::{BenchArgs, Ports, seconds};
+use crate::cli::number::whole;
 use crate::config::{AuthSources, CpuList};
 use crate::limits::{
     BENCH_CONNECTIONS_DEFAULT, BENCH_CONNECTIONS_MAX, BENCH_KEYS_DEFAULT, BENCH_KEYS_MAX, BENCH_PIPELINE_MAX,
@@ -24,8 +25,9 @@ const REPORT: &str = "Report";
 
 #[derive(Args)]
 pub(in crate::cli) struct BenchFlags {
-    /// Server to measure [default: an embedded one, on CPUs that the generator does not use]
-    #[arg(long, value_name = "HOST:PORT", help_heading = TARGET)]
+    /// Server to measure, at port 5116 unless another is given [default: an embedded one, on CPUs that the generator does
+    /// not use]
+    #[arg(long, value_name = "HOST[:PORT]", help_heading = TARGET)]
     target: Option<String>,
 
     /// Unix socket of the server to measure
@@ -53,6 +55,7 @@ pub(in crate::cli) struct BenchFlags {
 
     /// Process of the server, for its CPU time and memory [default: the one that listens there, if it is on this machine]
     #[arg(long, value_name = "PID", help_heading = TARGET)]
+    #[arg(value_parser = whole(1..=u32::MAX))]
     server_pid: Option<u32>,
 
     /// Flags of the embedded server, for example "--cores 1 --max-memory 1gb"
@@ -62,28 +65,29 @@ pub(in crate::cli) struct BenchFlags {
 
     /// Number of connections
     #[arg(long, value_name = "N", default_value_t = BENCH_CONNECTIONS_DEFAULT, help_heading = LOAD)]
-    #[arg(value_parser = value_parser!(u32).range(1..=i64::from(BENCH_CONNECTIONS_MAX)))]
+    #[arg(value_parser = whole(1..=BENCH_CONNECTIONS_MAX))]
     connections: u32,
 
     /// Requests that each connection has under way; in a closed loop the next ones follow when all are answered
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = LOAD)]
-    #[arg(value_parser = value_parser!(u32).range(1..=i64::from(BENCH_PIPELINE_MAX)))]
+    #[arg(value_parser = whole(1..=BENCH_PIPELINE_MAX))]
     pipeline: u32,
 
     /// Threads of the generator, on the last N CPUs [default: one unpinned thread; without a target half of the CPUs]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), help_heading = LOAD)]
+    #[arg(long, value_name = "N", value_parser = whole(1..=u32::MAX), help_heading = LOAD)]
     cores: Option<u32>,
 
     /// CPUs of the generator, a thread each, for example 0,2-5
     #[arg(long, value_name = "LIST", help_heading = LOAD)]
     cpus: Option<CpuList>,
 
-    /// Seconds to measure [default: 10]
+    /// Seconds to measure, or 500ms, 2min, 1h [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "requests", help_heading = LOAD)]
     duration: Option<u64>,
 
     /// Number of requests to measure, exactly; 0 only preloads
     #[arg(long, value_name = "N", help_heading = LOAD)]
+    #[arg(value_parser = whole(0..=u64::MAX))]
     requests: Option<u64>,
 
     /// Seconds to run before measuring [default: 1, or 0 with --requests]
@@ -91,7 +95,7 @@ pub(in crate::cli) struct BenchFlags {
     warmup: Option<u64>,
 
     /// Open loop: requests a second, whatever the server does; latency counts from when a request is due
-    #[arg(long, value_name = "PER_SECOND", value_parser = value_parser!(u64).range(1..=BENCH_RATE_MAX), help_heading = LOAD)]
+    #[arg(long, value_name = "PER_SECOND", value_parser = whole(1..=BENCH_RATE_MAX), help_heading = LOAD)]
     rate: Option<u64>,
 
     /// Seconds after which a connection without a reply is closed
@@ -109,7 +113,7 @@ pub(in crate::cli) struct BenchFlags {
 
     /// Number of keys, which are key:000000000000 and so on, as those of redis-benchmark
     #[arg(long, value_name = "N", default_value_t = BENCH_KEYS_DEFAULT, help_heading = WORKLOAD)]
-    #[arg(value_parser = value_parser!(u64).range(1..=BENCH_KEYS_MAX))]
+    #[arg(value_parser = whole(1..=BENCH_KEYS_MAX))]
     keys: u64,
 
     /// Distribution of requests over keys: uniform, zipf:S, hotspot or hotspot:KEYS:REQUESTS in percent
@@ -127,6 +131,7 @@ pub(in crate::cli) struct BenchFlags {
     /// Store the first N keys before the run, all without N [default: all without a target, else none]
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "18446744073709551615")]
     #[arg(help_heading = WORKLOAD)]
+    #[arg(value_parser = whole(0..=u64::MAX))]
     preload: Option<u64>,
 
     /// Read-through: a GET that misses is followed by a SET of its key, counted as `fill`
@@ -146,6 +151,7 @@ pub(in crate::cli) struct BenchFlags {
 
     /// Seed of all random choices
     #[arg(long, value_name = "NUMBER", default_value_t = 1, help_heading = WORKLOAD)]
+    #[arg(value_parser = whole(0..=u64::MAX))]
     seed: u64,
 
     /// Verify replies: `values`, the default, that every value is its key's; `hits` also that none is missing, for which

@@ -1,7 +1,7 @@
 //! The plan of `aspine bench`: what the arguments mean on this machine.
 
-use std::io::Read;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::config::{AuthSources, CpuList};
 use crate::host;
 use crate::limits::{
     BENCH_CORE_PORTS_MAX, BENCH_DURATION_NS_DEFAULT, BENCH_MEMCACHED_TTL_S_MAX, BENCH_SECONDS_MAX, BENCH_SPIN_NS,
-    BENCH_WARMUP_NS_DEFAULT,
+    BENCH_WARMUP_NS_DEFAULT, PORT_DEFAULT,
 };
 use crate::loadgen::keys::KeyDist;
 use crate::loadgen::trace::{Trace, TraceFormat};
@@ -103,11 +103,25 @@ impl FromStr for Ports {
     }
 }
 
-/// Parses seconds to nanoseconds.
+/// Parses seconds, or a time with a unit, to nanoseconds.
 pub(super) fn seconds(text: &str) -> Result<u64, String> {
-    match text.parse::<f64>() {
+    // The first unit that fits is taken.
+    const UNITS: [(&str, f64); 5] = [("ms", 0.001), ("s", 1.0), ("min", 60.0), ("m", 60.0), ("h", 3600.0)];
+    let typed = UNITS.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)));
+    let (number, unit_s) = typed.unwrap_or((text, 1.0));
+    match number.trim_end().parse::<f64>().map(|number| number * unit_s) {
         Ok(seconds) if (0.0..=BENCH_SECONDS_MAX).contains(&seconds) => Ok((seconds * 1e9).round() as u64),
-        _ => Err(format!("not a time in seconds from 0 to {BENCH_SECONDS_MAX}; give for example 10 or 0.5")),
+        _ => Err(format!("not a time in seconds from 0 to {BENCH_SECONDS_MAX}; give for example 10, 0.5 or 2min")),
+    }
+}
+
+/// The addresses of `HOST:PORT`, or of a host alone, at the default port.
+fn addresses(text: &str) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    match bare.parse::<IpAddr>() {
+        Ok(host) => (host, PORT_DEFAULT).to_socket_addrs().map(|found| found.collect::<Vec<_>>().into_iter()),
+        Err(_) if !text.contains(':') => (text, PORT_DEFAULT).to_socket_addrs(),
+        Err(_) => text.to_socket_addrs(),
     }
 }
 
@@ -196,7 +210,7 @@ impl BenchArgs {
         let Some(path) = self.trace.clone() else { return Ok(None) };
         let read = if path.as_os_str() == "-" {
             let mut bytes = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+            io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
         } else {
             std::fs::read(&path)
         };
@@ -284,7 +298,7 @@ impl BenchArgs {
         let unknown = |why: String| {
             BenchError::Options(format!("cannot use --target {text}: {why}; give for example 127.0.0.1:6379"))
         };
-        let mut addresses = text.to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
+        let mut addresses = addresses(text).map_err(|error| unknown(error.to_string()))?;
         let address = addresses.next().ok_or_else(|| unknown("it has no address".to_owned()))?;
         Ok(match &self.core_ports {
             Some(Ports::Listed(ports)) => {
@@ -366,5 +380,45 @@ impl BenchArgs {
             )));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        for (text, ns) in [
+            ("2", Some(2_000_000_000)),
+            ("0.5", Some(500_000_000)),
+            ("2s", Some(2_000_000_000)),
+            ("250ms", Some(250_000_000)),
+            ("2m", Some(120_000_000_000)),
+            ("2min", Some(120_000_000_000)),
+            ("1 h", Some(3_600_000_000_000)),
+            ("s", None),
+            ("2x", None),
+            ("-1s", None),
+            ("infs", None),
+            ("", None),
+        ] {
+            assert_eq!(seconds(text).ok(), ns, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_without_a_port_has_the_default_one() {
+        for (text, expected) in [
+            ("127.0.0.1", "127.0.0.1:5116"),
+            ("127.0.0.1:7", "127.0.0.1:7"),
+            ("::1", "[::1]:5116"),
+            ("[::1]", "[::1]:5116"),
+            ("[::1]:7", "[::1]:7"),
+        ] {
+            assert_eq!(addresses(text).unwrap().next().unwrap().to_string(), expected, "{text}");
+        }
+        assert!(addresses("localhost").unwrap().all(|address| address.port() == PORT_DEFAULT));
+        assert!(addresses("").is_err() || addresses("").unwrap().next().is_none());
     }
 }

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, value_parser};
 
+use crate::cli::number::whole;
 use crate::config::table::{self, DEBUG_ACCESSES, EVICTIONS, LOG_LEVELS};
 use crate::config::{
     AuthSources, ByteSize, CpuList, DebugAccess, Eviction, HostPort, LogLevel, OutputLimit, ServerArgs,
@@ -18,29 +19,29 @@ use crate::limits::{DRAIN_TIMEOUT_S_MAX, IDLE_TIMEOUT_S_MAX, SPIN_US_MAX};
 pub(in crate::cli) struct ServerFlags {
     #[arg(long)]
     host: String,
-    #[arg(long)]
+    #[arg(long, value_parser = whole(0..=u16::MAX))]
     port: u16,
-    #[arg(long)]
+    #[arg(long, value_parser = whole(0..=u16::MAX))]
     core_ports: Option<u16>,
     #[arg(long)]
     announce_host: Option<String>,
     #[arg(long)]
     unixsocket: Option<PathBuf>,
-    #[arg(long, value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_parser = whole(1..=u32::MAX))]
     maxclients: u32,
-    #[arg(long, value_parser = value_parser!(u64).range(..=IDLE_TIMEOUT_S_MAX))]
+    #[arg(long, value_parser = whole(0..=IDLE_TIMEOUT_S_MAX))]
     timeout: u64,
     #[arg(long)]
     client_output_limit: OutputLimit,
-    #[arg(long, value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_parser = whole(1..=u32::MAX))]
     cores: Option<u32>,
     #[arg(long)]
     cpus: Option<CpuList>,
-    #[arg(long, value_parser = value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_parser = whole(0..=i64::MAX as u64))]
     tracking_table_max_keys: u64,
-    #[arg(long, value_parser = value_parser!(u64).range(..=SPIN_US_MAX))]
+    #[arg(long, value_parser = whole(0..=SPIN_US_MAX))]
     spin_us: u64,
-    #[arg(long)]
+    #[arg(long, value_parser = whole(0..=u64::MAX))]
     max_size: Option<u64>,
     #[arg(long)]
     max_memory: Option<ByteSize>,
@@ -56,7 +57,7 @@ pub(in crate::cli) struct ServerFlags {
     data_dir: Option<PathBuf>,
     #[arg(long)]
     persist: bool,
-    #[arg(long, value_parser = value_parser!(u64).range(1..=IDLE_TIMEOUT_S_MAX))]
+    #[arg(long, value_parser = whole(1..=IDLE_TIMEOUT_S_MAX))]
     snapshot_interval: u64,
     #[arg(long)]
     snapshot_bandwidth: ByteSize,
@@ -66,7 +67,7 @@ pub(in crate::cli) struct ServerFlags {
     log_level: LogLevel,
     #[arg(long)]
     log_file: Option<PathBuf>,
-    #[arg(long, value_parser = value_parser!(u64).range(..=DRAIN_TIMEOUT_S_MAX))]
+    #[arg(long, value_parser = whole(0..=DRAIN_TIMEOUT_S_MAX))]
     drain_timeout: u64,
     #[arg(long)]
     daemon: bool,
@@ -261,15 +262,17 @@ mod tests {
             ("--max-memory", "5x", &["for example 512mb"][..]),
             ("--cpus", "0-", &["for example 0,2-5"]),
             ("--cpus", "1,1", &["CPU 1 is listed twice"]),
-            ("--cores", "0", &[]),
-            ("--cores", "-1", &[]),
-            ("--port", "65536", &[]),
-            ("--core-ports", "65536", &[]),
-            ("--maxclients", "0", &[]),
-            ("--max-size", "many", &[]),
-            ("--timeout", "4294967296", &[]),
-            ("--spin-us", "1000001", &[]),
-            ("--drain-timeout", "86401", &[]),
+            ("--cores", "0", &["a whole number from 1 to 4294967295"]),
+            ("--cores", "-1", &["a whole number from 1"]),
+            ("--port", "65536", &["a whole number from 0 to 65535"]),
+            ("--port", "http", &["a whole number from 0 to 65535"]),
+            ("--core-ports", "65536", &["a whole number from 0 to 65535"]),
+            ("--maxclients", "0", &["a whole number from 1 to"]),
+            ("--max-size", "many", &["a whole number of 0 or more"]),
+            ("--timeout", "4294967296", &["a whole number from 0 to"]),
+            ("--timeout", "5s", &["leave out the unit s"]),
+            ("--spin-us", "1000001", &["a whole number from 0 to 1000000"]),
+            ("--drain-timeout", "86401", &["a whole number from 0 to 86400"]),
             ("--client-output-limit", "1mb 2mb", &["for example '32mb 8mb 60'"]),
             ("--eviction", "random", &["s3fifo", "lru", "none"]),
             ("--enable-debug-command", "maybe", &["local"]),

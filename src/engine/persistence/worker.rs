@@ -72,6 +72,9 @@ impl<D: Disk> Worker<D> {
                     self.checked = Some((id, source));
                     tell(core, FileEvent::Checked { id, summary });
                 }
+                Err(LoadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    self.fail(id, &"no snapshot yet; SAVE takes one", tell);
+                }
                 Err(error) => self.fail(id, &error, tell),
             },
             FileAsk::Read { id } => {
