@@ -4,16 +4,16 @@
 //! and so comes before any thread; then the pid file, which the serving process locks; then the log, for warnings; then the
 //! host checks, so that no executor is built where it would panic; then the cores.
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::error::Error;
 use crate::config::{ServerArgs, ServerConfig};
 use crate::host::{self, Needs, ProcessError, StartError};
 use crate::runtime;
 use crate::service::daemon::{self, Caller, Detached, Outcome};
-use crate::service::logging;
+use crate::service::logging::{self, wants_colour};
 use crate::service::pid_file::PidFile;
 
 mod check;
@@ -36,21 +36,34 @@ pub fn run(args: ServerArgs) -> Result<(), Error> {
         return check::run(&config, &warnings);
     }
     if !config.daemon {
+        let logs_to_stderr = config.log_file.is_none();
         return serve(config, warnings, |line| {
-            // The caller may wait for this line; a closed stdout does not stop the server.
-            let _ = writeln!(std::io::stdout(), "{line}");
+            tell_ready(line, logs_to_stderr);
             Ok(())
         });
     }
     match daemon::detach().map_err(|source| StartError::from(ProcessError::Detach { source }))? {
         Detached::Server(caller) => serve_detached(config, warnings, caller),
         Detached::Caller(Outcome::Ready(line)) => {
-            let _ = writeln!(std::io::stdout(), "{line}");
+            let _ = writeln!(io::stdout(), "{line}");
             Ok(())
         }
         Detached::Caller(Outcome::Refused { code, line }) => Err(Error::Refused { code, line }),
         Detached::Caller(Outcome::Died(how)) => Err(Error::Died { how, log_file: config.log_file }),
     }
+}
+
+/// Logs the `ready` line, and prints it on stdout, since the caller may wait for it; once where both are on a terminal.
+fn tell_ready(line: &str, logs_to_stderr: bool) {
+    let stdout = io::stdout();
+    if !(logs_to_stderr && stdout.is_terminal() && io::stderr().is_terminal()) {
+        info!("{line}");
+    }
+    let (addresses, note) = line.split_at(line.find(" (").unwrap_or(line.len()));
+    let note =
+        if wants_colour(&stdout) && !note.is_empty() { format!("\x1b[1;33m{note}\x1b[0m") } else { note.to_owned() };
+    // A closed stdout does not stop the server.
+    let _ = writeln!(&stdout, "{addresses}{note}");
 }
 
 /// Serves as a daemon, which reports its start to the caller.
@@ -61,6 +74,7 @@ fn serve_detached(config: ServerConfig, warnings: Vec<String>, caller: Caller) -
         .map_err(|source| Error::from(StartError::from(ProcessError::Detach { source })))
         .and_then(|()| {
             serve(config, warnings, |line| {
+                info!("{line}");
                 let Some(caller) = caller.take() else { return Ok(()) };
                 let log = log_file.as_deref().map(logging::open).transpose()?;
                 caller.ready(line, log.as_ref()).map_err(|source| ProcessError::Detach { source }.into())

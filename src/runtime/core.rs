@@ -32,7 +32,7 @@ use crate::engine::turn::{Outside, turn};
 use crate::engine::{Batch, Engine, EngineConfig, Notice, SessionId};
 use crate::host::StartError;
 use crate::host::process::gauges;
-use crate::limits::{RSS_INTERVAL_MS, TICK_IDLE_MS, TICK_MS, TURN_EVENTS_US};
+use crate::limits::{ITEMS_MAX_DEFAULT, RSS_INTERVAL_MS, TICK_IDLE_MS, TICK_MS, TURN_EVENTS_US};
 use crate::slot::CoreId;
 
 /// The arguments of a core.
@@ -299,6 +299,12 @@ impl<T: Transport> Shell<T> {
         if now_ms.abs_diff(self.last_rss_ms) >= RSS_INTERVAL_MS {
             self.last_rss_ms = now_ms;
             engine.set_gauges(gauges());
+            if engine.shard().counters().evictions > 0 && self.shared.warn_of_eviction(engine.bounds()) {
+                warn!(
+                    "items are evicted: the cache is full at the default bound of {ITEMS_MAX_DEFAULT} items; for more give \
+                     --max-memory, for example --max-memory 1gb, or --max-size"
+                );
+            }
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, OFlags, accessat, fcntl_getfl, fcntl_setfl, flock};
 use rustix::thread::CpuSet;
 use tracing::warn;
 
@@ -81,7 +81,7 @@ pub(super) fn start(
         ends.push(CoreFiles { core, asks: asks.clone(), events: events_end, records: records_end });
     }
     let (path, shared) = (path.to_owned(), Arc::clone(shared));
-    let mut keeper = Worker::new(cores, directory, move || Directory::open(&path));
+    let mut keeper = Worker::new(cores, directory, move || Ok(Directory::open(&path)?));
     let mut tell = move |core: CoreId, event| {
         shared.file_steps.fetch_add(1, Ordering::Relaxed);
         let to_core = &to_cores[usize::from(core.0)];
@@ -130,16 +130,43 @@ pub(super) struct Directory {
     handle: File,
 }
 
+/// The reason why a data directory can't be opened.
+#[derive(Debug)]
+pub(super) enum DirectoryError {
+    /// Another server holds the directory.
+    Used,
+    /// The directory can't be created, locked or written.
+    Unusable(io::Error),
+}
+
+impl From<io::Error> for DirectoryError {
+    fn from(error: io::Error) -> Self {
+        DirectoryError::Unusable(error)
+    }
+}
+
+impl From<DirectoryError> for io::Error {
+    fn from(error: DirectoryError) -> io::Error {
+        match error {
+            DirectoryError::Used => io::Error::other("another server uses this directory"),
+            DirectoryError::Unusable(error) => error,
+        }
+    }
+}
+
 impl Directory {
-    /// Opens and locks the directory, and creates it if needed. Removes temporary files of a killed server.
-    pub(super) fn open(path: &Path) -> io::Result<Directory> {
+    /// Opens and locks the directory, and creates it if needed. Removes temporary files of a killed server. The lock is the
+    /// kernel's and ends with the process, so a killed server leaves none behind.
+    pub(super) fn open(path: &Path) -> Result<Directory, DirectoryError> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let handle = File::open(path)?;
         if let Err(error) = flock(&handle, FlockOperation::NonBlockingLockExclusive) {
             let error = io::Error::from(error);
             let used = error.kind() == io::ErrorKind::WouldBlock;
-            return Err(if used { io::Error::other("another server uses this directory") } else { error });
+            return Err(if used { DirectoryError::Used } else { error.into() });
         }
+        // Nothing may have to be written for hours, so it is asked now whether that would fail.
+        accessat(CWD, path, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(io::Error::from)?;
         for entry in std::fs::read_dir(path)? {
             let name = entry?.file_name();
             if name.to_str().is_some_and(Name::is_temporary) {

@@ -45,7 +45,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use glommio::{LocalExecutorBuilder, Placement};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::command::output_limit::OutputLimits;
 use crate::command::settings::{Settings, Watch};
@@ -62,7 +62,7 @@ use self::admin::{Admin, Reporter};
 use self::clock::Clock;
 use self::core::CoreSetup;
 use self::doorbell::Doorbells;
-use self::files::{CoreFiles, Directory};
+use self::files::{CoreFiles, Directory, DirectoryError};
 use self::listener::Listeners;
 use self::pulse::Pulse;
 use self::shared::Shared;
@@ -89,6 +89,7 @@ pub fn start(config: &ServerConfig, ready: impl FnOnce(&str) -> Result<(), Start
         cores_drained: AtomicU32::new(0),
         is_over: AtomicBool::new(false),
         save_failed: AtomicBool::new(false),
+        warns_of_eviction: AtomicBool::new(config.bounds_are_default),
         file_steps: AtomicU64::new(0),
         drain_timeout_ms: config.drain_timeout_s.saturating_mul(1000),
         shutdown: Shutdown::default(),
@@ -139,10 +140,19 @@ pub fn unix_ms() -> u64 {
     Clock::new().now_ms()
 }
 
-/// Starts the files thread. With `--persist` the directory is opened at once.
+/// Starts the files thread. With `--persist` or `--data-dir` the directory is opened and locked at once.
 fn start_files(config: &ServerConfig, shared: &Arc<Shared>) -> Result<Vec<CoreFiles>, StartError> {
-    let failed = |source| StartError::DataDir { path: config.data_dir.clone(), source };
-    let directory = config.persist.then(|| Directory::open(&config.data_dir)).transpose().map_err(failed)?;
+    let path = &config.data_dir;
+    let wanted = config.persist || config.data_dir_is_given;
+    let directory = match wanted.then(|| Directory::open(path)).transpose() {
+        Ok(directory) => directory,
+        // Only a client's SAVE would need the directory, and its reply says why it fails.
+        Err(DirectoryError::Unusable(source)) if !config.persist => {
+            warn!("SAVE will fail: cannot use the data directory {}: {source}", path.display());
+            None
+        }
+        Err(error) => return Err(StartError::DataDir { path: path.clone(), source: error.into() }),
+    };
     let load = config.persist.then(|| SnapshotConfig::default().name);
     Ok(files::start(&config.data_dir, &config.cpus, shared, directory, load))
 }
@@ -160,7 +170,7 @@ fn start_admin(
     Ok(reporters.into_iter().map(Some).collect())
 }
 
-/// Logs the CPU and slots of each core, the bound in force, and the `ready` line, which it returns.
+/// Logs the CPU and slots of each core and the bound in force. Returns the `ready` line, which the caller logs.
 fn announce(config: &ServerConfig, addresses: &str, ports: &PortFacts) -> String {
     info!("{}", config.bounds_line());
     let cores = config.cpus.len() as u16;
@@ -169,9 +179,7 @@ fn announce(config: &ServerConfig, addresses: &str, ports: &PortFacts) -> String
         let port = ports.own.get(core).map(|port| format!(", port {port}")).unwrap_or_default();
         info!("core {core}: cpu {cpu}, slots {}-{}{port}", first.0, last.0);
     }
-    let line = format!("ready: listening on {addresses}");
-    info!("{line}");
-    line
+    format!("ready: listening on {addresses}{}", config.bounds_note())
 }
 
 fn spawn_cores(

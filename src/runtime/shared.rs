@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::doorbell::Doorbells;
 use super::pulse::Pulse;
+use crate::limits::ITEMS_MAX_DEFAULT;
 use crate::service::signals::Shutdown;
 
 /// The state that all cores share.
@@ -17,6 +18,8 @@ pub(super) struct Shared {
     /// Whether the last snapshot, if configured, was taken or has failed: all cores end.
     pub(super) is_over: AtomicBool,
     pub(super) save_failed: AtomicBool,
+    /// Whether the first eviction is to be logged, since the bound is the default one.
+    pub(super) warns_of_eviction: AtomicBool,
     /// The progress of the files thread, as a count of steps.
     pub(super) file_steps: AtomicU64,
     /// The timeout of a drain.
@@ -34,6 +37,13 @@ impl Shared {
         }
         self.leave();
         false
+    }
+
+    /// Whether a core that has evicted is to log it: the first one only, and only while the default bound is in force.
+    pub(super) fn warn_of_eviction(&self, (items_max, bytes_max): (u64, u64)) -> bool {
+        self.warns_of_eviction.load(Ordering::Relaxed)
+            && self.warns_of_eviction.swap(false, Ordering::Relaxed)
+            && (items_max, bytes_max) == (ITEMS_MAX_DEFAULT, u64::MAX)
     }
 
     /// Counts a client that has left.

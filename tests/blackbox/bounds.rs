@@ -18,6 +18,8 @@ fn without_flags_a_thousand_items_are_kept_and_the_log_says_so() {
         let server = Server::start(cores, &[]);
         server.wait_for_log("bound: 1000 items (default); memory unlimited");
         let mut conn = server.connect();
+        assert_eq!(conn.info_number("maxmemory_items"), 1000);
+        assert!(!server.log().contains("items are evicted"));
         for round in 0..6 {
             let replies = set_many(&mut conn, round * 500..(round + 1) * 500, "v");
             assert!(replies.iter().all(|reply| reply == "+OK\r\n"));
@@ -28,7 +30,29 @@ fn without_flags_a_thousand_items_are_kept_and_the_log_says_so() {
         assert!(conn.info_number("evicted_keys") >= 2000);
         assert_eq!(conn.call(&["GET", "k2999"]), "$1\r\nv\r\n", "the newest is kept");
         assert_eq!(conn.call(&["GET", "k0"]), "$-1\r\n", "the oldest is not");
+        server.wait_for_log(
+            "items are evicted: the cache is full at the default bound of 1000 items; for more give --max-memory",
+        );
+        assert_eq!(server.log().matches("items are evicted").count(), 1);
     }
+}
+
+#[test]
+fn of_a_bound_that_was_given_nothing_is_said() {
+    let server = Server::start(1, &["--max-size", "1000"]);
+    let mut conn = server.connect();
+    set_many(&mut conn, 0..3000, "v");
+    assert!(conn.info_number("evicted_keys") >= 2000);
+    assert_eq!(conn.call(&["CONFIG", "GET", "max-size"]), "*2\r\n$8\r\nmax-size\r\n$4\r\n1000\r\n");
+    // The gauges are looked at in the same moment as the evictions.
+    let rss = conn.info_number("used_memory_rss");
+    let mut seen = rss;
+    wait_until("another look", || {
+        conn.call(&["SET", "k", &"v".repeat(MIB as usize)]);
+        seen = conn.info_number("used_memory_rss");
+        seen != rss
+    });
+    assert!(!server.log().contains("items are evicted"), "{}", server.log());
 }
 
 #[test]

@@ -274,6 +274,25 @@ fn colour_is_for_terminals_that_want_it() {
 }
 
 #[test]
+fn a_terminal_shows_once_that_a_server_is_ready_and_what_it_keeps() {
+    let port = free_port().to_string();
+    let words = ["server", "--cores", "1", "--maxclients", "100", "--port", &port];
+    for (more, keeps) in [(&[][..], true), (&["--max-size", "1000"], false)] {
+        let words = [&words[..], more].concat();
+        let (shown, status) = std::thread::scope(|scope| {
+            let serving = scope.spawn(|| pty::run(&mut aspine(&words), ""));
+            wait_until("the server", || aspine(&["ping", "--port", &port]).output().unwrap().status.success());
+            check(aspine(&["stop", "--port", &port]), 0, &["has ended"]);
+            serving.join().unwrap()
+        });
+        assert_eq!(status.code(), Some(0), "{shown}");
+        assert_eq!(shown.matches("ready: listening on").count(), 1, "{shown}");
+        let note = "\x1b[1;33m (AT MOST 1000 ITEMS: the default bound; give --max-memory 1gb to keep more)\x1b[0m";
+        assert_eq!(shown.contains(note), keeps, "{shown}");
+    }
+}
+
+#[test]
 fn completions_are_scripts_of_their_shells() {
     let dir = Dir::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -89,6 +89,33 @@ fn a_file_system_that_is_full_fails_the_save_and_nothing_else() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_written_is_told_at_the_start() {
+    let flags = match namespace::own_mounts(&["-m", "-rm"], &["/mnt"]) {
+        Ok(flags) => flags,
+        Err(why) => return eprintln!("left out: no mounts of its own here: {why}"),
+    };
+    let dir = Dir::new();
+    let data = dir.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let read_only = |setup: &Setup| {
+        let script = "mount -t tmpfs -o ro,mode=700 none \"$0\" && exec \"$@\"";
+        let mut cmd = Command::new("unshare");
+        cmd.args([flags, "sh", "-c", script]).arg(&data).arg(setup.cmd.get_program()).args(setup.cmd.get_args());
+        cmd.env_remove("ASPINE_AUTHKEY");
+        cmd
+    };
+    let words = ["cannot use the data directory", "Read-only file system", "--data-dir"];
+    check_refused(read_only(&setup(1, &data, &["--persist"])), &words);
+    // Who may never want to save is warned, and told by SAVE.
+    let mut setup = setup(1, &data, &[]);
+    setup.cmd = read_only(&setup);
+    let server = setup.start();
+    server.wait_for_log("SAVE will fail: cannot use the data directory");
+    let reply = server.connect().call(&["SAVE"]);
+    assert!(reply.contains("Read-only file system"), "{reply}");
+}
+
+#[test]
 fn what_an_earlier_crash_left_is_taken_away_at_the_start() {
     let dir = Dir::new();
     let data = dir.path().join("data");

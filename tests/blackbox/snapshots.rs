@@ -312,11 +312,12 @@ fn a_directory_has_one_server() {
     let mut second = setup(1, &dir, &["--persist"]);
     second.cmd.arg("--log-file").arg(dir.path().join("log"));
     check_refused(second.cmd, &["cannot use the data directory", "another server uses this directory"]);
-    let lazy = setup(1, &dir, &[]).start();
-    let reply = lazy.connect().call(&["SAVE"]);
-    assert!(reply.contains("another server uses this directory"), "{reply}");
+    // So would one that saves only when it is told to.
+    check_refused(setup(1, &dir, &[]).cmd, &["cannot use the data directory", "another server uses this directory"]);
     drop(server);
+    let lazy = setup(1, &dir, &[]).start();
     assert_eq!(lazy.connect().call(&["SAVE"]), "+OK\r\n");
+    check_refused(setup(1, &dir, &["--persist"]).cmd, &["another server uses this directory"]);
     let mut refused = aspine(&["--port", "0", "--cores", "1", "--persist", "--data-dir", "/proc/nothing"]);
     refused.arg("--log-file").arg(dir.path().join("log"));
     check_refused(refused, &["cannot use the data directory", "--data-dir"]);
