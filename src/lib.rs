@@ -1,5 +1,5 @@
 //! Aspine is an in-memory cache server for latency-critical Linux deployments: one process, one pinned thread per
-//! core, nothing shared between them, on glommio's io_uring executors, speaking the Redis protocol. This page is its
+//! core, nothing shared between them, on io_uring executors, speaking the Redis protocol. This page is its
 //! design; `docs/architecture/README.md` leads to a page for each idea of it.
 //!
 //! # Words
@@ -59,14 +59,14 @@
 //!
 //! | file | function | does |
 //! |---|---|---|
-//! | `src/runtime/transport/epoll/connection.rs` | `on_readable` | one read, handed to `Engine::on_bytes` |
+//! | `src/runtime/transport/ring/mod.rs` | `on_received` | what one receive brought, handed to `Engine::on_bytes` |
 //! | `src/engine/home/round.rs` | `run_keys` | parses every complete command, finds its row |
 //! | `src/engine/home/dispatch.rs` | `run_key` | this core owns the key: a call, whose reply takes its place in the order; a peer does: a message |
 //! | `src/engine/owner/mod.rs` | `run_key` | the one way in which a command of keys runs, whichever core its client is on |
 //! | `src/command/string.rs` | `get` | arguments, one shard call, one reply value |
 //! | `src/shard/mod.rs` | `get_value` | index, expiry against `now_ms`, recency, a borrowed value |
 //!
-//! The reply goes back the same way; `flush` in `src/runtime/transport/epoll/connection.rs` sends it.
+//! The reply goes back the same way; `send` in `src/runtime/transport/ring/mod.rs` asks the kernel to send it.
 //!
 //! # Follow one GET to another core
 //!

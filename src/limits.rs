@@ -345,6 +345,9 @@ pub const LOG_QUEUE_LINES_MAX: usize = 8192;
 /// Oldest kernel whose io_uring has what glommio asks for. Older: refuse to start.
 pub const KERNEL_MIN: (u32, u32) = (5, 8);
 
+/// Oldest kernel whose io_uring a core can have for its own. Older: the cores use epoll.
+pub const KERNEL_OWN_RING_MIN: (u32, u32) = (6, 1);
+
 /// io_uring instances glommio creates per core: main, latency and poll.
 pub const RINGS_PER_CORE: u64 = 3;
 
@@ -671,6 +674,21 @@ pub const TURN_ACCEPTS_MAX: usize = 64;
 
 /// Backlog of a listening socket, entries; the kernel lowers it to `net.core.somaxconn`.
 pub const LISTEN_BACKLOG: i32 = 4096;
+
+/// Requests that a core's own ring takes before it has to be entered: more than a turn makes, but for a message to very
+/// many clients. At it: the ring is entered.
+pub const RING_REQUESTS: u32 = 512;
+
+/// Completions that a core's own ring holds. At it: the kernel keeps the rest until there is room.
+pub const RING_COMPLETIONS: u32 = 4096;
+
+/// Buffers of `READ_BUFFER_BYTES` that a core receives into: 1 MiB, which fits the cache (512 of them cost 100 ns a
+/// request), and more than one entry of the ring fills. At it: clients are received from when some are given back.
+pub const RING_BUFFERS: usize = 64;
+
+/// Sockets in a ring's table of files, for 8 bytes each, whether there or not. Past it: requests name their descriptors, for
+/// some 50 ns each.
+pub const RING_FILES_MAX: u32 = 16_384;
 
 /// Milliseconds without accepting after the process ran out of descriptors.
 pub const ACCEPT_PAUSE_MS: u64 = 50;

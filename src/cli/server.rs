@@ -113,11 +113,12 @@ fn serve(
 }
 
 fn start(mut config: ServerConfig, ready: impl FnOnce(&str) -> Result<(), StartError>) -> Result<(), StartError> {
-    let fds = host::check(Needs::of(&config))?;
+    let host::Grant { fds, own_ring } = host::check(Needs::of(&config))?;
     if let Some(warning) = fds.warning(config.maxclients) {
         warn!("{warning}");
     }
     config.maxclients = fds.maxclients;
     config.maxclients_max = fds.maxclients_max;
-    runtime::start(&config, ready)
+    let transport = host::choose_transport(config.transport, own_ring)?;
+    runtime::start(&config, transport, ready)
 }

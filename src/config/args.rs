@@ -15,6 +15,18 @@ use crate::limits::{
 };
 use crate::shard::Eviction;
 
+/// How the cores reach their sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// By a ring of their own where the kernel has what it takes, otherwise by epoll.
+    Auto,
+    /// By a ring of their own.
+    Ring,
+    /// By epoll.
+    #[default]
+    Epoll,
+}
+
 /// The arguments of `aspine server`, in plain types. `None` is "not given".
 #[derive(Clone, Debug)]
 pub struct ServerArgs {
@@ -50,6 +62,8 @@ pub struct ServerArgs {
     pub tracked_keys_max: u64,
     /// The value of `--spin-us`.
     pub spin_us: u64,
+    /// The value of `--transport`.
+    pub transport: Transport,
     /// The value of `--enable-debug-command`.
     pub debug: DebugAccess,
     /// The value of `--data-dir`.
@@ -100,6 +114,7 @@ impl Default for ServerArgs {
             output_limit: OutputLimit::default(),
             tracked_keys_max: TRACKED_KEYS_MAX_DEFAULT,
             spin_us: SPIN_US_DEFAULT,
+            transport: Transport::default(),
             debug: DebugAccess::No,
             data_dir: None,
             persist: false,

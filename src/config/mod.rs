@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-pub use self::args::ServerArgs;
+pub use self::args::{ServerArgs, Transport};
 pub use self::auth::AuthSources;
 pub use self::error::{ConfigError, FileError};
 pub use self::parse::{ByteSize, CpuList, HostPort};
@@ -70,6 +70,8 @@ pub struct ServerConfig {
     pub tracked_keys_max: u64,
     /// Microseconds a core polls before it parks.
     pub spin_us: u64,
+    /// How the cores reach their sockets.
+    pub transport: Transport,
     /// The addresses from which DEBUG is allowed.
     pub debug: DebugAccess,
     /// The directory of snapshots, absolute.
@@ -118,6 +120,7 @@ impl Default for ServerConfig {
             output_limit: args.output_limit,
             tracked_keys_max: if args.tracked_keys_max == 0 { u64::MAX } else { args.tracked_keys_max },
             spin_us: args.spin_us,
+            transport: args.transport,
             debug: args.debug,
             data_dir: absolute("--data-dir", DATA_DIR_DEFAULT.into()).unwrap_or_default(),
             data_dir_is_given: false,
@@ -187,6 +190,7 @@ impl ServerConfig {
             output_limit: args.output_limit,
             tracked_keys_max: if args.tracked_keys_max == 0 { u64::MAX } else { args.tracked_keys_max },
             spin_us: args.spin_us,
+            transport: args.transport,
             debug: args.debug,
             data_dir,
             data_dir_is_given,

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use self::Config::{Changeable, Fixed};
 use self::Kind::{Action, List, Secret, Switch};
-use super::{DebugAccess, Eviction, LogLevel, OutputLimit, ServerConfig};
+use super::{DebugAccess, Eviction, LogLevel, OutputLimit, ServerConfig, Transport};
 use crate::engine::ProcessFacts;
 use crate::limits::{
     BULK_BYTES_MAX, DRAIN_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT,
@@ -95,6 +95,10 @@ pub const EVICTIONS: [(&str, Eviction); 3] =
 pub const DEBUG_ACCESSES: [(&str, DebugAccess); 3] =
     [("no", DebugAccess::No), ("local", DebugAccess::Local), ("yes", DebugAccess::Yes)];
 
+/// The names of the transports.
+pub const TRANSPORTS: [(&str, Transport); 3] =
+    [("auto", Transport::Auto), ("ring", Transport::Ring), ("epoll", Transport::Epoll)];
+
 /// The names of the levels of the log.
 pub const LOG_LEVELS: [(&str, LogLevel); 5] = [
     ("error", LogLevel::Error),
@@ -105,7 +109,7 @@ pub const LOG_LEVELS: [(&str, LogLevel); 5] = [
 ];
 
 /// All settings, in the order of the help; those that only CONFIG knows come last.
-pub static SETTINGS: [Setting; 41] = [
+pub static SETTINGS: [Setting; 42] = [
     Setting {
         flag: "host",
         value_name: "HOST",
@@ -230,6 +234,17 @@ pub static SETTINGS: [Setting; 41] = [
         help: "Microseconds an idle core polls before it sleeps: lower latency for CPU time",
         config: Fixed("spin-us", |config, _| config.spin_us.to_string()),
         shown: Some(|config| Some(config.spin_us.to_string())),
+        ..NONE
+    },
+    Setting {
+        flag: "transport",
+        value_name: "HOW",
+        default: Some("epoll"),
+        heading: CORES,
+        help: "How a core reaches its sockets: by an io_uring of its own (ring), by epoll, or by the better one \
+               that works here (auto); INFO and aspine doctor say which that is",
+        config: Fixed("transport", |config, _| name_of(&TRANSPORTS, config.transport).to_owned()),
+        shown: Some(|config| Some(quoted(name_of(&TRANSPORTS, config.transport)))),
         ..NONE
     },
     Setting {

@@ -38,6 +38,8 @@ pub struct ProcessFacts {
     pub os: String,
     /// Where the executable lies.
     pub executable: String,
+    /// How the core reaches its sockets, and why so.
+    pub transport: (&'static str, String),
 }
 
 impl ProcessFacts {

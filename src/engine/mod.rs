@@ -295,6 +295,18 @@ impl Engine {
         self.home.only_tells()
     }
 
+    /// Whether `take_ready` has any.
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        self.home.has_ready()
+    }
+
+    /// Whether a session goes on, or ends, when what `take_output` gave comes back.
+    #[inline]
+    pub fn awaits_output(&self, id: SessionId) -> bool {
+        self.home.awaits_output(id)
+    }
+
     /// The bytes to send to a client now, until `on_output` brings them back; `None` if there are none, or what was
     /// taken before is not back.
     #[inline]

@@ -42,11 +42,12 @@ pub struct Finding {
 type Check = (&'static str, fn(&Host, &Plan) -> Outcome);
 
 /// All checks in the order of the output: what a start needs, then what costs latency.
-const CHECKS: [Check; 17] = [
+const CHECKS: [Check; 18] = [
     ("kernel", start::kernel),
     ("io_uring", start::io_uring),
     ("seccomp", start::seccomp),
     ("memlock", start::memlock),
+    ("transport", start::transport),
     ("descriptors", start::descriptors),
     ("backlog", start::backlog),
     ("cpus", cpus::cpus),

@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::own_ring::OwnRingLack;
 pub use super::process_error::ProcessError;
 use crate::limits::KERNEL_MIN;
 
@@ -34,6 +35,11 @@ pub enum StartError {
         bytes_limit: u64,
         /// The error, if the kernel refused a ring although the limit was large enough.
         source: Option<io::Error>,
+    },
+    /// Cores can't have rings of their own, and are to have them.
+    OwnRing {
+        /// Why they can't.
+        lack: OwnRingLack,
     },
     /// The hard limit on descriptors leaves none for a client.
     FdLimit {
@@ -199,6 +205,9 @@ impl fmt::Display for StartError {
             StartError::Memlock { cores, bytes_needed, bytes_limit, source } => {
                 fmt_memlock(f, *cores, *bytes_needed, *bytes_limit, source.is_some())
             }
+            StartError::OwnRing { lack } => {
+                write!(f, "cannot use --transport ring: {lack}; {}, or give --transport auto", lack.fix())
+            }
             StartError::FdLimit { needed, limit } => write!(
                 f,
                 "too few file descriptors: the server and one client need {needed} and the hard limit is {limit}; raise \
@@ -256,7 +265,10 @@ impl fmt::Display for StartError {
 impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            StartError::FdLimit { .. } | StartError::Load { .. } | StartError::LastSnapshot => None,
+            StartError::FdLimit { .. }
+            | StartError::OwnRing { .. }
+            | StartError::Load { .. }
+            | StartError::LastSnapshot => None,
             StartError::Process(error) => error.source(),
             StartError::IoUring { source, .. }
             | StartError::Memlock { source, .. }
@@ -429,6 +441,7 @@ mod tests {
                 "ulimit -l 512",
             ),
             (StartError::Memlock { cores: 1, bytes_needed: 1, bytes_limit: 0, source: Some(io()) }, "memlock=-1"),
+            (StartError::OwnRing { lack: OwnRingLack::Kernel { release: kernel() } }, "--transport auto"),
             (StartError::FdLimit { needed: 65, limit: 64 }, "ulimit -n"),
             (StartError::Rlimit { name: "RLIMIT_NOFILE", source: io() }, "RLIMIT_NOFILE"),
             (StartError::Affinity { source: io() }, "sched_getaffinity"),

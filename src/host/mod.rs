@@ -11,8 +11,10 @@ use std::io;
 pub use self::error::{IoUringCause, ProcessError, StartError};
 pub use self::facts::ProcessFacts;
 pub use self::io_uring::probe_io_uring;
+pub use self::own_ring::OwnRingLack;
+use self::own_ring::{own_rings_bytes, try_own_ring};
 use self::sys::{Resource, Rlimit};
-use crate::config::ServerConfig;
+use crate::config::{self, ServerConfig};
 use crate::limits::{
     ADMIN_FDS, CPUS_MAX, FDS_PER_CORE, FDS_RESERVED, IO_MEMORY_BYTES, MEMLOCK_BYTES_MIN, RING_DEPTH, RINGS_PER_CORE,
 };
@@ -21,6 +23,7 @@ pub mod doctor;
 mod error;
 mod facts;
 mod io_uring;
+mod own_ring;
 pub mod process;
 mod process_error;
 mod sys;
@@ -43,17 +46,59 @@ impl Needs {
     }
 }
 
-/// Runs every check that a start needs, raises the limits, and tries io_uring. Returns how the descriptors are shared
-/// out.
-pub fn check(needs: Needs) -> Result<FdPlan, StartError> {
+/// What the host grants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// How the descriptors are shared out.
+    pub fds: FdPlan,
+    /// Whether each core can have a ring of its own for its sockets.
+    pub own_ring: Result<(), OwnRingLack>,
+}
+
+/// Runs every check that a start needs, raises the limits, and tries io_uring.
+pub fn check(needs: Needs) -> Result<Grant, StartError> {
     let facts = ProcessFacts::read();
     // The limits come first: the probe itself takes descriptors and, on some kernels, locked memory.
     let fds = raise_nofile(needs)?;
     let bytes_limit = raise_memlock()?;
     memlock_holds(needs.cores, bytes_limit, false)?;
     probe_io_uring(&facts)?;
-    memlock_holds(needs.cores, bytes_limit, rings_are_charged(&facts)?)?;
-    Ok(fds)
+    let rings_charged = rings_are_charged(&facts)?;
+    memlock_holds(needs.cores, bytes_limit, rings_charged)?;
+    Ok(Grant { fds, own_ring: own_ring(&facts, needs.cores, bytes_limit, rings_charged) })
+}
+
+/// How the cores reach their sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transport {
+    /// Whether by rings of their own, otherwise by epoll.
+    pub own_ring: bool,
+    /// Whether a core whose ring is refused ends the start; otherwise it uses epoll.
+    pub required: bool,
+    /// The reason for the choice.
+    pub why: String,
+}
+
+/// The transport for what is wanted and what the host grants.
+pub fn choose_transport(wanted: config::Transport, own_ring: Result<(), OwnRingLack>) -> Result<Transport, StartError> {
+    let chosen = |own_ring, required, why: &str| Ok(Transport { own_ring, required, why: why.to_owned() });
+    match (wanted, own_ring) {
+        (config::Transport::Epoll, _) => chosen(false, false, "--transport epoll"),
+        (config::Transport::Ring, Ok(())) => chosen(true, true, "--transport ring"),
+        (config::Transport::Auto, Ok(())) => chosen(true, false, "the kernel has what it takes"),
+        (config::Transport::Auto, Err(lack)) => chosen(false, false, &lack.to_string()),
+        (config::Transport::Ring, Err(lack)) => Err(StartError::OwnRing { lack }),
+    }
+}
+
+/// Whether each of `cores` cores can have a ring of its own.
+fn own_ring(facts: &ProcessFacts, cores: usize, bytes_limit: u64, rings_charged: bool) -> Result<(), OwnRingLack> {
+    try_own_ring(facts)?;
+    let bytes_needed = memlock_bytes_needed(cores, true) + own_rings_bytes(cores);
+    if rings_charged && bytes_limit < bytes_needed {
+        return Err(OwnRingLack::Memlock { bytes_needed, bytes_limit });
+    }
+    Ok(())
 }
 
 /// An error unless `bytes_limit` of lockable memory is enough.
@@ -204,6 +249,23 @@ mod tests {
             assert_eq!(plan.map(|plan| (plan.maxclients, plan.soft)), expected, "{name}");
             let warned = plan.and_then(|plan| plan.warning(maxclients)).is_some();
             assert_eq!(warned, expected.is_some_and(|(lowered, _)| lowered < maxclients), "{name}");
+        }
+    }
+
+    #[test]
+    fn rings_are_used_where_they_can_be() {
+        let lack = || OwnRingLack::Kernel { release: "5.15.0".to_owned() };
+        use config::Transport::{Auto, Epoll, Ring};
+        for (wanted, granted, expected) in [
+            (Auto, Ok(()), Some((true, false))),
+            (Auto, Err(lack()), Some((false, false))),
+            (Ring, Ok(()), Some((true, true))),
+            (Ring, Err(lack()), None),
+            (Epoll, Ok(()), Some((false, false))),
+            (Epoll, Err(lack()), Some((false, false))),
+        ] {
+            let chosen = choose_transport(wanted, granted).ok().map(|chosen| (chosen.own_ring, chosen.required));
+            assert_eq!(chosen, expected, "{wanted:?}");
         }
     }
 

@@ -26,12 +26,14 @@ use super::listener::CoreListener;
 use super::mesh::{Mesh, Ports};
 use super::shared::Shared;
 use super::supervise::{Progress, Step};
+use super::transport::epoll::Epoll;
+use super::transport::ring::Ring;
 use super::transport::{Event, Transport};
 use crate::engine::files::FileAsk;
 use crate::engine::turn::{Outside, turn};
 use crate::engine::{Batch, Engine, EngineConfig, Notice, SessionId};
-use crate::host::StartError;
 use crate::host::process::gauges;
+use crate::host::{StartError, Transport as Choice};
 use crate::limits::{ITEMS_MAX_DEFAULT, RSS_INTERVAL_MS, TICK_IDLE_MS, TICK_MS, TURN_EVENTS_US};
 use crate::slot::CoreId;
 
@@ -45,6 +47,7 @@ pub(super) struct CoreSetup {
     pub(super) reporter: Option<Reporter>,
     /// The time to poll before parking (`--spin-us`).
     pub(super) spin: Duration,
+    pub(super) transport: Choice,
     pub(super) shared: Arc<Shared>,
     /// Reports to the supervisor when the core is up; dropping it reports that the core has ended.
     pub(super) progress: Progress,
@@ -88,12 +91,36 @@ enum Turn {
     Over,
 }
 
-/// Runs a core until the process ends.
-pub(super) async fn run<T: Transport>(setup: CoreSetup) -> Result<(), StartError> {
+/// Runs a core until the process ends, by the transport that was chosen. Where its ring is refused, as other processes of
+/// the user may have used up the memory that may be locked, by epoll.
+pub(super) async fn run(mut setup: CoreSetup) -> Result<(), StartError> {
+    let core = usize::from(setup.engine.core.0);
+    let failed = |source: io::Error| StartError::Core { core, what: "transport", source: Box::new(source) };
+    let shared = Arc::clone(&setup.shared);
+    let bell = shared.doorbells.bell(setup.engine.core);
+    let mut why = std::mem::take(&mut setup.transport.why);
+    if setup.transport.own_ring {
+        match <Ring>::new(bell) {
+            Ok(ring) => {
+                setup.engine.process.transport = ("ring", why);
+                return run_over(setup, ring).await;
+            }
+            Err(error) if setup.transport.required => return Err(failed(error)),
+            Err(error) => {
+                warn!("core {core} can have no ring of its own, and uses epoll: {error}");
+                why = format!("its ring was refused: {error}");
+            }
+        }
+    }
+    setup.engine.process.transport = ("epoll", why);
+    run_over(setup, Epoll::new(bell).map_err(failed)?).await
+}
+
+async fn run_over<T: Transport>(setup: CoreSetup, transport: T) -> Result<(), StartError> {
     let core = usize::from(setup.engine.core.0);
     let failed = |what| move |source: io::Error| StartError::Core { core, what, source: Box::new(source) };
     let spin = setup.spin;
-    let mut core = Core::<T>::new(setup).await.map_err(failed("socket setup"))?;
+    let mut core = Core::new(setup, transport).await.map_err(failed("socket setup"))?;
     let mut is_up = false;
     let mut idle_since = None;
     loop {
@@ -111,6 +138,9 @@ pub(super) async fn run<T: Transport>(setup: CoreSetup) -> Result<(), StartError
             Turn::Busy => {
                 idle_since = None;
                 core.shell.busy_since_tick = true;
+                if spin == Duration::ZERO && core.is_quiet() && !core.shell.nap().map_err(failed("nap"))? {
+                    future::yield_now().await;
+                }
             }
             Turn::Idle => {
                 if spin > Duration::ZERO {
@@ -129,9 +159,8 @@ pub(super) async fn run<T: Transport>(setup: CoreSetup) -> Result<(), StartError
 }
 
 impl<T: Transport> Core<T> {
-    async fn new(setup: CoreSetup) -> io::Result<Core<T>> {
+    async fn new(setup: CoreSetup, mut transport: T) -> io::Result<Core<T>> {
         let CoreSetup { engine: config, listener, ports, files, reporter, shared, progress, .. } = setup;
-        let mut transport = T::new(shared.doorbells.bell(config.core))?;
         transport.listen(&listener)?;
         let shell = Shell {
             core: config.core,
@@ -164,6 +193,16 @@ impl<T: Transport> Core<T> {
             return Ok(Turn::Over);
         }
         Ok(if busy { Turn::Busy } else { Turn::Idle })
+    }
+}
+
+impl<T: Transport> Core<T> {
+    /// Whether another turn would find nothing to do but what the transport finds. With peers it may be a batch, for which
+    /// a look is cheaper than a nap.
+    fn is_quiet(&mut self) -> bool {
+        let Core { engine, shell } = self;
+        let waits = engine.has_ready() || engine.has_backlog() || engine.is_walking() || engine.is_loading();
+        !waits && !shell.mesh.has_peers() && !shell.drain.has_begun() && shell.transport.is_quiet(engine)
     }
 }
 

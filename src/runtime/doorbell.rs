@@ -27,8 +27,9 @@ pub(super) struct Doorbells {
 
 impl Doorbells {
     pub(super) fn new(cores: usize) -> io::Result<Doorbells> {
-        let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
-        let make = |_| Ok(Doorbell { napping: AtomicBool::new(false), bell: eventfd(0, flags)? });
+        // Not O_NONBLOCK, with which a ring would not wait for it. A write blocks after 2^64 rings.
+        let bell = || eventfd(0, EventfdFlags::CLOEXEC);
+        let make = |_| Ok(Doorbell { napping: AtomicBool::new(false), bell: bell()? });
         Ok(Doorbells { bells: (0..cores).map(make).collect::<io::Result<_>>()? })
     }
 
@@ -70,6 +71,6 @@ impl Doorbells {
 }
 
 fn ring(bell: &OwnedFd) {
-    // The write fails only if the counter overflows, after 2^64 rings.
+    // A write of eight bytes to an eventfd does not fail.
     let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
 }

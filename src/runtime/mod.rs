@@ -52,7 +52,7 @@ use crate::command::settings::{Settings, Watch};
 use crate::config::{ServerConfig, table};
 use crate::engine::files::SnapshotConfig;
 use crate::engine::{EngineConfig, ProcessFacts};
-use crate::host::{StartError, process};
+use crate::host::{StartError, Transport, process};
 use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH, SNAPSHOT_NAME_DEFAULT};
 use crate::service::notify::Notify;
 use crate::service::signals::Shutdown;
@@ -67,7 +67,6 @@ use self::listener::Listeners;
 use self::pulse::Pulse;
 use self::shared::Shared;
 use self::supervise::{CoreHandle, Progress, Step, Supervisor, plain};
-use self::transport::epoll::Epoll;
 
 /// glommio's preempt timer. Not the 1 ms one would think: in 0.9.0 an executor whose timer fires between its I/O poll
 /// and its task queues sleeps although a task is ready, until the next event (`run_task_queues` reports that nothing
@@ -75,7 +74,11 @@ use self::transport::epoll::Epoll;
 const PREEMPT_TIMER: Duration = Duration::from_secs(3600);
 
 /// Runs the server until SIGTERM or SIGINT. `ready` is called with a line of its addresses when it serves.
-pub fn start(config: &ServerConfig, ready: impl FnOnce(&str) -> Result<(), StartError>) -> Result<(), StartError> {
+pub fn start(
+    config: &ServerConfig,
+    transport: Transport,
+    ready: impl FnOnce(&str) -> Result<(), StartError>,
+) -> Result<(), StartError> {
     end_process_on_panic();
     process::without_huge_pages();
     let doorbells =
@@ -109,7 +112,8 @@ pub fn start(config: &ServerConfig, ready: impl FnOnce(&str) -> Result<(), Start
     }
     let helpers = files.into_iter().zip(reporters).collect();
     let process = process_facts(config, &ports, started_ms);
-    let handles = spawn_cores(config, listeners, helpers, process, &shared, &progress)?;
+    info!("transport: {} ({})", if transport.own_ring { "ring" } else { "epoll" }, transport.why);
+    let handles = spawn_cores(config, listeners, helpers, (process, transport), &shared, &progress)?;
     let supervisor = Supervisor::new(handles, Arc::clone(&shared), notify, config.drain_timeout_s);
     let result = supervisor.follow(&steps, || {
         let line = announce(config, &addresses, &ports);
@@ -186,7 +190,7 @@ fn spawn_cores(
     config: &ServerConfig,
     listeners: Listeners,
     helpers: Vec<(CoreFiles, Option<Reporter>)>,
-    mut process: ProcessFacts,
+    (mut process, transport): (ProcessFacts, Transport),
     shared: &Arc<Shared>,
     steps: &mpsc::Sender<Step>,
 ) -> Result<Vec<CoreHandle>, StartError> {
@@ -225,6 +229,7 @@ fn spawn_cores(
             files,
             reporter,
             spin: Duration::from_micros(config.spin_us),
+            transport: transport.clone(),
             shared: Arc::clone(shared),
             progress: Progress { core: number, steps: steps.clone() },
         };
@@ -233,7 +238,7 @@ fn spawn_cores(
             .io_memory(IO_MEMORY_BYTES as usize)
             .ring_depth(RING_DEPTH as usize)
             .preempt_timer(PREEMPT_TIMER)
-            .spawn(move || core::run::<Epoll>(setup));
+            .spawn(move || core::run(setup));
         match handle {
             Ok(handle) => handles.push(handle),
             Err(source) => {
@@ -284,6 +289,7 @@ fn process_facts(config: &ServerConfig, ports: &PortFacts, started_ms: u64) -> P
         memory_bytes: process::memory_bytes(),
         os: format!("{} {} {}", text(uname.sysname()), text(uname.release()), text(uname.machine())),
         executable: std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default(),
+        transport: Default::default(),
     }
 }
 

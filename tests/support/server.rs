@@ -189,12 +189,18 @@ impl Drop for Dir {
     }
 }
 
-/// `aspine server` with `flags`, and few clients, so that the machine's descriptor limit is no matter.
+/// `aspine server` with `flags`, and few clients, so that the machine's descriptor limit is no matter; with the transport that
+/// `ASPINE_TEST_TRANSPORT` names, if it is set.
 pub(crate) fn aspine(flags: &[&str]) -> Command {
     let mut cmd = Command::new(env!("CARGO_BIN_EXE_aspine"));
     cmd.arg("server").args(flags).env_remove("ASPINE_AUTHKEY").stdin(Stdio::null());
     if !flags.contains(&"--maxclients") {
         cmd.args(["--maxclients", "500"]);
+    }
+    if let Some(transport) = env::var_os("ASPINE_TEST_TRANSPORT")
+        && !flags.contains(&"--transport")
+    {
+        cmd.arg("--transport").arg(transport);
     }
     cmd
 }

@@ -18,7 +18,7 @@ pub(super) fn run(config: &ServerConfig, warnings: &[String]) -> Result<(), Erro
             return Err(failed(io::ErrorKind::NotFound.into()).into());
         }
     }
-    let fds = host::check(Needs::of(config))?;
+    let fds = host::check(Needs::of(config))?.fds;
     let _ = io::stdout().write_all(settings(config).as_bytes());
     for warning in warnings.iter().cloned().chain(fds.warning(config.maxclients)) {
         let _ = writeln!(io::stderr(), "aspine: warning: {warning}");

@@ -7,9 +7,9 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::cli::number::whole;
-use crate::config::table::{self, DEBUG_ACCESSES, EVICTIONS, LOG_LEVELS};
+use crate::config::table::{self, DEBUG_ACCESSES, EVICTIONS, LOG_LEVELS, TRANSPORTS};
 use crate::config::{
-    AuthSources, ByteSize, CpuList, DebugAccess, Eviction, HostPort, LogLevel, OutputLimit, ServerArgs,
+    AuthSources, ByteSize, CpuList, DebugAccess, Eviction, HostPort, LogLevel, OutputLimit, ServerArgs, Transport,
 };
 use crate::limits::{DRAIN_TIMEOUT_S_MAX, IDLE_TIMEOUT_S_MAX, SPIN_US_MAX};
 
@@ -41,6 +41,8 @@ pub(in crate::cli) struct ServerFlags {
     tracking_table_max_keys: u64,
     #[arg(long, value_parser = whole(0..=SPIN_US_MAX))]
     spin_us: u64,
+    #[arg(long, value_parser = one_of(&TRANSPORTS))]
+    transport: Transport,
     #[arg(long, value_parser = whole(0..=u64::MAX))]
     max_size: Option<u64>,
     #[arg(long)]
@@ -101,6 +103,7 @@ impl ServerFlags {
             output_limit: self.client_output_limit,
             tracked_keys_max: self.tracking_table_max_keys,
             spin_us: self.spin_us,
+            transport: self.transport,
             debug: self.enable_debug_command,
             data_dir: self.data_dir,
             persist: self.persist,

@@ -381,6 +381,16 @@ impl Home {
     }
 
     #[inline]
+    pub(super) fn has_ready(&self) -> bool {
+        self.sessions.has_ready()
+    }
+
+    #[inline]
+    pub(super) fn awaits_output(&self, id: SessionId) -> bool {
+        self.sessions.get(id).is_some_and(Session::awaits_output)
+    }
+
+    #[inline]
     pub(super) fn take_output(&mut self, id: SessionId) -> Option<Output> {
         self.sessions.take_output(id)
     }

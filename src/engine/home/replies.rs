@@ -421,6 +421,12 @@ impl Replies {
         unsent > 0 && self.flying_bytes == 0 && (self.held.is_empty() || unsent >= SESSION_EARLY_SEND_BYTES)
     }
 
+    /// Whether there is something to send behind what is handed over.
+    #[inline]
+    pub(in crate::engine) fn has_more(&self) -> bool {
+        !self.out.is_empty() || !self.behind.is_empty()
+    }
+
     /// Bytes that wait to be sent, whatever they wait for.
     #[inline]
     pub(in crate::engine) fn waiting_bytes(&self) -> usize {

@@ -153,6 +153,12 @@ impl Session {
         self.replies.should_send()
     }
 
+    /// Whether it goes on, or ends, when what was handed over to be sent comes back.
+    #[inline]
+    pub(in crate::engine) fn awaits_output(&self) -> bool {
+        self.replies.has_more() || !self.wants_read()
+    }
+
     /// Whether everything was said and nothing more will be.
     #[inline]
     pub(in crate::engine) fn is_finished(&self) -> bool {

@@ -145,6 +145,12 @@ impl Sessions {
         None
     }
 
+    /// Whether `take_ready` may have any.
+    #[inline]
+    pub(in crate::engine) fn has_ready(&self) -> bool {
+        !self.ready.is_empty() || !self.told.is_empty()
+    }
+
     /// Whether all that `take_ready` has left was pushed.
     pub(in crate::engine) fn only_tells(&self) -> bool {
         self.ready.is_empty() && !self.told.is_empty()

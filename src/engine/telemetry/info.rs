@@ -141,7 +141,10 @@ fn server(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "os:{}", process.os)?;
     writeln!(text, "arch_bits:{}", usize::BITS)?;
     writeln!(text, "monotonic_clock:POSIX clock_gettime")?;
-    writeln!(text, "multiplexing_api:io_uring")?;
+    let (transport, why) = &process.transport;
+    writeln!(text, "multiplexing_api:{}", if *transport == "ring" { "io_uring" } else { transport })?;
+    writeln!(text, "transport:{transport}")?;
+    writeln!(text, "transport_reason:{why}")?;
     writeln!(text, "process_id:{}", process.pid)?;
     writeln!(text, "process_supervised:no")?;
     writeln!(text, "run_id:{}", process.run_id)?;

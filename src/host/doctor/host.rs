@@ -11,7 +11,9 @@ use super::interrupts::Interrupts;
 use super::plan::Plan;
 use crate::host::facts::ProcessFacts;
 use crate::host::process::without_huge_pages;
-use crate::host::{FdPlan, StartError, probe_io_uring, raise_memlock, raise_nofile, rings_are_charged};
+use crate::host::{
+    FdPlan, OwnRingLack, StartError, own_ring, probe_io_uring, raise_memlock, raise_nofile, rings_are_charged,
+};
 
 /// The memory of the machine, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Host {
     pub seccomp: Fact<u8>,
     /// Whether io_uring can be used, and if so, whether its rings count as locked memory.
     pub io_uring: Result<bool, StartError>,
+    /// Whether each core can have a ring of its own; as the start finds it.
+    pub own_ring: Result<(), OwnRingLack>,
     /// The hard limit on locked memory in bytes.
     pub memlock: Result<u64, StartError>,
     /// The split of the descriptors.
@@ -73,6 +77,11 @@ impl Host {
         let descriptors = raise_nofile(plan.needs);
         let memlock = raise_memlock();
         let io_uring = probe_io_uring(&process).and_then(|()| rings_are_charged(&process));
+        let own_ring = match (&io_uring, &memlock) {
+            (Ok(charged), Ok(limit)) => own_ring(&process, plan.needs.cores, *limit, *charged),
+            // Other checks say why io_uring is denied.
+            (Err(_), _) | (_, Err(_)) => Err(OwnRingLack::Refused("as all of io_uring".to_owned())),
+        };
         let cpu =
             |cpu: &usize| (*cpu, files.text(&format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor")));
         let status = files.text("/proc/self/status").unwrap_or_default();
@@ -82,6 +91,7 @@ impl Host {
             seccomp: files.parsed("/proc/self/status", |_| field("Seccomp")?.parse().ok()),
             process,
             io_uring,
+            own_ring,
             memlock,
             descriptors,
             somaxconn: files.parsed("/proc/sys/net/core/somaxconn", |text| text.parse().ok()),

@@ -75,6 +75,13 @@ pub(super) fn memlock(host: &Host, plan: &Plan) -> Outcome {
     ok(format!("RLIMIT_MEMLOCK is {limit}, and {needed} are needed"))
 }
 
+pub(super) fn transport(host: &Host, _plan: &Plan) -> Outcome {
+    match &host.own_ring {
+        Ok(()) => ok("each core has an io_uring of its own"),
+        Err(lack) => warning(format!("epoll, for each core can have no io_uring of its own: {lack}"), lack.fix()),
+    }
+}
+
 pub(super) fn descriptors(host: &Host, plan: &Plan) -> Outcome {
     let wanted = plan.needs.maxclients;
     match &host.descriptors {

@@ -11,7 +11,7 @@ use super::host::Memory;
 use super::verdict::size;
 use super::*;
 use crate::host::sys::Rlimit;
-use crate::host::{FdPlan, IoUringCause, Needs, ProcessFacts, StartError};
+use crate::host::{FdPlan, IoUringCause, Needs, OwnRingLack, ProcessFacts, StartError};
 use crate::limits::{FDS_PER_CORE, FDS_RESERVED, MEMORY_BESIDES_BYTES};
 
 /// A host that has been set up as it should be: CPUs 2 and 3 of four are the server's.
@@ -26,6 +26,7 @@ fn tuned() -> Host {
         },
         seccomp: Ok(0),
         io_uring: Ok(false),
+        own_ring: Ok(()),
         memlock: Ok(8 << 20),
         descriptors: Ok(descriptors(20_000)),
         somaxconn: Ok(4096),
@@ -116,6 +117,15 @@ fn io_uring_fails_as_the_start_does() {
     }
     let used_up = || StartError::Memlock { cores: 2, bytes_needed: 1, bytes_limit: 2, source: None };
     check("io_uring", |host, _| host.io_uring = Err(used_up()), Failing, &["LimitMEMLOCK=infinity"]);
+}
+
+#[test]
+fn transport() {
+    check("transport", |_, _| {}, Well, &["io_uring of its own"]);
+    let old = OwnRingLack::Kernel { release: "5.15.0".to_owned() };
+    check("transport", |host, _| host.own_ring = Err(old), Warning, &["epoll", "5.15.0", "Linux 6.1 or later"]);
+    let small = OwnRingLack::Memlock { bytes_needed: 1 << 20, bytes_limit: 1 << 19 };
+    check("transport", |host, _| host.own_ring = Err(small), Warning, &["512 KiB", "ulimit -l 1024"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `ring` | the core's own io_uring: one system call a turn, which sends, waits and receives |
 //! | `epoll` | an epoll set, and a system call for each read and each send |
 //!
 //! A transport owns the sockets of its clients and feeds what they send to the engine. What concerns the core as a whole
@@ -9,6 +10,7 @@
 //! Never: waits but in `wait`, decides whether a client is admitted.
 
 pub(super) mod epoll;
+pub(super) mod ring;
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -52,6 +54,10 @@ pub(super) trait Transport: Sized {
 
     /// Handles the next thing that is ready; `None`: nothing is left.
     fn next(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<Option<Event>>;
+
+    /// Whether all that was found is handled, and no session goes on once what it has said is sent. Then a turn that has
+    /// done something may be followed by `wait` at once, without a look in between.
+    fn is_quiet(&mut self, engine: &mut Engine) -> bool;
 
     /// Waits until something is ready, but no longer than `timeout`. Returns whether something is.
     fn wait(&mut self, timeout: Duration) -> io::Result<bool>;

@@ -147,6 +147,11 @@ impl Transport for Epoll {
         Ok(Some(event))
     }
 
+    /// A look tells whether a busy core may nap, which may cost more than that.
+    fn is_quiet(&mut self, _engine: &mut Engine) -> bool {
+        false
+    }
+
     fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
         self.handled = 0;
         self.poller.poll(&mut self.ready, timeout)?;

@@ -1,0 +1,371 @@
+//! Connections: what each connection of a core has under way in the ring, and what it is to ask of the ring next. Pure.
+//!
+//! ```text
+//! receive:  off ─▶ armed ─▶ off            when it ends by itself: no buffer was left, or the client sends no more
+//!                    └────▶ cancelled ─▶ off   when the session may not be read
+//! send:     idle ─▶ under way ─▶ idle      all was sent; else: room is awaited, and nothing sent until there is some
+//! ```
+//! A connection that has ended keeps its index until nothing of it is under way, so that no late completion finds its
+//! successor; its generation is in every request as well.
+//! Owner: the transport. Never: touches a descriptor, calls the engine.
+
+use crate::engine::SessionId;
+
+/// Names a connection, and its socket in the ring's table of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) index: u32,
+    /// How often the index was used before, in the bits that a request has for it.
+    pub(super) generation: u32,
+}
+
+/// Bits of a generation.
+pub(super) const GENERATION_BITS: u32 = 24;
+
+/// What the ring is asked to do for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    /// Receive, again and again, into the ring's buffers.
+    Receive(Key),
+    /// Stop that.
+    CancelReceive(Key),
+    /// Say when the socket has room for bytes to send.
+    AwaitRoom(Key),
+    /// Stop that.
+    CancelRoom(Key),
+}
+
+/// How a send ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// All bytes were sent.
+    All,
+    /// So many bytes were sent; the rest follows when there is room.
+    Part(usize),
+    /// The client is gone.
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Receive {
+    Off,
+    Armed,
+    Cancelled,
+}
+
+/// The room in a socket's send buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    /// There is some, as far as is known.
+    Free,
+    /// There is none, and the ring does not know that some is awaited.
+    Full,
+    /// There was none; the ring says when there is some.
+    Awaited,
+    /// The ring was told to forget about it.
+    Cancelled,
+}
+
+#[derive(Debug)]
+struct Connection<S> {
+    id: SessionId,
+    /// `None` once the connection has ended.
+    socket: Option<S>,
+    /// Whether the session may be read.
+    wanted: bool,
+    receive: Receive,
+    /// Receives that are complete, and wait to be handled.
+    received: u32,
+    /// Whether a send is under way.
+    sending: bool,
+    /// What the ring said of that send; nothing if all was sent.
+    failure: Option<i32>,
+    room: Room,
+    /// The turn in which bytes of the client were last handled.
+    served: u32,
+    /// Whether it is in `changed`.
+    listed: bool,
+}
+
+#[derive(Debug)]
+struct Cell<S> {
+    generation: u32,
+    connection: Option<Connection<S>>,
+}
+
+/// The connections of one core, by index.
+#[derive(Debug)]
+pub(super) struct Connections<S> {
+    cells: Vec<Cell<S>>,
+    free: Vec<u32>,
+    /// The connections that are open, by the index of their session.
+    keys: Vec<Option<Key>>,
+    /// Connections that may have something to ask of the ring, or to be forgotten. Filled by events, drained by
+    /// `next_request`; each is in it once.
+    changed: Vec<u32>,
+}
+
+impl<S> Default for Connections<S> {
+    fn default() -> Self {
+        Connections { cells: Vec::new(), free: Vec::new(), keys: Vec::new(), changed: Vec::new() }
+    }
+}
+
+impl<S> Connections<S> {
+    /// The index that the next connection will have.
+    pub(super) fn next_index(&self) -> u32 {
+        self.free.last().copied().unwrap_or(self.cells.len() as u32)
+    }
+
+    /// A client has connected.
+    pub(super) fn open(&mut self, socket: S, id: SessionId) -> Key {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.cells.push(Cell { generation: 0, connection: None });
+            (self.cells.len() - 1) as u32
+        });
+        let cell = &mut self.cells[index as usize];
+        debug_assert!(cell.connection.is_none(), "an index is free once nothing is under way");
+        let key = Key { index, generation: cell.generation };
+        cell.connection = Some(Connection {
+            id,
+            socket: Some(socket),
+            wanted: true,
+            receive: Receive::Off,
+            received: 0,
+            sending: false,
+            failure: None,
+            room: Room::Free,
+            served: 0,
+            listed: false,
+        });
+        if self.keys.len() <= id.index as usize {
+            self.keys.resize(id.index as usize + 1, None);
+        }
+        debug_assert!(self.keys[id.index as usize].is_none(), "a session and its connection come and go together");
+        self.keys[id.index as usize] = Some(key);
+        self.list(key);
+        key
+    }
+
+    /// The open connection of a session.
+    #[inline]
+    pub(super) fn of(&self, id: SessionId) -> Option<Key> {
+        let key = (*self.keys.get(id.index as usize)?)?;
+        (self.get(key)?.id == id).then_some(key)
+    }
+
+    /// The session and the socket of a connection that has not ended.
+    #[inline]
+    pub(super) fn session(&self, key: Key) -> Option<(SessionId, &S)> {
+        let connection = self.get(key)?;
+        Some((connection.id, connection.socket.as_ref()?))
+    }
+
+    #[inline]
+    fn get(&self, key: Key) -> Option<&Connection<S>> {
+        let cell = self.cells.get(key.index as usize)?;
+        if cell.generation == key.generation { cell.connection.as_ref() } else { None }
+    }
+
+    #[inline]
+    fn get_mut(&mut self, key: Key) -> Option<&mut Connection<S>> {
+        let cell = self.cells.get_mut(key.index as usize)?;
+        if cell.generation == key.generation { cell.connection.as_mut() } else { None }
+    }
+
+    #[inline]
+    fn list(&mut self, key: Key) {
+        if let Some(connection) = self.get_mut(key)
+            && !std::mem::replace(&mut connection.listed, true)
+        {
+            self.changed.push(key.index);
+        }
+    }
+
+    // ---- receiving ----
+
+    /// Whether the session of a connection may be read.
+    #[inline]
+    pub(super) fn want(&mut self, key: Key, wanted: bool) {
+        if let Some(connection) = self.get_mut(key)
+            && connection.wanted != wanted
+        {
+            connection.wanted = wanted;
+            self.list(key);
+        }
+    }
+
+    /// The ring has completed a receive, which waits to be handled.
+    #[inline]
+    pub(super) fn on_completed(&mut self, key: Key) {
+        if let Some(connection) = self.get_mut(key) {
+            connection.received += 1;
+        }
+    }
+
+    /// Whether a receive may be handled in this turn: a client is served once a turn, however much it sends.
+    #[inline]
+    pub(super) fn may_serve(&mut self, key: Key, turn: u32) -> bool {
+        self.get_mut(key).is_none_or(|connection| std::mem::replace(&mut connection.served, turn) != turn)
+    }
+
+    /// A receive is handled; `more`: the ring goes on with others. Returns whether the connection is open.
+    #[inline]
+    pub(super) fn on_received(&mut self, key: Key, more: bool) -> bool {
+        let Some(connection) = self.get_mut(key) else { return false };
+        connection.received -= 1;
+        let open = connection.socket.is_some();
+        if !more {
+            connection.receive = Receive::Off;
+            self.list(key);
+        } else if connection.received == 0 && connection.receive == Receive::Off {
+            self.list(key);
+        }
+        open
+    }
+
+    /// Whether all that was received is handled.
+    #[inline]
+    pub(super) fn is_served(&self, key: Key) -> bool {
+        self.get(key).is_none_or(|connection| connection.received == 0)
+    }
+
+    // ---- sending ----
+
+    /// Whether a send may begin.
+    #[inline]
+    pub(super) fn may_send(&self, key: Key) -> bool {
+        self.get(key).is_some_and(|one| one.socket.is_some() && !one.sending && one.room == Room::Free)
+    }
+
+    /// A send begins.
+    #[inline]
+    pub(super) fn begin_send(&mut self, key: Key) {
+        debug_assert!(self.may_send(key), "one send at a time");
+        if let Some(connection) = self.get_mut(key) {
+            connection.sending = true;
+        }
+    }
+
+    /// The ring says that the send under way did not go as it should.
+    pub(super) fn on_send_failed(&mut self, key: Key, result: i32) {
+        if let Some(connection) = self.get_mut(key) {
+            connection.failure = Some(result);
+        }
+    }
+
+    /// The send under way is over; the ring has said all it had to say of it.
+    #[inline]
+    pub(super) fn end_send(&mut self, key: Key) -> Sent {
+        let Some(connection) = self.get_mut(key) else { return Sent::Gone };
+        connection.sending = false;
+        let ended = connection.socket.is_none();
+        let sent = match connection.failure.take() {
+            None => Sent::All,
+            Some(result) => match usize::try_from(result) {
+                Ok(sent) => Sent::Part(sent),
+                Err(_) if is_passing(result) => Sent::Part(0),
+                Err(_) => Sent::Gone,
+            },
+        };
+        if let Sent::Part(_) = sent {
+            connection.room = Room::Full;
+        }
+        if ended || sent != Sent::All {
+            self.list(key);
+        }
+        sent
+    }
+
+    /// The ring says that there is room, or no longer waits for it. Returns whether the connection is open.
+    pub(super) fn on_room(&mut self, key: Key) -> bool {
+        let Some(connection) = self.get_mut(key) else { return false };
+        connection.room = Room::Free;
+        let open = connection.socket.is_some();
+        self.list(key);
+        open
+    }
+
+    // ---- ending ----
+
+    /// The connection has ended; what it has under way will be cancelled. Returns its socket.
+    pub(super) fn end(&mut self, key: Key) -> Option<(SessionId, S)> {
+        let connection = self.get_mut(key)?;
+        let socket = connection.socket.take()?;
+        let id = connection.id;
+        self.keys[id.index as usize] = None;
+        self.list(key);
+        Some((id, socket))
+    }
+
+    /// Whether nothing is open or under way.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.cells.iter().all(|cell| cell.connection.is_none()) && self.free.len() == self.cells.len()
+    }
+
+    // ---- requests ----
+
+    /// The next thing to ask of the ring. Forgets connections that have ended and have nothing under way.
+    #[inline]
+    pub(super) fn next_request(&mut self) -> Option<Request> {
+        while let Some(index) = self.changed.last().copied() {
+            let cell = &mut self.cells[index as usize];
+            let key = Key { index, generation: cell.generation };
+            if let Some(connection) = &mut cell.connection {
+                if let Some(request) = connection.request(key) {
+                    return Some(request);
+                }
+                connection.listed = false;
+                if connection.is_over() {
+                    cell.connection = None;
+                    cell.generation = (cell.generation + 1) & ((1 << GENERATION_BITS) - 1);
+                    self.free.push(index);
+                }
+            }
+            self.changed.pop();
+        }
+        None
+    }
+}
+
+impl<S> Connection<S> {
+    fn request(&mut self, key: Key) -> Option<Request> {
+        let open = self.socket.is_some();
+        match (self.receive, open && self.wanted) {
+            // Not before all buffers that it holds are back: it would take others from those that hold none.
+            (Receive::Off, true) if self.received == 0 => {
+                self.receive = Receive::Armed;
+                return Some(Request::Receive(key));
+            }
+            (Receive::Armed, false) => {
+                self.receive = Receive::Cancelled;
+                return Some(Request::CancelReceive(key));
+            }
+            _ => {}
+        }
+        match (self.room, open) {
+            (Room::Full, true) => {
+                self.room = Room::Awaited;
+                Some(Request::AwaitRoom(key))
+            }
+            (Room::Awaited, false) => {
+                self.room = Room::Cancelled;
+                Some(Request::CancelRoom(key))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it has ended and nothing of it is under way.
+    fn is_over(&self) -> bool {
+        let idle = self.receive == Receive::Off && self.received == 0 && !self.sending;
+        self.socket.is_none() && idle && matches!(self.room, Room::Free | Room::Full)
+    }
+}
+
+/// Whether an error, as the negative number that the ring has for it, says nothing of the client.
+pub(super) fn is_passing(result: i32) -> bool {
+    let passing = [libc::EAGAIN, libc::EINTR, libc::ENOBUFS, libc::ECANCELED];
+    passing.contains(&-result)
+}
