@@ -87,8 +87,9 @@ fn plan(server: ServerArgs) -> Plan {
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     let (maxclients, bytes_max, admin) = (server.maxclients, server.bytes_max, server.admin_addr.is_some());
-    // Whether the admin address resolves is not a matter of the host.
-    let (cpus, wrong) = match ServerConfig::from_args(ServerArgs { admin_addr: None, ..server }, &allowed) {
+    // Whether the admin address resolves is not a matter of the host, and the bound on memory has a check of its own.
+    let of_cpus = ServerArgs { admin_addr: None, bytes_max: None, ..server };
+    let (cpus, wrong) = match ServerConfig::from_args(of_cpus, &allowed) {
         Ok((config, _)) => (config.cpus, None),
         Err(error) => (allowed, Some(error.to_string())),
     };

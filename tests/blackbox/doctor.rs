@@ -112,6 +112,15 @@ fn cores_and_memory_that_are_not_there_are_failing() {
 }
 
 #[test]
+fn a_size_without_its_unit_is_a_matter_of_memory() {
+    let (lines, code) = examine(doctor(&["--cores", "1", "--max-memory", "512"]));
+    assert_eq!(code, Some(1));
+    let memory = line(&lines, "memory");
+    assert!(memory.starts_with("failing ") && memory.contains("did you mean --max-memory 512mb?"), "{memory}");
+    assert!(line(&lines, "cpus").starts_with("ok "), "{lines:?}");
+}
+
+#[test]
 fn what_is_not_given_comes_from_the_settings() {
     let dir = Dir::new();
     let path = dir.path().join("aspine.toml");

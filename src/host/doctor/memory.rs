@@ -2,8 +2,9 @@
 
 use super::host::Host;
 use super::plan::Plan;
-use super::verdict::{Outcome, failing, ok, size, unknown, warning};
-use crate::limits::{MEMORY_BESIDES_BYTES, MEMORY_OVERHEAD_PERCENT};
+use super::verdict::{Outcome, failing, ok, parts, size, unknown, warning};
+use crate::config::ConfigError;
+use crate::limits::{CORE_MEMORY_BYTES_MIN, MEMORY_BESIDES_BYTES, MEMORY_OVERHEAD_PERCENT};
 
 /// A rough bound on the memory of a process with `bytes_max` of items.
 fn process_bytes(bytes_max: u64) -> u64 {
@@ -38,6 +39,11 @@ pub(super) fn memory(host: &Host, plan: &Plan) -> Outcome {
     let Some(bytes_max) = plan.bytes_max.filter(|bytes_max| *bytes_max > 0) else {
         return ok(format!("the machine has {total}; tell --max-memory to have it compared"));
     };
+    let least = plan.needs.cores as u64 * CORE_MEMORY_BYTES_MIN;
+    if bytes_max < least {
+        let (found, fix) = parts(&ConfigError::MemoryBelowNeed { bytes_max, cores: plan.needs.cores }.to_string());
+        return failing(found, fix);
+    }
     let needed = process_bytes(bytes_max);
     let found = format!("--max-memory {} needs up to {}, and the machine has {total}", size(bytes_max), size(needed));
     if bytes_max > memory.total {

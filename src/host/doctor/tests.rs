@@ -306,6 +306,7 @@ fn memory_and_its_limit() {
     let max = |bytes_max| move |_: &mut Host, plan: &mut Plan| plan.bytes_max = bytes_max;
     check("memory", max(None), Well, &["32 GiB", "--max-memory"]);
     check("memory", max(Some(0)), Well, &["--max-memory"]);
+    check("memory", max(Some(512)), Failing, &["less than an empty server", "did you mean --max-memory 512mb?"]);
     check("memory", max(Some(27 << 30)), Warning, &["--max-memory 27 GiB", "aspine server --max-memory"]);
     check("memory", max(Some(33 << 30)), Failing, &["the machine has 32 GiB", "aspine server --max-memory"]);
     check("memory", |host, _| host.memory = missing(), Warning, &["unknown", "free -m"]);
