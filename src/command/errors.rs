@@ -114,6 +114,22 @@ pub enum Error {
     LcsTooLong,
     /// BITOP NOT with several sources.
     BitopNot,
+    /// BITOP DIFF and its like with one source; holds the operation.
+    BitopSources(&'static str),
+    /// DELEX with a condition that doesn't exist.
+    DeleteCondition,
+    /// IFDEQ or IFDNE with a digest of another length.
+    DigestLength,
+    /// INCREX with ENX and without a deadline.
+    EnxWithoutExpiry,
+    /// INCREX with bounds between which nothing is.
+    BoundsCrossed,
+    /// INCREX with an increment or a bound that is not an integer; holds which.
+    OperandNotInteger(&'static str),
+    /// INCREX with an increment or a bound that is not a float; holds which.
+    OperandNotFloat(&'static str),
+    /// CL.THROTTLE with numbers that make no limit (this text is ours).
+    ThrottleRange,
     /// MSETEX with a number of keys that isn't one.
     MsetexCount,
     /// MSETEX with fewer keys and values than it announced.
@@ -303,6 +319,9 @@ impl fmt::Display for Error {
                 "ERR a connection may have at most {SESSION_SUBSCRIPTIONS_MAX} subscriptions, of \
                  {SESSION_SUBSCRIPTION_BYTES_MAX} bytes"
             ),
+            Error::BitopSources(name) => write!(f, "ERR BITOP {name} must be called with at least two source keys."),
+            Error::OperandNotInteger(what) => write!(f, "ERR {what} is not an integer or out of range"),
+            Error::OperandNotFloat(what) => write!(f, "ERR {what} is not a valid float"),
             Error::UnknownNode(id) => write!(f, "ERR Unknown node {id}"),
             Error::LatencyEvent(name) => write!(f, "ERR No samples available for event '{name}'"),
             Error::UnsupportedOption(option) => write!(f, "ERR Unsupported option {option}"),
@@ -387,6 +406,14 @@ impl Error {
             Error::NoFrequency => {
                 "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
                  switching between policies at runtime LRU and LFU data will take some time to adjust."
+            }
+            Error::DeleteCondition => "ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE",
+            Error::DigestLength => "ERR must be exactly 16 hexadecimal characters",
+            Error::EnxWithoutExpiry => "ERR ENX flag requires an expiration",
+            Error::BoundsCrossed => "ERR LBOUND can't be greater than UBOUND",
+            Error::ThrottleRange => {
+                "ERR a limit needs a count and a period of at least 1, no negative number, and at most 292 years for all \
+                 of a burst"
             }
             Error::BusyKey => "BUSYKEY Target key name already exists.",
             Error::InvalidTtl => "ERR Invalid TTL value, must be >= 0",

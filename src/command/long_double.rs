@@ -42,6 +42,25 @@ enum Magnitude {
 const ZERO: Magnitude = Magnitude::Finite { mantissa: 0, exponent: EXPONENT_MIN };
 
 impl LongDouble {
+    /// The number zero.
+    pub const ZERO: LongDouble = LongDouble { negative: false, magnitude: ZERO };
+
+    /// Whether the number is not infinite.
+    pub fn is_finite(self) -> bool {
+        self.magnitude != Magnitude::Infinite
+    }
+
+    /// The number with the other sign.
+    pub fn negated(self) -> LongDouble {
+        LongDouble { negative: !self.negative, magnitude: self.magnitude }
+    }
+
+    /// The largest finite number, with the sign of this one.
+    pub fn largest_of_its_sign(self) -> LongDouble {
+        let magnitude = Magnitude::Finite { mantissa: u64::MAX, exponent: EXPONENT_MAX };
+        LongDouble { negative: self.negative, magnitude }
+    }
+
     /// Reads what Redis's `string2ld` takes: all that C's `strtold` does (hexadecimal and `inf` included), without space
     /// around it, without NaN, and without what overflows or underflows to nothing.
     pub fn parse(text: &[u8]) -> Option<LongDouble> {
@@ -117,6 +136,21 @@ impl LongDouble {
             text.insert(point, b'.');
         }
         if text == b"-0" { b"0".to_vec() } else { text }
+    }
+}
+
+impl PartialOrd for LongDouble {
+    /// The order of numbers. Infinite ones are ordered by their sign alone.
+    fn partial_cmp(&self, other: &LongDouble) -> Option<Ordering> {
+        let Some(difference) = self.plus(other.negated()) else {
+            // A difference that is too large has the sign of the first.
+            return Some(other.negative.cmp(&self.negative));
+        };
+        Some(match difference.magnitude {
+            Magnitude::Finite { mantissa: 0, .. } => Ordering::Equal,
+            _ if difference.negative => Ordering::Less,
+            _ => Ordering::Greater,
+        })
     }
 }
 

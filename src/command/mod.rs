@@ -6,10 +6,12 @@
 //! Never: does I/O, reads a clock, writes RESP2 or RESP3 itself (a handler returns a [`Reply`] or uses `Writer`).
 
 pub mod admin;
+pub mod bit_op;
 pub mod bitfield;
 pub mod bits;
 pub mod client;
 pub mod client_tracking;
+pub mod condition;
 pub mod connection;
 pub mod context;
 pub mod counter;
@@ -20,6 +22,7 @@ pub mod expiry;
 pub mod facts;
 pub mod glob;
 pub mod handler;
+pub mod increx;
 pub mod keyspace;
 pub mod lcs;
 pub mod long_double;
@@ -38,6 +41,7 @@ pub mod subcommand;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 pub mod tracking;
 
 pub use client::Client;

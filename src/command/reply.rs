@@ -23,6 +23,8 @@ pub enum Reply<'a> {
     Matches(Matches),
     /// Numbers and nulls (BITFIELD).
     Integers(Vec<Option<i64>>),
+    /// Decimal fractions, as doubles in RESP3 (INCREX).
+    Decimals(Vec<Vec<u8>>),
     /// A null reply.
     Null,
     /// An error.
@@ -54,6 +56,10 @@ impl Reply<'_> {
                         None => writer.null(),
                     }
                 }
+            }
+            Reply::Decimals(texts) => {
+                writer.array(texts.len());
+                texts.iter().for_each(|text| writer.decimal(text));
             }
             Reply::Error(error) => writer.error(&error.to_string()),
         }

@@ -1,9 +1,10 @@
-//! RENAME, COPY, MSETNX, BITOP and their like: commands of several keys that are one step. Core: any; see below.
+//! RENAME, COPY, MSETNX and their like: commands of several keys that are one step. Core: any; see below.
 //!
 //! Each is a pure function from its arguments and what is stored under its keys to a reply and to what is to be
 //! stored or deleted. Where all keys live on one core it is run there at once ([`run`]). Where they do not,
 //! `engine/home/transaction.rs` holds the shards, reads the keys, asks the same function, and writes.
 
+use crate::command::condition::Condition;
 use crate::command::connection::check_database;
 use crate::command::facts::{Facts, flag};
 use crate::command::{Call, Error, Reply, lcs, string};
@@ -214,13 +215,13 @@ pub fn set_all_expiring(args: Args<'_>, stored: &[Option<Stored<'_>>], now_ms: u
         return Err(Error::MsetexPairs);
     }
     let options = string::SetOptions::parse(args.tail(1 + pairs), now_ms, "msetex")?;
-    if options.get {
+    if options.get || options.condition.is_on_value() {
         return Err(Error::Syntax);
     }
     let refused = match options.condition {
-        string::Condition::Always => false,
-        string::Condition::Absent => stored.iter().any(Option::is_some),
-        string::Condition::Present => stored.iter().any(Option::is_none),
+        Condition::Absent => stored.iter().any(Option::is_some),
+        Condition::Present => stored.iter().any(Option::is_none),
+        _ => false,
     };
     if refused {
         return nothing(Reply::Integer(0));
@@ -241,39 +242,6 @@ fn stores(pairs: Args<'_>, expiry: Expiry) -> Changes {
     let words: Vec<_> = pairs.iter().collect();
     let store = |pair: &[&[u8]]| (pair[0].to_vec(), pair[1].to_vec(), expiry);
     Changes { stores: words.chunks_exact(2).map(store).collect(), ..Changes::default() }
-}
-
-/// `BITOP AND | OR | XOR | NOT destination source [source ...]`.
-pub fn bit_op(args: Args<'_>, stored: &[Option<Stored<'_>>], _now_ms: u64) -> Result<Decision, Error> {
-    type Op = fn(u8, u8) -> u8;
-    // NOT has one source, so that it never combines two.
-    const OPS: [(&[u8], Op); 4] =
-        [(b"AND", |a, b| a & b), (b"OR", |a, b| a | b), (b"XOR", |a, b| a ^ b), (b"NOT", |a, _| a)];
-    let name = args.at(0);
-    let (_, op) = OPS.iter().find(|(op, _)| name.eq_ignore_ascii_case(op)).ok_or(Error::Syntax)?;
-    // The destination is the first key; the others are read.
-    let sources: Vec<&[u8]> = stored[1..].iter().map(|source| source.map_or(&b""[..], |stored| stored.value)).collect();
-    let inverts = name.eq_ignore_ascii_case(b"NOT");
-    if inverts && sources.len() != 1 {
-        return Err(Error::BitopNot);
-    }
-    let len = sources.iter().map(|source| source.len()).max().unwrap_or(0);
-    let reply = Reply::Integer(len as i64);
-    if len == 0 {
-        return Ok((reply, Changes { deletes: vec![args.at(1).to_vec()], ..Changes::default() }));
-    }
-    let mut result = sources[0].to_vec();
-    result.resize(len, 0);
-    if inverts {
-        result.iter_mut().for_each(|byte| *byte = !*byte);
-    }
-    for source in &sources[1..] {
-        let (both, rest) = result.split_at_mut(source.len());
-        both.iter_mut().zip(*source).for_each(|(byte, other)| *byte = op(*byte, *other));
-        rest.iter_mut().for_each(|byte| *byte = op(*byte, 0));
-    }
-    let stores = vec![(args.at(1).to_vec(), result, Expiry::Never)];
-    Ok((reply, Changes { stores, ..Changes::default() }))
 }
 
 /// `LCS key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]`.

@@ -2,6 +2,7 @@
 //!
 //! `args` begin after the command's name: `args.at(0)` is the key. The table has checked the arity.
 
+use crate::command::condition::Condition;
 use crate::command::expiry::{self, Unit};
 use crate::command::{Call, Error, Reply};
 use crate::limits::KEY_BYTES_MAX;
@@ -26,11 +27,10 @@ pub fn set<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
         Ok(options) => options,
         Err(error) => return error.into(),
     };
-    let old = shard.look(args.at(0), call.now_ms);
-    let refused = match options.condition {
-        Condition::Always => false,
-        Condition::Absent => old.is_some(),
-        Condition::Present => old.is_none(),
+    let value = shard.look(args.at(0), call.now_ms).map(|item| item.value);
+    let refused = match options.condition.holds(value) {
+        Ok(holds) => !holds,
+        Err(error) => return error.into(),
     };
     let old = if options.get { read_copy(shard, args.at(0), call) } else { None };
     if !refused && let Reply::Error(error) = store(shard, args, options.expiry, call) {
@@ -152,14 +152,6 @@ fn read_copy(shard: &mut Shard, key: &[u8], call: Call) -> Option<Vec<u8>> {
     shard.get(key, Recency::Keep, call.now_ms).map(|item| item.value.to_vec())
 }
 
-/// The condition of SET.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
-    Always,
-    Absent,
-    Present,
-}
-
 /// The deadline in the options of SET and GETEX. As in Redis, one kind may be given again, and then the last counts; two
 /// kinds exclude each other.
 #[derive(Clone, Copy)]
@@ -205,14 +197,14 @@ impl<'a> Deadline<'a> {
 }
 
 /// The options of SET, and of MSETEX.
-pub(super) struct SetOptions {
-    pub(super) condition: Condition,
+pub(super) struct SetOptions<'a> {
+    pub(super) condition: Condition<'a>,
     pub(super) get: bool,
     pub(super) expiry: Expiry,
 }
 
-impl SetOptions {
-    pub(super) fn parse(args: Args<'_>, now_ms: u64, name: &'static str) -> Result<SetOptions, Error> {
+impl<'a> SetOptions<'a> {
+    pub(super) fn parse(args: Args<'a>, now_ms: u64, name: &'static str) -> Result<SetOptions<'a>, Error> {
         let mut options = SetOptions { condition: Condition::Always, get: false, expiry: Expiry::Never };
         let mut deadline = Deadline::Unsaid;
         let mut at = 0;
@@ -222,6 +214,11 @@ impl SetOptions {
                 && (options.condition == Condition::Always || options.condition == condition)
             {
                 options.condition = condition;
+            } else if options.condition == Condition::Always
+                && let Some(condition) = Condition::on_value(option, args.get(at + 1))
+            {
+                options.condition = condition;
+                at += 1;
             } else if option.eq_ignore_ascii_case(b"GET") {
                 options.get = true;
             } else if option.eq_ignore_ascii_case(b"KEEPTTL")
@@ -240,7 +237,7 @@ impl SetOptions {
     }
 }
 
-fn condition(option: &[u8]) -> Condition {
+fn condition(option: &[u8]) -> Condition<'static> {
     if option.eq_ignore_ascii_case(b"NX") {
         Condition::Absent
     } else if option.eq_ignore_ascii_case(b"XX") {

@@ -8,8 +8,8 @@ use crate::command::facts::{ALL_KEYS, KEY_VALUE_PAIRS, Keys, NO_KEYS, ROWS, fact
 use crate::command::handler::{Command, Fold, Handler, HomeHandler, OwnerHandler, Part, Question, Told, Verb};
 use crate::command::pubsub::Topic;
 use crate::command::{
-    admin, bitfield, bits, client_tracking, counter, docs, dump, expiry, keyspace, object, range, several, snapshot,
-    string,
+    admin, bit_op, bitfield, bits, client_tracking, condition, counter, docs, dump, expiry, increx, keyspace, object,
+    range, several, snapshot, string, throttle,
 };
 
 use Part::Ask;
@@ -33,8 +33,9 @@ const HANDLERS: [(&str, Handler); ROWS.len()] = [
     ("bitcount", Owner(Key(bits::count))),
     ("bitfield", Owner(Key(bitfield::run))),
     ("bitfield_ro", Owner(Key(bitfield::run_read_only))),
-    ("bitop", Owner(Several(several::bit_op))),
+    ("bitop", Owner(Several(bit_op::bit_op))),
     ("bitpos", Owner(Key(bits::position))),
+    ("cl.throttle", Owner(Key(throttle::throttle))),
     ("client", Container),
     ("client|caching", Home(Session(client_tracking::client_caching))),
     ("client|getname", Home(Session(conn::client_getname))),
@@ -83,6 +84,9 @@ const HANDLERS: [(&str, Handler); ROWS.len()] = [
     ("decr", Owner(Key(counter::decrement))),
     ("decrby", Owner(Key(counter::decrement_by))),
     ("del", Owner(EachKey(keyspace::delete, Fold::Sum))),
+    ("delex", Owner(Key(condition::delete_if))),
+    ("delifeq", Owner(Key(condition::delete_if_equal))),
+    ("digest", Owner(Key(condition::digest))),
     ("discard", Home(Transaction(Verb::Discard))),
     ("dump", Owner(Key(dump::dump))),
     ("echo", Home(Session(conn::echo))),
@@ -103,6 +107,7 @@ const HANDLERS: [(&str, Handler); ROWS.len()] = [
     ("incr", Owner(Key(counter::increment))),
     ("incrby", Owner(Key(counter::increment_by))),
     ("incrbyfloat", Owner(Key(counter::increment_by_float))),
+    ("increx", Owner(Key(increx::increment))),
     ("info", EveryCore(Part::Report)),
     ("keys", EveryCore(Part::Keys)),
     ("lastsave", EveryCore(Ask(Question::LastSave))),

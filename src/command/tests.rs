@@ -5,10 +5,14 @@
 //! | `rows` | properties of every row, name lookup, key positions |
 //! | `docs` | COMMAND and its subcommands, decoded as a client would |
 //! | `settings` | CONFIG's names and values, memory units |
+//! | `conditions` | SET's conditions on values, DELEX, DELIFEQ, DIGEST, BITOP's operations |
+//! | `counters` | INCREX and CL.THROTTLE |
 //! | `set` | the options of SET and GETEX against redis-server's answers |
 //! | `deadlines` | the arithmetic of EXPIRE and its like |
 //! | `texts` | errors and SCAN's cursors as text |
 
+mod conditions;
+mod counters;
 mod deadlines;
 mod docs;
 mod rows;

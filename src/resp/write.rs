@@ -185,6 +185,14 @@ impl<'a> Writer<'a> {
         self.crlf();
     }
 
+    /// Appends a double by its text. RESP2: a string.
+    pub fn decimal(&mut self, text: &[u8]) {
+        match self.proto {
+            Proto::Resp2 => self.bulk(text),
+            Proto::Resp3 => self.line(b',', text),
+        }
+    }
+
     /// Appends a boolean. RESP2: 1 or 0.
     pub fn boolean(&mut self, value: bool) {
         self.raw(match (self.proto, value) {

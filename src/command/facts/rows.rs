@@ -12,7 +12,7 @@ use super::{
 
 /// All commands, sorted by name.
 #[rustfmt::skip]
-pub static ROWS: [Facts; 161] = [
+pub static ROWS: [Facts; 166] = [
     facts!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key value", "Appends to the value, which may be absent, and returns its length."),
     facts!("asking", 1, FAST | LOADING, NO_KEYS, Cluster, "", "Is accepted for cluster clients: no slot moves."),
     facts!("aspine.cores", 1, FAST | LOADING | REPEATABLE, NO_KEYS, Cluster, "", "Returns the cores, their ports and slots, and which of them the connection has reached."),
@@ -22,8 +22,9 @@ pub static ROWS: [Facts; 161] = [
     facts!("bitcount", -2, READONLY, ONE_KEY, Bitmap, "key [start end [BYTE | BIT]]", "Counts the ones."),
     facts!("bitfield", -2, WRITE | DENYOOM, ONE_KEY, Bitmap, "key [GET type offset | [OVERFLOW WRAP | SAT | FAIL] SET type offset value | [OVERFLOW WRAP | SAT | FAIL] INCRBY type offset increment ...]", "Reads and writes integers of any number of bits."),
     facts!("bitfield_ro", -2, READONLY | FAST, ONE_KEY, Bitmap, "key [GET type offset [GET type offset ...]]", "Reads integers of any number of bits."),
-    facts!("bitop", -4, WRITE | DENYOOM | READS, KEYS_AFTER_WORD, String, "operation destination source [source ...]", "Stores AND, OR, XOR or NOT of values, bit by bit."),
+    facts!("bitop", -4, WRITE | DENYOOM | READS, KEYS_AFTER_WORD, String, "operation destination source [source ...]", "Stores AND, OR, XOR, NOT, DIFF, DIFF1, ANDOR or ONE of values, bit by bit."),
     facts!("bitpos", -3, READONLY, ONE_KEY, Bitmap, "key bit [start [end [BYTE | BIT]]]", "Finds the first one or zero."),
+    facts!("cl.throttle", -5, WRITE | DENYOOM | FAST, ONE_KEY, String, "key max-burst count period [quantity]", "Counts a request against a rate limit: count requests in a period of seconds, so many more at once."),
     facts!("client", -2, LOADING | CONTAINER, NO_KEYS, Connection, "", "Commands on client connections."),
     facts!("client|caching", 3, LOADING | KEEPS_CACHING, NO_KEYS, Connection, "YES | NO", "Says whether the keys of the next command are tracked, after CLIENT TRACKING with OPTIN or OPTOUT."),
     facts!("client|getname", 2, LOADING | KEEPS_CACHING, NO_KEYS, Connection, "", "Returns the name of the connection."),
@@ -72,6 +73,9 @@ pub static ROWS: [Facts; 161] = [
     facts!("decr", 2, WRITE | DENYOOM | FAST, ONE_KEY, String, "key", "Subtracts one from an integer."),
     facts!("decrby", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key decrement", "Subtracts from an integer."),
     facts!("del", -2, WRITE, ALL_KEYS, Generic, "key [key ...]", "Deletes keys."),
+    facts!("delex", -2, WRITE | FAST, ONE_KEY, String, "key [IFEQ value | IFNE value | IFDEQ digest | IFDNE digest]", "Deletes the key if its value, or its digest, is as told."),
+    facts!("delifeq", 3, WRITE | FAST, ONE_KEY, String, "key value", "Deletes the key if its value is this one."),
+    facts!("digest", 2, READONLY | FAST, ONE_KEY, String, "key", "Returns the XXH3 digest of the value, 16 hexadecimal digits."),
     facts!("discard", 1, FAST | BARRIER | UNQUEUED | LOADING, NO_KEYS, Transactions, "", "Forgets the queued commands."),
     facts!("dump", 2, READONLY, ONE_KEY, Generic, "key", "Returns the value in a form that RESTORE takes."),
     facts!("echo", 2, FAST | LOADING | REPEATABLE, NO_KEYS, Connection, "message", "Returns the message."),
@@ -92,6 +96,7 @@ pub static ROWS: [Facts; 161] = [
     facts!("incr", 2, WRITE | DENYOOM | FAST, ONE_KEY, String, "key", "Adds one to an integer."),
     facts!("incrby", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key increment", "Adds to an integer."),
     facts!("incrbyfloat", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key increment", "Adds to a float of 64 bits of mantissa."),
+    facts!("increx", -2, WRITE | DENYOOM | FAST, ONE_KEY, String, "key [BYFLOAT increment | BYINT increment] [LBOUND lower] [UBOUND upper] [SATURATE] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] [ENX]", "Adds to a number within bounds and sets its time to live; returns the number and what was added."),
     facts!("info", -1, BARRIER | LOADING | REPEATABLE, NO_KEYS, Server, "[section [section ...]]", "Returns what the server knows of itself."),
     facts!("keys", 2, READONLY | BARRIER, NO_KEYS, Generic, "pattern", "Returns all keys that match a pattern."),
     facts!("lastsave", 1, FAST | BARRIER | LOADING, NO_KEYS, Server, "", "Returns the unix time of the last snapshot."),
@@ -150,7 +155,7 @@ pub static ROWS: [Facts; 161] = [
     facts!("save", -1, ADMIN | BARRIER | NO_MULTI, NO_KEYS, Server, "[name]", "Takes a snapshot and waits for it."),
     facts!("scan", -2, READONLY, NO_KEYS, Generic, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
     facts!("select", 2, FAST | LOADING, NO_KEYS, Connection, "index", "Chooses the database; there is one, 0."),
-    facts!("set", -3, WRITE | DENYOOM, ONE_KEY, String, "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
+    facts!("set", -3, WRITE | DENYOOM, ONE_KEY, String, "key value [NX | XX | IFEQ value | IFNE value | IFDEQ digest | IFDNE digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
     facts!("setbit", 4, WRITE | DENYOOM, ONE_KEY, Bitmap, "key offset bit", "Sets a bit of the value and returns the old one."),
     facts!("setex", 4, WRITE | DENYOOM, ONE_KEY, String, "key seconds value", "Sets the value and its time to live in seconds."),
     facts!("setnx", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key value", "Sets the value if the key does not exist."),

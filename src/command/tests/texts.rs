@@ -24,6 +24,7 @@ fn fixed() -> Vec<Error> {
         InvalidCursor, ExpireNxConflict, ExpireGtLtConflict, KeyTooLong, NoSuchClient, InvalidClientId, ClientListId,
         TrackingRedirect, TrackingRedirects, TrackingPrefix, TrackingBroadcastSwitch, TrackingBroadcastOpt,
         TrackingBothOpt, TrackingOptSwitch, CachingWithoutTracking, CachingYes, CachingNo, ClientName, GetKeysUnknown, GetKeysNone, GetKeysArity, NotInMulti, SameKey, LcsLenAndIndex, LcsTooLong,
+        DeleteCondition, DigestLength, EnxWithoutExpiry, BoundsCrossed, ThrottleRange,
         BitopNot, MsetexCount, MsetexPairs, ExecWithoutMulti, DiscardWithoutMulti, MultiNested, WatchInMulti,
         ExecAborted, SubscribeInMulti, TooManySubscriptions, ExecArity, HoldTimeout, MultiTooLong, SnapshotBusy,
         SnapshotLoading, SnapshotName, Loading, ClusterDisabled, InvalidSlot, InvalidSlotOrCount,
@@ -34,6 +35,9 @@ fn fixed() -> Vec<Error> {
 fn with_words() -> Vec<Error> {
     let word = || "word".to_owned();
     vec![
+        Error::BitopSources("WORD"),
+        Error::OperandNotInteger("WORD"),
+        Error::OperandNotFloat("WORD"),
         Error::HelloOption(word()),
         Error::InvalidExpire("word"),
         Error::Arity(word()),
