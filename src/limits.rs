@@ -609,6 +609,9 @@ pub const SLICE_US: u64 = 200;
 /// Milliseconds between ticks: expiry in the background, budget exchange, stalled clients.
 pub const TICK_MS: u64 = 10;
 
+/// Ticks a second of a busy core: Redis's `hz`.
+pub const TICKS_PER_S: u64 = 1000 / TICK_MS;
+
 /// Milliseconds between ticks of a core that had nothing to do since the last: an idle server takes no CPU to speak of.
 pub const TICK_IDLE_MS: u64 = 100;
 

@@ -131,6 +131,7 @@ fn config(core: u16, cores: u16, stopwatch: fn() -> u64) -> EngineConfig {
             tracked_keys_max: aspine::limits::TRACKED_KEYS_MAX_DEFAULT,
             active_expire: true,
             log_level: LogLevel::Info,
+            has_key: false,
             debug: DebugAccess::No,
             fixed: Vec::new(),
         },

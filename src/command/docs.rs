@@ -1,5 +1,8 @@
 //! COMMAND and its subcommands, and the table of docs/commands.md, all derived from the facts.
 
+mod arguments;
+mod origin;
+
 use std::fmt::Write;
 
 use crate::command::context::{After, Home};
@@ -213,11 +216,23 @@ fn write_key_specs(row: &Facts, writer: &mut Writer<'_>) {
 
 fn write_docs(row: &Facts, writer: &mut Writer<'_>) {
     let subs = if row.is_subcommand() { Vec::new() } else { subcommands(row.name) };
+    let arguments = arguments::of(row);
+    let (since, complexity) = origin::of(row.name);
     writer.bulk(row.name.as_bytes());
-    writer.map(3 + usize::from(!subs.is_empty()));
-    for (field, value) in [("summary", row.summary), ("since", SINCE), ("group", row.group.name())] {
-        writer.bulk(field.as_bytes());
-        writer.bulk(value.as_bytes());
+    writer.map(
+        3 + usize::from(complexity.is_some()) + usize::from(!arguments.is_empty()) + usize::from(!subs.is_empty()),
+    );
+    let (since, group) = (Some(since.unwrap_or(SINCE)), Some(row.group.name()));
+    let fields = [("summary", Some(row.summary)), ("since", since), ("group", group), ("complexity", complexity)];
+    for (field, value) in fields {
+        if let Some(value) = value {
+            writer.bulk(field.as_bytes());
+            writer.bulk(value.as_bytes());
+        }
+    }
+    if !arguments.is_empty() {
+        writer.bulk(b"arguments");
+        arguments::write(&arguments, row, writer);
     }
     if !subs.is_empty() {
         writer.bulk(b"subcommands");
@@ -228,7 +243,7 @@ fn write_docs(row: &Facts, writer: &mut Writer<'_>) {
     }
 }
 
-/// The version of Aspine that introduced all commands.
+/// The version of Aspine that introduced the commands that no Redis has.
 const SINCE: &str = "3.0.0";
 
 /// Redis's ACL categories, derived from flags and group.

@@ -134,6 +134,18 @@ pub enum Error {
     MsetexCount,
     /// MSETEX with fewer keys and values than it announced.
     MsetexPairs,
+    /// A timeout that isn't one; holds what it is instead.
+    Timeout(&'static str),
+    /// REPLICAOF of another server (this text is ours).
+    NoReplication,
+    /// BGREWRITEAOF (this text is ours).
+    NoAppendOnlyFile,
+    /// SORT (this text is ours).
+    NoSort,
+    /// SHUTDOWN ABORT without a shutdown.
+    NoShutdown,
+    /// CLIENT UNBLOCK for a reason that doesn't exist.
+    UnblockReason,
     /// EXEC without MULTI.
     ExecWithoutMulti,
     /// DISCARD without MULTI.
@@ -262,6 +274,11 @@ impl Error {
             Error::InvalidCursor => "ERR invalid cursor",
             Error::ExpireNxConflict => "ERR NX and XX, GT or LT options at the same time are not compatible",
             Error::ExpireGtLtConflict => "ERR GT and LT options at the same time are not compatible",
+            Error::NoReplication => "ERR there are no replicas here: REPLICAOF takes NO ONE alone",
+            Error::NoAppendOnlyFile => "ERR there is no append only file here; BGSAVE takes a snapshot",
+            Error::NoSort => "ERR SORT is not supported: it sorts lists and sets, and there are only strings here",
+            Error::NoShutdown => "ERR No shutdown in progress.",
+            Error::UnblockReason => "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
             Error::NoSuchKey => "ERR no such key",
             Error::SameKey => "ERR source and destination objects are the same",
             Error::LcsLenAndIndex => "ERR If you want both the length and indexes, please just use IDX.",
@@ -322,6 +339,7 @@ impl fmt::Display for Error {
             Error::BitopSources(name) => write!(f, "ERR BITOP {name} must be called with at least two source keys."),
             Error::OperandNotInteger(what) => write!(f, "ERR {what} is not an integer or out of range"),
             Error::OperandNotFloat(what) => write!(f, "ERR {what} is not a valid float"),
+            Error::Timeout(what) => write!(f, "ERR timeout is {what}"),
             Error::UnknownNode(id) => write!(f, "ERR Unknown node {id}"),
             Error::LatencyEvent(name) => write!(f, "ERR No samples available for event '{name}'"),
             Error::UnsupportedOption(option) => write!(f, "ERR Unsupported option {option}"),

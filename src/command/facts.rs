@@ -88,6 +88,9 @@ pub mod flag {
     /// The command has no keys and changes nothing: a client may retry it.
     pub const REPEATABLE: u32 = 1 << 18;
 
+    /// An argument after the name of a secret setting is secret.
+    pub const SECRET_SETTING: u32 = 1 << 20;
+
     /// The command is a subcommand, which its name says too.
     pub const SUBCOMMAND: u32 = 1 << 19;
 
@@ -212,7 +215,10 @@ impl Facts {
     /// Whether an argument is secret: an auth key, or the user before it.
     pub fn is_secret(&self, args: Args<'_>, at: usize) -> bool {
         let is_auth = |back: usize| at.checked_sub(back).is_some_and(|at| args.at(at).eq_ignore_ascii_case(b"AUTH"));
-        self.is(flag::SECRET) || (self.is(flag::AUTH_OPTION) && (is_auth(1) || is_auth(2)))
+        let follows_secret = || at.checked_sub(1).is_some_and(|at| args.at(at).eq_ignore_ascii_case(b"requirepass"));
+        self.is(flag::SECRET)
+            || (self.is(flag::AUTH_OPTION) && (is_auth(1) || is_auth(2)))
+            || (self.is(flag::SECRET_SETTING) && follows_secret())
     }
 
     /// Whether the command is a subcommand.

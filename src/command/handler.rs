@@ -160,6 +160,8 @@ pub enum Part {
     ConfigSet,
     /// CONFIG RESETSTAT.
     ConfigResetStat,
+    /// SHUTDOWN: core 0 alone, which has the runtime end all.
+    Shutdown,
     /// SAVE, BGSAVE, ASPINE.LOAD: core 0 alone. `engine/persistence` has them.
     Snapshot(snapshot::Verb),
     /// CLUSTER COUNTKEYSINSLOT: the core that owns the slot.

@@ -29,6 +29,7 @@ pub mod long_double;
 pub mod lookup;
 pub mod notify;
 pub mod object;
+pub mod operator;
 pub mod output_limit;
 pub mod pubsub;
 pub mod range;

@@ -6,9 +6,12 @@ use crate::command::Error;
 use crate::command::errors::quote;
 use crate::command::notify::{self, Notify};
 use crate::command::output_limit::OutputLimits;
-use crate::limits::{IDLE_TIMEOUT_S_MAX, SLOWLOG_LEN_DEFAULT, SLOWLOG_US_DEFAULT};
+use crate::limits::{AUTHKEY_BYTES_MAX, IDLE_TIMEOUT_S_MAX, SLOWLOG_LEN_DEFAULT, SLOWLOG_US_DEFAULT};
 use crate::resp::number::parse_i64;
 use crate::shard::Eviction;
+
+/// Redis's name of the auth key.
+pub const REQUIREPASS: &str = "requirepass";
 
 /// The settings of one core. The bounds are those of the whole process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub struct Settings {
     pub active_expire: bool,
     /// The least severe level that is logged.
     pub log_level: LogLevel,
+    /// Whether clients must show an auth key. The key itself is no setting that anybody is shown.
+    pub has_key: bool,
     /// The clients that may use DEBUG.
     pub debug: DebugAccess,
     /// The settings that can't change while the server runs: name and value, for CONFIG GET.
@@ -134,7 +139,7 @@ impl From<&'static str> for Refusal {
 const NO_INTEGER: &str = "argument couldn't be parsed into an integer";
 
 /// Sorted by name.
-const CHANGEABLE: [Changeable; 13] = [
+const CHANGEABLE: [Changeable; 14] = [
     Changeable {
         name: "active-expire",
         get: |settings| if settings.active_expire { "yes" } else { "no" }.to_owned(),
@@ -203,7 +208,12 @@ const CHANGEABLE: [Changeable; 13] = [
         name: "maxmemory-policy",
         get: |settings| policy_name(settings.eviction).to_owned(),
         set: |settings, value| {
-            let why = "argument(s) must be one of the following: allkeys-s3fifo, allkeys-lru, noeviction";
+            let why = if value.to_ascii_lowercase().starts_with(b"volatile-") {
+                "keys with and without a time to live are evicted alike here: allkeys-s3fifo lets those that expire soon go \
+                 first, allkeys-lru goes by use, noeviction evicts none"
+            } else {
+                "argument(s) must be one of the following: allkeys-s3fifo, allkeys-lru, noeviction"
+            };
             settings.eviction = parse_policy(value).ok_or(why)?;
             Ok(())
         },
@@ -213,6 +223,20 @@ const CHANGEABLE: [Changeable; 13] = [
         get: |settings| settings.notify.to_string(),
         set: |settings, value| {
             settings.notify = Notify::parse(value).ok_or(notify::BAD_LETTER)?;
+            Ok(())
+        },
+    },
+    Changeable {
+        name: REQUIREPASS,
+        get: |_| String::new(),
+        set: |settings, value| {
+            if value.len() > AUTHKEY_BYTES_MAX {
+                return Err("the key is too long".into());
+            }
+            if value.is_empty() && settings.has_key {
+                return Err("the auth key can be changed while the server runs, not taken away".into());
+            }
+            settings.has_key |= !value.is_empty();
             Ok(())
         },
     },
@@ -267,17 +291,20 @@ impl Settings {
     /// The name and value of every setting, sorted by name.
     pub fn rows(&self) -> Vec<(&'static str, String)> {
         let mut rows = self.fixed.clone();
-        rows.extend(CHANGEABLE.iter().map(|row| (row.name, (row.get)(self))));
+        // Redis shows its password; here nobody is shown the key.
+        let shown = CHANGEABLE.iter().filter(|row| row.name != REQUIREPASS || !self.has_key);
+        rows.extend(shown.map(|row| (row.name, (row.get)(self))));
         rows.sort_unstable();
         rows
     }
 
-    /// Changes one setting.
+    /// Changes one setting. One that is fixed takes the value that it has, as provisioning sends it.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
         let typed = name;
         let name = quote(name).to_ascii_lowercase();
-        if self.fixed.iter().any(|(fixed, _)| *fixed == name) {
-            return Err(Error::ConfigImmutable(name));
+        if let Some((_, in_force)) = self.fixed.iter().find(|(fixed, _)| *fixed == name) {
+            let is_so = value.eq_ignore_ascii_case(in_force.as_bytes());
+            return if is_so { Ok(()) } else { Err(Error::ConfigImmutable(name)) };
         }
         let row = CHANGEABLE.iter().find(|row| row.name == name);
         let row = row.ok_or_else(|| Error::ConfigUnknown(quote(typed)))?;

@@ -77,6 +77,7 @@ fn some_settings() -> Settings {
         tracked_keys_max: crate::limits::TRACKED_KEYS_MAX_DEFAULT,
         active_expire: true,
         log_level: LogLevel::Info,
+        has_key: false,
         debug: DebugAccess::No,
         fixed: vec![("port", "5116".to_owned()), ("save", String::new())],
     }

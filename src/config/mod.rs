@@ -25,6 +25,7 @@ pub use crate::shard::Eviction;
 
 mod args;
 mod auth;
+mod constants;
 mod error;
 pub mod file;
 mod parse;

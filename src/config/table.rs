@@ -8,11 +8,12 @@ use std::path::Path;
 
 use self::Config::{Changeable, Fixed};
 use self::Kind::{Action, List, Secret, Switch};
+use super::constants::CONSTANTS;
 use super::{DebugAccess, Eviction, LogLevel, OutputLimit, ServerConfig, Transport};
 use crate::engine::ProcessFacts;
 use crate::limits::{
-    BULK_BYTES_MAX, DRAIN_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT,
-    SNAPSHOT_INTERVAL_S_DEFAULT, SNAPSHOT_NAME_DEFAULT, SPIN_US_DEFAULT, TRACKED_KEYS_MAX_DEFAULT,
+    BULK_BYTES_MAX, DRAIN_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, LISTEN_BACKLOG, MAXCLIENTS_DEFAULT, PORT_DEFAULT,
+    SNAPSHOT_INTERVAL_S_DEFAULT, SNAPSHOT_NAME_DEFAULT, SPIN_US_DEFAULT, TICKS_PER_S, TRACKED_KEYS_MAX_DEFAULT,
 };
 
 /// A row: one setting.
@@ -283,6 +284,7 @@ pub static SETTINGS: [Setting; 42] = [
         heading: ACCESS,
         help: "Key that clients must show (AUTH); other users see it in the process list, so prefer the \
                variable or the file",
+        config: Changeable("requirepass"),
         alternative: Some("authkey-file"),
         ..NONE
     },
@@ -476,7 +478,25 @@ pub fn fixed(config: &ServerConfig, process: &ProcessFacts) -> Vec<(&'static str
         Fixed(name, value) => Some((name, value(config, process))),
         Changeable(_) | Config::None => None,
     };
-    SETTINGS.iter().filter_map(value).collect()
+    let constants = CONSTANTS.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    let of_server = [
+        ("daemonize", yes_or_no(config.daemon)),
+        ("hz", TICKS_PER_S.to_string()),
+        ("io-threads", config.cpus.len().to_string()),
+        ("logfile", shown_path(config.log_file.as_deref())),
+        ("pidfile", shown_path(config.pid_file.as_deref())),
+        ("shutdown-timeout", config.drain_timeout_s.to_string()),
+        ("tcp-backlog", LISTEN_BACKLOG.to_string()),
+    ];
+    SETTINGS.iter().filter_map(value).chain(constants).chain(of_server).collect()
+}
+
+fn yes_or_no(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.to_owned()
+}
+
+fn shown_path(path: Option<&Path>) -> String {
+    path.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
 /// The settings in force, as a file for `--config`.

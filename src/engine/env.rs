@@ -64,6 +64,11 @@ pub enum Notice {
     Snapshot(String),
     /// A snapshot could not be taken or loaded.
     SnapshotFailed(String),
+    /// SHUTDOWN: the process is to end as at SIGTERM, and without waiting for clients if it is hurried.
+    Shutdown {
+        /// Whether clients are not waited for.
+        hurried: bool,
+    },
     /// DEBUG PANIC: the process is to end as if something had gone wrong.
     Panic,
 }
@@ -128,7 +133,8 @@ impl Env {
 
     /// Has the log hear of something.
     pub(super) fn notice(&mut self, notice: Notice) {
-        if self.notices.len() < NOTICES_MAX {
+        let ends = matches!(notice, Notice::Shutdown { .. } | Notice::Panic);
+        if ends || self.notices.len() < NOTICES_MAX {
             self.notices.push_back(notice);
         }
     }

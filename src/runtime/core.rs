@@ -282,6 +282,11 @@ impl<T: Transport> Outside for Shell<T> {
     }
 
     fn log(&mut self, notice: Notice) {
+        if let Notice::Shutdown { hurried } = notice {
+            self.shared.shutdown.request(hurried);
+            self.progress.tell(Step::Draining);
+            self.shared.doorbells.ring_all();
+        }
         write_notice(&notice);
     }
 }
@@ -379,6 +384,8 @@ fn write_notice(notice: &Notice) {
         Notice::LogLevel(level) => crate::service::logging::set_level(*level),
         Notice::Snapshot(text) => info!("{text}"),
         Notice::SnapshotFailed(text) => warn!("{text}"),
+        Notice::Shutdown { hurried: false } => info!("SHUTDOWN: finishing what was read"),
+        Notice::Shutdown { hurried: true } => info!("SHUTDOWN NOW: waiting for no client"),
         Notice::Panic => panic!("DEBUG PANIC"),
     }
 }

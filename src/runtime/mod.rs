@@ -316,6 +316,7 @@ fn settings(config: &ServerConfig, process: &ProcessFacts) -> Settings {
         tracked_keys_max: config.tracked_keys_max,
         active_expire: true,
         log_level: config.log_level,
+        has_key: config.auth_key.is_some(),
         debug: config.debug,
         fixed: table::fixed(config, process),
     }

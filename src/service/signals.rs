@@ -16,7 +16,7 @@ use super::logging;
 /// The termination requests so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shutdown {
-    /// The number of SIGTERMs and SIGINTs.
+    /// The number of SIGTERMs and SIGINTs; SHUTDOWN counts as one, with NOW as two.
     asked: Arc<AtomicU32>,
 }
 
@@ -47,6 +47,11 @@ impl Shutdown {
             1 => info!("signal {signal}: waiting for no client any more"),
             _ => std::process::exit(1),
         }
+    }
+
+    /// Requests termination as a signal does, or if it is hurried as two do.
+    pub(crate) fn request(&self, hurried: bool) {
+        self.asked.fetch_max(1 + u32::from(hurried), Ordering::SeqCst);
     }
 
     /// Whether termination was requested.

@@ -270,3 +270,50 @@ fn under_load_every_request_that_was_run_was_answered() {
         }
     }
 }
+
+#[test]
+fn shutdown_ends_the_server_without_a_reply() {
+    for cores in [1, 2] {
+        for words in [&["SHUTDOWN"][..], &["SHUTDOWN", "NOSAVE"], &["shutdown", "NOW", "FORCE"]] {
+            let mut server = Server::start(cores, &[]);
+            let mut other = server.connect();
+            assert_eq!(other.call(&["SET", "k", "v"]), "+OK\r\n");
+            let mut conn = server.connect();
+            let mut bytes = command(&["GET", "k"]);
+            bytes.extend(command(words));
+            bytes.extend(command(&["GET", "k"]));
+            conn.send(&bytes);
+            assert_eq!(conn.rest(), b"$1\r\nv\r\n", "what came before is answered, {words:?}");
+            assert_eq!(other.rest(), b"");
+            assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+            assert!(server.log().contains("SHUTDOWN"), "{}", server.log());
+        }
+    }
+}
+
+#[test]
+fn shutdown_says_whether_there_is_a_last_snapshot() {
+    for (persist, words, saved) in [
+        (false, &["SHUTDOWN"][..], false),
+        (false, &["SHUTDOWN", "SAVE"], true),
+        (true, &["SHUTDOWN"], true),
+        (true, &["SHUTDOWN", "NOSAVE"], false),
+    ] {
+        let dir = Dir::new();
+        let path = dir.path().to_str().unwrap();
+        let mut flags = vec!["--data-dir", path];
+        if persist {
+            flags.push("--persist");
+        }
+        let mut server = Server::start(2, &flags);
+        let mut conn = server.connect();
+        assert_eq!(conn.call(&["SET", "k", "v"]), "+OK\r\n");
+        conn.send(&command(words));
+        assert_eq!(conn.rest(), b"");
+        assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+        let files = std::fs::read_dir(dir.path()).unwrap().filter(|entry| {
+            entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension != "lock"))
+        });
+        assert_eq!(files.count() > 0, saved, "{persist} {words:?}: {}", server.log());
+    }
+}

@@ -278,3 +278,57 @@ fn client_list_tells_what_waits() {
     assert!(field(&line, "multi-mem") >= f64::from(1 << 20), "{line}");
     assert!(field(&line, "tot-mem") >= field(&line, "multi-mem") && field(&line, "omem") == 0.0, "{line}");
 }
+
+#[test]
+fn tools_are_told_that_there_are_no_replicas_and_no_modules() {
+    let server = Server::start(2, &[]);
+    let mut conn = server.connect();
+    assert_eq!(conn.call(&["ROLE"]), "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
+    assert_eq!(conn.number(&["WAIT", "2", "0"]), 0);
+    assert_eq!(conn.call(&["MODULE", "LIST"]), "*0\r\n");
+    assert!(conn.text(&["LOLWUT", "VERSION", "5"]).contains("Redis ver. "));
+    let (run_id, replid) = (conn.info("run_id"), conn.info("master_replid"));
+    assert_eq!((run_id.len(), run_id), (40, replid));
+    assert_eq!((conn.info("role").as_str(), conn.info_number("repl_backlog_size")), ("master", 0));
+}
+
+#[test]
+fn what_is_so_anyway_can_be_set() {
+    let server = Server::start(2, &[]);
+    let mut conn = server.connect();
+    for words in [
+        &["CONFIG", "SET", "save", ""][..],
+        &["CONFIG", "SET", "appendonly", "no"],
+        &["CONFIG", "SET", "AppendOnly", "NO", "save", "", "timeout", "7"],
+        &["CONFIG", "SET", "lazyfree-lazy-user-del", "yes", "rdbchecksum", "yes", "tls-port", "0"],
+    ] {
+        assert_eq!(conn.call(words), "+OK\r\n", "{words:?}");
+    }
+    assert_eq!(conn.call(&["CONFIG", "GET", "timeout"]), "*2\r\n$7\r\ntimeout\r\n$1\r\n7\r\n");
+    for words in [&["CONFIG", "SET", "appendonly", "yes"], &["CONFIG", "SET", "save", "900 1"]] {
+        assert!(conn.call(words).contains("can't set immutable config"), "{words:?}");
+    }
+}
+
+#[test]
+fn a_key_can_be_set_while_the_server_runs() {
+    let server = Server::start(2, &[]);
+    let mut conns = connect_to_all_cores(&server);
+    assert_eq!(conns[0].call(&["CONFIG", "SET", "slowlog-log-slower-than", "0"]), "+OK\r\n");
+    assert_eq!(conns[0].call(&["CONFIG", "SET", "requirepass", "sesame"]), "+OK\r\n");
+    // Who has connected before goes on; who connects at any core has to show the key.
+    assert!(conns.iter_mut().all(|conn| conn.call(&["PING"]) == "+PONG\r\n"));
+    for _ in 0..8 {
+        let mut conn = server.connect();
+        assert!(conn.call(&["PING"]).starts_with("-NOAUTH"));
+        assert_eq!(conn.call(&["AUTH", "sesame"]), "+OK\r\n");
+        assert_eq!(conn.call(&["PING"]), "+PONG\r\n");
+    }
+    assert_eq!(conns[0].call(&["CONFIG", "GET", "requirepass"]), "*0\r\n", "nobody is shown the key");
+    assert!(conns[0].call(&["CONFIG", "SET", "requirepass", ""]).contains("not taken away"));
+    assert!(!conns[0].call(&["SLOWLOG", "GET", "100"]).contains("sesame"));
+    assert_eq!(conns[0].call(&["CONFIG", "SET", "requirepass", "open"]), "+OK\r\n");
+    let mut conn = server.connect();
+    assert!(conn.call(&["AUTH", "sesame"]).starts_with("-WRONGPASS"));
+    assert_eq!(conn.call(&["AUTH", "open"]), "+OK\r\n");
+}

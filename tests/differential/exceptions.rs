@@ -68,6 +68,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
             "config|help",
             "latency|help",
             "memory|help",
+            "module|help",
             "object|help",
             "pubsub|help",
             "slowlog|help",

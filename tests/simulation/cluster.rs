@@ -183,6 +183,7 @@ impl Cluster {
             tracked_keys_max: aspine::limits::TRACKED_KEYS_MAX_DEFAULT,
             active_expire: true,
             log_level: LogLevel::Info,
+            has_key: false,
             debug: DebugAccess::Yes,
             fixed: Vec::new(),
         };

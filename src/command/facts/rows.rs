@@ -4,7 +4,7 @@
 
 use super::flag::{
     ADMIN, AUTH_OPTION, BARRIER, CONTAINER, DENYOOM, FAST, KEEPS_CACHING, LOADING, NO_AUTH, NO_MULTI, ONE_AT_MOST,
-    PUBSUB, READONLY, READS, REPEATABLE, SECRET, SUBSCRIBER, SUBSCRIPTION, UNQUEUED, WRITE,
+    PUBSUB, READONLY, READS, REPEATABLE, SECRET, SECRET_SETTING, SUBSCRIBER, SUBSCRIPTION, UNQUEUED, WRITE,
 };
 use super::{
     ALL_KEYS, COUNTED_PAIRS, Facts, KEY_VALUE_PAIRS, KEYS_AFTER_WORD, NO_KEYS, ONE_KEY, SUB_KEY, TWO_KEYS, facts,
@@ -12,12 +12,13 @@ use super::{
 
 /// All commands, sorted by name.
 #[rustfmt::skip]
-pub static ROWS: [Facts; 166] = [
+pub static ROWS: [Facts; 179] = [
     facts!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key value", "Appends to the value, which may be absent, and returns its length."),
     facts!("asking", 1, FAST | LOADING, NO_KEYS, Cluster, "", "Is accepted for cluster clients: no slot moves."),
     facts!("aspine.cores", 1, FAST | LOADING | REPEATABLE, NO_KEYS, Cluster, "", "Returns the cores, their ports and slots, and which of them the connection has reached."),
     facts!("aspine.load", -1, ADMIN | BARRIER | NO_MULTI, NO_KEYS, Server, "[name] [REPLACE | MERGE]", "Loads a snapshot in place of what there is, or over it."),
     facts!("auth", -2, FAST | NO_AUTH | BARRIER | LOADING | SECRET, NO_KEYS, Connection, "[username] key", "Shows the auth key."),
+    facts!("bgrewriteaof", 1, ADMIN, NO_KEYS, Server, "", "Is refused, since there is no append only file."),
     facts!("bgsave", -1, ADMIN | BARRIER, NO_KEYS, Server, "[SCHEDULE] [name]", "Begins a snapshot."),
     facts!("bitcount", -2, READONLY, ONE_KEY, Bitmap, "key [start end [BYTE | BIT]]", "Counts the ones."),
     facts!("bitfield", -2, WRITE | DENYOOM, ONE_KEY, Bitmap, "key [GET type offset | [OVERFLOW WRAP | SAT | FAIL] SET type offset value | [OVERFLOW WRAP | SAT | FAIL] INCRBY type offset increment ...]", "Reads and writes integers of any number of bits."),
@@ -41,6 +42,7 @@ pub static ROWS: [Facts; 166] = [
     facts!("client|setname", 3, LOADING | KEEPS_CACHING, NO_KEYS, Connection, "name", "Names the connection."),
     facts!("client|tracking", -3, BARRIER | LOADING | KEEPS_CACHING, NO_KEYS, Connection, "ON | OFF [REDIRECT id] [BCAST] [PREFIX prefix [PREFIX prefix ...]] [OPTIN] [OPTOUT] [NOLOOP]", "Sets whether the connection is told when keys that it may hold in its own cache have changed."),
     facts!("client|trackinginfo", 2, LOADING | KEEPS_CACHING, NO_KEYS, Connection, "", "Returns what the connection has asked for with CLIENT TRACKING."),
+    facts!("client|unblock", -3, ADMIN | LOADING | KEEPS_CACHING, NO_KEYS, Connection, "id [TIMEOUT | ERROR]", "Returns 0, since no command blocks its client."),
     facts!("cluster", -2, CONTAINER, NO_KEYS, Cluster, "", "Commands that show the cores as nodes of a cluster; refused without --core-ports."),
     facts!("cluster|countkeysinslot", 3, BARRIER, NO_KEYS, Cluster, "slot", "Counts the keys of a slot."),
     facts!("cluster|getkeysinslot", 4, BARRIER, NO_KEYS, Cluster, "slot count", "Returns keys of a slot, at most so many."),
@@ -66,7 +68,7 @@ pub static ROWS: [Facts; 166] = [
     facts!("config|help", 2, LOADING, NO_KEYS, Server, "", "Lists the subcommands."),
     facts!("config|resetstat", 2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "", "Sets the counters of INFO back to zero."),
     facts!("config|rewrite", 2, ADMIN | LOADING, NO_KEYS, Server, "", "Is refused, since there is no configuration file."),
-    facts!("config|set", -4, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "name value [name value ...]", "Changes settings until the server stops."),
+    facts!("config|set", -4, ADMIN | BARRIER | LOADING | SECRET_SETTING, NO_KEYS, Server, "name value [name value ...]", "Changes settings until the server stops."),
     facts!("copy", -3, WRITE | DENYOOM | READS, TWO_KEYS, Generic, "source destination [DB 0] [REPLACE]", "Copies a value and its time to live."),
     facts!("dbsize", 1, READONLY | FAST | BARRIER, NO_KEYS, Server, "", "Returns the number of keys."),
     facts!("debug", -2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "subcommand [argument [argument ...]]", "Does what tests need; refused unless --enable-debug-command allows it."),
@@ -109,6 +111,7 @@ pub static ROWS: [Facts; 166] = [
     facts!("latency|latest", 2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "", "Returns the last sample of each latency event."),
     facts!("latency|reset", -2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "[event [event ...]]", "Forgets the samples of latency events."),
     facts!("lcs", -3, READONLY | READS, TWO_KEYS, String, "key1 key2 [LEN] [IDX] [MINMATCHLEN length] [WITHMATCHLEN]", "Finds the longest common subsequence of two values."),
+    facts!("lolwut", -1, FAST, NO_KEYS, Server, "[VERSION version [argument [argument ...]]]", "Says which server this is."),
     facts!("memory", -2, CONTAINER, NO_KEYS, Server, "", "Commands on memory."),
     facts!("memory|doctor", 2, BARRIER, NO_KEYS, Server, "", "Says whether the memory of the process is as it should be."),
     facts!("memory|help", 2, LOADING, NO_KEYS, Server, "", "Lists the subcommands."),
@@ -117,6 +120,9 @@ pub static ROWS: [Facts; 166] = [
     facts!("memory|stats", 2, BARRIER, NO_KEYS, Server, "", "Returns what memory is used for."),
     facts!("memory|usage", -3, READONLY, SUB_KEY, Server, "key [SAMPLES count]", "Returns the bytes the key is charged for."),
     facts!("mget", -2, READONLY | FAST, ALL_KEYS, String, "key [key ...]", "Returns the values of keys."),
+    facts!("module", -2, CONTAINER, NO_KEYS, Server, "", "Commands on modules."),
+    facts!("module|help", 2, LOADING, NO_KEYS, Server, "", "Lists the subcommands."),
+    facts!("module|list", 2, ADMIN, NO_KEYS, Server, "", "Returns no modules, as there are none."),
     facts!("mset", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, "key value [key value ...]", "Sets the values of keys."),
     facts!("msetex", -4, WRITE | DENYOOM, COUNTED_PAIRS, String, "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets all values with one time to live, or none."),
     facts!("msetnx", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, "key value [key value ...]", "Sets all values if no key exists."),
@@ -150,8 +156,10 @@ pub static ROWS: [Facts; 166] = [
     facts!("readwrite", 1, FAST | LOADING, NO_KEYS, Cluster, "", "Is accepted for cluster clients: there are no replicas."),
     facts!("rename", 3, WRITE, TWO_KEYS, Generic, "key newkey", "Gives a value another key."),
     facts!("renamenx", 3, WRITE | FAST, TWO_KEYS, Generic, "key newkey", "Gives a value another key if that does not exist."),
+    facts!("replicaof", 3, ADMIN, NO_KEYS, Server, "NO ONE", "Is accepted for NO ONE: there are no replicas."),
     facts!("reset", 1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER | LOADING, NO_KEYS, Connection, "", "Sets the connection back to how it began."),
     facts!("restore", -4, WRITE | DENYOOM, ONE_KEY, Generic, "key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", "Stores a value that DUMP returned, with a time to live in milliseconds or 0."),
+    facts!("role", 1, FAST | LOADING, NO_KEYS, Server, "", "Returns that the server is a master without replicas."),
     facts!("save", -1, ADMIN | BARRIER | NO_MULTI, NO_KEYS, Server, "[name]", "Takes a snapshot and waits for it."),
     facts!("scan", -2, READONLY, NO_KEYS, Generic, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
     facts!("select", 2, FAST | LOADING, NO_KEYS, Connection, "index", "Chooses the database; there is one, 0."),
@@ -160,11 +168,15 @@ pub static ROWS: [Facts; 166] = [
     facts!("setex", 4, WRITE | DENYOOM, ONE_KEY, String, "key seconds value", "Sets the value and its time to live in seconds."),
     facts!("setnx", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key value", "Sets the value if the key does not exist."),
     facts!("setrange", 4, WRITE | DENYOOM, ONE_KEY, String, "key offset value", "Overwrites the value from a byte on, with zeros up to it if it was shorter."),
+    facts!("shutdown", -1, ADMIN | BARRIER | NO_MULTI | LOADING, NO_KEYS, Server, "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", "Ends the server, as SIGTERM does."),
+    facts!("slaveof", 3, ADMIN, NO_KEYS, Server, "NO ONE", "Is the old name of REPLICAOF."),
     facts!("slowlog", -2, LOADING | CONTAINER, NO_KEYS, Server, "", "Commands on the log of slow commands."),
     facts!("slowlog|get", -2, ADMIN | BARRIER | LOADING | ONE_AT_MOST, NO_KEYS, Server, "[count]", "Returns the last slow commands, the newest first."),
     facts!("slowlog|help", 2, LOADING, NO_KEYS, Server, "", "Lists the subcommands."),
     facts!("slowlog|len", 2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "", "Returns how many slow commands are logged."),
     facts!("slowlog|reset", 2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "", "Empties the log of slow commands."),
+    facts!("sort", -2, WRITE | DENYOOM, ONE_KEY, Generic, "key [option [option ...]]", "Is refused, since there are no lists and no sets."),
+    facts!("sort_ro", -2, READONLY, ONE_KEY, Generic, "key [option [option ...]]", "Is refused, since there are no lists and no sets."),
     facts!("spublish", 3, FAST | PUBSUB, NO_KEYS, Pubsub, "channel message", "Sends a message to a shard channel and returns how many receive it."),
     facts!("ssubscribe", -2, SUBSCRIPTION, NO_KEYS, Pubsub, "channel [channel ...]", "Subscribes to shard channels, which patterns do not see."),
     facts!("strlen", 2, READONLY | FAST, ONE_KEY, String, "key", "Returns the length of the value in bytes."),
@@ -178,5 +190,6 @@ pub static ROWS: [Facts; 166] = [
     facts!("unlink", -2, WRITE | FAST, ALL_KEYS, Generic, "key [key ...]", "Deletes keys."),
     facts!("unsubscribe", -1, SUBSCRIPTION, NO_KEYS, Pubsub, "[channel [channel ...]]", "Ends subscriptions to channels, or all of them."),
     facts!("unwatch", 1, FAST | BARRIER | LOADING, NO_KEYS, Transactions, "", "Forgets the watched keys."),
+    facts!("wait", 3, BARRIER, NO_KEYS, Generic, "numreplicas timeout", "Returns 0 at once, as there are no replicas."),
     facts!("watch", -2, FAST | BARRIER | UNQUEUED | LOADING, ALL_KEYS, Transactions, "key [key ...]", "Lets EXEC run only if no key has changed."),
 ];

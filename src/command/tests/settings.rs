@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use crate::command::Error;
-use crate::command::settings::parse_bytes;
+use crate::command::settings::{Settings, parse_bytes};
 use crate::command::tests::{pairs, session_answer, some_settings, text};
-use crate::limits::IDLE_TIMEOUT_S_MAX;
+use crate::limits::{AUTHKEY_BYTES_MAX, IDLE_TIMEOUT_S_MAX};
 use crate::resp::Proto;
 use crate::shard::Eviction;
 
@@ -28,6 +28,7 @@ fn rows_are_sorted_unique_and_lower_case() {
             "maxmemory-policy",
             "notify-keyspace-events",
             "port",
+            "requirepass",
             "save",
             "slowlog-log-slower-than",
             "slowlog-max-len",
@@ -43,12 +44,12 @@ fn what_get_shows_set_takes() {
     for (name, value) in settings.rows() {
         let mut changed = settings.clone();
         let result = changed.set(name.to_ascii_uppercase().as_bytes(), value.as_bytes());
-        if settings.fixed.iter().any(|(fixed, _)| *fixed == name) {
-            assert_eq!(result, Err(Error::ConfigImmutable(name.to_owned())));
-        } else {
-            assert_eq!(result, Ok(()), "{name} {value}");
-        }
+        assert_eq!(result, Ok(()), "{name} {value}");
         assert_eq!(changed, settings, "{name} {value}");
+        if settings.fixed.iter().any(|(fixed, _)| *fixed == name) {
+            let other = format!("{value}x");
+            assert_eq!(changed.set(name.as_bytes(), other.as_bytes()), Err(Error::ConfigImmutable(name.to_owned())));
+        }
     }
 }
 
@@ -105,6 +106,12 @@ fn refusals_name_the_setting_and_change_nothing() {
             "random",
             "argument(s) must be one of the following: allkeys-s3fifo, allkeys-lru, noeviction",
         ),
+        (
+            "maxmemory-policy",
+            "Volatile-TTL",
+            "keys with and without a time to live are evicted alike here: allkeys-s3fifo lets those that expire soon go \
+             first, allkeys-lru goes by use, noeviction evicts none",
+        ),
     ];
     for (name, value, why) in cases {
         let mut settings = some_settings();
@@ -113,6 +120,21 @@ fn refusals_name_the_setting_and_change_nothing() {
         assert_eq!(settings, some_settings(), "{name} {value}");
     }
     assert_eq!(some_settings().set(b"NOPE", b"1"), Err(Error::ConfigUnknown("NOPE".to_owned())));
+}
+
+#[test]
+fn the_key_is_set_and_not_shown() {
+    let shown = |settings: &Settings| settings.rows().into_iter().find(|(name, _)| *name == "requirepass");
+    let mut settings = some_settings();
+    assert_eq!(shown(&settings), Some(("requirepass", String::new())));
+    assert_eq!(settings.set(b"requirepass", b""), Ok(()));
+    assert!(!settings.has_key);
+    let long = [b'k'; AUTHKEY_BYTES_MAX + 1];
+    assert!(settings.set(b"requirepass", &long).is_err() && !settings.has_key);
+    assert_eq!(settings.set(b"RequirePass", b"sesame"), Ok(()));
+    assert!(settings.has_key && shown(&settings).is_none());
+    assert!(settings.set(b"requirepass", b"").is_err(), "a server that is reachable must not be opened");
+    assert_eq!(settings.set(b"requirepass", b"another"), Ok(()));
 }
 
 #[test]

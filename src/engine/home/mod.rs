@@ -160,6 +160,18 @@ impl Home {
         self.sessions.settle(id);
     }
 
+    /// A session ends once what it was told has been sent.
+    pub(super) fn close(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.close();
+        }
+    }
+
+    /// Gives clients that connect from now on another key to show.
+    pub(super) fn set_auth_key(&mut self, key: AuthKey) {
+        self.auth_key = Some(key);
+    }
+
     /// The connection is gone. Commands at other cores run on, as does a transaction; their replies are dropped.
     pub(super) fn on_disconnect(&mut self, core: &mut Core, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else { return };

@@ -113,6 +113,8 @@ pub(super) struct Coordinator {
     scheduled: Option<Name>,
     /// A snapshot is wanted before the end.
     ending: bool,
+    /// Whether there is to be one, if SHUTDOWN has said so.
+    last: Option<bool>,
     /// Changes that each other core has told of.
     dirty: Vec<u64>,
     pub(super) status: Status,
@@ -159,6 +161,7 @@ impl Coordinator {
             job,
             scheduled: None,
             ending: false,
+            last: None,
             dirty: vec![0; usize::from(cores)],
             status: Status { saved_ms: started_ms, tried_ms: started_ms, ..Status::default() },
             attempts: 0,
@@ -239,7 +242,17 @@ impl Coordinator {
 
     /// The server is about to end: a last snapshot is wanted, if any is to be taken.
     pub(super) fn save_at_end(&mut self) {
-        self.ending = self.interval_ms.is_some();
+        self.ending = self.takes_last();
+    }
+
+    /// Says whether there is a last snapshot; `None`: if any are taken without being asked for.
+    pub(super) fn choose_last_snapshot(&mut self, saves: Option<bool>) {
+        self.last = saves;
+    }
+
+    /// Whether there is to be a last snapshot.
+    pub(super) fn takes_last(&self) -> bool {
+        self.last.unwrap_or(self.takes_any())
     }
 
     /// Whether no snapshot is under way nor wanted.

@@ -188,6 +188,11 @@ impl Persistence {
         }
     }
 
+    /// SHUTDOWN says whether there is a last snapshot; `None`: as the server is set up.
+    pub(super) fn choose_last_snapshot(&mut self, saves: Option<bool>) {
+        self.coordinator.choose_last_snapshot(saves);
+    }
+
     /// Another core, or this one, says something about snapshots.
     pub(super) fn on_note(&mut self, from: CoreId, note: Note, around: &mut Around<'_>) {
         self.hear(from, note, around);
@@ -229,7 +234,7 @@ impl Persistence {
 
     /// Whether there should be a snapshot of the end and is none.
     pub(super) fn has_failed_to_save(&self) -> bool {
-        self.coordinator.takes_any() && self.coordinator.status.failed
+        self.coordinator.takes_last() && self.coordinator.status.failed
     }
 
     /// Unix milliseconds of the last good snapshot, as far as this core knows.

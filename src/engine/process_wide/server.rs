@@ -3,13 +3,15 @@
 use crate::command::Error;
 use crate::command::errors::quote;
 use crate::command::handler::{Handler, Part};
-use crate::command::settings::Settings;
+use crate::command::operator::End;
+use crate::command::settings::{REQUIREPASS, Settings};
 use crate::command::snapshot::Order;
 use crate::engine::core::Core;
 use crate::engine::env::{Env, Notice};
 use crate::engine::home::Home;
+use crate::engine::home::auth::AuthKey;
 use crate::engine::link::message::{Answer, Ask, CoreReport, Origin};
-use crate::engine::process_wide::ask::OpenAsk;
+use crate::engine::process_wide::ask::{Asker, OpenAsk};
 use crate::engine::process_wide::report;
 use crate::engine::telemetry::info::{self, Sections};
 use crate::engine::telemetry::report::Report;
@@ -55,11 +57,16 @@ fn set_all(settings: &mut Settings, args: Args<'_>) -> Result<(), Error> {
 }
 
 /// Takes over settings that were checked on the home core.
-pub(super) fn configure(_home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
+pub(super) fn configure(home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
     let Core { env, owner, pubsub, .. } = core;
     let log_level = env.settings.log_level;
-    let checked = set_all(&mut env.settings, ask.words.args());
+    let args = ask.words.args();
+    let checked = set_all(&mut env.settings, args);
     debug_assert!(checked.is_ok());
+    let key = (0..args.len()).step_by(2).find(|at| args.at(*at).eq_ignore_ascii_case(REQUIREPASS.as_bytes()));
+    if let Some(Ok(key)) = key.map(|at| AuthKey::new(args.at(at + 1))) {
+        home.set_auth_key(key);
+    }
     owner.configure(env);
     env.meter.configure(&env.settings.watch);
     pubsub.configure();
@@ -100,5 +107,25 @@ pub(super) fn fold_order(_home: &mut Home, _core: &mut Core, open: &OpenAsk, wri
         if let Answer::Reply(reply) = answer {
             writer.raw(reply);
         }
+    }
+}
+
+/// Refuses options of SHUTDOWN that contradict each other, and ABORT.
+pub(super) fn check_end(_env: &Env, ask: &Ask) -> Result<(), Error> {
+    End::parse(ask.words.args()).map(|_| ())
+}
+
+pub(super) fn end(_home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
+    // Checked on the home core.
+    let end = End::parse(ask.words.args()).unwrap_or_default();
+    core.persistence.choose_last_snapshot(end.saves);
+    core.env.notice(Notice::Shutdown { hurried: end.hurried });
+    Some(Answer::Done)
+}
+
+/// As in Redis there is no reply: the connection ends.
+pub(super) fn fold_end(home: &mut Home, _core: &mut Core, open: &OpenAsk, _writer: &mut Writer<'_>) {
+    if let Asker::Session(id, _) = open.asker {
+        home.close(id);
     }
 }

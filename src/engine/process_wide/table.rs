@@ -49,6 +49,7 @@ fn of_part(part: Part) -> ProcessWide {
         Part::ConfigSet => ProcessWide { scope: Ordered, check: server::check_config, part: server::configure, fold: ok },
         Part::ConfigResetStat => ProcessWide { scope: All, check: nothing, part: server::reset, fold: ok },
         Part::Snapshot(_) => ProcessWide { scope: First, check: server::check_order, part: server::order, fold: server::fold_order },
+        Part::Shutdown => ProcessWide { scope: First, check: server::check_end, part: server::end, fold: server::fold_end },
         Part::Ask(question) => match question {
             Question::LastSave => ProcessWide { scope: All, check: nothing, part: ask::last_save, fold: ask::fold_last_save },
             Question::LatencyDoctor => ProcessWide { scope: All, check: nothing, part: ask::events, fold: ask::fold_doctor },

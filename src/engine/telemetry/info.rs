@@ -16,6 +16,7 @@ use crate::command::settings::{Settings, policy_name};
 use crate::engine::env::ProcessFacts;
 use crate::engine::telemetry::counters::{self, Section};
 use crate::engine::telemetry::report::{Report, hit_ratios};
+use crate::limits::TICKS_PER_S;
 use crate::resp::Args;
 
 struct Page<'a> {
@@ -137,6 +138,7 @@ fn server(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     let process = page.process;
     writeln!(text, "redis_version:{REDIS_VERSION}")?;
     writeln!(text, "aspine_version:{}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(text, "redis_git_sha1:00000000\nredis_git_dirty:0\nredis_build_id:0")?;
     writeln!(text, "redis_mode:{}", if process.shows_cluster() { "cluster" } else { "standalone" })?;
     writeln!(text, "os:{}", process.os)?;
     writeln!(text, "arch_bits:{}", usize::BITS)?;
@@ -152,15 +154,16 @@ fn server(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "server_time_usec:{}", page.now_ms.saturating_mul(1000))?;
     writeln!(text, "uptime_in_seconds:{}", page.uptime_s())?;
     writeln!(text, "uptime_in_days:{}", page.uptime_s() / 86_400)?;
+    writeln!(text, "hz:{TICKS_PER_S}\nconfigured_hz:{TICKS_PER_S}")?;
     writeln!(text, "executable:{}", process.executable)?;
-    writeln!(text, "config_file:")
+    writeln!(text, "config_file:\nio_threads_active:{}", u8::from(page.reports.len() > 1))
 }
 
 fn clients(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     page.numbers(Section::Clients, text)?;
     writeln!(text, "cluster_connections:0")?;
     writeln!(text, "maxclients:{}", page.settings.maxclients)?;
-    writeln!(text, "blocked_clients:0")
+    writeln!(text, "blocked_clients:0\nclients_in_timeout_table:0")
 }
 
 fn memory(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
@@ -182,7 +185,29 @@ fn memory(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "maxmemory_policy:{}", policy_name(page.settings.eviction))?;
     writeln!(text, "mem_fragmentation_ratio:{:.2}", if used == 0 { 0.0 } else { rss as f64 / used as f64 })?;
     writeln!(text, "mem_fragmentation_bytes:{}", rss.cast_signed().saturating_sub(used.cast_signed()))?;
-    writeln!(text, "mem_allocator:mimalloc")
+    writeln!(text, "mem_allocator:mimalloc")?;
+    zeros(
+        text,
+        &[
+            "used_memory_lua",
+            "used_memory_vm_eval",
+            "used_memory_vm_functions",
+            "used_memory_vm_total",
+            "used_memory_functions",
+            "used_memory_scripts",
+            "used_memory_scripts_eval",
+            "number_of_cached_scripts",
+            "number_of_functions",
+            "number_of_libraries",
+            "mem_not_counted_for_evict",
+            "mem_replication_backlog",
+            "mem_total_replication_buffers",
+            "mem_clients_slaves",
+            "mem_cluster_links",
+            "mem_aof_buffer",
+            "active_defrag_running",
+        ],
+    )
 }
 
 fn stats(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
@@ -191,18 +216,53 @@ fn stats(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "instantaneous_ops_per_sec:{}", page.sum(|core| core.per_s[0]))?;
     writeln!(text, "instantaneous_input_kbps:{:.2}", kib(page.sum(|core| core.per_s[1])))?;
     writeln!(text, "instantaneous_output_kbps:{:.2}", kib(page.sum(|core| core.per_s[2])))?;
-    writeln!(text, "total_error_replies:{}", page.sum(|core| core.errors.values().sum()))
+    writeln!(text, "total_error_replies:{}", page.sum(|core| core.errors.values().sum()))?;
+    zeros(
+        text,
+        &[
+            "instantaneous_input_repl_kbps",
+            "instantaneous_output_repl_kbps",
+            "total_net_repl_input_bytes",
+            "total_net_repl_output_bytes",
+            "sync_full",
+            "sync_partial_ok",
+            "sync_partial_err",
+            "expired_stale_perc",
+            "expired_time_cap_reached_count",
+            "evicted_clients",
+            "latest_fork_usec",
+            "total_forks",
+            "migrate_cached_sockets",
+            "slave_expires_tracked_keys",
+            "active_defrag_hits",
+            "active_defrag_misses",
+            "active_defrag_key_hits",
+            "active_defrag_key_misses",
+            "total_active_defrag_time",
+            "current_active_defrag_time",
+            "unexpected_error_replies",
+        ],
+    )
 }
 
-fn replication(_page: &Page<'_>, text: &mut String) -> std::fmt::Result {
-    writeln!(text, "role:master")?;
-    writeln!(text, "connected_slaves:0")
+/// Fields of Redis for what is not there: replicas, scripts, forks. Tools read them all the same.
+fn zeros(text: &mut String, names: &[&str]) -> std::fmt::Result {
+    names.iter().try_for_each(|name| writeln!(text, "{name}:0"))
+}
+
+/// A master that has no replicas, and no backlog for any.
+fn replication(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
+    writeln!(text, "role:master\nconnected_slaves:0\nmaster_failover_state:no-failover")?;
+    writeln!(text, "master_replid:{}\nmaster_replid2:{:040}", page.process.run_id, 0)?;
+    writeln!(text, "master_repl_offset:0\nsecond_repl_offset:-1")?;
+    zeros(text, &["repl_backlog_active", "repl_backlog_size", "repl_backlog_first_byte_offset", "repl_backlog_histlen"])
 }
 
 fn cpu(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     let seconds = |us: u64| us as f64 / 1e6;
     writeln!(text, "used_cpu_sys:{:.6}", seconds(page.max(|core| core.gauges.cpu_sys_us)))?;
-    writeln!(text, "used_cpu_user:{:.6}", seconds(page.max(|core| core.gauges.cpu_user_us)))
+    writeln!(text, "used_cpu_user:{:.6}", seconds(page.max(|core| core.gauges.cpu_user_us)))?;
+    writeln!(text, "used_cpu_sys_children:0.000000\nused_cpu_user_children:0.000000")
 }
 
 fn modules(_page: &Page<'_>, _text: &mut String) -> std::fmt::Result {

@@ -24,7 +24,9 @@ pub(super) fn section(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     writeln!(text, "rdb_saves:{}", first.saves)?;
     writeln!(text, "rdb_last_load_keys_expired:{}", first.expired)?;
     writeln!(text, "rdb_last_load_keys_loaded:{}", first.loaded)?;
-    writeln!(text, "aof_enabled:0\naof_rewrite_in_progress:0")?;
+    writeln!(text, "aof_enabled:0\naof_rewrite_in_progress:0\naof_rewrite_scheduled:0")?;
+    writeln!(text, "aof_last_rewrite_time_sec:-1\naof_current_rewrite_time_sec:-1")?;
+    writeln!(text, "aof_last_bgrewrite_status:ok\naof_last_write_status:ok")?;
     if !loading {
         return Ok(());
     }
