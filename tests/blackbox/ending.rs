@@ -125,11 +125,11 @@ fn the_port_is_free_for_the_next_server() {
     }
 }
 
-/// A client that reads nothing of what it asked for.
-fn unread(server: &Server) -> Conn {
+/// A client that reads nothing of what it asked for: so many replies of a mebibyte.
+fn unread(server: &Server, replies: usize) -> Conn {
     let mut conn = server.connect();
     conn.call(&["SET", "big", &"v".repeat(1 << 20)]);
-    conn.send(&command(&["GET", "big"]).repeat(100));
+    conn.send(&command(&["GET", "big"]).repeat(replies));
     assert_eq!(conn.bytes_until_end(1).len(), 1);
     conn
 }
@@ -137,9 +137,10 @@ fn unread(server: &Server) -> Conn {
 /// The deadline is one of the server's own time: a machine that was paused, or a clock that was set forward, cuts off nobody.
 #[test]
 fn a_server_that_was_stopped_during_its_end_still_answers() {
-    const TIMEOUT_S: u64 = 3;
+    const TIMEOUT_S: u64 = 4;
     let mut server = Server::start(1, &["--drain-timeout", &TIMEOUT_S.to_string()]);
-    let mut conn = unread(&server);
+    // More than sockets take in, and little enough to be read in time on a machine that does other things.
+    let mut conn = unread(&server, 16);
     server.signal(libc::SIGTERM);
     server.wait_for_log("signal 15: finishing");
     server.signal(libc::SIGSTOP);
@@ -158,7 +159,7 @@ fn a_second_signal_waits_for_no_client() {
     let data = dir.path().join("data");
     let flags = ["--drain-timeout", "3600", "--persist", "--data-dir", data.to_str().unwrap()];
     let mut server = Server::start(1, &flags);
-    let _conn = unread(&server);
+    let _conn = unread(&server, 100);
     server.signal(libc::SIGTERM);
     server.wait_for_log("signal 15: finishing");
     server.signal(libc::SIGINT);
@@ -190,7 +191,7 @@ fn a_third_signal_waits_for_nothing() {
 #[test]
 fn a_timeout_of_nothing_waits_for_nobody() {
     let mut server = Server::start(1, &["--drain-timeout", "0"]);
-    let _conn = unread(&server);
+    let _conn = unread(&server, 100);
     assert_eq!(server.stop().code(), Some(0), "{}", server.log());
     assert!(server.log().contains("1 connections cut off"), "{}", server.log());
 }
@@ -199,7 +200,7 @@ fn a_timeout_of_nothing_waits_for_nobody() {
 #[test]
 fn nobody_is_let_in_during_the_end() {
     let mut server = Setup::new(2, &["--drain-timeout", "3600"]).unix().start();
-    let conn = unread(&server);
+    let conn = unread(&server, 100);
     server.signal(libc::SIGTERM);
     wait_until("refusal", || TcpStream::connect(server.addr).is_err() && UnixStream::connect(server.unix()).is_err());
     drop(conn);
