@@ -46,7 +46,7 @@ impl Limit {
     }
 }
 
-/// CL.THROTTLE key max_burst count period [quantity].
+/// CL.THROTTLE with key, burst, count, period, and quantity if it is not 1.
 pub fn throttle<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     if args.len() > 5 {
         return Error::Arity("cl.throttle".to_owned()).into();
