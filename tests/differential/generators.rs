@@ -83,7 +83,7 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
     ("unsubscribe", "as psubscribe"),
 ];
 
-/// Beginnings of names whose arguments stay as they were drawn: others could end the connection or change the server,
+/// Beginnings of names whose arguments stay as they were drawn: others could end the connection or change either server,
 /// or be numbers that BITFIELD SET of Redis reckons with past 64 bits (see `bit-value`).
 pub(crate) const HANDS_OFF: &[&str] = &[
     "auth",
@@ -95,8 +95,10 @@ pub(crate) const HANDS_OFF: &[&str] = &[
     "config",
     "debug",
     "hello",
+    "replicaof",
     "reset",
     "select",
+    "slaveof",
     "wait",
 ];
 
