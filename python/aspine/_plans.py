@@ -148,7 +148,7 @@ def load(client, path, merge):
     try:
         yield ("exclusive", [words], None)
     except ServerError as error:
-        if "No such file" in str(error) or "no such" in str(error).lower():
+        if "no snapshot yet" in str(error) or "no such file" in str(error).lower():
             return False
         raise
     return True
