@@ -4,14 +4,15 @@
 #[allow(unreachable_pub, dead_code, reason = "shared with the simulation, which uses all of it")]
 mod cluster;
 
+use aspine::engine::auth::AuthKey;
 use aspine::limits::HOLD_WAIT_MS_MAX;
 use aspine::resp::reply::skip;
 use aspine::shard::Eviction;
 
 use cluster::{Cluster, ClusterConfig, Conn};
 
-fn cluster(cores: u16) -> Cluster {
-    Cluster::new(&ClusterConfig {
+fn config(cores: u16) -> ClusterConfig {
+    ClusterConfig {
         cores,
         items_max: u64::MAX,
         bytes_max: u64::MAX,
@@ -19,7 +20,11 @@ fn cluster(cores: u16) -> Cluster {
         auth_key: None,
         seed: 1,
         now_ms: 1_767_225_600_000,
-    })
+    }
+}
+
+fn cluster(cores: u16) -> Cluster {
+    Cluster::new(&config(cores))
 }
 
 /// Finishing a command of every core ran the session's next one by a call: with one core each of a pipeline nested in
@@ -151,4 +156,21 @@ fn a_key_that_was_seen_to_have_expired_does_not_come_back() {
         let said = cluster.send(conn, usize::MAX);
         assert!(said.ends_with(b"$-1\r\n"), "{look}: {}", said.escape_ascii());
     }
+}
+
+/// A command that needs room asked the other cores for budget before it was looked at whether it may run: a client that
+/// had shown no key could have a full core run nothing until its peers had answered.
+#[test]
+fn a_client_that_is_refused_asks_no_core_for_budget() {
+    let auth_key = AuthKey::new(b"key").ok();
+    let mut cluster = Cluster::new(&ClusterConfig { items_max: 2, auth_key, ..config(2) });
+    let (known, stranger) = (cluster.connect(0), cluster.connect(0));
+    // Both keys are core 0's, which may hold one item without asking.
+    assert_eq!(say(&mut cluster, known, "AUTH key\r\nSET bar 1\r\n"), "+OK\r\n+OK\r\n");
+    cluster.bytes(stranger, b"SET {bar}2 1\r\n");
+    let refused = cluster.send(stranger, usize::MAX);
+    assert!(refused.starts_with(b"-NOAUTH "), "at once: {}", refused.escape_ascii());
+    cluster.bytes(known, b"SET {bar}2 1\r\n");
+    assert_eq!(cluster.send(known, usize::MAX), b"", "it waits for the answer");
+    assert_eq!(say(&mut cluster, known, "DBSIZE\r\n"), "+OK\r\n:2\r\n");
 }

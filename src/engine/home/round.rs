@@ -199,13 +199,15 @@ impl Home {
         {
             return Flow::Wait;
         }
-        if session.multi.is_none() && core.owner.asks_for_room(env, &mut core.links, row, args) {
+        let refusal = refusal(session, command, core.persistence.is_loading());
+        let runs = refusal.is_none() && session.multi.is_none();
+        if runs && core.owner.asks_for_room(env, &mut core.links, row, args) {
             self.pause(id);
             return Flow::Wait;
         }
         let muted = session.begin_reply();
         let special = muted || session.client.tracking.is_some();
-        let flow = if let Some(error) = refusal(session, command, core.persistence.is_loading()) {
+        let flow = if let Some(error) = refusal {
             self.refuse_command(core, id, Some(command), &error, muted)
         } else {
             env.stats.commands += 1;
