@@ -194,9 +194,7 @@ impl<T: Transport> Core<T> {
         }
         Ok(if busy { Turn::Busy } else { Turn::Idle })
     }
-}
 
-impl<T: Transport> Core<T> {
     /// Whether another turn would find nothing to do but what the transport finds. With peers it may be a batch, for which
     /// a look is cheaper than a nap.
     fn is_quiet(&mut self) -> bool {

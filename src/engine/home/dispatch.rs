@@ -316,7 +316,7 @@ pub(super) fn run_key(
     let trip = Trip { command, muted: false, held: false };
     match env.router.peer(env.router.owner(args.at(0))) {
         None => {
-            if owner.asks_for_room(env, links, command.row(), args) {
+            if owner.asks_for_room(env, links, command, args) {
                 return false;
             }
             answer(session, env, args, trip, |env, out| owner.run_key(env, (command, handler), args, caller, out));

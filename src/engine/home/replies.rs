@@ -5,9 +5,9 @@
 //! order in which cores answer. Cost: nothing but `out` while no core is waited for.
 //!
 //! What nobody asked for (messages, invalidations) is pushed between replies: behind every reply that is here already, and
-//! ahead of those that are not if no reply that is here waits behind them. So a push never overtakes a reply that was made before it, and the confirmation of an
-//! UNSUBSCRIBE comes behind the last message. While a client reads, pushes are copied to `out`; when it lags they are
-//! shared with the other sessions that get them, and wait in `behind`.
+//! ahead of those that are not if no reply that is here waits behind them. So a push never overtakes a reply that was made
+//! before it, and the confirmation of an UNSUBSCRIBE comes behind the last message. While a client reads, pushes are
+//! copied to `out`; when it lags they are shared with the other sessions that get them, and wait in `behind`.
 //! Invariant: `held` is empty or begins with a waiting place; `held_bytes` is empty when `held` is; what `out` holds
 //! goes before what is `behind`, and ends with a whole reply.
 

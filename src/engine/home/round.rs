@@ -201,7 +201,7 @@ impl Home {
         }
         let refusal = refusal(session, command, core.persistence.is_loading());
         let runs = refusal.is_none() && session.multi.is_none();
-        if runs && core.owner.asks_for_room(env, &mut core.links, row, args) {
+        if runs && core.owner.asks_for_room(env, &mut core.links, command, args) {
             self.pause(id);
             return Flow::Wait;
         }
@@ -352,9 +352,8 @@ impl Round<'_> {
             match parser.next(rest, &limits) {
                 Ok(Parsed::Command { consumed: length }) => {
                     let words = parser.args(rest);
-                    let Some((command, handler)) = command::find_key(&core.env.lookup, words).filter(|_| plain) else {
-                        return Halt::Command { length };
-                    };
+                    let found = if plain { command::find_key(&core.env.lookup, words) } else { None };
+                    let Some((command, handler)) = found else { return Halt::Command { length } };
                     if !run_key(session, id, core, (command, handler), words.tail(1)) {
                         return Halt::Pause;
                     }

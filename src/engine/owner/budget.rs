@@ -9,10 +9,12 @@
 //! An ask that brought too little shows that the process is full. From then on nothing waits for answers: a core that
 //! evicts asks with its ticks, until something is given again; one that refuses waits for answers once a tick.
 //! CONFIG SET starts a new epoch, in which every core has its fair share; gifts of an old epoch are void.
-//! Blind spot: a transaction runs with the budget that its cores have.
+//! Blind spots: a transaction runs with the budget that its cores have; so does what a command makes longer than its
+//! arguments are (SETRANGE and SETBIT at an offset, COPY).
 
 use crate::command::facts::flag;
 use crate::command::handler::Command;
+use crate::command::lookup::CommandId;
 use crate::command::settings::Settings;
 use crate::engine::env::Env;
 use crate::engine::link::Links;
@@ -60,12 +62,6 @@ impl Exchange {
     #[inline]
     pub(in crate::engine) fn is_asking(&self) -> bool {
         self.awaited > 0
-    }
-
-    /// Whether a command that needs room may ask for it.
-    #[inline]
-    pub(in crate::engine) fn may_ask(&self) -> bool {
-        self.is_shared && !self.is_dry
     }
 }
 
@@ -172,12 +168,14 @@ impl Owner {
         &mut self,
         env: &Env,
         links: &mut Links,
-        row: &Command,
+        command: CommandId,
         args: Args<'_>,
     ) -> bool {
-        (self.exchange.may_ask() || self.exchange.has_asked)
-            && row.is(flag::DENYOOM)
-            && self.ask_for_room(env, links, row, args)
+        // What most servers and most commands are told apart by comes first.
+        self.exchange.is_shared
+            && command.row().is(flag::DENYOOM)
+            && (!self.exchange.is_dry || self.exchange.has_asked)
+            && self.ask_for_room(env, links, command.row(), args)
     }
 
     #[inline(never)]

@@ -123,7 +123,7 @@ impl Owner {
                 let rest = &batch.bytes[batch.at..];
                 prefetched = batch.at + prefetch::warm(&self.shard, rest, peek_key, |_| true);
             }
-            if !batch.held && self.asks_for_room(reach.env, reach.links, frame.command.row(), frame.args) {
+            if !batch.held && self.asks_for_room(reach.env, reach.links, frame.command, frame.args) {
                 break;
             }
             let mut slow_ns = None;
