@@ -301,11 +301,13 @@ impl Segment {
     /// Replaces the table's contents, keeping the table if it is of the right size.
     fn refill(&mut self, entries: &[(u64, u32)], capacity: usize) {
         let room = self.room();
-        if (room / 2 + 1..=room).contains(&capacity) {
+        // Clearing an empty table leaves the marks of removals in it, and it may hold nothing else.
+        if (room / 2 + 1..=room).contains(&capacity) && !self.table.is_empty() {
             self.table.clear();
         } else {
             self.table = HashTable::with_capacity(capacity.max(entries.len() + 1));
         }
+        debug_assert_eq!(self.table.capacity(), self.room(), "no mark is left");
         for &(hash, at) in entries {
             self.put(hash, at);
         }

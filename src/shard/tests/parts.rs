@@ -306,6 +306,28 @@ fn index_grows_a_table_when_splitting_cannot_help() {
     assert!(buckets <= 4 * SEGMENT_BUCKETS_MAX);
 }
 
+/// Removals leave marks in a table, and an empty one may be full of them.
+#[test]
+fn index_takes_keys_after_all_others_went() {
+    let mut slab = Slab::default();
+    let mut index = Index::new([1, 2, 3, 4]);
+    let mut live = VecDeque::new();
+    for number in 0..200_000_u64 {
+        let key = number.to_ne_bytes();
+        let at = slab.insert(Label::STRING, &key, b"", false);
+        index.insert(index.hash(&key), at, &slab);
+        live.push_back((key, at));
+        // As many as a table of 32 buckets keeps without growing, and now and then none.
+        let keep = if mix(number).is_multiple_of(10) { 0 } else { 19 };
+        while live.len() > keep {
+            let (key, at) = live.pop_front().unwrap();
+            index.remove(index.hash(&key), at);
+            slab.remove(at);
+        }
+    }
+    index.verify(&slab);
+}
+
 #[test]
 fn index_stays_small_under_churn() {
     for (live_max, buckets_max) in [(80, 128), (5_000, 5 * SEGMENT_BUCKETS_MAX)] {
