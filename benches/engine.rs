@@ -9,6 +9,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput};
 
 #[path = "support/cores.rs"]
+#[expect(dead_code, reason = "the cores run whole turns here")]
 mod cores;
 
 use cores::{Cores, keys_of, keys_spread, request};

@@ -4,6 +4,7 @@
 //! A failure names the case; to find the place, break on `Counting::alloc` in a debugger, or bisect the case.
 
 #[path = "../benches/support/cores.rs"]
+#[expect(dead_code, reason = "the cores run whole turns here")]
 mod cores;
 #[path = "../benches/support/counting.rs"]
 mod counting;

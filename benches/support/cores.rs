@@ -1,14 +1,17 @@
 //! Cores: engines in one thread with a client on the first, batches passed by hand. For benches and tests.
 //!
-//! It calls the engines in the runtime's order (`runtime/core.rs`): batches in, bytes in, replies out, the turn's
-//! end, batches out. What it owns besides engines is reused, so that it allocates nothing in the steady state.
+//! Each core runs the turns of the engine (`engine/turn.rs`), as long as there is something for it. What surrounds the
+//! engines is reused, so that it allocates nothing in the steady state.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aspine::command::settings::{DebugAccess, LogLevel, Settings, Watch};
-use aspine::engine::files::SnapshotConfig;
-use aspine::engine::{Engine, EngineConfig, Peer, ProcessFacts, SessionId};
+use aspine::engine::files::{FileAsk, SnapshotConfig};
+use aspine::engine::turn::{Outside, turn};
+use aspine::engine::{Batch, Engine, EngineConfig, Notice, Peer, ProcessFacts, SessionId};
 use aspine::shard::Eviction;
 use aspine::slot::{CoreId, Slot};
 
@@ -18,11 +21,25 @@ pub(crate) const NOW_MS: u64 = 1_750_000_000_000;
 /// The server's cores, and one client connected to core 0.
 pub(crate) struct Cores {
     engines: Vec<Engine>,
+    around: Around,
+    now_ms: u64,
+}
+
+/// What surrounds the core whose turn it is.
+struct Around {
+    core: usize,
     client: SessionId,
+    /// By core, the batches that are on their way to it.
+    links: Vec<VecDeque<Batch>>,
+    /// The client whose `requests` have arrived and are not read yet.
+    sends: Option<SessionId>,
+    requests: Vec<u8>,
+    /// Bytes for the client.
     received: Vec<u8>,
     /// Bytes for other clients, which are read and forgotten.
     heard: usize,
-    now_ms: u64,
+    ticks: bool,
+    elapsed: Duration,
 }
 
 impl Cores {
@@ -34,8 +51,18 @@ impl Cores {
     /// As many cores, empty, without bounds.
     pub(crate) fn with_stopwatch(cores: u16, stopwatch: fn() -> u64) -> Cores {
         let mut engines: Vec<_> = (0..cores).map(|core| Engine::new(config(core, cores, stopwatch))).collect();
-        let client = engines[0].on_connect(Peer::default(), NOW_MS);
-        Cores { engines, client, received: Vec::new(), heard: 0, now_ms: NOW_MS }
+        let around = Around {
+            core: 0,
+            client: engines[0].on_connect(Peer::default(), NOW_MS),
+            links: (0..cores).map(|_| VecDeque::new()).collect(),
+            sends: None,
+            requests: Vec::new(),
+            received: Vec::new(),
+            heard: 0,
+            ticks: false,
+            elapsed: Duration::ZERO,
+        };
+        Cores { engines, around, now_ms: NOW_MS }
     }
 
     /// One round: the client's bytes are received by core 0, and everything is answered. Returns the replies.
@@ -45,64 +72,123 @@ impl Cores {
 
     /// The same, after time has passed.
     pub(crate) fn round_at(&mut self, requests: &[u8], now_ms: u64) -> &[u8] {
-        self.received.clear();
+        self.around.received.clear();
         if self.now_ms != now_ms {
             self.now_ms = now_ms;
-            self.engines.iter_mut().for_each(|engine| engine.on_tick(now_ms));
+            self.around.ticks = true;
+            (0..self.engines.len()).for_each(|core| self.turn(core));
+            self.around.ticks = false;
         }
-        self.engines[0].on_bytes(self.client, requests, self.now_ms);
-        while self.turn() {}
+        let client = self.around.client;
+        self.say(client, requests);
         let engine = &mut self.engines[0];
-        assert!(engine.wants_read(self.client) && !engine.is_finished(self.client), "the client may always send more");
-        &self.received
+        assert!(engine.wants_read(client) && !engine.is_finished(client), "the client may always send more");
+        &self.around.received
+    }
+
+    /// What core 0 answers the client, as the events of a connection alone, without a turn around them.
+    pub(crate) fn answer(&mut self, requests: &[u8]) -> &[u8] {
+        self.around.received.clear();
+        let engine = &mut self.engines[0];
+        engine.on_bytes(self.around.client, requests, self.now_ms);
+        while let Some(id) = engine.take_ready() {
+            let Ok(()) = self.around.send(engine, id, self.now_ms);
+        }
+        &self.around.received
     }
 
     /// Another client connects to core 0 and says something. Returns how many bytes all such clients have heard so far.
     pub(crate) fn other(&mut self, requests: &[u8]) -> usize {
         let other = self.engines[0].on_connect(Peer::default(), self.now_ms);
-        self.engines[0].on_bytes(other, requests, self.now_ms);
-        while self.turn() {}
-        self.heard
+        self.say(other, requests);
+        self.around.heard
     }
 
-    /// Ends a turn on every core and passes on what they have for each other. False if nothing was.
-    fn turn(&mut self) -> bool {
-        self.send();
-        let mut passed = false;
-        for from in 0..self.engines.len() {
-            // Sliced work, among it what a transaction waits for.
-            if self.engines[from].has_backlog() {
-                self.engines[from].on_slice(self.now_ms);
-                passed = true;
+    /// A client's bytes are received by core 0, and every core has turns until nothing is left to do.
+    fn say(&mut self, client: SessionId, requests: &[u8]) {
+        self.around.requests.clear();
+        self.around.requests.extend_from_slice(requests);
+        self.around.sends = Some(client);
+        self.turn(0);
+        while let Some(core) = (0..self.engines.len()).find(|core| self.is_busy(*core)) {
+            self.turn(core);
+        }
+    }
+
+    /// Whether a core has something to do: as in the runtime, it would not be woken otherwise.
+    fn is_busy(&self, core: usize) -> bool {
+        !self.around.links[core].is_empty() || self.engines[core].has_backlog()
+    }
+
+    fn turn(&mut self, core: usize) {
+        self.around.core = core;
+        let Ok(_) = turn(&mut self.engines[core], &mut self.around, self.now_ms);
+    }
+}
+
+impl Outside for Around {
+    type Error = Infallible;
+
+    fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    fn receive(&mut self) -> Option<Batch> {
+        self.links[self.core].pop_front()
+    }
+
+    /// A turn takes a microsecond, so that it is counted as one that had something to do; sliced work does not end by that.
+    fn serve(&mut self, engine: &mut Engine, _: Duration, now_ms: u64) -> Result<bool, Infallible> {
+        self.elapsed += Duration::from_micros(1);
+        let Some(client) = self.sends.take() else { return Ok(false) };
+        engine.on_bytes(client, &self.requests, now_ms);
+        Ok(true)
+    }
+
+    fn hear_files(&mut self, _: &mut Engine, _: u64) -> bool {
+        false
+    }
+
+    fn tick(&mut self, engine: &mut Engine, now_ms: u64) -> Result<(), Infallible> {
+        if self.ticks {
+            engine.on_tick(now_ms);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, engine: &mut Engine, id: SessionId, now_ms: u64) -> Result<(), Infallible> {
+        if let Some(output) = engine.take_output(id) {
+            let sent = output.bytes().len();
+            if id == self.client {
+                self.received.extend_from_slice(output.bytes());
+            } else {
+                self.heard += sent;
             }
-            self.engines[from].on_turn_end(1_000);
-            for to in (0..self.engines.len()).filter(|to| *to != from) {
-                while let Some(batch) = self.engines[from].take_batch(CoreId(to as u16)) {
-                    self.engines[to].on_batch(batch, self.now_ms);
-                    passed = true;
-                }
+            engine.on_output(id, output, sent, now_ms);
+        }
+        // The runtime asks each time, and is told again when the answer changes.
+        let _ = engine.wants_read(id);
+        Ok(())
+    }
+
+    fn slices_pushes(&self) -> bool {
+        false
+    }
+
+    fn pass_on(&mut self, engine: &mut Engine) -> bool {
+        let mut passed = false;
+        for (to, link) in (0..).zip(&mut self.links) {
+            while let Some(batch) = engine.take_batch(CoreId(to)) {
+                link.push_back(batch);
+                passed = true;
             }
         }
         passed
     }
 
-    /// Sends what core 0 has for the client.
-    fn send(&mut self) {
-        let engine = &mut self.engines[0];
-        while let Some(id) = engine.take_ready() {
-            if let Some(output) = engine.take_output(id) {
-                let sent = output.bytes().len();
-                if id == self.client {
-                    self.received.extend_from_slice(output.bytes());
-                } else {
-                    self.heard += sent;
-                }
-                engine.on_output(id, output, sent, self.now_ms);
-            }
-            // The runtime asks each time, and is told again when the answer changes.
-            let _ = engine.wants_read(id);
-        }
-    }
+    fn ask_files(&mut self, _: FileAsk) {}
+
+    fn log(&mut self, _: Notice) {}
 }
 
 /// Monotonic nanoseconds, read as the server does.

@@ -23,6 +23,13 @@ const ITEMS: u64 = 10_000;
 /// The step by which the stopwatch advances at each reading.
 const LAP_NS: u64 = 300;
 
+/// How the requests of a client get to the engine and the replies back.
+type Drive = for<'c> fn(&'c mut Cores, &[u8]) -> &'c [u8];
+/// By the events of its connection alone, on one core.
+const EVENTS: Drive = Cores::answer;
+/// By turns of all cores (`engine/turn.rs`), as in the server.
+const TURN: Drive = Cores::round;
+
 /// One operation, done by each call.
 pub(crate) type Operation = Box<dyn FnMut()>;
 
@@ -30,7 +37,7 @@ pub(crate) type Operation = Box<dyn FnMut()>;
 pub(crate) type Path = (&'static str, fn() -> Operation);
 
 /// All measured paths.
-pub(crate) const PATHS: [Path; 31] = [
+pub(crate) const PATHS: [Path; 33] = [
     ("parse GET", || parse(request(&[b"GET", &key(1)]), 2)),
     ("parse SET", || parse(request(&[b"SET", &key(1), &VALUE]), 3)),
     ("parse inline GET", || parse(b"GET key:000000000001\r\n".to_vec(), 2)),
@@ -45,17 +52,21 @@ pub(crate) const PATHS: [Path; 31] = [
     ("shard: SET with TTL", || on_shard(filled(ITEMS), set_timed)),
     ("shard: SET evicting", || on_shard(full(), set_new)),
     ("shard: SET, then expire", || on_shard(empty(), set_and_expire)),
-    ("engine: PING", || round(1, &[], &[&[b"PING"]], b"+PONG\r\n")),
-    ("engine: GET hit", || gets(1, 1)),
-    ("engine: GET miss", || round(1, &[], &[&[b"GET", b"absent"]], b"$-1\r\n")),
-    ("engine: SET", || round(1, &[], &[&[b"SET", b"key", &VALUE]], b"+OK\r\n")),
-    ("engine: SET with TTL", || round(1, &[], &[&[b"SET", b"key", &VALUE, b"EX", b"100"]], b"+OK\r\n")),
-    ("engine: INCR", || round(1, &[&[b"SET", b"counter", b"1000000"]], &[&[b"INCR", b"counter"]], b":1000001\r\n")),
-    ("engine: MGET of 10", || mget(1)),
-    ("engine: MGET of 10, 2 cores", || mget(2)),
-    ("engine: round of 16 GET", || gets(1, PIPELINE)),
-    ("engine: round of 16 GET, 2 cores", || gets(2, PIPELINE)),
-    ("engine: round of 16 SET, 2 cores", || sets(2, PIPELINE)),
+    ("engine: PING", || round(EVENTS, &[], &[&[b"PING"]], b"+PONG\r\n")),
+    ("engine: GET hit", || gets(EVENTS, 1, 1)),
+    ("engine: GET miss", || round(EVENTS, &[], &[&[b"GET", b"absent"]], b"$-1\r\n")),
+    ("engine: SET", || round(EVENTS, &[], &[&[b"SET", b"key", &VALUE]], b"+OK\r\n")),
+    ("engine: SET with TTL", || round(EVENTS, &[], &[&[b"SET", b"key", &VALUE, b"EX", b"100"]], b"+OK\r\n")),
+    ("engine: INCR", || {
+        round(EVENTS, &[&[b"SET", b"counter", b"1000000"]], &[&[b"INCR", b"counter"]], b":1000001\r\n")
+    }),
+    ("engine: MGET of 10", || mget(EVENTS, 1)),
+    ("engine: round of 16 GET", || gets(EVENTS, 1, PIPELINE)),
+    ("turn: GET hit", || gets(TURN, 1, 1)),
+    ("turn: MGET of 10, 2 cores", || mget(TURN, 2)),
+    ("turn: round of 16 GET", || gets(TURN, 1, PIPELINE)),
+    ("turn: round of 16 GET, 2 cores", || gets(TURN, 2, PIPELINE)),
+    ("turn: round of 16 SET, 2 cores", || sets(TURN, 2, PIPELINE)),
     ("events: SET, DEL; off", || changes(&OFF)),
     ("events: SET, DEL; nobody listens", || changes(&NOBODY)),
     ("events: SET, DEL; heard", || changes(&HEARD)),
@@ -147,20 +158,20 @@ fn full() -> Shard {
     shard
 }
 
-fn gets(cores: u16, count: usize) -> Operation {
+fn gets(drive: Drive, cores: u16, count: usize) -> Operation {
     let keys = keys(cores, count);
     let requests: Vec<_> = keys.iter().map(|key| request(&[b"GET", key])).collect();
-    rounds(cores, &store(&keys), requests.concat(), bulk().repeat(count))
+    rounds(drive, cores, &store(&keys), requests.concat(), bulk().repeat(count))
 }
 
-fn sets(cores: u16, count: usize) -> Operation {
-    rounds(cores, &[], store(&keys(cores, count)), b"+OK\r\n".repeat(count))
+fn sets(drive: Drive, cores: u16, count: usize) -> Operation {
+    rounds(drive, cores, &[], store(&keys(cores, count)), b"+OK\r\n".repeat(count))
 }
 
-fn mget(cores: u16) -> Operation {
+fn mget(drive: Drive, cores: u16) -> Operation {
     let keys = keys(cores, SEVERAL);
     let words: Vec<&[u8]> = std::iter::once(b"MGET".as_slice()).chain(keys.iter().map(Vec::as_slice)).collect();
-    rounds(cores, &store(&keys), request(&words), [b"*10\r\n".to_vec(), bulk().repeat(SEVERAL)].concat())
+    rounds(drive, cores, &store(&keys), request(&words), [b"*10\r\n".to_vec(), bulk().repeat(SEVERAL)].concat())
 }
 
 /// Key events are not published at all.
@@ -216,18 +227,18 @@ fn bulk() -> Vec<u8> {
     [b"$64\r\n", VALUE.as_slice(), b"\r\n"].concat()
 }
 
-fn round(cores: u16, before: &[&[&[u8]]], commands: &[&[&[u8]]], first: &[u8]) -> Operation {
+fn round(drive: Drive, before: &[&[&[u8]]], commands: &[&[&[u8]]], first: &[u8]) -> Operation {
     let bytes = |commands: &[&[&[u8]]]| commands.iter().flat_map(|words| request(words)).collect::<Vec<u8>>();
-    rounds(cores, &bytes(before), bytes(commands), first.to_vec())
+    rounds(drive, 1, &bytes(before), bytes(commands), first.to_vec())
 }
 
 /// Sends the same requests again and again; what `before` asks for is prepared. The first replies are `first`, the
 /// others as long.
-fn rounds(cores: u16, before: &[u8], requests: Vec<u8>, first: Vec<u8>) -> Operation {
+fn rounds(drive: Drive, cores: u16, before: &[u8], requests: Vec<u8>, first: Vec<u8>) -> Operation {
     let mut cores = Cores::with_stopwatch(cores, laps);
     cores.round(before);
-    assert_eq!(cores.round(&requests).escape_ascii().to_string(), first.escape_ascii().to_string());
-    Box::new(move || assert_eq!(cores.round(black_box(&requests)).len(), first.len()))
+    assert_eq!(drive(&mut cores, &requests).escape_ascii().to_string(), first.escape_ascii().to_string());
+    Box::new(move || assert_eq!(drive(&mut cores, black_box(&requests)).len(), first.len()))
 }
 
 /// A stopwatch that tells the same times in every run.

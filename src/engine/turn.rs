@@ -64,16 +64,18 @@ pub fn turn<O: Outside>(engine: &mut Engine, outside: &mut O, now_ms: u64) -> Re
     busy |= outside.serve(engine, began, now_ms)?;
     busy |= outside.hear_files(engine, now_ms);
     outside.tick(engine, now_ms)?;
-    while engine.has_backlog() {
+    let mut has_backlog = engine.has_backlog();
+    while has_backlog {
         engine.on_slice(now_ms);
         outside.after_event(engine);
+        has_backlog = engine.has_backlog();
         if outside.elapsed() - began >= Duration::from_micros(SLICE_US) {
             break;
         }
     }
     // A chunk of records is done: the next may be here, and its sender waits until there is room.
     busy |= outside.hear_files(engine, now_ms);
-    busy |= engine.has_backlog() || engine.is_walking();
+    busy |= has_backlog || engine.is_walking();
     busy |= send_all(engine, outside, now_ms)?;
     let turn_ns = if busy { (outside.elapsed() - began).as_nanos() as u64 } else { 0 };
     engine.on_turn_end(turn_ns);

@@ -44,12 +44,12 @@ pub struct Client {
     pub is_read: bool,
     /// The socket takes nothing more until the client reads.
     pub blocked: bool,
-    /// It does not read before this step.
+    /// The client does not read before this step.
     pub stalled_until: u64,
-    /// It sends nothing more, and the server is to hear of it.
+    /// The client sends nothing more, and the server is to hear of it.
     pub eof: bool,
     pub eof_told: bool,
-    /// Its connection breaks when its core next looks at sockets.
+    /// The connection breaks when its core next looks at sockets.
     pub leaves: bool,
     /// Closed, by whomever.
     pub gone: bool,

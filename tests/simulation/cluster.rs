@@ -52,7 +52,7 @@ pub struct ClusterConfig {
 pub struct Conn {
     /// The home core.
     pub core: usize,
-    /// Its session there.
+    /// The client's session there.
     pub id: SessionId,
 }
 

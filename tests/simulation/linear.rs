@@ -16,7 +16,7 @@ use ahash::{AHashMap, AHashSet};
 
 use crate::ops::{Action, Deadline, Outcome, ValueId, When};
 
-/// Never.
+/// The step of what never happens.
 pub const NEVER: u64 = u64::MAX;
 
 /// One operation on one key. `None` as the action: FLUSHALL.

@@ -65,7 +65,7 @@ pub struct World {
 /// Clients of a run, those included that have gone.
 const CLIENTS_MAX: usize = 60;
 
-/// 2026-01-01.
+/// The simulated clock starts on 2026-01-01, as Unix time in milliseconds.
 const START_MS: u64 = 1_767_225_600_000;
 
 impl World {

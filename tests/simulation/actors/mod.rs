@@ -42,12 +42,12 @@ pub trait Actors {
     /// Whether it wants one connection more.
     fn wants_another(&mut self, scene: &mut Scene<'_>) -> bool;
 
-    /// The core that it is to be to, and whether by that core's own port; any, and by that of all, if it does not matter.
+    /// The core that the next connection is to be to, and whether by that core's own port; `None` if neither matters.
     fn door(&self) -> Option<(usize, bool)> {
         None
     }
 
-    /// It has it.
+    /// A connection for the next of these actors has been made.
     fn arrive(&mut self, conn: Conn, scene: &mut Scene<'_>);
 
     /// What a client says next; nothing, as long as it waits for something.

@@ -28,9 +28,9 @@ struct Ear {
     id: Option<i64>,
     asked: bool,
     resp3: bool,
-    /// It hears: what is read from now on may be kept.
+    /// Invalidations arrive here: what is read from now on may be kept.
     ready: bool,
-    /// In whose place.
+    /// The client in whose place it is told.
     reader: Option<usize>,
     gone: bool,
 }

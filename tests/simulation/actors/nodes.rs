@@ -30,10 +30,10 @@ enum Ask {
 
 #[derive(Default)]
 struct Asker {
-    /// The core that it is connected to, and whether it sees that as a node; otherwise it sees all.
+    /// The core that the client is connected to, and whether it sees that as a node; otherwise it sees all.
     core: usize,
     by_node: bool,
-    /// It makes keys come and go, and asks for nothing.
+    /// The client makes keys come and go, and asks for nothing.
     churns: bool,
     asked: Option<Ask>,
     owed: usize,

@@ -12,15 +12,15 @@ use crate::rng::Rng;
 /// Prefixes that clients of prefixes name.
 const PREFIXES: [&str; 2] = ["a:", "b1"];
 
-/// Of which keys a client is told.
+/// The keys of whose changes a client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     Read,
     OptIn,
     OptOut,
-    /// Those with the first so many of `PREFIXES`; of 0: all.
+    /// Keys with one of the first so many of `PREFIXES`; with 0, all keys.
     Broadcast(usize),
-    /// It writes and has no cache.
+    /// No key: the client writes and has no cache.
     Nothing,
 }
 
@@ -91,9 +91,9 @@ pub(super) struct Client {
     pub(super) way: Way,
     /// The connection that is told in its place.
     pub(super) ear: Option<usize>,
-    /// It has not said how it tracks; by which client it is to be told.
+    /// The client has yet to say how it tracks; the client that is to be told in its place.
     pub(super) greeting: Option<Option<i64>>,
-    /// Its ear has gone and it knows: it keeps nothing any more.
+    /// The client knows that its ear has gone, and keeps nothing any more.
     pub(super) deaf: bool,
     pub(super) cache: HashMap<usize, Option<Vec<u8>>>,
     pub(super) asked: VecDeque<Asked>,
