@@ -45,6 +45,8 @@ pub struct Client {
     /// Whether the client has connected by a core port: to it the core is a node, which answers for its own keys alone where
     /// a cluster client asks every node and adds up.
     pub by_core_port: bool,
+    /// The client's next command waits for the end of CLIENT PAUSE, for CLIENT LIST alone.
+    pub held_back: bool,
     /// The flag of CLIENT NO-EVICT, for CLIENT LIST alone; no client is evicted for memory here.
     pub no_evict: bool,
     /// The flag of CLIENT NO-TOUCH: reads leave recency alone.
@@ -137,6 +139,7 @@ impl Client {
             (self.tracking.is_some(), 't'),
             (tracks(|tracking| tracking.broken), 'R'),
             (tracks(|tracking| tracking.scope == Scope::Broadcast), 'B'),
+            (self.held_back, 'b'),
             (self.no_evict, 'e'),
             (self.no_touch, 'T'),
         ];

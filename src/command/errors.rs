@@ -144,6 +144,8 @@ pub enum Error {
     NoSort,
     /// SHUTDOWN ABORT without a shutdown.
     NoShutdown,
+    /// CLIENT PAUSE of commands of a kind that doesn't exist.
+    PauseMode,
     /// CLIENT UNBLOCK for a reason that doesn't exist.
     UnblockReason,
     /// EXEC without MULTI.
@@ -278,6 +280,7 @@ impl Error {
             Error::NoAppendOnlyFile => "ERR there is no append only file here; BGSAVE takes a snapshot",
             Error::NoSort => "ERR SORT is not supported: it sorts lists and sets, and there are only strings here",
             Error::NoShutdown => "ERR No shutdown in progress.",
+            Error::PauseMode => "ERR CLIENT PAUSE mode must be WRITE or ALL",
             Error::UnblockReason => "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
             Error::NoSuchKey => "ERR no such key",
             Error::SameKey => "ERR source and destination objects are the same",

@@ -81,6 +81,8 @@ pub mod flag {
     /// A subcommand of one argument at most, though COMMAND says more: what has more is refused when it runs, so that
     /// MULTI queues it, and as if there was no such subcommand.
     pub const ONE_AT_MOST: u32 = 1 << 15;
+    /// A subcommand of two arguments at most, otherwise as `ONE_AT_MOST`.
+    pub const TWO_AT_MOST: u32 = 1 << 21;
     /// All arguments are secret: the slow log has none of them.
     pub const SECRET: u32 = 1 << 16;
     /// The arguments of the option AUTH, a user and an auth key, are secret.
@@ -219,6 +221,15 @@ impl Facts {
         self.is(flag::SECRET)
             || (self.is(flag::AUTH_OPTION) && (is_auth(1) || is_auth(2)))
             || (self.is(flag::SECRET_SETTING) && follows_secret())
+    }
+
+    /// The largest number of arguments, of a subcommand that refuses more when it runs.
+    pub fn args_max(&self) -> Option<usize> {
+        match () {
+            () if self.is(flag::ONE_AT_MOST) => Some(1),
+            () if self.is(flag::TWO_AT_MOST) => Some(2),
+            () => None,
+        }
     }
 
     /// Whether the command is a subcommand.

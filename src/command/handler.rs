@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use crate::command::client::Client;
 use crate::command::context::{After, Call, Home};
-use crate::command::facts::Facts;
+use crate::command::facts::{Facts, flag};
 use crate::command::pubsub::Topic;
 use crate::command::reply::Reply;
 use crate::command::several::Decide;
@@ -21,6 +21,13 @@ pub struct Command {
     pub facts: Facts,
     /// The handler of the command.
     pub handler: Handler,
+}
+
+impl Command {
+    /// Whether the command writes or publishes.
+    pub fn changes(&self) -> bool {
+        self.is(flag::WRITE) || matches!(self.handler, Handler::Owner(OwnerHandler::Publish(_)))
+    }
 }
 
 impl Deref for Command {
@@ -154,6 +161,10 @@ pub enum Part {
     ClientList,
     /// CLIENT KILL.
     ClientKill,
+    /// CLIENT PAUSE: each core holds back its own clients.
+    ClientPause,
+    /// CLIENT UNPAUSE.
+    ClientUnpause,
     /// CLIENT TRACKING.
     Tracking,
     /// CONFIG SET.

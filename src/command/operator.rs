@@ -84,6 +84,38 @@ pub fn client_unblock(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, wr
     After::Continue
 }
 
+/// The commands that CLIENT PAUSE holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Paused {
+    /// Commands that write or publish.
+    Writes,
+    /// All commands.
+    All,
+}
+
+/// The arguments of CLIENT PAUSE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// For how long commands are held back, in milliseconds.
+    pub timeout_ms: u64,
+    /// The commands that are.
+    pub paused: Paused,
+}
+
+impl Pause {
+    /// Parses `timeout [WRITE | ALL]`.
+    pub fn parse(args: Args<'_>) -> Result<Pause, Error> {
+        let paused = match args.get(1) {
+            Some(mode) if mode.eq_ignore_ascii_case(b"WRITE") => Paused::Writes,
+            Some(mode) if !mode.eq_ignore_ascii_case(b"ALL") => return Err(Error::PauseMode),
+            _ => Paused::All,
+        };
+        let timeout_ms = parse_i64(args.at(0)).ok_or(Error::Timeout("not an integer or out of range"))?;
+        let timeout_ms = u64::try_from(timeout_ms).map_err(|_| Error::Timeout("negative"))?;
+        Ok(Pause { timeout_ms, paused })
+    }
+}
+
 /// Handles SORT and SORT_RO, which are refused.
 pub fn sort<'s>(_shard: &'s mut Shard, _args: Args<'_>, _call: Call) -> Reply<'s> {
     Error::NoSort.into()

@@ -8,7 +8,7 @@ pub fn subcommands(container: &str) -> Vec<&'static Facts> {
     ROWS.iter().filter(|row| row.is_subcommand() && row.container() == container).collect()
 }
 
-/// Refuses a subcommand that takes one argument at most and has more. Redis quotes its name as it was typed.
+/// Refuses a subcommand that has more arguments than it takes at most. Redis quotes its name as it was typed.
 pub fn too_many_arguments(subcommand: &Facts, typed: &[u8]) -> Error {
     Error::SubcommandSyntax(quote(typed), subcommand.container())
 }

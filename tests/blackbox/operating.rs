@@ -205,6 +205,33 @@ fn expired_keys_are_gone_on_all_cores() {
 }
 
 #[test]
+fn a_pause_holds_writes_back_until_it_ends() {
+    let mut server = Server::start(2, &[]);
+    let (mut admin, mut writer, mut gone) = (server.connect(), server.connect(), server.connect());
+    assert_eq!(admin.call(&["CLIENT", "PAUSE", "100000", "WRITE"]), "+OK\r\n");
+    writer.send(b"GET k\r\nSET k v\r\nPUBLISH c m\r\nGET k\r\n");
+    assert_eq!(writer.reply(), "$-1\r\n", "reads go on");
+    gone.send(b"MULTI\r\nGET k\r\nINCR n\r\nEXEC\r\n");
+    wait_until("two clients to wait", || admin.info_number("blocked_clients") == 2);
+    assert_eq!(admin.text(&["CLIENT", "LIST"]).matches(" flags=b ").count(), 1, "the other is in a transaction, too");
+    assert_eq!(admin.call(&["DBSIZE"]), ":0\r\n");
+    gone.reset();
+    assert_eq!(admin.call(&["CLIENT", "UNPAUSE"]), "+OK\r\n");
+    assert_eq!([writer.reply(), writer.reply(), writer.reply()], ["+OK\r\n", ":0\r\n", "$1\r\nv\r\n"]);
+    wait_until("nobody to wait", || admin.info_number("blocked_clients") == 0);
+
+    // The time ends it, too: nobody else can end a pause of all commands.
+    assert_eq!(admin.call(&["CLIENT", "PAUSE", "50"]), "+OK\r\n");
+    assert!(writer.call(&["DEL", "k", "n"]).starts_with(":"));
+
+    // The end of the server does not wait for it, and runs nothing that was held back.
+    assert_eq!(admin.call(&["CLIENT", "PAUSE", "100000"]), "+OK\r\n");
+    writer.send(b"SET k v\r\n");
+    assert!(server.stop().success());
+    assert_eq!(writer.rest(), b"");
+}
+
+#[test]
 fn a_log_that_cannot_be_written_stops_nothing() {
     let server = Server::start(2, &["--log-level", "debug", "--log-file", "/dev/full", "--timeout", "1"]);
     let mut idle = server.connect();

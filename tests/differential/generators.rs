@@ -89,6 +89,7 @@ pub(crate) const HANDS_OFF: &[&str] = &[
     "auth",
     "bitfield",
     "client|kill",
+    "client|pause",
     "client|reply",
     "client|tracking",
     "client|unblock",
@@ -131,12 +132,14 @@ pub(crate) const GENERATORS: &[Generator] = &[
     row("client|kill", 1, &["CLIENT KILL 1.2.3.4:5", "CLIENT KILL ID (0|x|999999999)", "CLIENT KILL (BOGUS x|TYPE bogus|USER nobody|SKIPME x)"]),
     row("client|list", 1, &["CLIENT LIST", "CLIENT LIST ID 999999999", "CLIENT LIST (TYPE pubsub|TYPE x|ID x|BOGUS)"]),
     row("client|no-evict", 1, &["CLIENT NO-EVICT (ON|OFF|X)"]),
+    row("client|pause", 1, &["CLIENT PAUSE (x|-1|0|1.5) [WRITE|ALL|X]", "CLIENT PAUSE (0|3) (WRITE|ALL)", "CLIENT PAUSE 0 ALL x"]),
     row("client|reply", 1, &["CLIENT REPLY (ON|X)"]),
     row("client|setname", 1, &["CLIENT SETNAME (me|you)", "CLIENT SETNAME <junk>"]),
     // Pushes come when they come, so nothing here is switched on.
     row("client|tracking", 1, &["CLIENT TRACKING (OFF|X)", "CLIENT TRACKING ON (X|PREFIX a|REDIRECT|REDIRECT x|REDIRECT 0|REDIRECT -1 X|BCAST OPTIN|OPTIN OPTOUT)"]),
     row("client|trackinginfo", 1, &["CLIENT TRACKINGINFO"]),
     row("client|unblock", 1, &["CLIENT UNBLOCK (999999999|0|x) [TIMEOUT|ERROR|X]"]),
+    row("client|unpause", 1, &["CLIENT UNPAUSE"]),
     // What would change a cluster is no command here and can't be queued; tests/wire has it.
     refused("cluster", &["CLUSTER", "CLUSTER BOGUS"]),
     refused("cluster|countkeysinslot", &["CLUSTER COUNTKEYSINSLOT (0|16384|x)"]),

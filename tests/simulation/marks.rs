@@ -81,6 +81,7 @@ marks! {
     redirect_broken: "A client heard of a broken redirection.",
     saved: "A snapshot was saved.",
     save_failed: "A snapshot failed.",
+    pauses: "Clients were paused, or let go on.",
     save_refused: "A save was asked for while another was under way.",
     changed_first: "An item was written to a snapshot before it changed.",
     flushed_walking: "FLUSHALL came during the walk of a snapshot.",

@@ -50,6 +50,8 @@ pub struct Plan {
     pub snapshot_ms: Option<u64>,
     /// Each core is a node of a cluster by a port of its own, and its keys are counted and listed by that.
     pub nodes: bool,
+    /// Clients are paused by one of them.
+    pub pauses: bool,
     /// Ends with a crash, instead of by itself or with a drain.
     pub crash: bool,
     /// Weight of each kind of command.
@@ -94,6 +96,7 @@ impl Plan {
             savers: 0,
             snapshot_ms: None,
             nodes: false,
+            pauses: false,
             crash: false,
             weights,
         };
@@ -122,6 +125,7 @@ impl Plan {
         if !bounded && !large && rng.one_in(4) {
             plan.admit_nodes();
         }
+        plan.pauses = rng.one_in(4);
         plan
     }
 

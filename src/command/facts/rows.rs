@@ -4,7 +4,8 @@
 
 use super::flag::{
     ADMIN, AUTH_OPTION, BARRIER, CONTAINER, DENYOOM, FAST, KEEPS_CACHING, LOADING, NO_AUTH, NO_MULTI, ONE_AT_MOST,
-    PUBSUB, READONLY, READS, REPEATABLE, SECRET, SECRET_SETTING, SUBSCRIBER, SUBSCRIPTION, UNQUEUED, WRITE,
+    PUBSUB, READONLY, READS, REPEATABLE, SECRET, SECRET_SETTING, SUBSCRIBER, SUBSCRIPTION, TWO_AT_MOST, UNQUEUED,
+    WRITE,
 };
 use super::{
     ALL_KEYS, COUNTED_PAIRS, Facts, KEY_VALUE_PAIRS, KEYS_AFTER_WORD, NO_KEYS, ONE_KEY, SUB_KEY, TWO_KEYS, facts,
@@ -12,7 +13,7 @@ use super::{
 
 /// All commands, sorted by name.
 #[rustfmt::skip]
-pub static ROWS: [Facts; 179] = [
+pub static ROWS: [Facts; 181] = [
     facts!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key value", "Appends to the value, which may be absent, and returns its length."),
     facts!("asking", 1, FAST | LOADING, NO_KEYS, Cluster, "", "Is accepted for cluster clients: no slot moves."),
     facts!("aspine.cores", 1, FAST | LOADING | REPEATABLE, NO_KEYS, Cluster, "", "Returns the cores, their ports and slots, and which of them the connection has reached."),
@@ -37,12 +38,14 @@ pub static ROWS: [Facts; 179] = [
     facts!("client|list", -2, ADMIN | BARRIER | LOADING | KEEPS_CACHING, NO_KEYS, Connection, "[TYPE type] [ID id [id ...]]", "Describes the connections, a line each."),
     facts!("client|no-evict", 3, ADMIN | LOADING | KEEPS_CACHING, NO_KEYS, Connection, "ON | OFF", "Marks the connection; no connection is closed to save memory here."),
     facts!("client|no-touch", 3, LOADING | KEEPS_CACHING, NO_KEYS, Connection, "ON | OFF", "Sets whether the connection's reads leave recency alone."),
+    facts!("client|pause", -3, ADMIN | BARRIER | LOADING | KEEPS_CACHING | TWO_AT_MOST, NO_KEYS, Connection, "timeout [WRITE | ALL]", "Lets the commands of all clients, or those that write or publish, wait for so many milliseconds."),
     facts!("client|reply", 3, BARRIER | LOADING | KEEPS_CACHING, NO_KEYS, Connection, "ON | OFF | SKIP", "Sets whether the connection is answered."),
     facts!("client|setinfo", 4, LOADING | KEEPS_CACHING, NO_KEYS, Connection, "LIB-NAME name | LIB-VER version", "Names the connection's client library."),
     facts!("client|setname", 3, LOADING | KEEPS_CACHING, NO_KEYS, Connection, "name", "Names the connection."),
     facts!("client|tracking", -3, BARRIER | LOADING | KEEPS_CACHING, NO_KEYS, Connection, "ON | OFF [REDIRECT id] [BCAST] [PREFIX prefix [PREFIX prefix ...]] [OPTIN] [OPTOUT] [NOLOOP]", "Sets whether the connection is told when keys that it may hold in its own cache have changed."),
     facts!("client|trackinginfo", 2, LOADING | KEEPS_CACHING, NO_KEYS, Connection, "", "Returns what the connection has asked for with CLIENT TRACKING."),
     facts!("client|unblock", -3, ADMIN | LOADING | KEEPS_CACHING, NO_KEYS, Connection, "id [TIMEOUT | ERROR]", "Returns 0, since no command blocks its client."),
+    facts!("client|unpause", 2, ADMIN | BARRIER | LOADING | KEEPS_CACHING, NO_KEYS, Connection, "", "Ends what CLIENT PAUSE began."),
     facts!("cluster", -2, CONTAINER, NO_KEYS, Cluster, "", "Commands that show the cores as nodes of a cluster; refused without --core-ports."),
     facts!("cluster|countkeysinslot", 3, BARRIER, NO_KEYS, Cluster, "slot", "Counts the keys of a slot."),
     facts!("cluster|getkeysinslot", 4, BARRIER, NO_KEYS, Cluster, "slot count", "Returns keys of a slot, at most so many."),

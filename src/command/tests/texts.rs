@@ -24,7 +24,7 @@ fn fixed() -> Vec<Error> {
         InvalidCursor, ExpireNxConflict, ExpireGtLtConflict, KeyTooLong, NoSuchClient, InvalidClientId, ClientListId,
         TrackingRedirect, TrackingRedirects, TrackingPrefix, TrackingBroadcastSwitch, TrackingBroadcastOpt,
         TrackingBothOpt, TrackingOptSwitch, CachingWithoutTracking, CachingYes, CachingNo, ClientName, GetKeysUnknown, GetKeysNone, GetKeysArity, NotInMulti, SameKey, LcsLenAndIndex, LcsTooLong,
-        NoReplication, NoAppendOnlyFile, NoSort, NoShutdown, UnblockReason,
+        NoReplication, NoAppendOnlyFile, NoSort, NoShutdown, PauseMode, UnblockReason,
         DeleteCondition, DigestLength, EnxWithoutExpiry, BoundsCrossed, ThrottleRange,
         BitopNot, MsetexCount, MsetexPairs, ExecWithoutMulti, DiscardWithoutMulti, MultiNested, WatchInMulti,
         ExecAborted, SubscribeInMulti, TooManySubscriptions, ExecArity, HoldTimeout, MultiTooLong, SnapshotBusy,

@@ -10,8 +10,8 @@ use crate::command::subcommand::unknown_subcommand;
 use crate::limits::ERROR_QUOTE_BYTES_MAX;
 use crate::resp::Args;
 
-/// The row of a command line, and the arguments its handler gets. Of a subcommand that takes one at most and has more
-/// these begin with its name as it was typed, for the refusal.
+/// The row of a command line, and the arguments its handler gets. Of a subcommand that has more than it takes
+/// at most these begin with its name as it was typed, for the refusal.
 #[inline]
 pub(super) fn find<'a>(
     lookup: &Lookup,
@@ -61,7 +61,7 @@ fn find_sub<'a>(
         && let Some(sub_id) = lookup.find_sub(container.name, sub)
     {
         id = sub_id;
-        names = if id.row().is(flag::ONE_AT_MOST) && words.len() > 3 { 1 } else { 2 };
+        names = if id.row().args_max().is_some_and(|most| words.len() > 2 + most) { 1 } else { 2 };
     }
     let row = id.row();
     if row.is_subcommand() && !container.is_container() {

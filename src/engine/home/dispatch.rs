@@ -6,7 +6,6 @@
 use crate::command::Error;
 use crate::command::client::ReplyMode;
 use crate::command::context::{After, Home as Surroundings, VerifyKey};
-use crate::command::facts::flag;
 use crate::command::handler::{Handler, HomeHandler, KeyHandler, OwnerHandler, Part as Whole, SessionHandler};
 use crate::command::keyspace::{self, Scan};
 use crate::command::lookup::{CommandId, EachKeyCommand};
@@ -65,7 +64,7 @@ impl Home {
                 return self.dispatch_subscribe(core, id, (topic, false), args, trip);
             }
             Handler::EveryCore(Whole::Tracking) => return self.dispatch_tracking(core, id, args, trip),
-            Handler::EveryCore(_) if row.is(flag::ONE_AT_MOST) && args.len() > 1 => {
+            Handler::EveryCore(_) if row.args_max().is_some_and(|most| args.len() > most) => {
                 return self.fail(core, id, args.tail(1), trip, &too_many_arguments(row, args.at(0)));
             }
             Handler::EveryCore(_) => return self.ask_all(core, id, args, Detail::None, trip),

@@ -10,6 +10,7 @@
 mod asking;
 pub mod auth;
 pub(super) mod client_filters;
+mod client_pause;
 mod clients;
 mod command;
 mod debug;
@@ -36,6 +37,7 @@ use crate::command::Client;
 use crate::engine::core::Core;
 use crate::engine::home::auth::{AuthKey, Penalty};
 use crate::engine::home::client_filters::ClientWalk;
+use crate::engine::home::client_pause::ClientPause;
 use crate::engine::home::gather::{Asker, Gathers};
 use crate::engine::home::push::Push;
 use crate::engine::home::replies::Output;
@@ -82,6 +84,12 @@ pub(super) struct Home {
     /// Sessions whose transaction waits for a shard, perhaps. Filled by transactions, drained by ticks; each is in it
     /// once a transaction.
     waiting: VecDeque<SessionId>,
+    /// What CLIENT PAUSE holds back, as long as it does.
+    client_pause: Option<ClientPause>,
+    /// The place of the table from which on sessions that were held back are still to go on.
+    held_back_at: Option<usize>,
+    /// Sessions that are held back.
+    held_back: u64,
     /// The place of the table from which on sessions are still to be looked at for delays that are over.
     delays_at: Option<usize>,
     /// Walks over the sessions, the next first. Filled by CLIENT LIST and CLIENT KILL, drained in slices; bounded by the
@@ -118,6 +126,9 @@ impl Home {
             resumable: VecDeque::new(),
             paused: VecDeque::new(),
             waiting: VecDeque::new(),
+            client_pause: None,
+            held_back_at: None,
+            held_back: 0,
             delays_at: None,
             walks: VecDeque::new(),
             drain_at: None,
@@ -184,6 +195,7 @@ impl Home {
         self.drop_subscriptions(core, id);
         self.untrack(core, id);
         let Some(mut session) = self.sessions.remove(id) else { return };
+        self.held_back -= u64::from(session.is_stopped(stop::HELD_BACK));
         self.sessions.give_back(session.replies.take_buffer());
     }
 
@@ -336,7 +348,11 @@ impl Home {
 
     /// Whether sessions are still to be told of delays that are over, or of SIGTERM.
     pub(super) fn has_slices(&self) -> bool {
-        self.delays_at.is_some() || self.drain_at.is_some() || self.trackers.has_slices() || !self.walks.is_empty()
+        self.delays_at.is_some()
+            || self.held_back_at.is_some()
+            || self.drain_at.is_some()
+            || self.trackers.has_slices()
+            || !self.walks.is_empty()
     }
 
     // ---- time ----
@@ -344,6 +360,9 @@ impl Home {
     pub(super) fn on_tick(&mut self, core: &mut Core) {
         if self.penalty.is_due(core.env.awake_ms) {
             self.delays_at = Some(0);
+        }
+        if self.client_pause.is_some_and(|pause| pause.is_over(core.env.awake_ms)) {
+            self.end_client_pause();
         }
         self.sessions.check(&mut core.env);
         self.give_up_waiting(core);
@@ -361,8 +380,14 @@ impl Home {
                 }
             });
         }
+        if let Some(at) = self.held_back_at {
+            self.held_back_at = self.each_place(at, Home::let_go_on);
+        }
         if let Some(at) = self.drain_at {
-            self.drain_at = self.each_place(at, |home, id| home.on_eof(id));
+            self.drain_at = self.each_place(at, |home, id| {
+                home.drop_held_back(id);
+                home.on_eof(id);
+            });
         }
         if self.trackers.has_slices() {
             self.trackers.step(&mut self.sessions, &mut core.env);

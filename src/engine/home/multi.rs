@@ -18,6 +18,8 @@ pub(in crate::engine) struct Multi {
     pub(in crate::engine) count: usize,
     /// A command could not be queued.
     pub(in crate::engine) failed: bool,
+    /// A command writes or publishes.
+    pub(in crate::engine) changes: bool,
 }
 
 impl Multi {
@@ -31,6 +33,7 @@ impl Multi {
         let len = self.frames.len();
         append_frame(&mut self.frames, command, Caller::unnamed(proto, true), args.iter());
         self.count += 1;
+        self.changes |= command.row().changes();
         let fits = self.frames.len() <= MULTI_BYTES_MAX;
         if !fits {
             self.frames.truncate(len);

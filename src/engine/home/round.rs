@@ -123,8 +123,9 @@ impl Home {
         let mut parser = session.parser.take().or_else(|| self.parsers.pop()).unwrap_or_default();
         session.partial = false;
         core.env.meter.pause();
-        let mut round = Round { bytes, consumed: 0, prefetched: 1 };
+        let mut round = Round { bytes, consumed: 0, prefetched: 1, is_special: false };
         loop {
+            round.is_special = core.persistence.is_loading() || self.client_pause.is_some();
             match round.run_keys(core, id, session, &mut parser) {
                 Halt::End => break,
                 Halt::Pause => {
@@ -200,6 +201,10 @@ impl Home {
             return Flow::Wait;
         }
         let refusal = refusal(session, command, core.persistence.is_loading());
+        if refusal.is_none() && self.client_pause.is_some_and(|pause| pause.holds_back(row, session.multi.as_deref())) {
+            self.hold_back(id);
+            return Flow::Wait;
+        }
         let runs = refusal.is_none() && session.multi.is_none();
         if runs && core.owner.asks_for_room(env, &mut core.links, command, args) {
             self.pause(id);
@@ -319,6 +324,8 @@ struct Round<'a> {
     consumed: usize,
     /// How far the commands' keys have been prefetched. The first command goes ahead: it is often the only one.
     prefetched: usize,
+    /// Whether each command is to be looked at alone: some may not run now.
+    is_special: bool,
 }
 
 /// Why a run of commands of one key ends.
@@ -339,7 +346,7 @@ impl Round<'_> {
     #[inline]
     fn run_keys(&mut self, core: &mut Core, id: SessionId, session: &mut Session, parser: &mut Parser) -> Halt {
         let limits = ParseLimits::new(session.client.authenticated);
-        let plain = session.is_plain() && !core.persistence.is_loading();
+        let plain = session.is_plain() && !self.is_special;
         while self.consumed < self.bytes.len() && session.may_run() {
             if core.must_wait() || core.owner.has_grown_enough() {
                 return Halt::Pause;

@@ -34,6 +34,8 @@ pub(in crate::engine) mod stop {
     pub(in crate::engine) const PAUSED: u8 = 1 << 3;
     /// A reply is kept back for a while.
     pub(in crate::engine) const DELAYED: u8 = 1 << 4;
+    /// CLIENT PAUSE holds the next command back.
+    pub(in crate::engine) const HELD_BACK: u8 = 1 << 5;
 }
 
 /// One client connection.
@@ -145,6 +147,11 @@ impl Session {
     #[inline]
     pub(in crate::engine) fn wants_read(&self) -> bool {
         !self.eof && self.may_run() && (self.partial || !self.has_input())
+    }
+
+    /// Whether the client can do nothing but wait: for other cores, or for the end of CLIENT PAUSE.
+    pub(in crate::engine) fn awaits_server(&self) -> bool {
+        self.replies.is_holding() || self.is_stopped(stop::HELD_BACK)
     }
 
     /// Whether there is something to send now.

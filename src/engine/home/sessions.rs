@@ -292,7 +292,7 @@ impl Sessions {
             let idle_ms = env.settings.idle_timeout_s.saturating_mul(1000);
             let why = if stuck && still_ms >= CLIENT_STALL_MS_MAX {
                 "it neither read its replies nor finished its request"
-            } else if idle_ms > 0 && still_ms >= idle_ms && !silent && !session.replies.is_holding() {
+            } else if idle_ms > 0 && still_ms >= idle_ms && !silent && !session.awaits_server() {
                 "it was idle"
             } else {
                 continue;

@@ -2,6 +2,7 @@
 
 use crate::command::Error;
 use crate::command::handler::{Handler, Part};
+use crate::command::operator::Pause;
 use crate::command::pubsub::Topic;
 use crate::engine::core::Core;
 use crate::engine::env::Env;
@@ -49,6 +50,25 @@ pub(super) fn fold_kill(_home: &mut Home, _core: &mut Core, open: &OpenAsk, writ
         (1, _) => writer.ok(),
         (_, killed) => writer.integer(killed.cast_signed()),
     }
+}
+
+/// CLIENT PAUSE.
+pub(super) fn check_pause(_env: &Env, ask: &Ask) -> Result<(), Error> {
+    Pause::parse(ask.words.args()).map(|_| ())
+}
+
+pub(super) fn pause(home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
+    // Checked on the home core.
+    if let Ok(pause) = Pause::parse(ask.words.args()) {
+        home.begin_client_pause(core, pause);
+    }
+    Some(Answer::Done)
+}
+
+/// CLIENT UNPAUSE.
+pub(super) fn unpause(home: &mut Home, _core: &mut Core, _ask: &Ask, _origin: Origin) -> Option<Answer> {
+    home.end_client_pause();
+    Some(Answer::Done)
 }
 
 /// CLIENT TRACKING: each core learns the prefixes, and says whether the client that is to be told is one of its own.

@@ -33,6 +33,7 @@ pub(in crate::engine) fn report(home: &Home, core: &Core, sections: Sections) ->
         ghost_hits: admissions.ghost_hits,
         hits_estimated: shard.hits_estimated(),
         tracking_clients: home.trackers(),
+        blocked_clients: home.held_back(),
         tracked_keys: tracked.keys,
         tracked_pairs: tracked.pairs,
         tracked_prefixes: tracked.prefixes,

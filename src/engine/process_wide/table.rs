@@ -44,6 +44,8 @@ fn of_part(part: Part) -> ProcessWide {
         Part::Unsubscribe(_) => ProcessWide { scope: All, check: nothing, part: clients::unsubscribe, fold: clients::fold_subscriptions },
         Part::ClientList => ProcessWide { scope: All, check: clients::check_list, part: clients::list, fold: clients::fold_list },
         Part::ClientKill => ProcessWide { scope: All, check: clients::check_kill, part: clients::kill, fold: clients::fold_kill },
+        Part::ClientPause => ProcessWide { scope: All, check: clients::check_pause, part: clients::pause, fold: ok },
+        Part::ClientUnpause => ProcessWide { scope: All, check: nothing, part: clients::unpause, fold: ok },
         Part::Tracking => ProcessWide { scope: All, check: nothing, part: clients::track, fold: clients::fold_tracking },
         Part::Report => ProcessWide { scope: All, check: nothing, part: server::report, fold: server::fold_report },
         Part::ConfigSet => ProcessWide { scope: Ordered, check: server::check_config, part: server::configure, fold: ok },

@@ -130,6 +130,7 @@ const OTHERS: &[Number] = &[
     row(Some("aspine_pubsub_patterns"), Gauge, |core| core.subscribed[1], &[(Stats, "pubsub_patterns")], "Patterns with subscribers."),
     row(Some("aspine_pubsub_shard_channels"), Gauge, |core| core.subscribed[2], &[(Stats, "pubsubshard_channels")], "Shard channels with subscribers."),
     row(Some("aspine_tracking_clients"), Gauge, |core| core.tracking_clients, &[(Clients, "tracking_clients")], "Clients that track keys."),
+    row(Some("aspine_blocked_clients"), Gauge, |core| core.blocked_clients, &[(Clients, "blocked_clients")], "Clients whose command waits for the end of CLIENT PAUSE."),
     row(Some("aspine_tracked_keys"), Gauge, |core| core.tracked_keys, &[(Stats, "tracking_total_keys")], "Keys remembered for clients that track."),
     row(None, Gauge, |core| core.tracked_pairs, &[(Stats, "tracking_total_items")], "Keys remembered, each once for each core whose clients may hold it."),
     Number { fold: Fold::Max, ..row(None, Gauge, |core| core.tracked_prefixes, &[(Stats, "tracking_total_prefixes")], "Prefixes that clients have named.") },

@@ -163,7 +163,7 @@ fn clients(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
     page.numbers(Section::Clients, text)?;
     writeln!(text, "cluster_connections:0")?;
     writeln!(text, "maxclients:{}", page.settings.maxclients)?;
-    writeln!(text, "blocked_clients:0\nclients_in_timeout_table:0")
+    writeln!(text, "clients_in_timeout_table:0")
 }
 
 fn memory(page: &Page<'_>, text: &mut String) -> std::fmt::Result {

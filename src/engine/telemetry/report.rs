@@ -32,6 +32,7 @@ pub(in crate::engine) struct Report {
     /// Hits that half and twice the budget would have had, once there is an estimate.
     pub(in crate::engine) hits_estimated: Option<[u64; 2]>,
     pub(in crate::engine) tracking_clients: u64,
+    pub(in crate::engine) blocked_clients: u64,
     pub(in crate::engine) tracked_keys: u64,
     pub(in crate::engine) tracked_pairs: u64,
     pub(in crate::engine) tracked_prefixes: u64,

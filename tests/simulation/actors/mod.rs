@@ -6,6 +6,7 @@
 mod messages;
 mod near_cache;
 mod nodes;
+mod pausers;
 mod savers;
 mod transfers;
 
@@ -20,6 +21,7 @@ use crate::workload::Plan;
 pub use messages::{KEY_PREFIX, Messages};
 pub use near_cache::NearCaches;
 pub use nodes::Nodes;
+pub use pausers::Pausers;
 pub use savers::Savers;
 pub use transfers::{ACCOUNTS, EACH, Transfers, account};
 
@@ -88,6 +90,9 @@ pub fn all_of(plan: &Plan, seed: u64, fault: Option<Fault>) -> Vec<Box<dyn Actor
     }
     if plan.nodes {
         all.push(Box::new(Nodes::new(plan.cores, seed, fault)));
+    }
+    if plan.pauses {
+        all.push(Box::new(Pausers::default()));
     }
     all
 }
