@@ -15,6 +15,13 @@ where
     }
 }
 
+/// Parses the permissions of a file, in octal. Its error is as that of `whole`.
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    let is_octal = text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    let mode = if is_octal { u32::from_str_radix(text, 8).ok() } else { None };
+    mode.filter(|mode| *mode <= 0o777).ok_or("give it in octal, from 0 to 777".to_owned())
+}
+
 /// What a text is instead of a number, and what is allowed.
 fn refusal(text: &str, low: u64, high: u64) -> String {
     let bounds = if high == u64::MAX { format!("of {low} or more") } else { format!("from {low} to {high}") };
@@ -38,5 +45,13 @@ mod tests {
         assert_eq!(whole(1..=9_u32)("5s"), Err("not a whole number from 1 to 9; leave out the unit s".to_owned()));
         assert_eq!(whole(0..=u64::MAX)("many"), Err("not a whole number of 0 or more".to_owned()));
         assert_eq!(whole(0..=u64::MAX)("18446744073709551615"), Ok(u64::MAX));
+    }
+
+    #[test]
+    fn a_mode_is_octal() {
+        assert_eq!(["0", "700", "0620"].map(mode), [Ok(0), Ok(0o700), Ok(0o620)]);
+        for text in ["", "778", "1000", "-1", "rwx", "0o700"] {
+            assert_eq!(mode(text), Err("give it in octal, from 0 to 777".to_owned()), "{text}");
+        }
     }
 }

@@ -44,6 +44,8 @@ pub struct ServerArgs {
     pub cpus: Option<CpuList>,
     /// The value of `--unixsocket`.
     pub unix_socket: Option<PathBuf>,
+    /// The value of `--unixsocketperm`: bits of a file's mode.
+    pub unix_socket_mode: Option<u32>,
     /// `--authkey`, `ASPINE_AUTHKEY`, `--authkey-file`.
     pub auth: AuthSources,
     /// `--max-size` in items, 0 for no limit.
@@ -105,6 +107,7 @@ impl Default for ServerArgs {
             cores: None,
             cpus: None,
             unix_socket: None,
+            unix_socket_mode: None,
             auth: AuthSources::default(),
             items_max: None,
             bytes_max: None,

@@ -44,6 +44,8 @@ pub struct ServerConfig {
     pub announce_host: Option<String>,
     /// The path of the Unix socket, at most `UNIX_PATH_BYTES_MAX` bytes.
     pub unix_socket: Option<PathBuf>,
+    /// The permissions of the Unix socket, as bits of a file's mode; `None`: what the umask leaves.
+    pub unix_socket_mode: Option<u32>,
     /// The CPU each core is pinned to: core i runs on `cpus[i]`. Never empty, no CPU twice, all in
     /// the affinity mask.
     pub cpus: Vec<usize>,
@@ -109,6 +111,7 @@ impl Default for ServerConfig {
             core_ports: None,
             announce_host: None,
             unix_socket: None,
+            unix_socket_mode: None,
             cpus: vec![0],
             auth_key: None,
             items_max: ITEMS_MAX_DEFAULT,
@@ -179,6 +182,7 @@ impl ServerConfig {
             core_ports: check_core_ports(args.core_ports, cpus.len(), args.port)?,
             announce_host: args.announce_host.map(check_announced).transpose()?,
             unix_socket,
+            unix_socket_mode: args.unix_socket_mode,
             cpus,
             auth_key,
             items_max: bounds.items_max,

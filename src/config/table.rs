@@ -110,7 +110,7 @@ pub const LOG_LEVELS: [(&str, LogLevel); 5] = [
 ];
 
 /// All settings, in the order of the help; those that only CONFIG knows come last.
-pub static SETTINGS: [Setting; 42] = [
+pub static SETTINGS: [Setting; 43] = [
     Setting {
         flag: "host",
         value_name: "HOST",
@@ -164,6 +164,15 @@ pub static SETTINGS: [Setting; 42] = [
             config.unix_socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
         }),
         shown: Some(|config| config.unix_socket.as_deref().map(path)),
+        ..NONE
+    },
+    Setting {
+        flag: "unixsocketperm",
+        value_name: "MODE",
+        heading: NETWORK,
+        help: "Permissions of the Unix socket, in octal, for example 770 [default: what the umask leaves]",
+        config: Fixed("unixsocketperm", |config, _| format!("{:o}", config.unix_socket_mode.unwrap_or_default())),
+        shown: Some(|config| config.unix_socket_mode.map(|mode| quoted(&format!("{mode:o}")))),
         ..NONE
     },
     Setting {

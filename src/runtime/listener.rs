@@ -2,9 +2,11 @@
 //! connections and no core hands one over; one Unix socket for all cores; with `--core-ports` one TCP socket per core on a
 //! port of its own.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -71,7 +73,7 @@ impl Listeners {
         }
         let core_ports = own.iter().map(|(_, port)| *port).collect();
         // The Unix socket comes last, since a later refusal would leave its file behind.
-        let unix = config.unix_socket.as_deref().map(bind_unix).transpose()?;
+        let unix = config.unix_socket.as_deref().map(|path| bind_unix(path, config.unix_socket_mode)).transpose()?;
         let path = config.unix_socket.clone();
         let mut own = own.into_iter().map(|(own, _)| own);
         let mut cores = Vec::new();
@@ -137,7 +139,7 @@ pub(super) fn listen(socket: &Socket) -> io::Result<()> {
 }
 
 /// Binds the Unix socket. The file of a server that is gone is replaced; that of a running one is not.
-fn bind_unix(path: &Path) -> Result<UnixListener, StartError> {
+fn bind_unix(path: &Path, mode: Option<u32>) -> Result<UnixListener, StartError> {
     let failed = |source| StartError::UnixSocket { path: path.to_owned(), source };
     if UnixStream::connect(path).is_ok() {
         return Err(failed(io::ErrorKind::AddrInUse.into()));
@@ -151,6 +153,9 @@ fn bind_unix(path: &Path) -> Result<UnixListener, StartError> {
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
+    if let Some(mode) = mode {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
+    }
     Ok(listener)
 }
 

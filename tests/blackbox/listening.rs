@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
 use aspine::host::cpus_allowed;
@@ -84,7 +85,12 @@ fn a_socket_file_left_behind_is_replaced() {
     let path = dir.path().join("s");
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
-    let server = Server::start(1, &["--unixsocket", path.to_str().unwrap()]);
+    let server = Server::start(1, &["--unixsocket", path.to_str().unwrap(), "--unixsocketperm", "620"]);
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o620);
+    assert_eq!(
+        server.connect().call(&["CONFIG", "GET", "unixsocketperm"]),
+        "*2\r\n$14\r\nunixsocketperm\r\n$3\r\n620\r\n"
+    );
     server.wait_for_log(path.to_str().unwrap());
     assert_eq!(Conn::unix(&path).call(&["PING"]), "+PONG\r\n");
 }

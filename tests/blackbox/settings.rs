@@ -104,7 +104,18 @@ fn a_check_shows_every_setting() {
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(rest.len());
         &rest[..end]
     });
-    let given = ["--unixsocket", "s", "--core-ports", "0", "--announce-host", "a", "--admin-addr", "127.0.0.1:0"];
+    let given = [
+        "--unixsocket",
+        "s",
+        "--unixsocketperm",
+        "700",
+        "--core-ports",
+        "0",
+        "--announce-host",
+        "a",
+        "--admin-addr",
+        "127.0.0.1:0",
+    ];
     let given = [&given[..], &["--log-file", "l", "--pid-file", "p", "--check"]].concat();
     let dir = Dir::new();
     let mut cmd = aspine(&given);

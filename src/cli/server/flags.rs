@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::cli::number::whole;
+use crate::cli::number::{mode, whole};
 use crate::config::table::{self, DEBUG_ACCESSES, EVICTIONS, LOG_LEVELS, TRANSPORTS};
 use crate::config::{
     AuthSources, ByteSize, CpuList, DebugAccess, Eviction, HostPort, LogLevel, OutputLimit, ServerArgs, Transport,
@@ -27,6 +27,8 @@ pub(in crate::cli) struct ServerFlags {
     announce_host: Option<String>,
     #[arg(long)]
     unixsocket: Option<PathBuf>,
+    #[arg(long, value_parser = mode)]
+    unixsocketperm: Option<u32>,
     #[arg(long, value_parser = whole(1..=u32::MAX))]
     maxclients: u32,
     #[arg(long, value_parser = whole(0..=IDLE_TIMEOUT_S_MAX))]
@@ -94,6 +96,7 @@ impl ServerFlags {
             cores: self.cores.map(|cores| cores as usize),
             cpus: self.cpus,
             unix_socket: self.unixsocket,
+            unix_socket_mode: self.unixsocketperm,
             auth: AuthSources::new(self.authkey, authkey_is_env, self.authkey_file),
             items_max: self.max_size,
             bytes_max: self.max_memory,
@@ -201,6 +204,8 @@ mod tests {
             "0,3-4",
             "--unixsocket",
             "/s",
+            "--unixsocketperm",
+            "0770",
             "--authkey",
             "k",
             "--authkey-file",
@@ -239,7 +244,7 @@ mod tests {
         assert_eq!((args.host.as_str(), args.port, args.cores), ("::1", 0, Some(2)));
         assert_eq!((args.core_ports, args.announce_host.as_deref()), (Some(7000), Some("h")));
         assert_eq!(args.cpus.map(CpuList::into_vec), Some(vec![0, 3, 4]));
-        assert_eq!(args.unix_socket, Some("/s".into()));
+        assert_eq!((args.unix_socket, args.unix_socket_mode), (Some("/s".into()), Some(0o770)));
         assert_eq!((args.auth.flag, args.auth.file), (Some(b"k".to_vec()), Some("/k".into())));
         assert_eq!((args.items_max, args.bytes_max), (Some(7), Some(ByteSize(2048))));
         assert!(matches!(args.eviction, Eviction::None));
