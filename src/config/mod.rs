@@ -167,12 +167,7 @@ impl ServerConfig {
             )
         });
         let bounds = Bounds::from_args(args.items_max, args.bytes_max);
-        if bounds.items_max < cpus.len() as u64 {
-            return Err(ConfigError::ItemsBelowCores { items_max: bounds.items_max, cores: cpus.len() });
-        }
-        if bounds.bytes_max < cpus.len() as u64 * CORE_MEMORY_BYTES_MIN {
-            return Err(ConfigError::MemoryBelowNeed { bytes_max: bounds.bytes_max, cores: cpus.len() });
-        }
+        bounds.check(cpus.len())?;
         let unbounded_warning = (bounds == Bounds::NONE).then(|| {
             "no bound on items or memory: the cache grows until the host is out of memory; give --max-memory".to_owned()
         });
@@ -263,6 +258,17 @@ impl Bounds {
             bytes_max: unless_zero(bytes_max.map_or(0, |size| size.0)),
             are_default: false,
         }
+    }
+
+    /// Refuses bounds below what so many cores need.
+    fn check(&self, cores: usize) -> Result<(), ConfigError> {
+        if self.items_max < cores as u64 {
+            return Err(ConfigError::ItemsBelowCores { items_max: self.items_max, cores });
+        }
+        if self.bytes_max < cores as u64 * CORE_MEMORY_BYTES_MIN {
+            return Err(ConfigError::MemoryBelowNeed { bytes_max: self.bytes_max, cores });
+        }
+        Ok(())
     }
 }
 
