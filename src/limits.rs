@@ -447,6 +447,39 @@ const _: () =
 
 // ---- command ----
 
+/// Bytes of a glob pattern: 128 KiB, some 200 µs to compile; no name that is looked for is as long. Past it: the pattern
+/// matches nothing.
+pub const GLOB_PATTERN_BYTES_MAX: usize = 128 * 1024;
+
+/// Classes (`[a-c]`) of one glob pattern, of more than one byte each, not counting one that is the same as the one before:
+/// 256, 8 KiB. Past it: the pattern matches nothing.
+pub const GLOB_CLASSES_MAX: usize = 256;
+
+/// Bytes that are skipped in search of one byte for the price of one byte that is compared.
+pub const GLOB_STEP_SKIPPED_BYTES: usize = 64;
+
+/// Bytes that one match of a pattern with a key compares at most, some 300 µs: enough to find a word in the longest key.
+/// Past it: the key counts as one that does not match.
+pub const GLOB_STEPS_MAX: u64 = 300_000;
+
+/// The same for a pattern of PSUBSCRIBE and a channel, since a message is compared with all of them at once: some 4 µs.
+/// What people subscribe to takes ten or twenty.
+pub const GLOB_CHANNEL_STEPS_MAX: u64 = 4096;
+
+/// Bytes that a slice of KEYS, between two looks at the clock, or a SCAN compares and copies: some 20 µs and 200 µs. The
+/// key that passes it is the last. A SCAN then gives its cursor earlier.
+pub const SLICE_MATCH_STEPS: u64 = 16 * 1024;
+/// See `SLICE_MATCH_STEPS`.
+pub const SCAN_MATCH_STEPS_MAX: u64 = 160 * 1024;
+
+/// Bytes that SCAN and messages compare with patterns in one turn, some 200 µs, before whatever else there is to run on the
+/// shard waits for the next turn. One command may pass it.
+pub const TURN_MATCH_STEPS_MAX: u64 = SCAN_MATCH_STEPS_MAX;
+
+const _: () = assert!(GLOB_CLASSES_MAX <= 1 << u8::BITS, "a class has a number of one byte");
+const _: () = assert!(GLOB_STEPS_MAX > (KEY_BYTES_MAX / GLOB_STEP_SKIPPED_BYTES) as u64, "the longest key is searched");
+const _: () = assert!(GLOB_PATTERN_BYTES_MAX as u64 <= GLOB_STEPS_MAX, "a key of its own is found");
+
 /// Entries one SCAN walks when it gives no COUNT: Redis's 10.
 pub const SCAN_COUNT_DEFAULT: u32 = 10;
 

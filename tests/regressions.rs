@@ -174,3 +174,52 @@ fn a_client_that_is_refused_asks_no_core_for_budget() {
     assert_eq!(cluster.send(known, usize::MAX), b"", "it waits for the answer");
     assert_eq!(say(&mut cluster, known, "DBSIZE\r\n"), "+OK\r\n:2\r\n");
 }
+
+/// A pattern that is long to compare: more than a turn's share on each long key.
+const LONG_PATTERN: &str = "*[ab][ab][ab][ab][ab][ab][ab][ab][ab][ab][ab][ab][ab][ab][ab][ab][ab][ab][ab][ab]c*";
+
+/// Each SCAN of a pipeline, and each message to a channel that many patterns are compared with, was short enough; all of
+/// one read together held the core. And a turn that had done enough said that nothing was left when nobody was answered.
+#[test]
+fn a_pipeline_that_compares_for_long_is_run_over_many_turns() {
+    const COMMANDS: usize = 20;
+    let mut cluster = cluster(1);
+    let [listener, worker, bystander] = [0; 3].map(|core| cluster.connect(core));
+    let key = "a".repeat(60_000);
+    for at in 0..4 {
+        assert_eq!(say(&mut cluster, worker, &format!("SET {key}{at} v\r\n")), "+OK\r\n");
+    }
+    for at in 0..50 {
+        say(&mut cluster, listener, &format!("PSUBSCRIBE {}{LONG_PATTERN}\r\n", "*".repeat(at)));
+    }
+    let scan = format!("SCAN 0 MATCH {LONG_PATTERN}\r\n");
+    let publish = format!("PUBLISH {} text\r\n", &key[..2_000]);
+    for (command, reply) in [(scan, b"*2\r\n$1\r\n1\r\n*0\r\n".as_slice()), (publish, b":0\r\n")] {
+        cluster.bytes(worker, command.repeat(COMMANDS).as_bytes());
+        let mut replies = cluster.send(worker, usize::MAX);
+        assert!(replies.len() <= reply.len(), "one takes all of a turn's share");
+        while replies.len() < COMMANDS * reply.len() {
+            cluster.bytes(bystander, b"PING\r\n");
+            let mut pong = cluster.send(bystander, usize::MAX);
+            for _ in 0..3 {
+                let goes_on = cluster.turn(0);
+                let more = cluster.send(worker, usize::MAX);
+                assert!(more.len() <= reply.len(), "one takes all of a turn's share");
+                replies.extend(more);
+                assert!(goes_on || replies.len() == COMMANDS * reply.len(), "it goes on");
+                pong.extend(cluster.send(bystander, usize::MAX));
+            }
+            assert_eq!(pong, b"+PONG\r\n", "it is its turn");
+        }
+        assert_eq!(replies.escape_ascii().to_string(), reply.repeat(COMMANDS).escape_ascii().to_string());
+        cluster.bytes(worker, format!("CLIENT REPLY OFF\r\n{}SET done yes\r\n", command.repeat(COMMANDS)).as_bytes());
+        while cluster.turn(0) {}
+        assert_eq!(
+            say(&mut cluster, bystander, "GETDEL done\r\n"),
+            "$3\r\nyes\r\n",
+            "with nothing to send it goes on, too"
+        );
+        cluster.bytes(worker, b"CLIENT REPLY ON\r\n");
+        assert_eq!(cluster.send(worker, usize::MAX), b"+OK\r\n");
+    }
+}

@@ -3,14 +3,15 @@
 
 use crate::command::context::{After, Home};
 use crate::command::errors::error;
-use crate::command::{Client, Error, glob};
+use crate::command::glob::Pattern;
+use crate::command::{Client, Error};
 use crate::resp::{Args, Writer};
 
 /// `CONFIG GET pattern [pattern ...]`.
 pub fn config_get(_client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
-    let patterns: Vec<Vec<u8>> = args.iter().map(<[u8]>::to_ascii_lowercase).collect();
+    let patterns: Vec<Pattern> = args.iter().map(|pattern| Pattern::new(&pattern.to_ascii_lowercase())).collect();
     let mut rows = home.settings.rows();
-    rows.retain(|(name, _)| patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes())));
+    rows.retain(|(name, _)| patterns.iter().any(|pattern| pattern.matches(name.as_bytes())));
     writer.map(rows.len());
     for (name, value) in rows {
         writer.bulk(name.as_bytes());

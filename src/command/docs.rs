@@ -8,8 +8,9 @@ use std::fmt::Write;
 use crate::command::context::{After, Home};
 use crate::command::errors::error;
 use crate::command::facts::{Facts, ROWS, find, flag};
+use crate::command::glob::Pattern;
 use crate::command::subcommand::subcommands;
-use crate::command::{Client, Error, glob};
+use crate::command::{Client, Error};
 use crate::resp::{Args, Writer};
 
 fn top_level() -> impl Iterator<Item = &'static Facts> + Clone {
@@ -71,8 +72,8 @@ pub fn command_list(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writ
                     .map(|row| row.name)
                     .collect(),
                 b"PATTERN" => {
-                    let pattern = value.to_ascii_lowercase();
-                    ROWS.iter().map(|row| row.name).filter(|name| glob::matches(&pattern, name.as_bytes())).collect()
+                    let pattern = Pattern::new(&value.to_ascii_lowercase());
+                    ROWS.iter().map(|row| row.name).filter(|name| pattern.matches(name.as_bytes())).collect()
                 }
                 _ => {
                     error(writer, &Error::Syntax);

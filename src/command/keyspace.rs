@@ -1,7 +1,10 @@
 //! DEL, EXISTS, TYPE, SCAN and their like: keys rather than values. Core: the key's, or the one SCAN's cursor names.
 
-use crate::command::{Call, Error, Reply, glob};
-use crate::limits::{SCAN_COUNT_DEFAULT, SCAN_STEPS_MAX};
+use crate::command::glob::Pattern;
+use crate::command::{Call, Error, Reply};
+use crate::limits::{
+    GLOB_STEP_SKIPPED_BYTES, GLOB_STEPS_MAX, SCAN_COUNT_DEFAULT, SCAN_MATCH_STEPS_MAX, SCAN_STEPS_MAX,
+};
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Writer};
 use crate::shard::Shard;
@@ -118,16 +121,25 @@ impl<'a> Scan<'a> {
 }
 
 /// Runs one step of a SCAN, on the core that its cursor names. The walk over all keys ends behind the last of `cores`.
-pub fn scan(shard: &Shard, scan: &Scan<'_>, cores: u16, call: Call, writer: &mut Writer<'_>) {
+/// Returns the bytes that its pattern was compared with.
+pub fn scan(shard: &Shard, scan: &Scan<'_>, cores: u16, call: Call, writer: &mut Writer<'_>) -> u64 {
     let cursor = scan.cursor;
+    let pattern = scan.pattern.map(Pattern::new);
     let mut keys = Vec::new();
-    let mut found = 0;
-    let next = shard.scan(cursor.position, scan.count, call.now_ms, &mut |key, _item| {
-        if scan.strings && scan.pattern.is_none_or(|pattern| glob::matches(pattern, key)) {
-            Writer::new(&mut keys, writer.proto()).bulk(key);
-            found += 1;
-        }
-    });
+    let (mut found, mut steps) = (0, 0);
+    let mut next = Some(cursor.position);
+    for _ in 0..scan.count {
+        let Some(position) = next.filter(|_| steps < SCAN_MATCH_STEPS_MAX) else { break };
+        next = shard.scan(position, 1, call.now_ms, &mut |key, _item| {
+            let matched = pattern.as_ref().map(|pattern| pattern.within(key, GLOB_STEPS_MAX));
+            steps += matched.map_or(0, |matched| matched.steps);
+            if scan.strings && matched.is_none_or(|matched| matched.matches) {
+                Writer::new(&mut keys, writer.proto()).bulk(key);
+                steps += (key.len() / GLOB_STEP_SKIPPED_BYTES) as u64;
+                found += 1;
+            }
+        });
+    }
     let next = match next {
         Some(position) => Cursor { core: cursor.core, position }.number(),
         None if cursor.core + 1 < cores => Cursor { core: cursor.core + 1, position: 0 }.number(),
@@ -137,6 +149,7 @@ pub fn scan(shard: &Shard, scan: &Scan<'_>, cores: u16, call: Call, writer: &mut
     writer.bulk(next.to_string().as_bytes());
     writer.array(found);
     writer.raw(&keys);
+    steps
 }
 
 /// The reply of a SCAN that is past the end.

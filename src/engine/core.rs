@@ -41,6 +41,7 @@ impl Core {
             let spare = self.links.buffer();
             let events = self.owner.shard_mut().take_events(spare);
             self.pubsub.publish_events(&events, notify, &mut self.links);
+            self.owner.note_match_steps(self.pubsub.take_match_steps());
             self.links.give_back(events);
         }
         if self.pubsub.has_rewanted() {

@@ -187,7 +187,10 @@ impl Engine {
                 self.run_inbox();
             }
             Payload::Answer { gather, answer } => process_wide::on_answer(home, core, from, gather, *answer),
-            Payload::Letter { bytes } => core.pubsub.on_letter(bytes, &mut core.links),
+            Payload::Letter { bytes } => {
+                core.pubsub.on_letter(bytes, &mut core.links);
+                core.owner.note_match_steps(core.pubsub.take_match_steps());
+            }
             Payload::BudgetAsk(holding) => core.owner.on_budget_ask(from, holding, &mut core.links),
             Payload::BudgetGift(gift) => core.owner.on_budget_gift(gift),
             Payload::Hold(hold) => core.owner.on_hold(hold, &core.env, &mut core.links),
@@ -363,7 +366,7 @@ impl Engine {
         (core.owner.has_work() && !core.links.is_full())
             || sliced
             || core.owner.holds.has_grants()
-            || (halted && !core.must_wait() && !core.owner.has_grown_enough())
+            || (halted && !core.must_wait() && !core.owner.has_done_enough())
     }
 
     /// Whether the walk of a snapshot wants the next turn soon.

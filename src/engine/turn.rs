@@ -69,16 +69,19 @@ pub fn turn<O: Outside>(engine: &mut Engine, outside: &mut O, now_ms: u64) -> Re
         engine.on_slice(now_ms);
         outside.after_event(engine);
         has_backlog = engine.has_backlog();
+        busy = true;
         if outside.elapsed() - began >= Duration::from_micros(SLICE_US) {
             break;
         }
     }
     // A chunk of records is done: the next may be here, and its sender waits until there is room.
     busy |= outside.hear_files(engine, now_ms);
-    busy |= has_backlog || engine.is_walking();
+    busy |= engine.is_walking();
     busy |= send_all(engine, outside, now_ms)?;
     let turn_ns = if busy { (outside.elapsed() - began).as_nanos() as u64 } else { 0 };
     engine.on_turn_end(turn_ns);
+    // What had done enough for this turn has not for the next.
+    busy |= engine.has_backlog();
     busy |= outside.pass_on(engine);
     while let Some(ask) = engine.take_file_ask() {
         outside.ask_files(ask);

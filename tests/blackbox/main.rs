@@ -16,6 +16,7 @@
 //! | `tracking` | clients that are told of changes of keys they have read |
 //! | `listening` | ports, Unix sockets, CPUs |
 //! | `messages` | subscribers: who gets what, who does not read, who vanishes |
+//! | `patterns` | glob patterns that are long to compare |
 //! | `commands` | `aspine ping`, `info`, `clear`; completions, manual pages, colour, exit codes |
 //! | `settings` | `--config` and `--check` |
 //! | `service` | what a service manager is told |
@@ -51,6 +52,7 @@ mod introspection;
 mod listening;
 mod messages;
 mod operating;
+mod patterns;
 mod service;
 mod settings;
 mod snapshots;

@@ -8,13 +8,15 @@
 //! | `episode` | a stream: which commands, in which pipelines, and some of them spoilt |
 //! | `run` | sends a stream to two servers and finds the first reply that differs |
 //! | `events` | what listeners hear of changes of keys |
+//! | `globs` | which names patterns match |
 //! | `limits` | every command with a time, at every limit of times |
 //! | `exceptions` | what may differ, why, and how much |
 //! | `shrink` | a failing stream made short, by running parts of it again |
 //! | `servers` | redis-server as a child process, and a connection to either server |
 //! | `reply` | a reply as a tree |
 //!
-//! `ASPINE_DIFFERENTIAL_COMMANDS` is how many commands in all, `ASPINE_DIFFERENTIAL_SEED` the seed. A failure prints the
+//! `ASPINE_DIFFERENTIAL_COMMANDS` is how many commands in all, `ASPINE_DIFFERENTIAL_PATTERNS` how many patterns,
+//! `ASPINE_DIFFERENTIAL_SEED` the seed. A failure prints the
 //! seed and the commands that are left of the stream, as lines for redis-cli.
 #![cfg(feature = "server")]
 #![expect(clippy::unwrap_used, reason = "a failed call fails the test")]
@@ -24,6 +26,7 @@ mod episode;
 mod events;
 mod exceptions;
 mod generators;
+mod globs;
 mod limits;
 mod pattern;
 mod reply;

@@ -331,7 +331,7 @@ impl Home {
 
     /// Goes on with a session that was paused, if commands may run.
     pub(super) fn resume_paused(&mut self, core: &mut Core) {
-        if core.must_wait() || core.owner.has_grown_enough() {
+        if core.must_wait() || core.owner.has_done_enough() {
             return;
         }
         let Some(id) = self.paused.pop_front() else { return };

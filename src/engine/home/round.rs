@@ -348,7 +348,7 @@ impl Round<'_> {
         let limits = ParseLimits::new(session.client.authenticated);
         let plain = session.is_plain() && !self.is_special;
         while self.consumed < self.bytes.len() && session.may_run() {
-            if core.must_wait() || core.owner.has_grown_enough() {
+            if core.must_wait() || core.owner.has_done_enough() {
                 return Halt::Pause;
             }
             let rest = &self.bytes[self.consumed..];

@@ -116,7 +116,7 @@ impl Owner {
         reach.env.meter.pause();
         let mut spans = std::mem::take(&mut self.inbox.spans);
         let mut prefetched = if batch.count > 1 { batch.at } else { batch.bytes.len() };
-        while (batch.held || !(self.has_grown_enough() || reach.links.is_full()))
+        while (batch.held || !(self.has_done_enough() || reach.links.is_full()))
             && let Some((frame, next)) = read_frame(&batch.bytes, batch.at, &mut spans)
         {
             if batch.at >= prefetched {

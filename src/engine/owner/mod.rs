@@ -23,7 +23,7 @@ use crate::engine::owner::budget::Exchange;
 use crate::engine::owner::hold::Holds;
 use crate::engine::owner::inbox::{Inbox, Reach};
 use crate::engine::owner::walks::Walks;
-use crate::limits::{SLICE_STEPS, TRACKED_KEYS_OF_A_CORE_MIN, TURN_REHASHED_MAX, WARM_KEYS_MAX};
+use crate::limits::{SLICE_STEPS, TRACKED_KEYS_OF_A_CORE_MIN, TURN_MATCH_STEPS_MAX, TURN_REHASHED_MAX, WARM_KEYS_MAX};
 use crate::resp::{Args, Writer};
 use crate::shard::{ClientId, NO_CLIENT, Shard, Stale};
 use crate::slot::CoreId;
@@ -35,8 +35,11 @@ pub(super) struct Owner {
     pub(super) holds: Holds,
     pub(super) walks: Walks,
     pub(super) exchange: Exchange,
-    /// `Shard::rehashed` at the beginning of the turn.
+    /// `Shard::rehashed` at the beginning of the turn, and where it has the rest wait for the next.
     turn_rehashed: u64,
+    rehashed_enough: u64,
+    /// Bytes that patterns were compared with in this turn.
+    turn_match_steps: u64,
     /// The shard has work that goes in slices.
     waits: bool,
 }
@@ -58,6 +61,8 @@ impl Owner {
             walks: Walks::default(),
             exchange,
             turn_rehashed: 0,
+            rehashed_enough: TURN_REHASHED_MAX,
+            turn_match_steps: 0,
             waits: false,
         }
     }
@@ -75,7 +80,8 @@ impl Owner {
         let row = command.row();
         let Reach { env, links, pubsub, .. } = reach;
         let cores = env.router.cores();
-        self.metered(env, command, args, caller, out, |shard, call, writer| match handler {
+        let mut match_steps = 0;
+        let ran = self.metered(env, command, args, caller, out, |shard, call, writer| match handler {
             OwnerHandler::Key(handler) => {
                 handler(shard, args, call).write(writer);
                 PartKind::Encoded
@@ -89,11 +95,12 @@ impl Owner {
             }
             OwnerHandler::Publish(topic) => {
                 writer.integer(pubsub.publish(topic, args.at(0), args.at(1), links));
+                match_steps = pubsub.take_match_steps();
                 PartKind::Encoded
             }
             OwnerHandler::Scan => {
                 match Scan::parse(args) {
-                    Ok(scan) => keyspace::scan(shard, &scan, cores, call, writer),
+                    Ok(scan) => match_steps = keyspace::scan(shard, &scan, cores, call, writer),
                     Err(error) => writer.error(&error.to_string()),
                 }
                 PartKind::Encoded
@@ -103,7 +110,9 @@ impl Owner {
                 object::debug(shard, args.at(1), call.now_ms, writer);
                 PartKind::Encoded
             }
-        })
+        });
+        self.note_match_steps(match_steps);
+        ran
     }
 
     /// Runs a command of one key, which is here, and writes what it answers.
@@ -147,10 +156,13 @@ impl Owner {
         caller: Caller,
         out: &mut Vec<u8>,
     ) -> Ran {
-        self.metered(env, command, args, caller, out, |shard, call, writer| {
-            keyspace::scan(shard, scan, cores, call, writer);
+        let mut match_steps = 0;
+        let ran = self.metered(env, command, args, caller, out, |shard, call, writer| {
+            match_steps = keyspace::scan(shard, scan, cores, call, writer);
             PartKind::Encoded
-        })
+        });
+        self.note_match_steps(match_steps);
+        ran
     }
 
     #[inline]
@@ -325,10 +337,20 @@ impl Owner {
         self.holds.is_held()
     }
 
-    /// Whether the shard's index has grown as much as it may in one turn.
+    /// Whether no further command is to run on the shard in this turn: its index has grown as much as it may, or patterns
+    /// were compared with as much.
     #[inline]
-    pub(super) fn has_grown_enough(&self) -> bool {
-        self.shard.rehashed() - self.turn_rehashed >= TURN_REHASHED_MAX
+    pub(super) fn has_done_enough(&self) -> bool {
+        self.shard.rehashed() >= self.rehashed_enough
+    }
+
+    /// A command, or a message, was compared with patterns.
+    #[inline]
+    pub(super) fn note_match_steps(&mut self, steps: u64) {
+        self.turn_match_steps += steps;
+        if self.turn_match_steps >= TURN_MATCH_STEPS_MAX {
+            self.rehashed_enough = 0;
+        }
     }
 
     /// There is work in slices again.
@@ -352,6 +374,8 @@ impl Owner {
     pub(super) fn end_turn(&mut self, env: &mut Env) {
         env.stats.record_growth(self.shard.rehashed() - self.turn_rehashed);
         self.turn_rehashed = self.shard.rehashed();
+        self.rehashed_enough = self.turn_rehashed + TURN_REHASHED_MAX;
+        self.turn_match_steps = 0;
     }
 
     /// FLUSHALL: this core's part.

@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 
-use crate::command::glob;
+use crate::command::glob::Pattern;
 use crate::engine::env::Env;
 use crate::engine::link::Links;
 use crate::engine::link::message::{Answer, Origin};
-use crate::limits::SLICE_STEPS;
+use crate::limits::{GLOB_STEP_SKIPPED_BYTES, GLOB_STEPS_MAX, SLICE_MATCH_STEPS, SLICE_STEPS};
 use crate::resp::{Proto, Writer};
 use crate::shard::Shard;
 use crate::slot::Slot;
@@ -48,16 +48,24 @@ pub(in crate::engine) struct Walk {
 #[derive(Debug)]
 enum Wanted {
     Every,
-    Pattern(Vec<u8>),
+    Pattern(Pattern),
     Slot(Slot),
 }
 
 impl Wanted {
-    fn has(&self, key: &[u8]) -> bool {
+    /// Whether a key is wanted. Adds to the steps what that took.
+    fn has(&self, key: &[u8], steps: &mut u64) -> bool {
         match self {
             Wanted::Every => true,
-            Wanted::Pattern(pattern) => glob::matches(pattern, key),
-            Wanted::Slot(slot) => Slot::of(key) == *slot,
+            Wanted::Pattern(pattern) => {
+                let matched = pattern.within(key, GLOB_STEPS_MAX);
+                *steps += matched.steps;
+                matched.matches
+            }
+            Wanted::Slot(slot) => {
+                *steps += key.len() as u64;
+                Slot::of(key) == *slot
+            }
         }
     }
 }
@@ -65,7 +73,7 @@ impl Wanted {
 impl Walk {
     /// All keys that match a pattern.
     pub(in crate::engine) fn keys(pattern: &[u8], proto: Proto, origin: Origin) -> Walk {
-        let wanted = if pattern == b"*" { Wanted::Every } else { Wanted::Pattern(pattern.to_vec()) };
+        let wanted = if pattern == b"*" { Wanted::Every } else { Wanted::Pattern(Pattern::new(pattern)) };
         Walk::new(wanted, Some(u64::MAX), proto, origin)
     }
 
@@ -78,6 +86,29 @@ impl Walk {
         Walk { wanted, count_max, proto, origin, position: 0, count: 0, out: Vec::new() }
     }
 
+    /// Looks at the next keys, as many as a slice has time for. Returns whether there are more.
+    fn go_on(&mut self, shard: &Shard, now_ms: u64) -> bool {
+        let mut steps = 0;
+        for _ in 0..SLICE_STEPS {
+            let next = shard.scan(self.position, 1, now_ms, &mut |key, _item| {
+                if self.has_enough() || !self.wanted.has(key, &mut steps) {
+                    return;
+                }
+                self.count += 1;
+                if self.count_max.is_some() {
+                    steps += (key.len() / GLOB_STEP_SKIPPED_BYTES) as u64;
+                    Writer::new(&mut self.out, self.proto).bulk(key);
+                }
+            });
+            let Some(position) = next else { return false };
+            self.position = position;
+            if steps >= SLICE_MATCH_STEPS {
+                break;
+            }
+        }
+        true
+    }
+
     fn has_enough(&self) -> bool {
         self.count_max.is_some_and(|max| self.count >= max)
     }
@@ -87,24 +118,11 @@ impl Walks {
     /// One step of the walk whose turn it is.
     pub(super) fn step(&mut self, shard: &Shard, env: &Env, links: &mut Links) {
         let Some(mut walk) = self.queue.pop_front() else { return };
-        let next = shard.scan(walk.position, SLICE_STEPS, env.now_ms, &mut |key, _item| {
-            if walk.has_enough() || !walk.wanted.has(key) {
-                return;
-            }
-            walk.count += 1;
-            if walk.count_max.is_some() {
-                Writer::new(&mut walk.out, walk.proto).bulk(key);
-            }
-        });
-        match next {
-            Some(position) if !walk.has_enough() => {
-                walk.position = position;
-                self.queue.push_back(walk);
-            }
-            _ => {
-                let Walk { count, out: encoded, origin, .. } = walk;
-                links.answer(origin, Answer::Keys { count, encoded });
-            }
+        if walk.go_on(shard, env.now_ms) && !walk.has_enough() {
+            self.queue.push_back(walk);
+        } else {
+            let Walk { count, out: encoded, origin, .. } = walk;
+            links.answer(origin, Answer::Keys { count, encoded });
         }
     }
 }

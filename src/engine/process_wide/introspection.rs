@@ -5,7 +5,7 @@
 use crate::command::Error;
 use crate::command::errors::quote;
 use crate::command::facts;
-use crate::command::glob;
+use crate::command::glob::Pattern;
 use crate::command::handler::{Handler, Part, Question};
 use crate::command::pubsub::Topic;
 use crate::command::subcommand::subcommands;
@@ -20,7 +20,7 @@ use crate::engine::telemetry::latency::{self, EVENTS, Event};
 use crate::engine::telemetry::meter::Usage;
 use crate::engine::telemetry::report::Report;
 use crate::engine::telemetry::slowlog::Entry;
-use crate::limits::SLOWLOG_GET_DEFAULT;
+use crate::limits::{GLOB_CHANNEL_STEPS_MAX, SLOWLOG_GET_DEFAULT};
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Writer};
 
@@ -166,7 +166,9 @@ fn topic_of(ask: &Ask) -> Topic {
 /// PUBSUB CHANNELS and SHARDCHANNELS: the names that this core counts.
 pub(super) fn names(_home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
     let args = ask.words.args();
-    let wanted = |name: &[u8]| args.get(0).is_none_or(|pattern| glob::matches(pattern, name));
+    let pattern = args.get(0).map(Pattern::new);
+    let wanted =
+        |name: &[u8]| pattern.as_ref().is_none_or(|pattern| pattern.within(name, GLOB_CHANNEL_STEPS_MAX).matches);
     let counted = core.pubsub.channels().of(topic_of(ask)).counts();
     let names = counted.map(|(name, _)| name).filter(|name| wanted(name)).map(<[u8]>::to_vec);
     Some(Answer::Names(names.collect()))

@@ -12,14 +12,18 @@ use std::rc::Rc;
 
 use ahash::RandomState;
 
+use crate::command::glob::Pattern;
 use crate::command::pubsub::{TOPICS, Topic};
 use crate::engine::ids::SessionId;
+use crate::limits::GLOB_CHANNEL_STEPS_MAX;
 use crate::slot::CoreId;
 
 /// One channel or pattern and its subscribers.
 #[derive(Debug)]
 pub(in crate::engine) struct Entry {
     pub(in crate::engine) name: Rc<[u8]>,
+    /// The name compiled, if it is a pattern.
+    pattern: Option<Box<Pattern>>,
     /// Sessions of this core. Filled by SUBSCRIBE, drained by its opposite and by ends of connections; bounded by the
     /// sessions, each being in it once.
     pub(in crate::engine) local: Vec<SessionId>,
@@ -35,6 +39,8 @@ pub(in crate::engine) struct Names {
     index: HashMap<Rc<[u8]>, usize, RandomState>,
     entries: Vec<Entry>,
     owned: usize,
+    /// The names are patterns.
+    patterns: bool,
 }
 
 /// Everything one core knows of subscriptions.
@@ -56,12 +62,13 @@ pub(in crate::engine) enum Change {
 
 impl Channels {
     pub(in crate::engine) fn new(seeds: [u64; 4]) -> Channels {
-        let names = || Names {
+        let names = |topic| Names {
             index: HashMap::with_hasher(RandomState::with_seeds(seeds[0], seeds[1], seeds[2], seeds[3])),
             entries: Vec::new(),
             owned: 0,
+            patterns: topic == Topic::Pattern,
         };
-        Channels { names: [names(), names(), names()] }
+        Channels { names: TOPICS.map(names) }
     }
 
     #[inline]
@@ -167,7 +174,8 @@ impl Names {
         }
         let name: Rc<[u8]> = name.into();
         self.index.insert(Rc::clone(&name), self.entries.len());
-        self.entries.push(Entry { name, local: Vec::new(), remote: Vec::new(), owned });
+        let pattern = self.patterns.then(|| Box::new(Pattern::new(&name)));
+        self.entries.push(Entry { name, pattern, local: Vec::new(), remote: Vec::new(), owned });
         self.owned += usize::from(owned);
         (self.entries.len() - 1, Change::Appeared)
     }
@@ -189,6 +197,15 @@ impl Names {
 }
 
 impl Entry {
+    /// Whether it is a pattern that a channel matches. Adds to the steps what that took.
+    #[inline]
+    pub(in crate::engine) fn matches(&self, channel: &[u8], steps: &mut u64) -> bool {
+        let Some(pattern) = &self.pattern else { return false };
+        let matched = pattern.within(channel, GLOB_CHANNEL_STEPS_MAX);
+        *steps += matched.steps;
+        matched.matches
+    }
+
     fn subscribers(&self) -> usize {
         self.local.len() + self.remote.iter().map(|(_, count)| *count as usize).sum::<usize>()
     }

@@ -5,7 +5,7 @@
 //! shard is to note: a subscriber to `__keyevent@0__:expired` leaves SET as cheap as it was.
 //! Cost: a glob match per event and pattern when a pattern appears or vanishes.
 
-use crate::command::glob;
+use crate::command::glob::Pattern;
 use crate::command::notify::Notify;
 use crate::command::pubsub::Topic;
 use crate::engine::pubsub::channels::Change;
@@ -37,13 +37,14 @@ impl KeyEvents {
             Topic::Pattern => true,
             Topic::ShardChannel => return,
         };
+        let compiled = pattern.then(|| Pattern::new(name));
         let any_key = if pattern { could_match(name, KEYSPACE) } else { name.starts_with(KEYSPACE) };
         if any_key {
             adjust(&mut self.keyspace);
         }
         for (event, text, _) in EVENTS {
             let channel = [KEYEVENT, text.as_bytes()].concat();
-            let heard = if pattern { glob::matches(name, &channel) } else { channel == name };
+            let heard = compiled.as_ref().map_or(channel == name, |pattern| pattern.matches(&channel));
             if heard {
                 adjust(&mut self.keyevent[event.number()]);
             }

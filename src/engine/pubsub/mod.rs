@@ -19,7 +19,6 @@ pub(super) mod key_events;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::command::glob;
 use crate::command::notify::Notify;
 use crate::command::pubsub::{self as replies, Topic};
 use crate::engine::env::Env;
@@ -51,6 +50,8 @@ pub(super) struct PubSub {
     delivery_bytes: Vec<u8>,
     /// The cores that a message goes to.
     fan: Vec<CoreId>,
+    /// Bytes that patterns were compared with, not taken yet.
+    match_steps: u64,
 }
 
 /// Subscriptions of a connection that has ended, still to be taken back.
@@ -112,6 +113,7 @@ impl PubSub {
             deliveries: VecDeque::new(),
             delivery_bytes: Vec::new(),
             fan: Vec::new(),
+            match_steps: 0,
         }
     }
 
@@ -251,6 +253,11 @@ impl PubSub {
 
     // ---- messages ----
 
+    /// Bytes that patterns were compared with since this was asked last.
+    pub(super) fn take_match_steps(&mut self) -> u64 {
+        std::mem::take(&mut self.match_steps)
+    }
+
     /// Publishes a message, on the channel's core: to the sessions here, and to the cores with sessions that get it.
     /// Returns how many do.
     pub(super) fn publish(&mut self, topic: Topic, channel: &[u8], text: &[u8], links: &mut Links) -> i64 {
@@ -298,8 +305,8 @@ impl PubSub {
             add(entry, false, &self.channels, &mut self.deliveries);
         }
         if topic == Topic::Channel {
-            for (entry, pattern) in self.channels.of(Topic::Pattern).entries().iter().enumerate() {
-                if glob::matches(&pattern.name, channel) {
+            for (entry, name) in self.channels.of(Topic::Pattern).entries().iter().enumerate() {
+                if name.matches(channel, &mut self.match_steps) {
                     add(entry, true, &self.channels, &mut self.deliveries);
                 }
             }
