@@ -305,6 +305,22 @@ pub const MAXCLIENTS_DEFAULT: u32 = 10_000;
 /// Redis.
 pub const IDLE_TIMEOUT_S_DEFAULT: u64 = 0;
 
+/// Seconds of silence after which the kernel asks a peer whether it is still there, when `--tcp-keepalive` is absent: 300,
+/// Redis's. Three questions, a third of it apart; without an answer the connection ends. 0: nobody is asked.
+pub const TCP_KEEPALIVE_S_DEFAULT: u64 = 300;
+
+/// Largest `--tcp-keepalive`, seconds: what Linux takes, nine hours. Past it: a usage error.
+pub const TCP_KEEPALIVE_S_MAX: u64 = 32_767;
+
+/// Questions of keepalive without an answer after which a connection ends: 3, as Redis.
+pub const TCP_KEEPALIVE_PROBES: u32 = 3;
+
+/// Milliseconds for which what was sent may at least stay without an acknowledgement, or a peer's window closed: two minutes,
+/// twice what a client may leave replies unread for. Where keepalive asks for longer, as long as that, since the kernel then
+/// ends a silent connection by this time too; without it the kernel would try for a quarter of an hour. Past it: the
+/// connection ends.
+pub const TCP_USER_TIMEOUT_MS_MIN: u32 = 120_000;
+
 /// Largest `--timeout`, seconds (136 years): in milliseconds it still adds to any clock reading
 /// without overflow. Past it: a usage error.
 pub const IDLE_TIMEOUT_S_MAX: u64 = u32::MAX as u64;
@@ -392,6 +408,12 @@ const _: () = assert!(IO_MEMORY_BYTES >= 64 * 1024, "glommio raises less to 64 K
 const _: () =
     assert!(RINGS_PER_CORE * IO_MEMORY_BYTES <= MEMLOCK_BYTES_MIN, "one core fits what glommio demands anyway");
 const _: () = assert!(MAXCLIENTS_DEFAULT > 0, "a server without clients serves no one");
+const _: () = assert!(TCP_KEEPALIVE_S_DEFAULT <= TCP_KEEPALIVE_S_MAX);
+const _: () = assert!(2 * TCP_KEEPALIVE_S_MAX * 1000 <= u32::MAX as u64, "all questions fit a user timeout");
+const _: () = assert!(
+    TCP_USER_TIMEOUT_MS_MIN as u64 > CLIENT_STALL_MS_MAX,
+    "a client that does not read is cut off by us, counted and logged"
+);
 const _: () = assert!(IDLE_TIMEOUT_S_MAX < u64::MAX / 1000, "seconds become milliseconds without overflow");
 
 // ---- persist ----

@@ -210,6 +210,7 @@ fn config(core: u16, cores: u16, stopwatch: fn() -> u64) -> EngineConfig {
             maxclients: 100,
             maxclients_max: 100,
             idle_timeout_s: 0,
+            tcp_keepalive_s: 0,
             // Nothing is logged when the machine takes the CPU away for a while.
             notify: Default::default(),
             output_limits: Default::default(),

@@ -6,7 +6,9 @@ use crate::command::Error;
 use crate::command::errors::quote;
 use crate::command::notify::{self, Notify};
 use crate::command::output_limit::OutputLimits;
-use crate::limits::{AUTHKEY_BYTES_MAX, IDLE_TIMEOUT_S_MAX, SLOWLOG_LEN_DEFAULT, SLOWLOG_US_DEFAULT};
+use crate::limits::{
+    AUTHKEY_BYTES_MAX, IDLE_TIMEOUT_S_MAX, SLOWLOG_LEN_DEFAULT, SLOWLOG_US_DEFAULT, TCP_KEEPALIVE_S_MAX,
+};
 use crate::resp::number::parse_i64;
 use crate::shard::Eviction;
 
@@ -28,6 +30,8 @@ pub struct Settings {
     pub maxclients_max: u32,
     /// The seconds that a client may be idle; 0 is no bound.
     pub idle_timeout_s: u64,
+    /// The seconds of silence after which a client is asked whether it is still there; 0 is never.
+    pub tcp_keepalive_s: u64,
     /// The classes of key events that are published.
     pub notify: Notify,
     /// The limits on output that waits for clients.
@@ -139,7 +143,7 @@ impl From<&'static str> for Refusal {
 const NO_INTEGER: &str = "argument couldn't be parsed into an integer";
 
 /// Sorted by name.
-const CHANGEABLE: [Changeable; 14] = [
+const CHANGEABLE: [Changeable; 15] = [
     Changeable {
         name: "active-expire",
         get: |settings| if settings.active_expire { "yes" } else { "no" }.to_owned(),
@@ -255,6 +259,15 @@ const CHANGEABLE: [Changeable; 14] = [
         get: |settings| settings.watch.slowlog_len.to_string(),
         set: |settings, value| {
             settings.watch.slowlog_len = natural(value)?;
+            Ok(())
+        },
+    },
+    Changeable {
+        name: "tcp-keepalive",
+        get: |settings| settings.tcp_keepalive_s.to_string(),
+        set: |settings, value| {
+            let seconds = Some(parse_bytes(value).ok_or(NO_INTEGER)?).filter(|seconds| *seconds <= TCP_KEEPALIVE_S_MAX);
+            settings.tcp_keepalive_s = seconds.ok_or("argument must be between 0 and 32767 inclusive")?;
             Ok(())
         },
     },

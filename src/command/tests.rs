@@ -71,6 +71,7 @@ fn some_settings() -> Settings {
         maxclients: 10_000,
         maxclients_max: u32::MAX - 1,
         idle_timeout_s: 0,
+        tcp_keepalive_s: 300,
         notify: Default::default(),
         output_limits: Default::default(),
         watch: Watch::default(),

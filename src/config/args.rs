@@ -11,7 +11,7 @@ use crate::command::output_limit::OutputLimit;
 use crate::command::settings::{DebugAccess, LogLevel};
 use crate::limits::{
     DRAIN_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT,
-    SPIN_US_DEFAULT, TRACKED_KEYS_MAX_DEFAULT,
+    SPIN_US_DEFAULT, TCP_KEEPALIVE_S_DEFAULT, TRACKED_KEYS_MAX_DEFAULT,
 };
 use crate::shard::Eviction;
 
@@ -58,6 +58,8 @@ pub struct ServerArgs {
     pub maxclients: u32,
     /// `--timeout` in seconds, 0 for never.
     pub idle_timeout_s: u64,
+    /// `--tcp-keepalive` in seconds, 0 for never.
+    pub tcp_keepalive_s: u64,
     /// The value of `--client-output-limit`.
     pub output_limit: OutputLimit,
     /// `--tracking-table-max-keys`, 0 for no limit.
@@ -114,6 +116,7 @@ impl Default for ServerArgs {
             eviction: Eviction::default(),
             maxclients: MAXCLIENTS_DEFAULT,
             idle_timeout_s: IDLE_TIMEOUT_S_DEFAULT,
+            tcp_keepalive_s: TCP_KEEPALIVE_S_DEFAULT,
             output_limit: OutputLimit::default(),
             tracked_keys_max: TRACKED_KEYS_MAX_DEFAULT,
             spin_us: SPIN_US_DEFAULT,

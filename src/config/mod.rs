@@ -67,6 +67,8 @@ pub struct ServerConfig {
     pub maxclients_max: u32,
     /// Seconds after which an idle client is closed; 0 is never.
     pub idle_timeout_s: u64,
+    /// Seconds of silence after which a client is asked whether it is still there; 0 is never.
+    pub tcp_keepalive_s: u64,
     /// The limit of output for a client that does not read its pushes.
     pub output_limit: OutputLimit,
     /// Keys that are remembered for the clients that read them, over all cores; `u64::MAX` is unlimited.
@@ -121,6 +123,7 @@ impl Default for ServerConfig {
             maxclients: args.maxclients,
             maxclients_max: u32::MAX,
             idle_timeout_s: args.idle_timeout_s,
+            tcp_keepalive_s: args.tcp_keepalive_s,
             output_limit: args.output_limit,
             tracked_keys_max: if args.tracked_keys_max == 0 { u64::MAX } else { args.tracked_keys_max },
             spin_us: args.spin_us,
@@ -187,6 +190,7 @@ impl ServerConfig {
             maxclients: args.maxclients,
             maxclients_max: u32::MAX,
             idle_timeout_s: args.idle_timeout_s,
+            tcp_keepalive_s: args.tcp_keepalive_s,
             output_limit: args.output_limit,
             tracked_keys_max: if args.tracked_keys_max == 0 { u64::MAX } else { args.tracked_keys_max },
             spin_us: args.spin_us,

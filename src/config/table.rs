@@ -13,7 +13,8 @@ use super::{DebugAccess, Eviction, LogLevel, OutputLimit, ServerConfig, Transpor
 use crate::engine::ProcessFacts;
 use crate::limits::{
     BULK_BYTES_MAX, DRAIN_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, LISTEN_BACKLOG, MAXCLIENTS_DEFAULT, PORT_DEFAULT,
-    SNAPSHOT_INTERVAL_S_DEFAULT, SNAPSHOT_NAME_DEFAULT, SPIN_US_DEFAULT, TICKS_PER_S, TRACKED_KEYS_MAX_DEFAULT,
+    SNAPSHOT_INTERVAL_S_DEFAULT, SNAPSHOT_NAME_DEFAULT, SPIN_US_DEFAULT, TCP_KEEPALIVE_S_DEFAULT, TICKS_PER_S,
+    TRACKED_KEYS_MAX_DEFAULT,
 };
 
 /// A row: one setting.
@@ -110,7 +111,7 @@ pub const LOG_LEVELS: [(&str, LogLevel); 5] = [
 ];
 
 /// All settings, in the order of the help; those that only CONFIG knows come last.
-pub static SETTINGS: [Setting; 43] = [
+pub static SETTINGS: [Setting; 44] = [
     Setting {
         flag: "host",
         value_name: "HOST",
@@ -193,6 +194,17 @@ pub static SETTINGS: [Setting; 43] = [
         help: "Close clients that are idle for so many seconds; 0 = never",
         config: Changeable("timeout"),
         shown: Some(|config| Some(config.idle_timeout_s.to_string())),
+        ..NONE
+    },
+    Setting {
+        flag: "tcp-keepalive",
+        value_name: "SECONDS",
+        default: Some(Decimal::<TCP_KEEPALIVE_S_DEFAULT>::TEXT),
+        heading: NETWORK,
+        help: "Seconds of silence after which the kernel asks a client whether it is still there; one that does not answer \
+               is gone; 0 = never",
+        config: Changeable("tcp-keepalive"),
+        shown: Some(|config| Some(config.tcp_keepalive_s.to_string())),
         ..NONE
     },
     Setting {

@@ -429,6 +429,11 @@ impl Engine {
         (self.core.env.settings.items_max, self.core.env.settings.bytes_max)
     }
 
+    /// Seconds of silence after which a client that connects now is to be asked whether it is still there; 0: never.
+    pub fn tcp_keepalive_s(&self) -> u64 {
+        self.core.env.settings.tcp_keepalive_s
+    }
+
     /// How many cores there are.
     pub fn cores(&self) -> u16 {
         self.core.env.router.cores()

@@ -6,16 +6,17 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::SendFlags;
+use rustix::net::{SendFlags, sockopt};
 use tracing::warn;
 
 use super::core::Shell;
 use super::listener::{CoreListener, Door};
 use super::transport::Transport;
 use crate::engine::{Engine, Peer};
-use crate::limits::{ACCEPT_PAUSE_MS, TURN_ACCEPTS_MAX};
+use crate::limits::{ACCEPT_PAUSE_MS, TCP_KEEPALIVE_PROBES, TCP_USER_TIMEOUT_MS_MIN, TURN_ACCEPTS_MAX};
 
 /// The listening sockets of a core, and whether it accepts from them.
 pub(super) struct Accepting {
@@ -43,7 +44,7 @@ impl<T: Transport> Shell<T> {
     pub(super) fn accept(&mut self, engine: &mut Engine, door: Door, now_ms: u64) -> io::Result<()> {
         for _ in 0..TURN_ACCEPTS_MAX {
             match self.accepting.one(door) {
-                Ok(Some((socket, peer))) => self.admit(engine, socket, peer, now_ms)?,
+                Ok(Some((socket, peer))) => self.admit(engine, door, (socket, peer), now_ms)?,
                 Ok(None) => return Ok(()),
                 Err(error) => return self.on_accept_error(engine, door, &error, now_ms),
             }
@@ -51,13 +52,22 @@ impl<T: Transport> Shell<T> {
         Ok(())
     }
 
-    fn admit(&mut self, engine: &mut Engine, socket: OwnedFd, mut peer: Peer, now_ms: u64) -> io::Result<()> {
+    fn admit(
+        &mut self,
+        engine: &mut Engine,
+        door: Door,
+        (socket, mut peer): (OwnedFd, Peer),
+        now_ms: u64,
+    ) -> io::Result<()> {
         if !self.shared.admit(engine.maxclients()) {
             engine.on_refused();
             refuse(&socket);
             return Ok(());
         }
         peer.fd = socket.as_raw_fd();
+        if door != Door::Unix {
+            watch_peer(&socket, engine.tcp_keepalive_s());
+        }
         let id = engine.on_connect(peer, now_ms);
         self.transport.open(socket, id)
     }
@@ -106,6 +116,27 @@ impl<T: Transport> Shell<T> {
     }
 }
 
+/// Has the kernel end the connection of a peer that has vanished: one that is silent is asked, what was sent to it may not
+/// stay without an answer for long. That fails if the client is gone already, and then so does the first read.
+fn watch_peer(socket: &OwnedFd, keepalive_s: u64) {
+    let watch = || {
+        let idle = Duration::from_secs(keepalive_s);
+        let interval = Duration::from_secs((keepalive_s / u64::from(TCP_KEEPALIVE_PROBES)).max(1));
+        // With a user timeout the kernel ends a silent connection by that alone, whatever the number of questions: it must
+        // not pass while one of them may still be answered.
+        let asked_ms = (idle + interval * TCP_KEEPALIVE_PROBES).as_millis() as u32;
+        sockopt::set_tcp_user_timeout(socket, TCP_USER_TIMEOUT_MS_MIN.max(asked_ms))?;
+        sockopt::set_socket_keepalive(socket, keepalive_s > 0)?;
+        if keepalive_s > 0 {
+            sockopt::set_tcp_keepidle(socket, idle)?;
+            sockopt::set_tcp_keepintvl(socket, interval)?;
+            sockopt::set_tcp_keepcnt(socket, TCP_KEEPALIVE_PROBES)?;
+        }
+        rustix::io::Result::Ok(())
+    };
+    let _ = watch();
+}
+
 /// Refuses a client with an error, without waiting for it to read.
 fn refuse(socket: &OwnedFd) {
     let text = b"-ERR max number of clients reached\r\n";
@@ -114,4 +145,30 @@ fn refuse(socket: &OwnedFd) {
 
 fn open_reserve() -> Option<OwnedFd> {
     std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn the_kernel_watches_the_peer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = OwnedFd::from(listener.accept().unwrap().0);
+        for (keepalive_s, interval_s, timeout_s) in
+            [(300, 100, 600), (60, 20, 120), (2, 1, 120), (32_767, 10_922, 65_533)]
+        {
+            watch_peer(&socket, keepalive_s);
+            assert_eq!(sockopt::socket_keepalive(&socket), Ok(true));
+            assert_eq!(sockopt::tcp_keepidle(&socket), Ok(Duration::from_secs(keepalive_s)));
+            assert_eq!(sockopt::tcp_keepintvl(&socket), Ok(Duration::from_secs(interval_s)));
+            assert_eq!(sockopt::tcp_keepcnt(&socket), Ok(TCP_KEEPALIVE_PROBES));
+            assert_eq!(sockopt::tcp_user_timeout(&socket), Ok(timeout_s * 1000));
+        }
+        watch_peer(&socket, 0);
+        assert_eq!(sockopt::socket_keepalive(&socket), Ok(false));
+        assert_eq!(sockopt::tcp_user_timeout(&socket), Ok(TCP_USER_TIMEOUT_MS_MIN));
+    }
 }

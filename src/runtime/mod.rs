@@ -310,6 +310,7 @@ fn settings(config: &ServerConfig, process: &ProcessFacts) -> Settings {
         maxclients: config.maxclients,
         maxclients_max: config.maxclients_max,
         idle_timeout_s: config.idle_timeout_s,
+        tcp_keepalive_s: config.tcp_keepalive_s,
         notify: Default::default(),
         output_limits: OutputLimits { pubsub: config.output_limit, ..OutputLimits::default() },
         watch: Watch::default(),

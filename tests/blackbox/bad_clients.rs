@@ -1,7 +1,8 @@
 //! Clients that don't read, vanish, stay idle or come in floods: bounded, cut off or refused, and nobody else notices.
 
+use std::fs;
 use std::io::Read;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use aspine::host::{Needs, raise_nofile};
@@ -241,4 +242,44 @@ fn out_of_descriptors_the_log_is_not_flooded() {
     let (lines, elapsed_ms) = (server.log().matches("cannot accept").count(), began.elapsed().as_millis() as usize);
     // Each of two cores tries again every 50 ms. Slower is allowed.
     assert!(lines <= 2 * (elapsed_ms / 50 + 2), "{lines} lines in {elapsed_ms} ms");
+}
+
+/// The timer of the server's socket to a connection, as the kernel lists it, and the jiffies until it goes off.
+fn timer(server: SocketAddr, client: SocketAddr) -> (String, u64) {
+    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+    let end = |addr: SocketAddr| format!(":{:04X}", addr.port());
+    let of_server = |line: &&str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words[1].ends_with(&end(server)) && words[2].ends_with(&end(client))
+    };
+    let line = sockets.lines().skip(1).find(of_server).unwrap_or_else(|| panic!("{client} in {sockets}"));
+    let (kind, jiffies) = line.split_whitespace().nth(5).unwrap().split_once(':').unwrap();
+    (kind.to_owned(), u64::from_str_radix(jiffies, 16).unwrap())
+}
+
+#[test]
+fn a_silent_peer_is_asked_whether_it_is_there() {
+    const KEEPALIVE: &str = "02";
+    const JIFFIES_PER_S: u64 = 100;
+    let connect = |server: &Server| {
+        let mut conn = server.connect();
+        let info = conn.text(&["CLIENT", "INFO"]);
+        let addr: Option<&str> = info.split(' ').find_map(|word| word.strip_prefix("addr="));
+        (addr.unwrap().parse::<SocketAddr>().unwrap(), conn)
+    };
+    for (flags, seconds) in [(&[][..], 300), (&["--tcp-keepalive", "7"], 7)] {
+        let server = Server::start(1, flags);
+        let (addr, mut conn) = connect(&server);
+        assert!(conn.call(&["CONFIG", "GET", "tcp-keepalive"]).contains(&format!("\r\n{seconds}\r\n")));
+        // While a reply has no acknowledgement, the timer is that of the transmission.
+        wait_until("keepalive", || timer(server.addr, addr).0 == KEEPALIVE);
+        let left = timer(server.addr, addr).1;
+        assert!(left <= seconds * JIFFIES_PER_S && left + 60 * JIFFIES_PER_S > seconds * JIFFIES_PER_S, "{left}");
+        // CONFIG SET is for those who come.
+        assert_eq!(conn.call(&["CONFIG", "SET", "tcp-keepalive", "0"]), "+OK\r\n");
+        let (unwatched, _conn) = connect(&server);
+        wait_until("no timer", || timer(server.addr, unwatched).0 == "00");
+        assert_eq!(conn.call(&["PING"]), "+PONG\r\n");
+        wait_until("keepalive goes on", || timer(server.addr, addr).0 == KEEPALIVE);
+    }
 }

@@ -177,6 +177,7 @@ impl Cluster {
             maxclients: 10_000,
             maxclients_max: 10_000,
             idle_timeout_s: 0,
+            tcp_keepalive_s: 0,
             notify: Default::default(),
             output_limits: Default::default(),
             watch: Watch::default(),

@@ -11,7 +11,7 @@ use crate::config::table::{self, DEBUG_ACCESSES, EVICTIONS, LOG_LEVELS, TRANSPOR
 use crate::config::{
     AuthSources, ByteSize, CpuList, DebugAccess, Eviction, HostPort, LogLevel, OutputLimit, ServerArgs, Transport,
 };
-use crate::limits::{DRAIN_TIMEOUT_S_MAX, IDLE_TIMEOUT_S_MAX, SPIN_US_MAX};
+use crate::limits::{DRAIN_TIMEOUT_S_MAX, IDLE_TIMEOUT_S_MAX, SPIN_US_MAX, TCP_KEEPALIVE_S_MAX};
 
 /// The flags as clap parses them. Help, headings, names of values and defaults come from the table of settings
 /// ([`describe`]).
@@ -33,6 +33,8 @@ pub(in crate::cli) struct ServerFlags {
     maxclients: u32,
     #[arg(long, value_parser = whole(0..=IDLE_TIMEOUT_S_MAX))]
     timeout: u64,
+    #[arg(long, value_parser = whole(0..=TCP_KEEPALIVE_S_MAX))]
+    tcp_keepalive: u64,
     #[arg(long)]
     client_output_limit: OutputLimit,
     #[arg(long, value_parser = whole(1..=u32::MAX))]
@@ -103,6 +105,7 @@ impl ServerFlags {
             eviction: self.eviction,
             maxclients: self.maxclients,
             idle_timeout_s: self.timeout,
+            tcp_keepalive_s: self.tcp_keepalive,
             output_limit: self.client_output_limit,
             tracked_keys_max: self.tracking_table_max_keys,
             spin_us: self.spin_us,
@@ -220,6 +223,8 @@ mod tests {
             "9",
             "--timeout",
             "30",
+            "--tcp-keepalive",
+            "60",
             "--client-output-limit",
             "1mb 2 3",
             "--spin-us",
@@ -249,6 +254,7 @@ mod tests {
         assert_eq!((args.items_max, args.bytes_max), (Some(7), Some(ByteSize(2048))));
         assert!(matches!(args.eviction, Eviction::None));
         assert_eq!((args.maxclients, args.idle_timeout_s, args.spin_us), (9, 30, 100));
+        assert_eq!(args.tcp_keepalive_s, 60);
         assert_eq!(args.output_limit, OutputLimit { hard_bytes: 1 << 20, soft_bytes: 2, soft_s: 3 });
         assert_eq!(args.debug, DebugAccess::Local);
         assert_eq!((args.data_dir, args.persist), (Some("/d".into()), true));
@@ -279,6 +285,7 @@ mod tests {
             ("--max-size", "many", &["a whole number of 0 or more"]),
             ("--timeout", "4294967296", &["a whole number from 0 to"]),
             ("--timeout", "5s", &["leave out the unit s"]),
+            ("--tcp-keepalive", "32768", &["a whole number from 0 to 32767"]),
             ("--spin-us", "1000001", &["a whole number from 0 to 1000000"]),
             ("--drain-timeout", "86401", &["a whole number from 0 to 86400"]),
             ("--client-output-limit", "1mb 2mb", &["for example '32mb 8mb 60'"]),
