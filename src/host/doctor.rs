@@ -42,10 +42,11 @@ pub struct Finding {
 type Check = (&'static str, fn(&Host, &Plan) -> Outcome);
 
 /// All checks in the order of the output: what a start needs, then what costs latency.
-const CHECKS: [Check; 18] = [
+const CHECKS: [Check; 19] = [
     ("kernel", start::kernel),
     ("io_uring", start::io_uring),
     ("seccomp", start::seccomp),
+    ("sysfs", start::sysfs),
     ("memlock", start::memlock),
     ("transport", start::transport),
     ("descriptors", start::descriptors),

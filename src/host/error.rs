@@ -55,6 +55,8 @@ pub enum StartError {
         /// The cause.
         source: io::Error,
     },
+    /// The machine's CPUs can't be looked up, as glommio does for every core.
+    NoSysfs,
     /// The affinity mask could not be read.
     Affinity {
         /// The cause.
@@ -219,6 +221,10 @@ impl fmt::Display for StartError {
                     "cannot read or raise {name}: {source}; allow getrlimit and setrlimit (prlimit64) in the sandbox"
                 )
             }
+            StartError::NoSysfs => f.write_str(
+                "cannot look up the CPUs: /sys is not mounted; mount it with mount -t sysfs -o ro sysfs /sys, or start the \
+                 sandbox or chroot with /sys in it",
+            ),
             StartError::Affinity { source } => {
                 write!(f, "cannot read the CPU affinity: {source}; allow sched_getaffinity in the sandbox")
             }
@@ -266,6 +272,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             StartError::FdLimit { .. }
+            | StartError::NoSysfs
             | StartError::OwnRing { .. }
             | StartError::Load { .. }
             | StartError::LastSnapshot => None,
@@ -444,6 +451,7 @@ mod tests {
             (StartError::OwnRing { lack: OwnRingLack::Kernel { release: kernel() } }, "--transport auto"),
             (StartError::FdLimit { needed: 65, limit: 64 }, "ulimit -n"),
             (StartError::Rlimit { name: "RLIMIT_NOFILE", source: io() }, "RLIMIT_NOFILE"),
+            (StartError::NoSysfs, "mount -t sysfs"),
             (StartError::Affinity { source: io() }, "sched_getaffinity"),
             (StartError::Pin { core: 1, cpu: 7, source: Box::new(io()) }, "--cpus"),
             (StartError::Core { core: 1, what: "executor", source: "a\nb".into() }, "--cores"),

@@ -7,6 +7,7 @@
 //! that the soft limits on descriptors and locked memory go up, at most to the hard ones.
 
 use std::io;
+use std::path::Path;
 
 pub use self::error::{IoUringCause, ProcessError, StartError};
 pub use self::facts::ProcessFacts;
@@ -46,6 +47,9 @@ impl Needs {
     }
 }
 
+/// What glommio reads to find its CPUs; it panics where that is missing.
+const CPUS_ONLINE_FILE: &str = "/sys/devices/system/cpu/online";
+
 /// What the host grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -58,6 +62,9 @@ pub struct Grant {
 /// Runs every check that a start needs, raises the limits, and tries io_uring.
 pub fn check(needs: Needs) -> Result<Grant, StartError> {
     let facts = ProcessFacts::read();
+    if !Path::new(CPUS_ONLINE_FILE).exists() {
+        return Err(StartError::NoSysfs);
+    }
     // The limits come first: the probe itself takes descriptors and, on some kernels, locked memory.
     let fds = raise_nofile(needs)?;
     let bytes_limit = raise_memlock()?;

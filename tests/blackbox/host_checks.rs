@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::support::server::{Dir, Setup, aspine, check_refused};
-use crate::support::{limits, seccomp};
+use crate::support::{limits, namespace, seccomp};
 
 #[test]
 fn io_uring_denied_by_seccomp_names_the_filter_and_the_fix() {
@@ -52,6 +52,19 @@ fn descriptors_that_run_out_during_the_start_end_it() {
             Err((code, log)) => assert!(code != Some(0) && log.contains("aspine: "), "{inherited}: {code:?}: {log}"),
         }
     }
+}
+
+/// glommio would panic.
+#[test]
+fn a_start_without_sysfs_is_refused_in_one_line() {
+    if let Err(why) = namespace::own_mounts(&["-m"], &["/sys"]) {
+        return eprintln!("left out: this machine gives no mounts of their own: {why}");
+    }
+    let server = aspine(&["--cores", "1", "--port", "0"]);
+    let mut cmd = Command::new("unshare");
+    cmd.args(["-m", "sh", "-c", "mount -t tmpfs -o size=1m none /sys && exec \"$@\"", "sh"]);
+    cmd.arg(server.get_program()).args(server.get_args());
+    check_refused(cmd, &["/sys is not mounted", "mount -t sysfs"]);
 }
 
 #[test]

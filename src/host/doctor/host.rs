@@ -12,7 +12,8 @@ use super::plan::Plan;
 use crate::host::facts::ProcessFacts;
 use crate::host::process::without_huge_pages;
 use crate::host::{
-    FdPlan, OwnRingLack, StartError, own_ring, probe_io_uring, raise_memlock, raise_nofile, rings_are_charged,
+    CPUS_ONLINE_FILE, FdPlan, OwnRingLack, StartError, own_ring, probe_io_uring, raise_memlock, raise_nofile,
+    rings_are_charged,
 };
 
 /// The memory of the machine, in bytes.
@@ -41,6 +42,8 @@ pub struct Host {
     pub descriptors: Result<FdPlan, StartError>,
     /// The bound on backlogs, `net.core.somaxconn`.
     pub somaxconn: Fact<u64>,
+    /// Whether `/sys` is mounted.
+    pub sysfs: bool,
     /// The online CPUs.
     pub online: Fact<Vec<usize>>,
     /// The CPUs isolated from the scheduler.
@@ -95,7 +98,8 @@ impl Host {
             memlock,
             descriptors,
             somaxconn: files.parsed("/proc/sys/net/core/somaxconn", |text| text.parse().ok()),
-            online: files.parsed("/sys/devices/system/cpu/online", parse_list),
+            sysfs: files.path(CPUS_ONLINE_FILE).exists(),
+            online: files.parsed(CPUS_ONLINE_FILE, parse_list),
             kept: kept(&files),
             isolated: files.parsed("/sys/devices/system/cpu/isolated", parse_list),
             // The file is absent if the kernel can't stop the tick.
@@ -115,7 +119,7 @@ impl Host {
 /// The online CPUs that no other slice may use.
 fn kept(files: &Files) -> Vec<usize> {
     let cpus_of = |slice| files.parsed(&format!("/sys/fs/cgroup/{slice}/cpuset.cpus.effective"), parse_list);
-    let online = files.parsed("/sys/devices/system/cpu/online", parse_list);
+    let online = files.parsed(CPUS_ONLINE_FILE, parse_list);
     let (Ok(online), Ok(system)) = (online, cpus_of("system.slice")) else { return Vec::new() };
     let others = ["user.slice", "init.scope"].into_iter().flat_map(|slice| cpus_of(slice).unwrap_or_default());
     let used: Vec<_> = system.into_iter().chain(others).collect();

@@ -53,6 +53,10 @@ pub(super) fn seccomp(host: &Host, _plan: &Plan) -> Outcome {
     }
 }
 
+pub(super) fn sysfs(host: &Host, _plan: &Plan) -> Outcome {
+    if host.sysfs { ok("/sys is mounted") } else { refused(&StartError::NoSysfs) }
+}
+
 pub(super) fn memlock(host: &Host, plan: &Plan) -> Outcome {
     let (cores, limit) = (
         plan.needs.cores,

@@ -30,6 +30,7 @@ fn tuned() -> Host {
         memlock: Ok(8 << 20),
         descriptors: Ok(descriptors(20_000)),
         somaxconn: Ok(4096),
+        sysfs: true,
         online: Ok(vec![0, 1, 2, 3]),
         isolated: Ok(vec![2, 3]),
         kept: vec![],
@@ -212,6 +213,7 @@ fn cpus_and_isolation() {
     };
     check("cpus", only, Well, &["every CPU (0)", "small"]);
     check("cpus", |host, _| host.online = missing(), Warning, &["unknown", "nproc"]);
+    check("sysfs", |host, _| host.sysfs = false, Failing, &["/sys is not mounted", "mount -t sysfs"]);
     let outside = |host: &mut Host, _: &mut Plan| {
         host.cgroup = Ok(Cgroup { cpuset: Some(vec![0, 1, 2]), ..Cgroup::default() });
     };
