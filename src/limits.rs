@@ -78,11 +78,21 @@ pub const KEY_BYTES_MAX: usize = (1 << 24) - 1;
 /// Bits of a key's length in its slab entry. From 64 KiB on the length stands before the key, in four bytes.
 pub const KEY_INLINE_LENGTH_BITS: u32 = 16;
 
-/// Databases that a slab entry can tell apart: Redis's default number of them.
+/// Databases: Redis's default number of them. Past it: `--databases` is refused.
 pub const DATABASES: u32 = 16;
 
-/// Types of values that a slab entry can tell apart: more than Redis has.
-pub const VALUE_TYPES_MAX: u32 = 8;
+/// Spaces of keys that a slab entry can tell apart: one a database, and as many that were flushed and still have items.
+/// Past it: a flush waits for one of these to be swept.
+pub const SPACES: u32 = 2 * DATABASES;
+
+/// Items of a flushed space that are removed between two looks for more of them.
+pub const SWEEP_BATCH: usize = 64;
+
+/// Positions of other databases' items that a scan passes by for a step: reading them in their order is cheap.
+pub const SCAN_PASSED_PER_STEP: u32 = 16;
+
+/// Types of values that a slab entry can tell apart.
+pub const VALUE_TYPES_MAX: u32 = 4;
 
 /// Bits of an item's access clock, in seconds: what a slab entry has to spare. Past them (97 days): it begins anew.
 pub const ACCESS_CLOCK_BITS: u32 = 23;

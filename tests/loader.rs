@@ -39,7 +39,7 @@ fn load(bytes: &[u8]) -> Result<Items, LoadError> {
 fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let save = |cores: &[&[(Kind, &[Record<'_>])]]| {
         let mut disk = FaultyDisk::default();
-        let header = Header { cores: cores.len() as u16, id: 77, created_ms: 1_700_000_000_000 };
+        let header = Header { cores: cores.len() as u16, id: 77, created_ms: 1_700_000_000_000, has_databases: false };
         let mut snapshot = Snapshot::begin(&mut disk, Name::parse(b"f").unwrap(), header).unwrap();
         for (core, streams) in (0..).zip(cores) {
             for (kind, records) in *streams {
@@ -54,12 +54,15 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         snapshot.finish(&mut disk).unwrap();
         disk.bytes("f").unwrap()
     };
-    let record = |key, value| Record { key, value, expires_at_ms: None, accessed_s: 1_700_000_000 };
+    let record = |key, value| Record { database: 0, key, value, expires_at_ms: None, accessed_s: 1_700_000_000 };
     let timed = Record { expires_at_ms: Some(1_800_000_000_000), ..record(b"timed", b"soon gone") };
     let few: &[Record<'_>] = &[record(b"a", b"1"), timed, record(b"", b"")];
     let one: &[Record<'_>] = &[record(b"other", b"core")];
+    let databases: &[Record<'_>] =
+        &[record(b"a", b"1"), Record { database: 3, ..timed }, Record { database: 15, ..one[0] }];
     vec![
         ("whole-empty", save(&[&[]])),
+        ("whole-databases", save(&[&[(Kind::Walk, databases)], &[(Kind::Walk, one)]])),
         ("whole-two-cores", save(&[&[(Kind::Walk, few), (Kind::Changed, one)], &[(Kind::Walk, one)]])),
     ]
 }
@@ -119,7 +122,7 @@ fn mend(bytes: &mut Vec<u8>) {
         return;
     }
     let id = 77;
-    bytes[..PAGE_BYTES].copy_from_slice(&Header { cores: 2, id, created_ms: 5 }.to_bytes());
+    bytes[..PAGE_BYTES].copy_from_slice(&Header { cores: 2, id, created_ms: 5, has_databases: false }.to_bytes());
     let end = (bytes.len() / PAGE_BYTES - 1) * PAGE_BYTES;
     bytes.truncate(end + PAGE_BYTES);
     let mut footer = Footer { id, blocks: 0, items: 0, bytes: 0, checksum: 0 };

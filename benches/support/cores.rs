@@ -208,6 +208,7 @@ fn config(core: u16, cores: u16, stopwatch: fn() -> u64) -> EngineConfig {
             bytes_max: u64::MAX,
             eviction: Eviction::default(),
             maxclients: 100,
+            databases: 16,
             maxclients_max: 100,
             idle_timeout_s: 0,
             tcp_keepalive_s: 0,

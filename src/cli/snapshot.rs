@@ -146,7 +146,9 @@ pub fn check(path: &Path) -> Result<(), String> {
             format!("no snapshot yet: there is no file {}; take one with aspine save", path.display())
         }
         LoadError::Io(error) => format!("cannot read {}: {error}; give a snapshot this user may read", path.display()),
-        LoadError::Damage { .. } => format!("{} is {error}; take one that is whole", path.display()),
+        LoadError::Damage { .. } | LoadError::Database { .. } => {
+            format!("{} is {error}; take one that is whole", path.display())
+        }
     };
     let now_ms = unix_ms();
     let mut source = PlainFile::open(path, 0).map_err(LoadError::Io).and_then(Source::open).map_err(failed)?;

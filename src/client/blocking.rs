@@ -426,10 +426,12 @@ impl Conn {
         let mut conn = Conn { socket, decoder: Decoder::default(), awaited: Awaited::new(), ready: Vec::new() };
         let mut bytes = Vec::new();
         hello::greeting(&mut bytes, options);
-        conn.send(&bytes, hello::GREETING_REPLIES as u32, options).map_err(not_sent)?;
-        let mut next = || conn.value(deadline, options, Some(options.connect_timeout)).map_err(not_sent);
-        let (greeted, cores) = (next()?, next()?);
-        hello::check(greeted, &cores, options)?;
+        conn.send(&bytes, hello::greeting_replies(options) as u32, options).map_err(not_sent)?;
+        let mut replies = Vec::new();
+        while replies.len() < hello::greeting_replies(options) && !hello::is_refused(&replies) {
+            replies.push(conn.value(deadline, options, Some(options.connect_timeout)).map_err(not_sent)?);
+        }
+        hello::check(replies, options)?;
         Ok(conn)
     }
 

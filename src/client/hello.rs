@@ -1,6 +1,6 @@
-//! The greeting of a connection: HELLO and ASPINE.CORES, and the server's cores.
+//! The greeting of a connection: HELLO, SELECT and ASPINE.CORES, and the server's cores.
 //!
-//! Never: does I/O. `greeting` writes both requests at once; `check` reads the two replies.
+//! Never: does I/O. `greeting` writes all requests at once; `check` reads the replies.
 
 use super::encode::{head, word};
 use super::error::{Error, Fault};
@@ -10,7 +10,9 @@ use crate::limits::SLOTS;
 use crate::slot::{CoreId, Slot};
 
 /// The number of replies to a greeting.
-pub(crate) const GREETING_REPLIES: usize = 2;
+pub(crate) fn greeting_replies(options: &Options) -> usize {
+    2 + usize::from(options.database > 0)
+}
 
 /// The cores of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub(crate) struct Cores {
     pub(crate) ports: Vec<u16>,
 }
 
-/// Appends the greeting: HELLO and ASPINE.CORES.
+/// Appends the greeting: HELLO, SELECT unless the database is 0, and ASPINE.CORES.
 pub(crate) fn greeting(out: &mut Vec<u8>, options: &Options) {
     let auth = options.authkey.is_some();
     head(out, 2 + 3 * usize::from(auth) + 2 * usize::from(options.name.is_some()));
@@ -34,14 +36,30 @@ pub(crate) fn greeting(out: &mut Vec<u8>, options: &Options) {
         word(out, b"SETNAME");
         word(out, name.as_bytes());
     }
+    if options.database > 0 {
+        head(out, 2);
+        word(out, b"SELECT");
+        word(out, options.database.to_string().as_bytes());
+    }
     head(out, 1);
     word(out, b"ASPINE.CORES");
 }
 
-/// Checks both replies, and returns the server's cores, if it has any.
-pub(crate) fn check(hello: Value, cores: &Value, options: &Options) -> Result<Option<Cores>, Error> {
+/// Whether a reply to HELLO or SELECT is a refusal, behind which the server may say no more.
+pub(crate) fn is_refused(replies: &[Value]) -> bool {
+    replies.iter().any(|reply| matches!(reply, Value::Error(_)))
+}
+
+/// Checks the replies, and returns the server's cores, if it has any. A server that refuses the database may have sent
+/// fewer.
+pub(crate) fn check(replies: Vec<Value>, options: &Options) -> Result<Option<Cores>, Error> {
     let fault = |fault| Error::Protocol { address: options.address.clone(), fault };
-    match hello {
+    if replies.len() > greeting_replies(options) {
+        return Err(fault(Fault::Unasked));
+    }
+    let mut replies = replies.into_iter();
+    let mut next = || replies.next().ok_or_else(|| fault(Fault::Unasked));
+    match next()? {
         Value::Map(_) => {}
         Value::Error(text) => {
             let error = Error::of_server(&text);
@@ -50,10 +68,15 @@ pub(crate) fn check(hello: Value, cores: &Value, options: &Options) -> Result<Op
         }
         _ => return Err(fault(Fault::Type)),
     }
-    match cores {
+    if options.database > 0
+        && let Value::Error(text) = next()?
+    {
+        return Err(Error::of_server(&text));
+    }
+    match next()? {
         // Redis, or an Aspine without cores of its own.
         Value::Error(_) => Ok(None),
-        Value::Map(fields) => Ok(Some(Cores::parse(fields).ok_or_else(|| fault(Fault::Type))?)),
+        Value::Map(fields) => Ok(Some(Cores::parse(&fields).ok_or_else(|| fault(Fault::Type))?)),
         _ => Err(fault(Fault::Type)),
     }
 }

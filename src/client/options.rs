@@ -30,6 +30,7 @@ pub struct Options {
     pub(crate) connect_timeout: Duration,
     pub(crate) name: Option<String>,
     pub(crate) connections_per_core: usize,
+    pub(crate) database: u32,
 }
 
 /// An address, parsed.
@@ -51,6 +52,7 @@ impl Options {
             connect_timeout: Duration::from_millis(CLIENT_CONNECT_TIMEOUT_MS_DEFAULT),
             name: None,
             connections_per_core: CLIENT_CONNECTIONS_PER_CORE_DEFAULT,
+            database: 0,
         }
     }
 
@@ -95,6 +97,12 @@ impl Options {
     /// More than one helps only where the traffic of one connection keeps a CPU busy.
     pub fn connections_per_core(mut self, connections: usize) -> Self {
         self.connections_per_core = connections.max(1);
+        self
+    }
+
+    /// The database of all requests (SELECT). Default: 0.
+    pub fn database(mut self, number: u32) -> Self {
+        self.database = number;
         self
     }
 
@@ -153,7 +161,7 @@ impl From<&Options> for Options {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, authkey, user, timeout, connect_timeout, name, connections_per_core } = self;
+        let Self { address, authkey, user, timeout, connect_timeout, name, connections_per_core, database } = self;
         f.debug_struct("Options")
             .field("address", address)
             .field("authkey", &authkey.as_ref().map(|_| "(secret)"))
@@ -162,6 +170,7 @@ impl fmt::Debug for Options {
             .field("connect_timeout", connect_timeout)
             .field("name", name)
             .field("connections_per_core", connections_per_core)
+            .field("database", database)
             .finish()
     }
 }

@@ -6,6 +6,7 @@ use crate::command::pubsub::Topic;
 use crate::command::tracking::{Scope, Tracking};
 use crate::limits::FIXED_OUTPUT_BYTES;
 use crate::resp::Proto;
+use crate::shard::Database;
 
 /// The reply mode of a connection (CLIENT REPLY).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct Client {
     pub no_evict: bool,
     /// The flag of CLIENT NO-TOUCH: reads leave recency alone.
     pub no_touch: bool,
+    /// The database that the client has selected.
+    pub database: Database,
     /// The state of CLIENT TRACKING, if it is on.
     pub tracking: Option<Box<Tracking>>,
     /// The mode of CLIENT REPLY.
@@ -155,7 +158,7 @@ impl Client {
         // Writing to a String does not fail.
         let _ = writeln!(
             line,
-            "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db=0 sub={channels} \
+            "id={} addr={} laddr={} fd={} name={} age={age_s} idle={idle_s} flags={flags} db={} sub={channels} \
              psub={patterns} ssub={shard_channels} multi={queued} qbuf={} qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl={} oll=0 omem={} tot-mem={} \
              events=r cmd={command} user=default redir={} resp={resp} lib-name={} lib-ver={}",
             self.id,
@@ -163,6 +166,7 @@ impl Client {
             self.local_addr,
             self.fd,
             self.name,
+            self.database,
             sizes.input,
             sizes.multi,
             waiting.0,
@@ -188,6 +192,7 @@ impl Client {
         self.name.clear();
         self.no_evict = false;
         self.no_touch = false;
+        self.database = 0;
         self.reply_mode = ReplyMode::On;
     }
 }

@@ -5,9 +5,11 @@
 use crate::command::client::{Client, ReplyMode};
 use crate::command::context::{After, Home};
 use crate::command::errors::{Error, error, quote};
+use crate::command::facts::Facts;
 use crate::command::subcommand::subcommands;
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Proto, Writer};
+use crate::shard::Database;
 
 /// `PING [message]`.
 pub fn ping(client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
@@ -44,23 +46,31 @@ pub fn reset(client: &mut Client, _args: Args<'_>, home: &Home<'_>, writer: &mut
     After::Reset
 }
 
-/// Refuses any index but that of the one database.
-pub fn check_database(index: &[u8]) -> Result<(), Error> {
+/// Parses the number of a database, of so many.
+pub fn parse_database(index: &[u8], count: u8) -> Result<Database, Error> {
     let index = parse_i64(index).ok_or(Error::NotInteger)?;
-    match i32::try_from(index) {
-        Ok(0) => Ok(()),
-        Ok(_) => Err(Error::DbIndex),
-        Err(_) => Err(Error::NotInt32),
-    }
+    let index = i32::try_from(index).map_err(|_| Error::NotInt32)?;
+    u8::try_from(index).ok().filter(|database| *database < count).ok_or(Error::DbIndex)
 }
 
-/// SELECT index: there is one database, 0.
-pub fn select(_client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
-    match check_database(args.at(0)) {
-        Ok(()) => writer.ok(),
-        Err(refused) => error(writer, &refused),
+/// Refuses a SELECT that waits for EXEC where `select` would: what is queued behind it must not run.
+pub fn check_queued(row: &Facts, args: Args<'_>, databases: u8) -> Result<(), Error> {
+    if row.name == "select" { parse_database(args.at(0), databases).map(|_| ()) } else { Ok(()) }
+}
+
+/// SELECT index. A refused one ends the connection: many clients would go on in a database that they do not mean.
+pub fn select(client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    match parse_database(args.at(0), home.settings.databases) {
+        Ok(database) => {
+            client.database = database;
+            writer.ok();
+            After::Continue
+        }
+        Err(refused) => {
+            error(writer, &refused);
+            After::Close
+        }
     }
-    After::Continue
 }
 
 /// `AUTH [username] key`.

@@ -96,8 +96,12 @@ pub enum Error {
     NoConfigFile,
     /// A number that does not fit 32 bits.
     NotInt32,
-    /// SELECT of another database than 0.
+    /// A database that is not there.
     DbIndex,
+    /// SWAPDB with a first database that is no number.
+    FirstDbIndex,
+    /// SWAPDB with a second database that is no number.
+    SecondDbIndex,
     /// SCAN with a cursor that isn't one.
     InvalidCursor,
     /// EXPIRE with NX and another condition.
@@ -273,6 +277,8 @@ impl Error {
             Error::NotInMulti => "ERR Command not allowed inside a transaction",
             Error::NotInt32 => "ERR value is out of range, value must between -2147483648 and 2147483647",
             Error::DbIndex => "ERR DB index is out of range",
+            Error::FirstDbIndex => "ERR invalid first DB index",
+            Error::SecondDbIndex => "ERR invalid second DB index",
             Error::InvalidCursor => "ERR invalid cursor",
             Error::ExpireNxConflict => "ERR NX and XX, GT or LT options at the same time are not compatible",
             Error::ExpireGtLtConflict => "ERR GT and LT options at the same time are not compatible",

@@ -145,8 +145,12 @@ pub enum Fold {
 pub enum Part {
     /// Each core's part of DBSIZE.
     Size,
-    /// FLUSHALL, FLUSHDB.
+    /// Each core's part of FLUSHALL.
     Clear,
+    /// Each core's part of FLUSHDB.
+    Flush,
+    /// Each core's part of SWAPDB.
+    Swap,
     /// Each core's part of KEYS.
     Keys,
     /// Each core's part of RANDOMKEY.

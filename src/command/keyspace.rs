@@ -1,5 +1,6 @@
 //! DEL, EXISTS, TYPE, SCAN and their like: keys rather than values. Core: the key's, or the one SCAN's cursor names.
 
+use crate::command::connection::parse_database;
 use crate::command::glob::Pattern;
 use crate::command::{Call, Error, Reply};
 use crate::limits::{
@@ -7,7 +8,7 @@ use crate::limits::{
 };
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Writer};
-use crate::shard::Shard;
+use crate::shard::{Event, Expiry, Shard};
 
 /// Handles each key of DEL and UNLINK. The shard frees values, large ones in slices.
 pub fn delete<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
@@ -32,6 +33,32 @@ pub(super) fn found(shard: &mut Shard, key: &[u8], found: bool) -> bool {
         shard.note_miss(key);
     }
     found
+}
+
+/// MOVE key database.
+pub fn move_to<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
+    let (key, from) = (args.at(0), shard.selected());
+    let to = match parse_database(args.at(1), shard.database_count()) {
+        Ok(to) if to == from => return Error::SameKey.into(),
+        Ok(to) => to,
+        Err(refused) => return refused.into(),
+    };
+    if shard.peek_in(to, key, call.now_ms).is_some() {
+        return Reply::Integer(0);
+    }
+    let Some(item) = shard.look(key, call.now_ms) else { return Reply::Integer(0) };
+    let (value, expiry) = (item.value.to_vec(), item.expires_at_ms.map_or(Expiry::Never, Expiry::At));
+    shard.select(to);
+    let stored = shard.insert_as(Event::MoveTo, key, &value, expiry, call.now_ms);
+    shard.select(from);
+    match stored {
+        Ok(()) => {
+            // To make room the shard may have evicted it already.
+            shard.remove_moved(key, call.now_ms);
+            Reply::Integer(1)
+        }
+        Err(_full) => Error::Oom.into(),
+    }
 }
 
 /// TYPE key.

@@ -24,6 +24,8 @@ pub struct Settings {
     pub bytes_max: u64,
     /// The eviction policy at a bound.
     pub eviction: Eviction,
+    /// The number of databases.
+    pub databases: u8,
     /// The bound on clients of the whole process.
     pub maxclients: u32,
     /// The number of clients that the limit of file descriptors has room for.

@@ -5,12 +5,13 @@
 //! `engine/home/transaction.rs` holds the shards, reads the keys, asks the same function, and writes.
 
 use crate::command::condition::Condition;
-use crate::command::connection::check_database;
+use crate::command::connection::parse_database;
 use crate::command::facts::{Facts, flag};
 use crate::command::{Call, Error, Reply, lcs, string};
+use crate::limits::DATABASES;
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
-use crate::shard::{Event, Expiry, Recency, Shard};
+use crate::shard::{Database, Event, Expiry, Recency, Shard};
 
 /// The item stored under a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,19 +49,24 @@ pub type Decide = fn(Args<'_>, &[Option<Stored<'_>>], u64) -> Result<Decision, E
 
 /// Runs a command whose keys all live here.
 pub fn run(shard: &mut Shard, row: &Facts, decide: Decide, args: Args<'_>, call: Call) -> Reply<'static> {
-    let keys: Vec<&[u8]> = row.keys_after_name(args).collect();
+    let selected = shard.selected();
+    let databases = databases(row, args, selected);
+    let keys: Vec<_> =
+        row.keys_after_name(args).enumerate().map(|(at, key)| (databases[usize::from(at == 1)], key)).collect();
     if row.is(flag::READS) {
-        for key in &keys {
+        for (database, key) in &keys {
+            shard.select(*database);
             // The lookup counts a hit or miss, and makes the item recent.
             let _ = shard.get_silently(key, call.recency, call.now_ms);
         }
+        shard.select(selected);
     }
-    let stored: Vec<_> = keys.iter().map(|key| peek(shard, key, call.now_ms)).collect();
+    let stored: Vec<_> = keys.iter().map(|(database, key)| peek(shard, *database, key, call.now_ms)).collect();
     match decide(args, &stored, call.now_ms) {
         Err(error) => error.into(),
         Ok((reply, changes)) => {
             for (key, value, expiry) in &changes.stores {
-                if let Reply::Error(error) = string::store_value(shard, changes.event, key, value, *expiry, call) {
+                if let Reply::Error(error) = store(shard, databases[1], (changes.event, key, value, *expiry), call) {
                     return error.into();
                 }
             }
@@ -76,13 +82,61 @@ pub fn run(shard: &mut Shard, row: &Facts, decide: Decide, args: Args<'_>, call:
     }
 }
 
-fn peek<'s>(shard: &'s Shard, key: &[u8], now_ms: u64) -> Option<Stored<'s>> {
-    shard.peek(key, now_ms).map(|item| Stored { value: item.value, expires_at_ms: item.expires_at_ms })
+/// Stores an item in a database.
+fn store(
+    shard: &mut Shard,
+    database: Database,
+    (event, key, value, expiry): (Event, &[u8], &[u8], Expiry),
+    call: Call,
+) -> Reply<'static> {
+    let selected = shard.selected();
+    shard.select(database);
+    let reply = match string::store_value(shard, event, key, value, expiry, call) {
+        Reply::Error(error) => error.into(),
+        _ => Reply::Ok,
+    };
+    shard.select(selected);
+    reply
 }
 
-/// Reads one key of a command whose keys live on several cores: `[value, deadline or -1]`, or null.
+/// The database of a command's first key, and that of its second key and of what it stores: COPY may name another.
+pub fn databases(row: &Facts, args: Args<'_>, selected: Database) -> [Database; 2] {
+    let named = target(row, args).and_then(|index| parse_database(index, DATABASES as u8).ok());
+    [selected, named.unwrap_or(selected)]
+}
+
+/// Refuses a COPY into a database that is not one of so many, or of a key to itself.
+pub fn check_target(row: &Facts, args: Args<'_>, selected: Database, count: u8) -> Result<(), Error> {
+    if row.name != "copy" {
+        return Ok(());
+    }
+    let mut database = selected;
+    CopyOptions::parse(args.tail(2), |index| {
+        database = parse_database(index, count)?;
+        Ok(())
+    })?;
+    if database == selected && args.at(0) == args.at(1) { Err(Error::SameKey) } else { Ok(()) }
+}
+
+/// The index of the database that a command names, if it does.
+fn target<'a>(row: &Facts, args: Args<'a>) -> Option<&'a [u8]> {
+    if row.name != "copy" {
+        return None;
+    }
+    CopyOptions::parse(args.tail(2), |_| Ok(())).ok()?.database
+}
+
+fn peek<'s>(shard: &'s Shard, database: Database, key: &[u8], now_ms: u64) -> Option<Stored<'s>> {
+    shard.peek_in(database, key, now_ms).map(|item| Stored { value: item.value, expires_at_ms: item.expires_at_ms })
+}
+
+/// Reads one key of a command whose keys live on several cores, `key database`: `[value, deadline or -1]`, or null.
 pub fn read<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    match shard.get_silently(args.at(0), Recency::Keep, call.now_ms) {
+    let (key, database, selected) = (args.at(0), database_of(args.at(1)), shard.selected());
+    shard.select(database);
+    let _ = shard.get_silently(key, Recency::Keep, call.now_ms);
+    shard.select(selected);
+    match shard.peek_in(database, key, call.now_ms) {
         Some(item) => {
             let deadline = item.expires_at_ms.map_or(-1, |at_ms| i64::try_from(at_ms).unwrap_or(i64::MAX));
             Reply::Pair(item.value, deadline)
@@ -98,8 +152,13 @@ pub fn remove_renamed<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> R
 
 /// Writes one key of a command whose keys live on several cores: `key value how`, the last as [`encode_store`] has it.
 pub fn write<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    let (event, expiry) = decode_store(args.at(2));
-    string::store_value(shard, event, args.at(0), args.at(1), expiry, call)
+    let (event, expiry, database) = decode_store(args.at(2));
+    store(shard, database, (event, args.at(0), args.at(1), expiry), call)
+}
+
+/// The database of an argument of one byte.
+fn database_of(byte: &[u8]) -> Database {
+    byte.first().copied().unwrap_or(0)
 }
 
 /// WATCH of one key: `key client`, the client's id in 8 bytes.
@@ -118,25 +177,26 @@ fn id_of(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(0, u64::from_le_bytes)
 }
 
-/// Encodes the key event and the deadline of a store, for [`write()`].
-pub fn encode_store(event: Event, expiry: Expiry) -> [u8; 9] {
+/// Encodes the key event, the deadline and the database of a store, for [`write()`].
+pub fn encode_store(event: Event, expiry: Expiry, database: Database) -> [u8; 10] {
     let at_ms = match expiry {
         Expiry::Never => 0,
         Expiry::Keep => u64::MAX,
         Expiry::At(at_ms) => at_ms.clamp(1, u64::MAX - 1),
     };
-    let mut bytes = [event as u8; 9];
+    let mut bytes = [0; 10];
     bytes[..8].copy_from_slice(&at_ms.to_le_bytes());
+    (bytes[8], bytes[9]) = (event as u8, database);
     bytes
 }
 
-fn decode_store(bytes: &[u8]) -> (Event, Expiry) {
+fn decode_store(bytes: &[u8]) -> (Event, Expiry, Database) {
     let expiry = match id_of(&bytes[..8]) {
         0 => Expiry::Never,
         u64::MAX => Expiry::Keep,
         at_ms => Expiry::At(at_ms),
     };
-    (Event::of(bytes[8]), expiry)
+    (Event::of(bytes[8]), expiry, bytes[9])
 }
 
 fn nothing(reply: Reply<'static>) -> Result<Decision, Error> {
@@ -167,25 +227,37 @@ pub fn rename_if_absent(args: Args<'_>, stored: &[Option<Stored<'_>>], now_ms: u
     Ok((Reply::Integer(1), changes))
 }
 
-/// `COPY source destination [DB 0] [REPLACE]`.
-pub fn copy(args: Args<'_>, stored: &[Option<Stored<'_>>], _now_ms: u64) -> Result<Decision, Error> {
-    let (mut replace, mut rest) = (false, args.tail(2));
-    while let Some(option) = rest.get(0) {
-        if option.eq_ignore_ascii_case(b"REPLACE") {
-            replace = true;
-            rest = rest.tail(1);
-        } else if option.eq_ignore_ascii_case(b"DB")
-            && let Some(index) = rest.get(1)
-        {
-            check_database(index)?;
-            rest = rest.tail(2);
-        } else {
-            return Err(Error::Syntax);
+/// The options of COPY.
+struct CopyOptions<'a> {
+    replace: bool,
+    database: Option<&'a [u8]>,
+}
+
+impl<'a> CopyOptions<'a> {
+    /// Parses the options; `check` looks at each database that is named, as it comes.
+    fn parse(mut rest: Args<'a>, mut check: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<CopyOptions<'a>, Error> {
+        let mut options = CopyOptions { replace: false, database: None };
+        while let Some(option) = rest.get(0) {
+            if option.eq_ignore_ascii_case(b"REPLACE") {
+                options.replace = true;
+                rest = rest.tail(1);
+            } else if option.eq_ignore_ascii_case(b"DB")
+                && let Some(index) = rest.get(1)
+            {
+                check(index)?;
+                options.database = Some(index);
+                rest = rest.tail(2);
+            } else {
+                return Err(Error::Syntax);
+            }
         }
+        Ok(options)
     }
-    if args.at(0) == args.at(1) {
-        return Err(Error::SameKey);
-    }
+}
+
+/// `COPY source destination [DB database] [REPLACE]`. [`check_target`] has seen to the database.
+pub fn copy(args: Args<'_>, stored: &[Option<Stored<'_>>], _now_ms: u64) -> Result<Decision, Error> {
+    let CopyOptions { replace, .. } = CopyOptions::parse(args.tail(2), |_| Ok(()))?;
     match (stored[0], stored[1]) {
         (Some(from), to) if to.is_none() || replace => {
             let (value, expiry) = moved(from);

@@ -100,7 +100,7 @@ const HANDLERS: [(&str, Handler); ROWS.len()] = [
     ("expireat", Owner(Key(expiry::expireat))),
     ("expiretime", Owner(Key(expiry::expiretime))),
     ("flushall", EveryCore(Part::Clear)),
-    ("flushdb", EveryCore(Part::Clear)),
+    ("flushdb", EveryCore(Part::Flush)),
     ("get", Owner(Key(string::get))),
     ("getbit", Owner(Key(bits::get))),
     ("getdel", Owner(Key(string::get_and_delete))),
@@ -136,6 +136,7 @@ const HANDLERS: [(&str, Handler); ROWS.len()] = [
     ("module", Container),
     ("module|help", Home(Session(conn::help))),
     ("module|list", Home(Session(operator::module_list))),
+    ("move", Owner(Key(keyspace::move_to))),
     ("mset", Owner(EachKey(string::set_pair, Fold::Ok))),
     ("msetex", Owner(Several(several::set_all_expiring))),
     ("msetnx", Owner(Several(several::set_all_if_absent))),
@@ -196,6 +197,7 @@ const HANDLERS: [(&str, Handler); ROWS.len()] = [
     ("subscribe", EveryCore(Part::Subscribe(Topic::Channel))),
     ("substr", Owner(Key(range::get))),
     ("sunsubscribe", EveryCore(Part::Unsubscribe(Topic::ShardChannel))),
+    ("swapdb", EveryCore(Part::Swap)),
     ("time", Home(Session(admin::time))),
     ("touch", Owner(EachKey(keyspace::touch, Fold::Sum))),
     ("ttl", Owner(Key(expiry::ttl))),
@@ -224,10 +226,10 @@ const fn joined() -> [Command; ROWS.len()] {
 /// `CommandId::INTERNAL`.
 #[rustfmt::skip]
 pub(super) static INTERNAL: &[Command] = &[
-    Command { facts: facts!("#read", -2, flag::READONLY, ALL_KEYS, Generic, "key [key ...]", "Reads values and deadlines."), handler: Owner(EachKey(several::read, Fold::Array)) },
+    Command { facts: facts!("#read", -3, flag::READONLY, KEY_VALUE_PAIRS, Generic, "key database [key database ...]", "Reads values and deadlines."), handler: Owner(EachKey(several::read, Fold::Array)) },
     Command { facts: facts!("#renamed", -2, flag::WRITE, ALL_KEYS, Generic, "key [key ...]", "Removes keys whose values have others now."), handler: Owner(EachKey(several::remove_renamed, Fold::Sum)) },
     Command { facts: facts!("#untrack", 3, 0, NO_KEYS, Connection, "prefix home", "Ends the tracking of a prefix."), handler: Owner(Key(client_tracking::untrack)) },
     Command { facts: facts!("#unwatch", 2, 0, NO_KEYS, Transactions, "client", "Ends what a client watches."), handler: Owner(Key(several::unwatch)) },
     Command { facts: facts!("#watch", -3, 0, KEY_VALUE_PAIRS, Transactions, "key client [key client ...]", "Watches keys."), handler: Owner(EachKey(several::watch, Fold::Ok)) },
-    Command { facts: facts!("#write", -4, flag::WRITE, Keys { first: 1, last: -1, step: 3 }, Generic, "key value deadline [...]", "Stores values with deadlines."), handler: Owner(EachKey(several::write, Fold::Ok)) },
+    Command { facts: facts!("#write", -4, flag::WRITE, Keys { first: 1, last: -1, step: 3 }, Generic, "key value how [...]", "Stores values with deadlines."), handler: Owner(EachKey(several::write, Fold::Ok)) },
 ];

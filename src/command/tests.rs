@@ -69,6 +69,7 @@ fn some_settings() -> Settings {
         bytes_max: 1 << 30,
         eviction: Eviction::Lru,
         maxclients: 10_000,
+        databases: 16,
         maxclients_max: u32::MAX - 1,
         idle_timeout_s: 0,
         tcp_keepalive_s: 300,

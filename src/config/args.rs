@@ -10,8 +10,8 @@ use super::parse::{ByteSize, CpuList, HostPort};
 use crate::command::output_limit::OutputLimit;
 use crate::command::settings::{DebugAccess, LogLevel};
 use crate::limits::{
-    DRAIN_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT,
-    SPIN_US_DEFAULT, TCP_KEEPALIVE_S_DEFAULT, TRACKED_KEYS_MAX_DEFAULT,
+    DATABASES, DRAIN_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT,
+    SNAPSHOT_INTERVAL_S_DEFAULT, SPIN_US_DEFAULT, TCP_KEEPALIVE_S_DEFAULT, TRACKED_KEYS_MAX_DEFAULT,
 };
 use crate::shard::Eviction;
 
@@ -54,6 +54,8 @@ pub struct ServerArgs {
     pub bytes_max: Option<ByteSize>,
     /// The value of `--eviction`.
     pub eviction: Eviction,
+    /// The value of `--databases`.
+    pub databases: u8,
     /// The value of `--maxclients`.
     pub maxclients: u32,
     /// `--timeout` in seconds, 0 for never.
@@ -114,6 +116,7 @@ impl Default for ServerArgs {
             items_max: None,
             bytes_max: None,
             eviction: Eviction::default(),
+            databases: DATABASES as u8,
             maxclients: MAXCLIENTS_DEFAULT,
             idle_timeout_s: IDLE_TIMEOUT_S_DEFAULT,
             tcp_keepalive_s: TCP_KEEPALIVE_S_DEFAULT,

@@ -59,6 +59,8 @@ pub struct ServerConfig {
     pub bounds_are_default: bool,
     /// What happens at a bound.
     pub eviction: Eviction,
+    /// The number of databases.
+    pub databases: u8,
     /// Clients connected at once, over all cores. Lowered by `cli::server` to what the descriptor
     /// limit allows.
     pub maxclients: u32,
@@ -120,6 +122,7 @@ impl Default for ServerConfig {
             bytes_max: u64::MAX,
             bounds_are_default: true,
             eviction: args.eviction,
+            databases: args.databases,
             maxclients: args.maxclients,
             maxclients_max: u32::MAX,
             idle_timeout_s: args.idle_timeout_s,
@@ -187,6 +190,7 @@ impl ServerConfig {
             bytes_max: bounds.bytes_max,
             bounds_are_default: bounds.are_default,
             eviction: args.eviction,
+            databases: args.databases,
             maxclients: args.maxclients,
             maxclients_max: u32::MAX,
             idle_timeout_s: args.idle_timeout_s,

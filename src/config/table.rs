@@ -12,9 +12,9 @@ use super::constants::CONSTANTS;
 use super::{DebugAccess, Eviction, LogLevel, OutputLimit, ServerConfig, Transport};
 use crate::engine::ProcessFacts;
 use crate::limits::{
-    BULK_BYTES_MAX, DRAIN_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, LISTEN_BACKLOG, MAXCLIENTS_DEFAULT, PORT_DEFAULT,
-    SNAPSHOT_INTERVAL_S_DEFAULT, SNAPSHOT_NAME_DEFAULT, SPIN_US_DEFAULT, TCP_KEEPALIVE_S_DEFAULT, TICKS_PER_S,
-    TRACKED_KEYS_MAX_DEFAULT,
+    BULK_BYTES_MAX, DATABASES, DRAIN_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, LISTEN_BACKLOG, MAXCLIENTS_DEFAULT,
+    PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT, SNAPSHOT_NAME_DEFAULT, SPIN_US_DEFAULT, TCP_KEEPALIVE_S_DEFAULT,
+    TICKS_PER_S, TRACKED_KEYS_MAX_DEFAULT,
 };
 
 /// A row: one setting.
@@ -161,9 +161,7 @@ pub static SETTINGS: [Setting; 44] = [
         value_name: "PATH",
         heading: NETWORK,
         help: "Also listen on a Unix socket at PATH (at most 107 bytes)",
-        config: Fixed("unixsocket", |config, _| {
-            config.unix_socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
-        }),
+        config: Fixed("unixsocket", |config, _| shown_path(config.unix_socket.as_deref())),
         shown: Some(|config| config.unix_socket.as_deref().map(path)),
         ..NONE
     },
@@ -296,6 +294,16 @@ pub static SETTINGS: [Setting; 44] = [
         help: "When full: drop what was not asked for again, drop the least recently used items, or refuse writes",
         config: Changeable("maxmemory-policy"),
         shown: Some(|config| Some(quoted(name_of(&EVICTIONS, config.eviction)))),
+        ..NONE
+    },
+    Setting {
+        flag: "databases",
+        value_name: "N",
+        default: Some(Decimal::<{ DATABASES as u64 }>::TEXT),
+        heading: BOUNDS,
+        help: "Databases that clients can select, 1 to 16; all share the bounds",
+        config: Fixed("databases", |config, _| config.databases.to_string()),
+        shown: Some(|config| Some(config.databases.to_string())),
         ..NONE
     },
     Setting {
@@ -451,7 +459,6 @@ pub static SETTINGS: [Setting; 44] = [
         }),
         ..NONE
     },
-    Setting { config: Fixed("databases", |_, _| "1".to_owned()), ..NONE },
     Setting { config: Fixed("dbfilename", |_, _| SNAPSHOT_NAME_DEFAULT.to_owned()), ..NONE },
     Setting { config: Fixed("proto-max-bulk-len", |_, _| BULK_BYTES_MAX.to_string()), ..NONE },
     Setting { config: Changeable("active-expire"), ..NONE },

@@ -101,7 +101,8 @@ impl Engine {
         let EngineConfig { core, cores, cpu, settings, hash_seeds, .. } = config;
         let router = Router::new(core, cores);
         let exchange = Exchange::new(&settings, core, cores);
-        let shard = Shard::new(ShardConfig { budget: exchange.share(), eviction: settings.eviction, hash_seeds });
+        let mut shard = Shard::new(ShardConfig { budget: exchange.share(), eviction: settings.eviction, hash_seeds });
+        shard.set_database_count(settings.databases);
         let persistence = Persistence::new(&config.snapshots, core, cores, config.process.started_ms);
         let env = Env::new((router, cpu), settings, config.process, config.stopwatch, config.random_seed);
         let mut owner = Owner::new(shard, exchange);

@@ -93,7 +93,8 @@ proptest! {
             let proto = if *resp3 { Proto::Resp3 } else { Proto::Resp2 };
             let client = if *remembers || *quiet { 0x0102_0304_0506 } else { NO_CLIENT };
             let (no_touch, part, held, remembers, quiet) = (*no_touch, *part, *held, *remembers, *quiet);
-            let caller = Caller { client, proto, no_touch, part, held, remembers, quiet };
+            let database = *command as u8 % 16;
+            let caller = Caller { client, database, proto, no_touch, part, held, remembers, quiet };
             append_frame(&mut bytes, CommandId(*command), caller, args.iter().map(Vec::as_slice));
             callers.push(caller);
         }

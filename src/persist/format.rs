@@ -13,12 +13,17 @@ pub const HEAD_BYTES: usize = 64;
 /// The version of the format: of everything but the records.
 pub const FORMAT: u16 = 1;
 
-/// The version of the codec: of the records.
+/// The version of the codec, of the records: that of items of database 0 alone, and that of items of several. A file
+/// without others is read by servers that know of no others.
 pub const CODEC: u8 = 1;
+
+/// See [`CODEC`].
+pub const CODEC_DATABASES: u8 = 2;
 
 const MAGIC: [u8; 8] = *b"ASPINE\x1a\n";
 const MAGIC_BLOCK: [u8; 4] = *b"ABLK";
 const MAGIC_FOOTER: [u8; 8] = *b"ASPINEND";
+const DATABASES_AT: usize = 40;
 const CRC_AT: usize = HEAD_BYTES - 4;
 const PAGE_CRC_AT: usize = PAGE_BYTES - 4;
 
@@ -34,6 +39,8 @@ pub struct Header {
     pub id: u64,
     /// The instant of the snapshot, in unix milliseconds.
     pub created_ms: u64,
+    /// Whether there are items of other databases than 0.
+    pub has_databases: bool,
 }
 
 /// The footer of a file.
@@ -68,6 +75,8 @@ pub struct Head {
     pub offset: u64,
     /// The id of the snapshot.
     pub id: u64,
+    /// A bit for each database, of which records begin in the block; 0 in a block of database 0 alone.
+    pub databases: u16,
     /// The checksum of the whole block.
     pub checksum: u32,
 }
@@ -78,7 +87,7 @@ impl Header {
         let mut page = [0; PAGE_BYTES];
         page[..8].copy_from_slice(&MAGIC);
         page[8..10].copy_from_slice(&FORMAT.to_le_bytes());
-        page[10] = CODEC;
+        page[10] = codec(self.has_databases);
         page[12..14].copy_from_slice(&self.cores.to_le_bytes());
         page[16..24].copy_from_slice(&self.id.to_le_bytes());
         page[24..32].copy_from_slice(&self.created_ms.to_le_bytes());
@@ -95,10 +104,11 @@ impl Header {
         if u16_at(page, 8) != FORMAT {
             return Err("the format version is not 1");
         }
-        if page[10] != CODEC {
-            return Err("the codec version is not 1");
+        if !(CODEC..=CODEC_DATABASES).contains(&page[10]) {
+            return Err("the codec version is neither 1 nor 2");
         }
-        Ok(Header { cores: u16_at(page, 12), id: u64_at(page, 16), created_ms: u64_at(page, 24) })
+        let has_databases = page[10] == CODEC_DATABASES;
+        Ok(Header { cores: u16_at(page, 12), id: u64_at(page, 16), created_ms: u64_at(page, 24), has_databases })
     }
 }
 
@@ -132,12 +142,13 @@ impl Head {
         block[..HEAD_BYTES].fill(0);
         block[..4].copy_from_slice(&MAGIC_BLOCK);
         block[4] = self.stream;
-        block[5] = CODEC;
+        block[5] = codec(self.databases != 0);
         block[6..8].copy_from_slice(&self.core.to_le_bytes());
         block[8..16].copy_from_slice(&self.sequence.to_le_bytes());
         block[16..20].copy_from_slice(&self.payload.to_le_bytes());
         block[20..24].copy_from_slice(&self.records.to_le_bytes());
         block[32..40].copy_from_slice(&self.id.to_le_bytes());
+        block[DATABASES_AT..DATABASES_AT + 2].copy_from_slice(&self.databases.to_le_bytes());
     }
 
     /// Decodes the head and checks what can be checked without the rest of the block.
@@ -145,8 +156,8 @@ impl Head {
         if bytes[..4] != MAGIC_BLOCK {
             return Err("a block should begin here");
         }
-        if bytes[5] != CODEC {
-            return Err("the block's codec version is not 1");
+        if bytes[5] != codec(u16_at(bytes, DATABASES_AT) != 0) {
+            return Err("the block's codec version is wrong");
         }
         if bytes[4] > 1 {
             return Err("the block is of an unknown stream");
@@ -159,6 +170,7 @@ impl Head {
             records: u32_at(bytes, 20),
             offset: u64_at(bytes, 24),
             id: u64_at(bytes, 32),
+            databases: u16_at(bytes, DATABASES_AT),
             checksum: u32_at(bytes, CRC_AT),
         };
         if head.payload as usize > SNAPSHOT_BLOCK_BYTES - HEAD_BYTES {
@@ -171,6 +183,15 @@ impl Head {
     pub fn block_bytes(&self) -> usize {
         (HEAD_BYTES + self.payload as usize).next_multiple_of(SNAPSHOT_ALIGN_BYTES)
     }
+}
+
+fn codec(has_databases: bool) -> u8 {
+    if has_databases { CODEC_DATABASES } else { CODEC }
+}
+
+/// Whether a block, by its head, has records of other databases than 0.
+pub fn has_databases(block: &[u8]) -> bool {
+    u16_at(block, DATABASES_AT) != 0
 }
 
 /// Sets the offset and the checksum of a whole block, padding included. Returns the checksum.

@@ -25,6 +25,13 @@ pub enum LoadError {
         /// The reason.
         reason: Damage,
     },
+    /// There are items of a database that the server does not have.
+    Database {
+        /// The last database in the file.
+        last: u8,
+        /// The number of databases of the server.
+        count: u8,
+    },
 }
 
 impl fmt::Display for LoadError {
@@ -32,6 +39,13 @@ impl fmt::Display for LoadError {
         match self {
             LoadError::Io(error) => error.fmt(f),
             LoadError::Damage { offset, reason } => write!(f, "damaged at byte {offset}: {reason}"),
+            LoadError::Database { last, count } => {
+                write!(
+                    f,
+                    "has items of database {last}, and there are {count} here; start with --databases {}",
+                    last + 1
+                )
+            }
         }
     }
 }
@@ -40,7 +54,7 @@ impl std::error::Error for LoadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             LoadError::Io(error) => Some(error),
-            LoadError::Damage { .. } => None,
+            LoadError::Damage { .. } | LoadError::Database { .. } => None,
         }
     }
 }
@@ -79,6 +93,8 @@ pub struct Summary {
     pub items: u64,
     /// The length of the file in bytes.
     pub bytes: u64,
+    /// The last database of which there are items.
+    pub database_last: u8,
 }
 
 /// An item, as it is read.
@@ -135,7 +151,17 @@ impl<F: DiskFile> Source<F> {
     /// The summary of the file.
     pub fn summary(&self) -> Summary {
         let Footer { blocks, items, .. } = self.footer;
-        Summary { header: self.header, blocks, items, bytes: self.size }
+        let heads = self.streams.iter().flat_map(|track| &track.blocks);
+        let databases = heads.fold(1, |all, head| all | head.databases);
+        Summary { header: self.header, blocks, items, bytes: self.size, database_last: databases.ilog2() as u8 }
+    }
+
+    /// Refuses a file with items of other databases than the first so many.
+    pub fn check_databases(self, count: u8) -> Result<Source<F>, LoadError> {
+        match self.summary().database_last {
+            last if last < count => Ok(self),
+            last => Err(LoadError::Database { last, count }),
+        }
     }
 
     /// The bytes read so far, of `summary().bytes`.

@@ -13,7 +13,7 @@
 //! header 4096 | block | block | … | footer 4096
 //!
 //! header   0  8  "ASPINE\x1a\n"
-//!          8  2  format version, 1          10  1  codec version, 1          11  1  0
+//!          8  2  format version, 1          10  1  codec version, 1 or 2     11  1  0
 //!         12  2  cores that wrote it        14  2  0
 //!         16  8  id, drawn at random, which every block and the footer repeat
 //!         24  8  unix milliseconds of the instant that it holds
@@ -26,7 +26,8 @@
 //!         16  4  bytes of payload           20  4  records that begin here
 //!         24  8  offset of this block in the file
 //!         32  8  id
-//!         40 20  zeros
+//!         40  2  codec 2: a bit for each database of which records begin here
+//!         42 18  zeros
 //!         60  4  CRC32C of the block, these four bytes left out and the zeros behind its payload included
 //!         64     payload, then zeros up to a multiple of 4096. All but the last block of a stream are 1 MiB long.
 //!
@@ -43,13 +44,15 @@
 //! the first. The payloads of one stream, joined in sequence, are records; a record may span blocks.
 //!
 //! ```text
-//! record   length u32 of what follows, which is, by codec 1 (`bincode` 2, standard configuration):
+//! record   length u32 of what follows, which is (`bincode` 2, standard configuration):
 //!          deadline, unix milliseconds, 0 for none   varint
-//!          last access, unix seconds                 varint
+//!          last access, unix seconds                 varint; by codec 2 its bits from 48 on are the database
 //!          length of the key                         varint, then the key
 //!          length of the value                       varint, then the value
 //! varint   0-250 one byte; 251, then u16; 252, then u32; 253, then u64
 //! ```
+//! Codec 2 stands in files, and in their blocks, that have items of other databases than 0; all others are of codec 1, which
+//! servers without databases read.
 //! So an item `k` = `v` without a deadline, last used in second 5, is `06 00 00 00 | 00 | 05 | 01 6b | 01 76`. A test holds
 //! this drawing.
 //!

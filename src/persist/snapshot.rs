@@ -61,6 +61,7 @@ impl<F: DiskFile> Snapshot<F> {
         write_all(&mut self.file, &block.bytes, self.offset)?;
         let payload = format::u32_at(&block.bytes[..HEAD_BYTES], 16);
         self.offset += block.bytes.len() as u64;
+        self.header.has_databases |= format::has_databases(&block.bytes);
         self.footer.blocks += 1;
         self.footer.items += u64::from(block.records);
         self.footer.bytes += u64::from(payload);

@@ -37,6 +37,8 @@ pub struct Stream {
     /// The block being filled; empty if there is none.
     open: Vec<u8>,
     records: u32,
+    /// A bit for each database, of which records begin in it.
+    databases: u16,
     full: VecDeque<Block>,
     spare: Vec<Vec<u8>>,
 }
@@ -44,7 +46,17 @@ pub struct Stream {
 impl Stream {
     /// Creates an empty stream.
     pub fn new(kind: Kind, core: u16, id: u64) -> Stream {
-        Stream { kind, core, id, sequence: 0, open: Vec::new(), records: 0, full: VecDeque::new(), spare: Vec::new() }
+        Stream {
+            kind,
+            core,
+            id,
+            sequence: 0,
+            open: Vec::new(),
+            records: 0,
+            databases: 0,
+            full: VecDeque::new(),
+            spare: Vec::new(),
+        }
     }
 
     /// Adds a whole item.
@@ -57,6 +69,7 @@ impl Stream {
     pub fn begin(&mut self, record: &Record<'_>) {
         self.open_block();
         self.records += 1;
+        self.databases |= 1 << record.database;
         record.write_head(|bytes| self.append(bytes));
     }
 
@@ -113,6 +126,7 @@ impl Stream {
     fn close_block(&mut self) {
         let mut bytes = std::mem::take(&mut self.open);
         let records = std::mem::take(&mut self.records);
+        let databases = std::mem::take(&mut self.databases);
         let head = Head {
             stream: self.kind as u8,
             core: self.core,
@@ -121,6 +135,7 @@ impl Stream {
             records,
             offset: 0,
             id: self.id,
+            databases: if databases == 1 { 0 } else { databases },
             checksum: 0,
         };
         head.write(&mut bytes);

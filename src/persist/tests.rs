@@ -15,12 +15,12 @@ fn name(text: &str) -> Name {
 }
 
 fn record(item: &Item) -> Record<'_> {
-    Record { key: &item.0, value: &item.1, expires_at_ms: item.2, accessed_s: item.3 }
+    Record { database: 0, key: &item.0, value: &item.1, expires_at_ms: item.2, accessed_s: item.3 }
 }
 
 /// Writes the items of each core, walked and changed.
 fn save(disk: &mut FaultyDisk, to: &str, id: u64, cores: &[(Vec<Item>, Vec<Item>)]) -> std::io::Result<Saved> {
-    let header = Header { cores: cores.len() as u16, id, created_ms: 7 };
+    let header = Header { cores: cores.len() as u16, id, created_ms: 7, has_databases: false };
     let mut snapshot = Snapshot::begin(disk, name(to), header)?;
     for (core, (walked, changed)) in (0..).zip(cores) {
         for (kind, items) in [(Kind::Changed, changed), (Kind::Walk, walked)] {
@@ -73,10 +73,42 @@ fn a_record_is_as_drawn() {
     assert!(block[74..].iter().all(|byte| *byte == 0));
     let mut head = Vec::new();
     let value = vec![0; 300];
-    Record { key: b"k", value: &value, expires_at_ms: Some(1 << 40), accessed_s: 1 << 20 }
+    Record { database: 0, key: b"k", value: &value, expires_at_ms: Some(1 << 40), accessed_s: 1 << 20 }
         .write_head(|bytes| head.extend_from_slice(bytes));
     assert_eq!(head[4..], [253, 0, 0, 0, 0, 0, 1, 0, 0, 252, 0, 0, 16, 0, 1, b'k', 251, 44, 1]);
     assert_eq!(head[..4], (head.len() as u32 - 4 + 300).to_le_bytes());
+}
+
+#[test]
+fn other_databases_are_in_a_codec_of_their_own() {
+    let mut head = Vec::new();
+    let one = Record { database: 3, key: b"k", value: b"v", expires_at_ms: None, accessed_s: 5 };
+    one.write_head(|bytes| head.extend_from_slice(bytes));
+    assert_eq!(head[4..], [0, 253, 5, 0, 0, 0, 0, 0, 3, 0, 1, b'k', 1]);
+    assert_eq!(Record::from_bytes(&[&head[4..], b"v"].concat()), Ok(one));
+    assert!(Record::from_bytes(&[0, 253, 5, 0, 0, 0, 0, 0, 16, 0, 1, b'k', 1, b'v']).is_err());
+    let mut disk = FaultyDisk::default();
+    for (file, database) in [("zero", 0), ("three", 3)] {
+        let header = Header { cores: 1, id: ID, created_ms: 7, has_databases: false };
+        let mut snapshot = Snapshot::begin(&mut disk, name(file), header).unwrap();
+        let mut stream = Stream::new(Kind::Walk, 0, ID);
+        stream.put(&Record { database, ..one });
+        stream.finish();
+        snapshot.block(&mut stream.take().unwrap()).unwrap();
+        snapshot.finish(&mut disk).unwrap();
+        let codec = if database == 0 { 1 } else { 2 };
+        let bytes = disk.bytes(file).unwrap();
+        assert_eq!((bytes[10], bytes[4096 + 5]), (codec, codec));
+        let open =
+            |disk: &mut FaultyDisk, count| Source::open(disk.open(file).unwrap()).unwrap().check_databases(count);
+        assert!(open(&mut disk, database + 1).is_ok());
+        let refused = open(&mut disk, database).map(|_| ()).unwrap_err().to_string();
+        let text = format!(
+            "has items of database {database}, and there are {database} here; start with --databases {}",
+            database + 1
+        );
+        assert_eq!(refused, text);
+    }
 }
 
 #[test]

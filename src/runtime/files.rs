@@ -65,6 +65,7 @@ struct ToCore {
 pub(super) fn start(
     path: &Path,
     cpus: &[usize],
+    databases: u8,
     shared: &Arc<Shared>,
     directory: Option<Directory>,
     load: Option<Name>,
@@ -81,7 +82,7 @@ pub(super) fn start(
         ends.push(CoreFiles { core, asks: asks.clone(), events: events_end, records: records_end });
     }
     let (path, shared) = (path.to_owned(), Arc::clone(shared));
-    let mut keeper = Worker::new(cores, directory, move || Ok(Directory::open(&path)?));
+    let mut keeper = Worker::new(cores, directory, move || Ok(Directory::open(&path)?)).with_databases(databases);
     let mut tell = move |core: CoreId, event| {
         shared.file_steps.fetch_add(1, Ordering::Relaxed);
         let to_core = &to_cores[usize::from(core.0)];

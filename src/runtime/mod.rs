@@ -158,7 +158,7 @@ fn start_files(config: &ServerConfig, shared: &Arc<Shared>) -> Result<Vec<CoreFi
         Err(error) => return Err(StartError::DataDir { path: path.clone(), source: error.into() }),
     };
     let load = config.persist.then(|| SnapshotConfig::default().name);
-    Ok(files::start(&config.data_dir, &config.cpus, shared, directory, load))
+    Ok(files::start(&config.data_dir, &config.cpus, config.databases, shared, directory, load))
 }
 
 /// Starts the admin endpoint, if configured. Returns a reporter, or none, for each core.
@@ -308,6 +308,7 @@ fn settings(config: &ServerConfig, process: &ProcessFacts) -> Settings {
         bytes_max: config.bytes_max,
         eviction: config.eviction,
         maxclients: config.maxclients,
+        databases: config.databases,
         maxclients_max: config.maxclients_max,
         idle_timeout_s: config.idle_timeout_s,
         tcp_keepalive_s: config.tcp_keepalive_s,

@@ -91,6 +91,12 @@ impl Account {
         self.bytes -= item_bytes;
     }
 
+    /// Takes off so many items of this cost together.
+    pub(super) fn leave(&mut self, items: u64, bytes: u64) {
+        self.items -= items;
+        self.bytes -= bytes;
+    }
+
     /// Replaces the cost of an item.
     #[inline]
     pub(super) fn change(&mut self, before_bytes: u64, after_bytes: u64) {

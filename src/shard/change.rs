@@ -46,12 +46,16 @@ pub(super) enum Cause {
     Removed,
     /// The item's value is stored under another key.
     Renamed,
+    /// The item's value is stored in another database.
+    Moved,
     /// A SET over the item had a deadline that has passed.
     Overdue,
     /// The item has expired.
     Expired,
     /// The item is a victim: the budget needs its room.
     Evicted,
+    /// The item was flushed before, with its whole database; all were told then.
+    Flushed,
 }
 
 /// The items of a shard, or of a cleared one, for observers that read an item before it changes.

@@ -13,7 +13,8 @@ impl Shard {
     /// Begins a cut: from here on the shard's items as they are now are written, beginning with those that change.
     pub fn begin_cut(&mut self, core: u16, id: u64, now_ms: u64) {
         assert!(self.observers.cut.is_none(), "one cut at a time");
-        let cut = Cut::new(core, id, now_ms, self.len(), self.slab.positions(), self.policy.first());
+        let databases = self.databases.databases();
+        let cut = Cut::new((core, id), now_ms, databases, &self.slab, self.policy.first());
         self.observers.arrange(|observers| observers.cut = Some(Box::new(cut)));
     }
 
@@ -61,7 +62,10 @@ impl Shard {
         }
         // As in Redis, loading a key is no key event; the expiries and evictions that make room for it are.
         let wanted = self.observers.arrange(|observers| observers.events.want_losses_alone());
+        let before = self.selected();
+        self.select(record.database);
         let stored = self.insert_known(record.key, record.value, record.expires_at_ms, now_ms);
+        self.select(before);
         self.set_events_wanted(wanted);
         let at = stored?;
         let idle_s = (now_ms / 1000).saturating_sub(record.accessed_s);

@@ -9,7 +9,7 @@
 //! blob  [63 .. 48: value length, low bits] [47 .. 0: address]
 //! word  [63 .. 41: access clock] [40 .. 27: value length, high bits] [26: on probation] [25 .. 24: accesses]
 //!       [23: timer word]
-//!       [22 .. 20: type of the value] [19 .. 16: database] [15 .. 0: key length, or all ones: it is long]
+//!       [22 .. 21: type of the value] [20 .. 16: space] [15 .. 0: key length, or all ones: it is long]
 //! ```
 //!
 //! Invariants, kept by the functions of `Entry` alone (its fields are private, the links apart):
@@ -30,8 +30,8 @@ use std::slice;
 
 use super::account::{allocated_bytes, item_bytes};
 use crate::limits::{
-    ACCESS_CLOCK_BITS, ADDRESS_BITS, DATABASES, FREQUENCY_BITS, FREQUENCY_MAX, ITEM_ENTRY_BYTES, KEY_BYTES_MAX,
-    KEY_INLINE_LENGTH_BITS, VALUE_BYTES_MAX, VALUE_TYPES_MAX,
+    ACCESS_CLOCK_BITS, ADDRESS_BITS, FREQUENCY_BITS, FREQUENCY_MAX, ITEM_ENTRY_BYTES, KEY_BYTES_MAX,
+    KEY_INLINE_LENGTH_BITS, SPACES, VALUE_BYTES_MAX, VALUE_TYPES_MAX,
 };
 
 /// The position of an entry in its slab. Stays the same for as long as the key is present.
@@ -64,13 +64,16 @@ impl TimerIndex {
     }
 }
 
-/// The label of an item: the type of its value, and its database.
+/// The number of a database, as clients name it.
+pub type Database = u8;
+
+/// The label of an item: the type of its value, and its space.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Label {
     /// The type of the value.
     pub(super) value_type: ValueType,
-    /// The number of the database.
-    pub(super) database: u8,
+    /// The number of the space of keys that the item is in, as `databases` has it.
+    pub(super) space: u8,
 }
 
 /// The type of a value, by its number in an entry.
@@ -82,14 +85,14 @@ pub(super) enum ValueType {
 }
 
 impl Label {
-    /// A string of database 0.
-    pub(super) const STRING: Self = Self { value_type: ValueType::String, database: 0 };
+    /// A string of space 0.
+    pub(super) const STRING: Self = Self { value_type: ValueType::String, space: 0 };
 
     /// The label as the bits of an entry's word.
     #[inline]
     pub(super) fn bits(self) -> u64 {
-        debug_assert!(u32::from(self.database) < DATABASES, "the database has 4 bits");
-        u64::from(self.value_type as u8) << TYPE_SHIFT | u64::from(self.database) << DATABASE_SHIFT
+        debug_assert!(u32::from(self.space) < SPACES, "the space has 5 bits");
+        u64::from(self.value_type as u8) << TYPE_SHIFT | u64::from(self.space) << SPACE_SHIFT
     }
 }
 
@@ -101,8 +104,8 @@ const VALUE_LEN_HIGH_MASK: u64 = (1 << VALUE_LEN_HIGH_BITS) - 1;
 const VALUE_LEN_HIGH_SHIFT: u32 = CLOCK_SHIFT - VALUE_LEN_HIGH_BITS;
 /// The key's length as the word has it: itself, or this, which says that it stands in the blob.
 const KEY_LEN_LONG: u64 = (1 << KEY_INLINE_LENGTH_BITS) - 1;
-const DATABASE_SHIFT: u32 = KEY_INLINE_LENGTH_BITS;
-const TYPE_SHIFT: u32 = DATABASE_SHIFT + DATABASES.ilog2();
+const SPACE_SHIFT: u32 = KEY_INLINE_LENGTH_BITS;
+const TYPE_SHIFT: u32 = SPACE_SHIFT + SPACES.ilog2();
 #[cfg(any(test, feature = "verify"))]
 const LABEL_MASK: u64 = HAS_TIMER_WORD - 1 - KEY_LEN_LONG;
 const HAS_TIMER_WORD: u64 = 1 << (TYPE_SHIFT + VALUE_TYPES_MAX.ilog2());
@@ -115,7 +118,7 @@ const KEY_LEN_WORD_BYTES: usize = size_of::<u32>();
 
 const _: () = assert!(size_of::<Entry>() as u64 == ITEM_ENTRY_BYTES);
 const _: () = assert!(usize::BITS == u64::BITS, "addresses have bits to spare");
-const _: () = assert!(DATABASES.is_power_of_two() && VALUE_TYPES_MAX.is_power_of_two());
+const _: () = assert!(SPACES.is_power_of_two() && VALUE_TYPES_MAX.is_power_of_two());
 const _: () = assert!(ON_PROBATION < 1 << VALUE_LEN_HIGH_SHIFT, "the fields of the word do not overlap");
 const _: () = assert!(
     VALUE_BYTES_MAX >> (VALUE_LEN_LOW_BITS + VALUE_LEN_HIGH_BITS) == 0,
@@ -340,7 +343,13 @@ impl Entry {
         item_bytes(self.blob_len(), self.timer().is_some())
     }
 
-    /// The type of the value and the database, as [`Label::bits`] has them.
+    /// The number of the space of keys that the item is in.
+    #[inline]
+    pub(super) fn space(&self) -> u8 {
+        (self.word >> SPACE_SHIFT) as u8 & (SPACES - 1) as u8
+    }
+
+    /// The type of the value and the space, as [`Label::bits`] has them.
     #[cfg(any(test, feature = "verify"))]
     pub(super) fn label(&self) -> u64 {
         self.word & LABEL_MASK

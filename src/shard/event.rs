@@ -30,6 +30,10 @@ pub enum Event {
     RenameTo,
     /// COPY gave the key a value.
     CopyTo,
+    /// MOVE took the key to another database.
+    MoveFrom,
+    /// MOVE brought the key from another database.
+    MoveTo,
     /// The event of RESTORE.
     Restore,
     /// The key got a deadline.
@@ -45,7 +49,7 @@ pub enum Event {
 }
 
 /// Every event with Redis's name and the letter of its class in `notify-keyspace-events`, by number.
-pub const EVENTS: [(Event, &str, u8); 17] = [
+pub const EVENTS: [(Event, &str, u8); 19] = [
     (Event::Set, "set", b'$'),
     (Event::New, "new", b'n'),
     (Event::Append, "append", b'$'),
@@ -57,6 +61,8 @@ pub const EVENTS: [(Event, &str, u8); 17] = [
     (Event::RenameFrom, "rename_from", b'g'),
     (Event::RenameTo, "rename_to", b'g'),
     (Event::CopyTo, "copy_to", b'g'),
+    (Event::MoveFrom, "move_from", b'g'),
+    (Event::MoveTo, "move_to", b'g'),
     (Event::Restore, "restore", b'g'),
     (Event::Expire, "expire", b'g'),
     (Event::Persist, "persist", b'g'),

@@ -5,6 +5,7 @@
 //! Never: decides which client gets an event.
 
 use super::change::{Cause, Change};
+use super::entry::Database;
 use super::event::Event;
 
 /// The key events of one shard.
@@ -12,8 +13,8 @@ use super::event::Event;
 pub(super) struct Events {
     /// A bit for each kind of event that somebody subscribes to.
     wanted: u32,
-    /// The noted events: for each its number, the length of the key as u32, the key. Filled by changes, drained by the
-    /// engine before its turn ends; bounded by what a turn changes.
+    /// The noted events: for each its number, the database, the length of the key as u32, the key. Filled by changes,
+    /// drained by the engine before its turn ends; bounded by what a turn changes.
     noted: Vec<u8>,
     /// Where the last noted event begins.
     last: usize,
@@ -48,7 +49,8 @@ impl Events {
     }
 
     /// Notes the events of a change.
-    pub(super) fn on_change(&mut self, key: &[u8], change: Change) {
+    pub(super) fn on_change(&mut self, database: Database, key: &[u8], change: Change) {
+        let key = (database, key);
         match change {
             Change::Store { event, found, timed_anew } => self.note_store(event, key, found.is_some(), timed_anew),
             Change::Retime { timed: true, .. } => self.note(Event::Expire, key),
@@ -61,8 +63,10 @@ impl Events {
             Change::Remove { cause, .. } => match cause {
                 Cause::Removed => self.note(Event::Del, key),
                 Cause::Renamed => self.note(Event::RenameFrom, key),
+                Cause::Moved => self.note(Event::MoveFrom, key),
                 Cause::Expired => self.note(Event::Expired, key),
                 Cause::Evicted => self.note(Event::Evicted, key),
+                Cause::Flushed => {}
                 Cause::Overdue => {
                     self.note_store(Event::Set, key, true, true);
                     self.note(Event::Expired, key);
@@ -71,16 +75,22 @@ impl Events {
         }
     }
 
+    /// Whether a kind of event is noted.
+    #[inline]
+    pub(super) fn wants(&self, event: Event) -> bool {
+        self.wanted & event.bit() != 0
+    }
+
     /// Notes one event, if its kind is noted.
     #[inline]
-    pub(super) fn note(&mut self, event: Event, key: &[u8]) {
-        if self.wanted & event.bit() != 0 {
+    pub(super) fn note(&mut self, event: Event, key: (Database, &[u8])) {
+        if self.wants(event) {
             self.add(event, key);
         }
     }
 
     /// Notes the events of a store.
-    fn note_store(&mut self, event: Event, key: &[u8], existed: bool, timed: bool) {
+    fn note_store(&mut self, event: Event, key: (Database, &[u8]), existed: bool, timed: bool) {
         // As in Redis, these delete an item that they overwrite first.
         let replaces = matches!(event, Event::RenameTo | Event::CopyTo | Event::Restore);
         if !existed || replaces {
@@ -93,15 +103,19 @@ impl Events {
     }
 
     #[cold]
-    fn add(&mut self, event: Event, key: &[u8]) {
+    fn add(&mut self, event: Event, (database, key): (Database, &[u8])) {
         let mut at = self.noted.len();
-        self.noted.push(event as u8);
+        self.noted.extend_from_slice(&[event as u8, database]);
         self.noted.extend_from_slice(&(key.len() as u32).to_le_bytes());
         self.noted.extend_from_slice(key);
         let (target, source) = (&self.noted[self.last.min(at)..at], &self.noted[at..]);
-        if event == Event::RenameFrom && target.first() == Some(&(Event::RenameTo as u8)) && target[1..] != source[1..]
-        {
-            // RENAME stores before it deletes, so that nothing is lost; Redis has its events the other way round.
+        let moved_to = match event {
+            Event::RenameFrom => Some(Event::RenameTo as u8),
+            Event::MoveFrom => Some(Event::MoveTo as u8),
+            _ => None,
+        };
+        if moved_to.is_some() && target.first().copied() == moved_to && target[1..] != source[1..] {
+            // RENAME and MOVE store before they delete, so that nothing is lost; Redis has its events the other way round.
             let moved = at - self.last;
             self.noted[self.last..].rotate_left(moved);
             at = self.noted.len() - moved;
@@ -110,14 +124,14 @@ impl Events {
     }
 }
 
-/// The events in a buffer of `Shard::take_events`, each with its key.
-pub fn noted(mut bytes: &[u8]) -> impl Iterator<Item = (Event, &[u8])> {
+/// The events in a buffer of `Shard::take_events`, each with its database and key.
+pub fn noted(mut bytes: &[u8]) -> impl Iterator<Item = (Event, Database, &[u8])> {
     std::iter::from_fn(move || {
-        let (head, rest) = bytes.split_at_checked(5)?;
-        let len = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let (head, rest) = bytes.split_at_checked(6)?;
+        let len = u32::from_le_bytes([head[2], head[3], head[4], head[5]]) as usize;
         let (key, rest) = rest.split_at_checked(len)?;
         bytes = rest;
-        Some((Event::of(head[0]), key))
+        Some((Event::of(head[0]), head[1], key))
     })
 }
 
@@ -127,7 +141,7 @@ mod tests {
     use super::*;
 
     fn take(events: &Events) -> Vec<(Event, Vec<u8>)> {
-        noted(&events.noted).map(|(event, key)| (event, key.to_vec())).collect()
+        noted(&events.noted).map(|(event, _, key)| (event, key.to_vec())).collect()
     }
 
     #[test]
@@ -141,20 +155,20 @@ mod tests {
     #[test]
     fn what_nobody_wants_is_not_noted() {
         let mut events = Events { wanted: Event::Expired.bit(), ..Events::default() };
-        events.note_store(Event::Set, b"k", false, true);
-        events.note(Event::Del, b"k");
+        events.note_store(Event::Set, (0, b"k"), false, true);
+        events.note(Event::Del, (0, b"k"));
         assert!(events.noted.is_empty());
-        events.note(Event::Expired, b"");
+        events.note(Event::Expired, (0, b""));
         assert_eq!(take(&events), [(Event::Expired, Vec::new())]);
     }
 
     #[test]
     fn a_rename_is_told_from_first() {
         let mut events = Events { wanted: u32::MAX, ..Events::default() };
-        events.note(Event::Del, b"other");
-        events.note_store(Event::RenameTo, b"target", true, true);
-        events.note(Event::RenameFrom, b"s");
-        events.note(Event::RenameFrom, b"elsewhere");
+        events.note(Event::Del, (0, b"other"));
+        events.note_store(Event::RenameTo, (0, b"target"), true, true);
+        events.note(Event::RenameFrom, (0, b"s"));
+        events.note(Event::RenameFrom, (0, b"elsewhere"));
         let names: Vec<_> = take(&events).into_iter().map(|(event, _)| event).collect();
         let expected = [Event::Del, Event::New, Event::RenameFrom, Event::RenameTo, Event::RenameFrom];
         // The last one's target is on another shard, but stands behind a target: it goes before that.

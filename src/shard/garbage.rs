@@ -19,6 +19,11 @@ pub(super) struct Garbage {
 }
 
 impl Garbage {
+    /// The tables of an index alone, whose items are gone, or garbage elsewhere.
+    pub(super) fn of_tables(segments: Segments, walkway: Walkway) -> Garbage {
+        Garbage { slab: Slab::default(), segments, nodes: NodePages::default(), walkway }
+    }
+
     /// The items of the garbage, for a cut.
     pub(super) fn items(&self) -> Items<'_> {
         Items { slab: &self.slab, nodes: &self.nodes, walkway: self.walkway }

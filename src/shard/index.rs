@@ -197,6 +197,47 @@ impl Index {
         self.segments.push(new);
     }
 
+    /// Exchanges the contents of two indexes of one shard; what they share in turn stays where it is.
+    pub(super) fn exchange(&mut self, other: &mut Index) {
+        std::mem::swap(&mut self.hasher, &mut other.hasher);
+        std::mem::swap(&mut self.cells, &mut other.cells);
+        std::mem::swap(&mut self.cell_shift, &mut other.cell_shift);
+        std::mem::swap(&mut self.segments, &mut other.segments);
+    }
+
+    /// The number of entries: a look at each segment.
+    pub(super) fn len(&self) -> usize {
+        (0..self.segments.len).map(|number| self.segments.at(number).table.len()).sum()
+    }
+
+    /// Some entries of the first segment from `from` on that has any, as many as there is room for. Returns the segment, and
+    /// how many they are: none if those segments are empty.
+    pub(super) fn some(&self, from: u32, room: &mut [EntryIndex]) -> (u32, usize) {
+        let mut numbers = from..self.segments.len;
+        let Some(number) = numbers.find(|number| !self.segments.at(*number).table.is_empty()) else {
+            return (self.segments.len, 0);
+        };
+        let mut found = 0;
+        for (place, at) in room.iter_mut().zip(&self.segments.at(number).table) {
+            *place = EntryIndex(*at);
+            found += 1;
+        }
+        (number, found)
+    }
+
+    /// All entries, from a random one on.
+    pub(super) fn rotated(&self, random: u64) -> impl Iterator<Item = EntryIndex> {
+        let from = self.segment_of(random);
+        let table = |number: u32| &self.segments.at(number).table;
+        let skipped = match table(from).len() as u64 {
+            0 => 0,
+            len => ((random & u64::from(u32::MAX)) * len) >> u32::BITS,
+        };
+        let first = table(from).iter().skip(skipped as usize);
+        let others = (from + 1..self.segments.len).chain(0..=from).flat_map(move |number| table(number).iter());
+        first.chain(others).map(|at| EntryIndex(*at))
+    }
+
     /// The number of keys hashed again so far.
     #[inline]
     pub(super) fn rehashed(&self) -> u64 {
@@ -210,9 +251,9 @@ impl Index {
         (self.segments.len as usize, buckets, self.cells.len())
     }
 
-    /// The runs tile the directory, and each item of the slab is in its segment, once.
+    /// The runs tile the directory, and each item is of the space, in its segment, once. Returns how many there are.
     #[cfg(any(test, feature = "verify"))]
-    pub(super) fn verify(&self, slab: &Slab) {
+    pub(super) fn verify(&self, slab: &Slab, space: u8) -> usize {
         assert_eq!(self.cells.len(), 1 << (u64::BITS - self.cell_shift));
         let mut covered = 0;
         let mut seen = std::collections::HashSet::new();
@@ -225,6 +266,7 @@ impl Index {
             for &at in &segment.table {
                 let entry = slab.entry(EntryIndex(at));
                 assert!(entry.is_live(), "only items are in the index");
+                assert_eq!(entry.space(), space, "an item is in the index of its space");
                 assert!(seen.insert(at), "an item is in the index once");
                 let hash = self.hash(entry.key());
                 assert_eq!(self.segment_of(hash), number, "an item is in its segment");
@@ -232,7 +274,7 @@ impl Index {
             }
         }
         assert_eq!(covered, self.cells.len(), "every cell has a segment");
-        assert_eq!(seen.len(), slab.len() as usize, "every item is in the index");
+        seen.len()
     }
 }
 

@@ -14,7 +14,7 @@
 //!
 //! | files | what |
 //! |---|---|
-//! | `mod`, `observe`, `cut`, `work`, `scan`, `warm` | the doors, which are methods of `Shard` |
+//! | `mod`, `databases`, `observe`, `cut`, `work`, `scan`, `warm` | the doors, which are methods of `Shard` |
 //! | `mutate` | the one function per kind of change, below all doors |
 //! | `observers` | the parts that learn of each `change`: `events` for key events, `watch` for WATCH, `tracking` over `prefixes` for CLIENT TRACKING, `preimage` for snapshots |
 //! | `index`, `slab` over `entry`, `wheel` | the structures that hold items, with `pages` below them |
@@ -24,6 +24,7 @@
 mod account;
 mod change;
 mod cut;
+mod databases;
 mod entry;
 mod estimate;
 mod event;
@@ -55,6 +56,8 @@ mod work;
 use std::collections::VecDeque;
 
 pub use self::account::{Budget, Counters, Room};
+pub use self::databases::DatabaseSize;
+pub use self::entry::Database;
 pub use self::event::{EVENTS, Event};
 pub use self::events::noted;
 pub use self::policy::{Admissions, Eviction};
@@ -65,6 +68,7 @@ pub use self::watch::Watcher;
 
 use self::account::Account;
 use self::change::{Cause, Change};
+use self::databases::Databases;
 use self::entry::EntryIndex;
 use self::estimate::{Estimate, Sampled};
 use self::garbage::Garbage;
@@ -77,12 +81,15 @@ use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// The keyspace of one core.
 ///
+/// A key is one of the selected database; see `databases`.
 /// Doors that change items: `get`, `insert`, `remove`, `touch`, `set_expiry`, `set_idle_s`, `clear`, `load`. Doors
 /// that leave no trace: `peek`, `scan`, `random_key` and the getters. `work` is to be called when idle, and from time
 /// to time when not.
 pub struct Shard {
     slab: Slab,
+    /// The index of the selected database.
     index: Index,
+    databases: Databases,
     policy: Policy,
     wheel: Wheel,
     account: Account,
@@ -153,6 +160,7 @@ impl Shard {
         Self {
             slab: Slab::default(),
             index: Index::new(config.hash_seeds),
+            databases: Databases::new(config.hash_seeds),
             policy: Policy::new(config.eviction, config.budget, |slab, at| slab.entry(at).cost()),
             wheel: Wheel::default(),
             account: Account::default(),
@@ -167,7 +175,7 @@ impl Shard {
     #[inline]
     pub fn get(&mut self, key: &[u8], recency: Recency, now_ms: u64) -> Option<Item<'_>> {
         let Some(at) = self.look_up(key, recency, now_ms) else {
-            self.observers.events.note(Event::KeyMiss, key);
+            self.note_miss(key);
             return None;
         };
         Some(self.item(at))
@@ -177,7 +185,7 @@ impl Shard {
     #[inline]
     pub fn get_value(&mut self, key: &[u8], recency: Recency, now_ms: u64) -> Option<&[u8]> {
         let Some(at) = self.look_up(key, recency, now_ms) else {
-            self.observers.events.note(Event::KeyMiss, key);
+            self.note_miss(key);
             return None;
         };
         Some(self.slab.entry(at).value())
@@ -277,6 +285,11 @@ impl Shard {
         self.remove_for(key, Cause::Renamed, now_ms)
     }
 
+    /// Removes a key whose value MOVE has stored in another database.
+    pub fn remove_moved(&mut self, key: &[u8], now_ms: u64) -> bool {
+        self.remove_for(key, Cause::Moved, now_ms)
+    }
+
     fn remove_for(&mut self, key: &[u8], cause: Cause, now_ms: u64) -> bool {
         let hash = self.index.hash(key);
         let found = self.live(key, hash, now_ms);
@@ -311,12 +324,12 @@ impl Shard {
         true
     }
 
-    /// Removes all items, in O(1): the memory is freed by `work`. Returns the number of items removed.
+    /// Removes all items of all databases, in O(1): the memory is freed by `work`. Returns the number of items removed.
     pub fn clear(&mut self) -> u64 {
         let items = self.len();
-        let (index, slab) = (&self.index, &self.slab);
-        let is_stored = |key: &[u8]| index.find(index.hash(key), |at| slab.entry(at).holds(key)).is_some();
-        self.observers.on_clear(items, is_stored);
+        self.note_clear();
+        self.observers.on_flush(items);
+        self.forget_spaces();
         let slab = std::mem::take(&mut self.slab);
         let walkway = self.policy.walkway();
         let garbage = Garbage { slab, segments: self.index.reset(), nodes: self.wheel.reset(), walkway };

@@ -7,7 +7,7 @@
 
 use super::account::{Charge, item_bytes};
 use super::change::{Cause, Change, Items};
-use super::entry::{EntryIndex, Label, TimerIndex, blob_len};
+use super::entry::{EntryIndex, TimerIndex, blob_len};
 use super::event::Event;
 use super::policy::Eviction;
 use super::slab::free_steps;
@@ -91,7 +91,7 @@ impl Shard {
                 at
             }
             None => {
-                let at = self.slab.insert(Label::STRING, key, value, plan.timer_word);
+                let at = self.slab.insert(self.databases.label, key, value, plan.timer_word);
                 self.index.insert(plan.hash, at, &self.slab);
                 if plan.deadline_ms.is_some() {
                     self.set_timer(at, plan.deadline_ms, now_ms);
@@ -114,7 +114,7 @@ impl Shard {
         at
     }
 
-    /// Removes an item. The hash is its key's. Returns the steps this was worth.
+    /// Removes an item of the selected space. The hash is its key's. Returns the steps this was worth.
     pub(super) fn remove_entry(&mut self, at: EntryIndex, hash: u64, cause: Cause) -> u32 {
         self.tell_of(at, Change::Remove { at, cause });
         if cause != Cause::Evicted
@@ -201,7 +201,7 @@ impl Shard {
             None => self.victim(spared),
         };
         let cause = if self.has_expired(at, now_ms) { Cause::Expired } else { Cause::Evicted };
-        self.remove_entry(at, self.hash_of(at), cause)
+        self.remove_any(at, cause)
     }
 
     /// An item that is about to expire and not in demand, if the policy lets such items go first.
@@ -226,7 +226,7 @@ impl Shard {
             match self.wheel.advance(now_ms, steps) {
                 Advance::Due(at) => {
                     debug_assert!(self.has_expired(at, now_ms));
-                    let removal_steps = self.remove_entry(at, self.hash_of(at), Cause::Expired);
+                    let removal_steps = self.remove_any(at, Cause::Expired);
                     *steps = steps.saturating_sub(removal_steps - 1);
                 }
                 Advance::Idle => return false,
@@ -252,10 +252,6 @@ impl Shard {
     pub(super) fn deadline_ms(&self, at: EntryIndex) -> Option<u64> {
         let timer = self.slab.entry(at).timer();
         timer.is_some().then(|| self.wheel.deadline_ms(timer))
-    }
-
-    fn hash_of(&self, at: EntryIndex) -> u64 {
-        self.index.hash(self.slab.entry(at).key())
     }
 
     /// Sets a deadline in wheel and entry; the account is the caller's.
@@ -325,12 +321,12 @@ impl Shard {
     #[cold]
     fn tell_all(&mut self, key: &[u8], change: Change) {
         let items = Items { slab: &self.slab, nodes: self.wheel.nodes(), walkway: self.policy.walkway() };
-        self.observers.tell(items, key, change);
+        self.observers.tell(items, (self.databases.selected(), key), change);
     }
 
     #[cold]
     fn tell_all_of(&mut self, at: EntryIndex, change: Change) {
         let items = Items { slab: &self.slab, nodes: self.wheel.nodes(), walkway: self.policy.walkway() };
-        self.observers.tell(items, self.slab.entry(at).key(), change);
+        self.observers.tell(items, (self.databases.selected(), self.slab.entry(at).key()), change);
     }
 }

@@ -29,28 +29,39 @@ impl Shard {
     /// Notes that a command which only looks has not found a key. `get` notes it by itself.
     #[inline]
     pub fn note_miss(&mut self, key: &[u8]) {
-        self.observers.events.note(Event::KeyMiss, key);
+        if self.observers.events.wants(Event::KeyMiss) {
+            self.note_wanted_miss(key);
+        }
+    }
+
+    #[cold]
+    fn note_wanted_miss(&mut self, key: &[u8]) {
+        self.observers.events.note(Event::KeyMiss, (self.databases.selected(), key));
     }
 }
 
 /// The doors of WATCH.
 impl Shard {
-    /// Watches a key for `watcher`.
+    /// Watches a key of the selected database for `watcher`.
     pub fn watch(&mut self, key: &[u8], watcher: Watcher, now_ms: u64) {
         // An item that has expired already is absent from the start, and its removal is no change.
         let hash = self.index.hash(key);
         let _ = self.live(key, hash, now_ms);
-        self.observers.arrange(|observers| observers.watches.add(key, watcher));
+        let database = self.databases.selected();
+        self.observers.arrange(|observers| observers.watches.add(database, key, watcher));
     }
 
     /// Whether a key of `watcher` has changed: was stored, removed, evicted, given another deadline, or has expired.
     pub fn has_changed(&mut self, watcher: Watcher, now_ms: u64) -> bool {
         let keys = self.observers.watches.lend(watcher);
-        for key in &keys {
+        let before = self.selected();
+        for (database, key) in &keys {
+            self.select(*database);
             // Removes an item that has expired by now, which is a change.
             let hash = self.index.hash(key);
             let _ = self.live(key, hash, now_ms);
         }
+        self.select(before);
         self.observers.watches.give_back(watcher, keys)
     }
 

@@ -9,7 +9,7 @@
 
 use super::account::Counters;
 use super::change::{Cause, Change, Items};
-use super::entry::EntryIndex;
+use super::entry::{Database, EntryIndex};
 use super::events::Events;
 use super::policy::Walkway;
 use super::preimage::Cut;
@@ -56,7 +56,8 @@ impl Observers {
             Change::Retime { .. } => {}
             Change::Store { .. } => counters.insertions += 1,
             Change::Remove { cause, .. } => match cause {
-                Cause::Removed | Cause::Renamed | Cause::Overdue => counters.removals += 1,
+                Cause::Removed | Cause::Renamed | Cause::Moved | Cause::Overdue => counters.removals += 1,
+                Cause::Flushed => return self.listening,
                 Cause::Expired => counters.expirations += 1,
                 Cause::Evicted => {
                     counters.evictions += 1;
@@ -69,26 +70,35 @@ impl Observers {
     }
 
     /// Passes a change that is about to happen to all observers but the counters.
-    pub(super) fn tell(&mut self, items: Items<'_>, key: &[u8], change: Change) {
-        self.events.on_change(key, change);
+    pub(super) fn tell(&mut self, items: Items<'_>, (database, key): (Database, &[u8]), change: Change) {
         if let Some(cut) = &mut self.cut {
             cut.on_change(items, change);
         }
+        if matches!(change, Change::Remove { cause: Cause::Flushed, .. }) {
+            return;
+        }
+        self.events.on_change(database, key, change);
         let source = match change {
             Change::StoreOverdue => return,
             Change::Remove { cause: Cause::Expired | Cause::Evicted, .. } => Source::Shard,
             Change::Store { .. } | Change::Remove { .. } | Change::Retime { .. } => Source::Command,
         };
-        self.watches.note(key);
+        self.watches.note(database, key);
         self.tracking.note(key, source);
         self.refresh();
     }
 
-    /// Notes that all items, so many, are about to be cleared.
-    pub(super) fn on_clear(&mut self, items: u64, is_stored: impl Fn(&[u8]) -> bool) {
-        self.watches.note_clear(is_stored);
+    /// Notes that so many items are about to be flushed, whose watchers know.
+    pub(super) fn on_flush(&mut self, items: u64) {
         self.tracking.clear();
         self.changes += items;
+        self.refresh();
+    }
+
+    /// Notes that the contents of two databases are about to be exchanged; watchers know.
+    pub(super) fn on_swap(&mut self) {
+        self.tracking.clear();
+        self.changes += 1;
         self.refresh();
     }
 

@@ -15,13 +15,13 @@
 use std::hint::black_box;
 
 use super::change::{Cause, Change, Items};
-use super::entry::EntryIndex;
+use super::entry::{Database, EntryIndex};
 use super::garbage::Garbage;
 use super::idle;
 use super::policy::Walkway;
 use super::slab::Slab;
 use super::wheel::{self, NodePages};
-use crate::limits::WARM_KEYS_MAX;
+use crate::limits::{SPACES, WARM_KEYS_MAX};
 use crate::persist::{Block, Kind, Record, Stream};
 
 /// A cut under way.
@@ -35,11 +35,13 @@ pub(super) struct Cut {
 struct Walk {
     /// The instant of the cut.
     cut_ms: u64,
+    /// The database of each space at the cut. What has none was flushed before, and is not written.
+    databases: [Option<Database>; SPACES as usize],
     /// One bit an entry, set when it is not due. Entries beyond the end are not due.
     done: Vec<u64>,
     /// The number of due entries.
     left: u64,
-    /// The number of items at the cut.
+    /// The number of items at the cut, flushed ones included.
     total: u64,
     /// The entry at which the walk goes on.
     cursor: EntryIndex,
@@ -65,11 +67,19 @@ pub struct CutProgress {
 }
 
 impl Cut {
-    /// A cut of so many items, which a walk from `first` on comes by, in a slab of so many positions.
-    pub(super) fn new(core: u16, id: u64, now_ms: u64, items: u64, positions: u32, first: EntryIndex) -> Cut {
+    /// A cut of the items of a slab, which a walk from `first` on comes by. `databases`: those of all spaces.
+    pub(super) fn new(
+        (core, id): (u16, u64),
+        now_ms: u64,
+        databases: [Option<Database>; SPACES as usize],
+        slab: &Slab,
+        first: EntryIndex,
+    ) -> Cut {
+        let items = u64::from(slab.len());
         let walk = Walk {
             cut_ms: now_ms,
-            done: vec![0; (positions as usize).div_ceil(u64::BITS as usize)],
+            databases,
+            done: vec![0; (slab.positions() as usize).div_ceil(u64::BITS as usize)],
             left: items,
             total: items,
             cursor: first,
@@ -212,16 +222,17 @@ impl Walk {
         self.left -= 1;
     }
 
-    /// The record of an entry; `None` if the item had expired at the cut.
+    /// The record of an entry; `None` if the item had expired at the cut, or was flushed.
     fn record<'a>(&self, slab: &'a Slab, nodes: &NodePages, at: EntryIndex) -> Option<Record<'a>> {
         let entry = slab.entry(at);
+        let database = self.databases[usize::from(entry.space())]?;
         let timer = entry.timer();
         let expires_at_ms = timer.is_some().then(|| wheel::deadline_in(nodes, timer));
         if expires_at_ms.is_some_and(|deadline_ms| deadline_ms <= self.cut_ms) {
             return None;
         }
         let accessed_s = (self.cut_ms / 1000).saturating_sub(idle::idle_s(entry.accessed(), self.cut_ms));
-        Some(Record { key: entry.key(), value: entry.value(), expires_at_ms, accessed_s })
+        Some(Record { database, key: entry.key(), value: entry.value(), expires_at_ms, accessed_s })
     }
 
     fn slice(&mut self, from: Items<'_>, mut items: usize, mut bytes: usize) {

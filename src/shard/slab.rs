@@ -92,8 +92,7 @@ impl Slab {
         self.pages.at_mut(at.0)
     }
 
-    /// The number of items.
-    #[cfg(any(test, feature = "verify"))]
+    /// The number of items, those included that were flushed and wait to be swept.
     pub(super) fn len(&self) -> u32 {
         self.live
     }

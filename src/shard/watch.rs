@@ -7,13 +7,21 @@
 use ahash::RandomState;
 use std::collections::HashMap;
 
+use super::entry::Database;
+
 /// A watcher: the id of a client, which is unique in the process.
 pub type Watcher = u64;
+
+/// A key and its database.
+pub(super) type Watched = (Database, Box<[u8]>);
+
+/// The watchers of the keys of one database.
+type Keys = HashMap<Box<[u8]>, Vec<Watcher>, RandomState>;
 
 /// The keys that one watcher watches in this shard.
 #[derive(Default)]
 struct Watching {
-    keys: Vec<Box<[u8]>>,
+    keys: Vec<Watched>,
     /// Whether one of the keys has changed.
     changed: bool,
 }
@@ -21,51 +29,57 @@ struct Watching {
 /// The watched keys of one shard. Filled by WATCH, drained by EXEC, DISCARD, UNWATCH and the end of a connection;
 /// bounded by what clients watch.
 pub(super) struct Watches {
-    keys: HashMap<Box<[u8]>, Vec<Watcher>, RandomState>,
+    /// By database, as far as any key was watched.
+    keys: Vec<Keys>,
     watchers: HashMap<Watcher, Watching, RandomState>,
+    hasher: RandomState,
 }
 
 impl Watches {
     /// No watched keys. The seeds are the index's.
     pub(super) fn new(seeds: [u64; 4]) -> Self {
-        let hasher = || RandomState::with_seeds(seeds[0], seeds[1], seeds[2], seeds[3]);
-        Self { keys: HashMap::with_hasher(hasher()), watchers: HashMap::with_hasher(hasher()) }
+        let hasher = RandomState::with_seeds(seeds[0], seeds[1], seeds[2], seeds[3]);
+        Self { keys: Vec::new(), watchers: HashMap::with_hasher(hasher.clone()), hasher }
     }
 
     /// Whether no key is watched.
     pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.watchers.is_empty()
     }
 
     /// Adds a key to those that `watcher` watches.
-    pub(super) fn add(&mut self, key: &[u8], watcher: Watcher) {
+    pub(super) fn add(&mut self, database: Database, key: &[u8], watcher: Watcher) {
         let watching = self.watchers.entry(watcher).or_default();
-        let listed = self.keys.entry(key.into()).or_default();
+        while self.keys.len() <= usize::from(database) {
+            self.keys.push(HashMap::with_hasher(self.hasher.clone()));
+        }
+        let listed = self.keys[usize::from(database)].entry(key.into()).or_default();
         if !listed.contains(&watcher) {
             listed.push(watcher);
-            watching.keys.push(key.into());
+            watching.keys.push((database, key.into()));
         }
     }
 
     /// Removes a watcher and what it watches.
     pub(super) fn remove(&mut self, watcher: Watcher) {
         let Some(watching) = self.watchers.remove(&watcher) else { return };
-        for key in watching.keys {
-            let Some(listed) = self.keys.get_mut(&key) else { continue };
+        for (database, key) in watching.keys {
+            let keys = &mut self.keys[usize::from(database)];
+            let Some(listed) = keys.get_mut(&key) else { continue };
             listed.retain(|other| *other != watcher);
             if listed.is_empty() {
-                self.keys.remove(&key);
+                keys.remove(&key);
             }
         }
     }
 
     /// The keys that `watcher` watches, lent until [`Watches::give_back`].
-    pub(super) fn lend(&mut self, watcher: Watcher) -> Vec<Box<[u8]>> {
+    pub(super) fn lend(&mut self, watcher: Watcher) -> Vec<Watched> {
         self.watchers.get_mut(&watcher).map(|watching| std::mem::take(&mut watching.keys)).unwrap_or_default()
     }
 
     /// Takes lent keys back. Whether one of them has changed since `watcher` began to watch it.
-    pub(super) fn give_back(&mut self, watcher: Watcher, keys: Vec<Box<[u8]>>) -> bool {
+    pub(super) fn give_back(&mut self, watcher: Watcher, keys: Vec<Watched>) -> bool {
         let Some(watching) = self.watchers.get_mut(&watcher) else { return false };
         watching.keys = keys;
         watching.changed
@@ -78,8 +92,8 @@ impl Watches {
     }
 
     /// Marks the watchers of a key that is about to change.
-    pub(super) fn note(&mut self, key: &[u8]) {
-        let Some(watchers) = self.keys.get(key) else { return };
+    pub(super) fn note(&mut self, database: Database, key: &[u8]) {
+        let Some(watchers) = self.keys.get(usize::from(database)).and_then(|keys| keys.get(key)) else { return };
         for watcher in watchers {
             if let Some(watching) = self.watchers.get_mut(watcher) {
                 watching.changed = true;
@@ -87,9 +101,9 @@ impl Watches {
         }
     }
 
-    /// Marks the watchers of all stored keys, which are about to be cleared.
-    pub(super) fn note_clear(&mut self, is_stored: impl Fn(&[u8]) -> bool) {
-        for (key, watchers) in &self.keys {
+    /// Marks the watchers of the stored keys of a database, which are about to be cleared.
+    pub(super) fn note_clear(&mut self, database: Database, is_stored: impl Fn(&[u8]) -> bool) {
+        for (key, watchers) in self.keys.get(usize::from(database)).into_iter().flatten() {
             if !is_stored(key) {
                 continue;
             }
@@ -104,10 +118,12 @@ impl Watches {
     #[cfg(any(test, feature = "verify"))]
     pub(super) fn verify(&self) {
         for (watcher, watching) in &self.watchers {
-            assert!(watching.keys.iter().all(|key| self.keys[key].contains(watcher)), "listed both ways");
+            let is_listed = |(database, key): &Watched| self.keys[usize::from(*database)][key].contains(watcher);
+            assert!(watching.keys.iter().all(is_listed), "listed both ways");
         }
-        let listed: usize = self.keys.values().map(Vec::len).sum();
+        let lists = || self.keys.iter().flat_map(HashMap::values);
+        let listed: usize = lists().map(Vec::len).sum();
         assert_eq!(listed, self.watchers.values().map(|watching| watching.keys.len()).sum::<usize>());
-        assert!(self.keys.values().all(|watchers| !watchers.is_empty()));
+        assert!(lists().all(|watchers| !watchers.is_empty()));
     }
 }

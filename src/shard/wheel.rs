@@ -173,6 +173,11 @@ impl Wheel {
         self.node(at).deadline_ms
     }
 
+    /// The sum of all deadlines.
+    pub(super) fn deadlines_ms(&self) -> u128 {
+        self.deadlines_ms
+    }
+
     /// The mean of all deadlines, if there are any.
     pub(super) fn mean_deadline_ms(&self) -> Option<u64> {
         // A mean is no larger than the largest.

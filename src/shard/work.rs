@@ -16,13 +16,13 @@ impl Shard {
         if self.estimate.is_none() && self.is_half_used() {
             self.begin_estimate();
         }
-        let others_wait = self.in_debt() || !self.garbage.is_empty();
+        let others_wait = self.in_debt() || self.has_garbage();
         let reserve = if others_wait { steps_max / 2 } else { 0 };
         let mut expiry_steps = steps_max - reserve;
         let expiry_waits = self.expire(now_ms, &mut expiry_steps);
         let mut steps = expiry_steps + reserve;
 
-        let reserve = if self.garbage.is_empty() { 0 } else { steps / 2 };
+        let reserve = if self.has_garbage() { steps / 2 } else { 0 };
         while steps > reserve && self.in_debt() {
             let removal_steps = self.evict_one(None, now_ms);
             steps = steps.saturating_sub(removal_steps);
@@ -30,11 +30,14 @@ impl Shard {
         let reserve = if self.observers.tracking.has_work() { steps / 2 } else { 0 };
         steps -= reserve;
         self.free_garbage(&mut steps);
+        if self.databases.is_sweeping() {
+            steps = self.sweep(steps);
+        }
         steps += reserve;
         if self.observers.tracking.has_work() {
             self.observers.arrange(|observers| observers.tracking.work(&mut steps));
         }
-        let more = expiry_waits || self.in_debt() || !self.garbage.is_empty() || self.observers.tracking.has_work();
+        let more = expiry_waits || self.in_debt() || self.has_garbage() || self.observers.tracking.has_work();
         Progress { steps: steps_max - steps, more }
     }
 
@@ -48,6 +51,11 @@ impl Shard {
     fn in_debt(&self) -> bool {
         let may_evict = self.policy.eviction() != Eviction::None && self.account.items() > 0;
         may_evict && !self.account.fits(&self.budget, Charge::NONE)
+    }
+
+    /// Whether a clear or a flush left something.
+    fn has_garbage(&self) -> bool {
+        !self.garbage.is_empty() || self.databases.is_sweeping()
     }
 
     /// Whether the budget is half used, from where on the estimate is worth its cost.

@@ -44,6 +44,7 @@ mod bounds;
 mod commands;
 mod core_ports;
 mod daemon;
+mod databases;
 mod disk;
 mod doctor;
 mod ending;

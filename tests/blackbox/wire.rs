@@ -35,10 +35,12 @@ fn play(mut conn: Conn, case: &Case, resp3: bool, pieces: usize) -> Result<(), S
     let mut output = Vec::new();
     if !case.closes {
         output = conn.bytes_until_end(expected.len());
-        if output.len() == expected.len() && conn.has_heard() {
-            return Err("something came after all replies, or it was closed".to_owned());
-        }
+        let went_on = output.len() == expected.len() && conn.has_heard();
         conn.shut_write();
+        if went_on {
+            output.extend(conn.rest());
+            return Err(format!("more came, or it was closed: {}", output.escape_ascii()));
+        }
     }
     output.extend(conn.rest());
     if output != expected {

@@ -13,6 +13,20 @@ use crate::support::server::{Server, Setup, free_port};
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
+fn a_database_is_selected_at_connecting() {
+    let server = Server::start(2, &["--databases", "2"]);
+    let address = server.addr.to_string();
+    let mut zero = Client::connect(&*address).unwrap();
+    let mut one = Client::connect(Options::new(&address).database(1)).unwrap();
+    zero.set("k", "zero", None).unwrap();
+    assert_eq!(one.get::<String>("k").unwrap(), None);
+    one.set("k", "one", None).unwrap();
+    assert_eq!(zero.get::<String>("k").unwrap().as_deref(), Some("zero"));
+    let refused = Client::connect(Options::new(&address).database(2)).unwrap_err();
+    assert_eq!(refused.code(), Some("ERR"), "{refused}");
+}
+
+#[test]
 fn every_method_does_what_it_says() {
     for cores in [1, 2] {
         let server = Server::start(cores, &["--max-size", "0"]);

@@ -92,7 +92,22 @@ async function messages(client) {
     await subscriber.quit();
 }
 
-const PARTS = [strings, expiry, pipelines, scan, server, transactions, messages];
+async function databases(client) {
+    const other = client.duplicate({ db: 1 });
+    await client.set("of", "zero");
+    assert.equal(await other.get("of"), null);
+    await other.set("of:1", "one");
+    assert.equal(await client.move("of", 1), 1);
+    assert.equal(await other.get("of"), "zero");
+    assert.equal(await other.copy("of", "back", "DB", 0), 1);
+    assert.equal(await other.dbsize(), 2);
+    assert.equal(await other.flushdb(), "OK");
+    assert.equal(await other.dbsize(), 0);
+    assert.equal(await client.get("back"), "zero");
+    await other.quit();
+}
+
+const PARTS = [strings, expiry, pipelines, scan, server, transactions, messages, databases];
 
 const client = new Redis({ port, password });
 client.on("error", (error) => assert.fail(error));

@@ -86,7 +86,20 @@ async function messages(client) {
     await subscriber.close();
 }
 
-const PARTS = [strings, expiry, pipelines, scan, server, transactions, messages];
+async function databases(client) {
+    const other = await client.duplicate({ database: 1 }).connect();
+    await client.set("of", "zero");
+    assert.equal(await other.get("of"), null);
+    await other.set("of:1", "one");
+    assert.equal(await client.move("of", 1), 1);
+    assert.equal(await other.get("of"), "zero");
+    assert.equal(await other.dbSize(), 2);
+    assert.equal(await other.flushDb(), "OK");
+    assert.equal(await other.dbSize(), 0);
+    await other.close();
+}
+
+const PARTS = [strings, expiry, pipelines, scan, server, transactions, messages, databases];
 
 for (const options of [{}, { RESP: 2 }, { RESP: 3 }]) {
     const client = createClient({ password, socket: { port }, ...options });

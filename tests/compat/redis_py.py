@@ -112,6 +112,26 @@ def messages(client):
     pubsub.close()
 
 
+def databases(client):
+    options = dict(client.connection_pool.connection_kwargs, db=1)
+    other = redis.Redis(connection_pool=redis.ConnectionPool(**options))
+    client.set("of", "zero")
+    assert other.get("of") is None
+    other.mset({f"of:{number}": "one" for number in range(20)})
+    assert client.move("of", 1) and client.get("of") is None and other.get("of") == b"zero"
+    assert other.copy("of", "back", destination_db=0) and client.get("back") == b"zero"
+    assert other.dbsize() == 21 and "db1" in client.info("keyspace")
+    assert other.flushdb() and other.dbsize() == 0 and client.get("back") == b"zero"
+    other.close()
+    beyond = redis.Redis(connection_pool=redis.ConnectionPool(**dict(options, db=16)))
+    try:
+        beyond.ping()
+    except redis.RedisError as refused:
+        assert "DB index is out of range" in str(refused) or "Invalid Database" in str(refused), refused
+    else:
+        raise AssertionError("database 16 was taken")
+
+
 def main():
     port, key = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
     for protocol in (None, 2, 3):
@@ -130,6 +150,6 @@ def main():
             raise AssertionError("a wrong key was taken")
 
 
-PARTS = [strings, expiry, pipelines, scan, server, transactions, messages]
+PARTS = [strings, expiry, pipelines, scan, server, transactions, messages, databases]
 
 main()

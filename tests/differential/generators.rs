@@ -11,7 +11,7 @@ pub(crate) struct Generator {
     pub(crate) name: &'static str,
     /// The weight of the generator beside the others.
     pub(crate) weight: u32,
-    /// Whether redis-server refuses it whatever its arguments are: with one database, and its default settings.
+    /// Whether redis-server refuses it whatever its arguments are: with its default settings.
     pub(crate) refused: bool,
     /// One of these each time.
     pub(crate) patterns: &'static [&'static str],
@@ -166,7 +166,7 @@ pub(crate) const GENERATORS: &[Generator] = &[
     row("config|resetstat", 1, &["CONFIG RESETSTAT"]),
     refused("config|rewrite", &["CONFIG REWRITE"]),
     row("config|set", 1, &["CONFIG SET timeout 0", "CONFIG SET (appendonly no|replica-read-only yes|daemonize yes|bogus 1|timeout x|maxmemory x|timeout 0 timeout 0|timeout 0 bogus)"]),
-    row("copy", 4, &["COPY <key> <key> *(REPLACE|DB 0)", "COPY <key> <key> (DB 1|DB x|X)"]),
+    row("copy", 4, &["COPY <key> <key> *(REPLACE|DB 0|DB 1|DB 2)", "COPY <key> <key> (DB 3|DB x|X)"]),
     row("dbsize", 2, &["EXISTS <all-keys> ; DBSIZE"]),
     refused("debug", &["DEBUG (SLEEP 0|OBJECT <key>|HELP|BOGUS)"]),
     row("decr", 3, &["DECR <key>"]),
@@ -214,7 +214,7 @@ pub(crate) const GENERATORS: &[Generator] = &[
     refused("module", &["MODULE", "MODULE BOGUS"]),
     row("module|help", 1, &["MODULE HELP"]),
     row("module|list", 1, &["MODULE LIST"]),
-    refused("move", &["MOVE <key> (0|1|x)"]),
+    row("move", 3, &["MOVE <key> (0|1|2|3|x)"]),
     row("mset", 6, &["MSET <pairs>"]),
     row("msetnx", 4, &["MSETNX <pairs>"]),
     row("multi", 3, &["MULTI"]),
@@ -249,7 +249,7 @@ pub(crate) const GENERATORS: &[Generator] = &[
     row("restore", 3, &["DUMP <key> ; RESTORE <key> (0|<millis>|-1) <payload> *(REPLACE|IDLETIME 10|FREQ 5|X)", "DUMP <key> ; RESTORE <key> <at-millis> <payload> REPLACE ABSTTL ; PTTL <same>", "RESTORE <key> 0 <value>"]),
     row("role", 1, &["ROLE", "ROLE x"]),
     row("scan", 3, &["SCAN <walk> *(MATCH <pattern>|COUNT (5|20|100)|TYPE (string|list))", "SCAN <junk>", "SCAN 0 *(COUNT <count>|X 1|MATCH)"]),
-    row("select", 1, &["SELECT (0|1|-1|x)"]),
+    row("select", 2, &["SELECT (0|0|1|2)"]),
     row("set", 14, &["SET <key> <value>", "SET <key> <value> *(NX|XX|GET|EX <secs>|PX <millis>|EXAT <at-secs>|PXAT <at-millis>|KEEPTTL)"]),
     row("setbit", 4, &["SETBIT <key> <bit-offset> <bit>"]),
     row("setex", 4, &["SETEX <key> <secs> <value>"]),
@@ -264,7 +264,7 @@ pub(crate) const GENERATORS: &[Generator] = &[
     row("spublish", 1, &["SPUBLISH channel <value>"]),
     row("strlen", 4, &["STRLEN <key>"]),
     row("substr", 2, &["SUBSTR <key> <index> <index>"]),
-    row("swapdb", 1, &["SWAPDB 0 (0|1|x)"]),
+    row("swapdb", 1, &["SWAPDB (0|1|2|x) (0|1|3|x)"]),
     row("time", 1, &["TIME"]),
     row("touch", 3, &["TOUCH <keys>"]),
     row("ttl", 4, &["TTL <key>"]),

@@ -30,7 +30,7 @@ impl Redis {
     pub(crate) fn start() -> Option<Redis> {
         let dir = Dir::new();
         let mut cmd = Command::new("redis-server");
-        cmd.args(["--port", "0", "--save", "", "--appendonly", "no", "--databases", "1", "--maxclients", "500"]);
+        cmd.args(["--port", "0", "--save", "", "--appendonly", "no", "--databases", "3", "--maxclients", "500"]);
         cmd.arg("--dir").arg(dir.path()).arg("--unixsocket").arg(dir.path().join("redis"));
         let child = cmd.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let mut redis = match child {
@@ -88,7 +88,7 @@ impl Aspine {
 
     fn server(cores: usize) -> Server {
         // No policy of either server counts accesses (OBJECT FREQ).
-        Server::start(cores, &["--max-memory", "1gb", "--eviction", "lru"])
+        Server::start(cores, &["--max-memory", "1gb", "--eviction", "lru", "--databases", "3"])
     }
 
     pub(crate) fn address(&self) -> Address {

@@ -175,6 +175,7 @@ impl Cluster {
             bytes_max: config.bytes_max,
             eviction: config.eviction,
             maxclients: 10_000,
+            databases: 16,
             maxclients_max: 10_000,
             idle_timeout_s: 0,
             tcp_keepalive_s: 0,

@@ -5,7 +5,7 @@
 //! | `cluster` | the engines, joined by queues in place of the mesh |
 //! | `world` | the scheduler: turns and sockets, time and faults, actors, snapshots on disks that fail |
 //! | `workload`, `ops` | what a seed is like; what clients ask, and what replies may be |
-//! | `actors` | clients of one kind, each with a model of its own: messages, near caches, nodes, pausers, savers, transfers |
+//! | `actors` | clients of one kind, each with a model of its own: messages, near caches, nodes, pausers, savers, tenants, transfers |
 //! | `client` | one connection as its user sees it: reply order and types |
 //! | `checks`, `linear` | budgets after every turn; linearizability of every key |
 //! | `marks` | the rare paths, counted |

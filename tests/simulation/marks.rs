@@ -92,5 +92,7 @@ marks! {
     slot_cut_short: "A list of a slot's keys ended before the walk did.",
     changed_meanwhile: "A key came or went while a walk was under way.",
     node_asked_in_exec: "A node was asked for its keys in a transaction.",
+    flushed_one: "FLUSHDB of one database among several.",
+    swapped: "A SWAPDB.",
     rested: "Everything came to rest in the middle of a run.",
 }

@@ -50,6 +50,8 @@ pub struct Plan {
     pub snapshot_ms: Option<u64>,
     /// Each core is a node of a cluster by a port of its own, and its keys are counted and listed by that.
     pub nodes: bool,
+    /// Clients with databases of their own.
+    pub tenants: bool,
     /// Clients are paused by one of them.
     pub pauses: bool,
     /// Ends with a crash, instead of by itself or with a drain.
@@ -96,6 +98,7 @@ impl Plan {
             savers: 0,
             snapshot_ms: None,
             nodes: false,
+            tenants: false,
             pauses: false,
             crash: false,
             weights,
@@ -124,6 +127,9 @@ impl Plan {
         }
         if !bounded && !large && rng.one_in(4) {
             plan.admit_nodes();
+        }
+        if !bounded && !large && rng.one_in(3) {
+            plan.admit_tenants();
         }
         plan.pauses = rng.one_in(4);
         plan
@@ -164,6 +170,13 @@ impl Plan {
     pub fn admit_nodes(&mut self) {
         self.keep_all();
         self.nodes = true;
+        self.ops += 500;
+    }
+
+    /// Some have databases of their own.
+    pub fn admit_tenants(&mut self) {
+        self.keep_all();
+        self.tenants = true;
         self.ops += 500;
     }
 

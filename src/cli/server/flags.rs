@@ -11,7 +11,7 @@ use crate::config::table::{self, DEBUG_ACCESSES, EVICTIONS, LOG_LEVELS, TRANSPOR
 use crate::config::{
     AuthSources, ByteSize, CpuList, DebugAccess, Eviction, HostPort, LogLevel, OutputLimit, ServerArgs, Transport,
 };
-use crate::limits::{DRAIN_TIMEOUT_S_MAX, IDLE_TIMEOUT_S_MAX, SPIN_US_MAX, TCP_KEEPALIVE_S_MAX};
+use crate::limits::{DATABASES, DRAIN_TIMEOUT_S_MAX, IDLE_TIMEOUT_S_MAX, SPIN_US_MAX, TCP_KEEPALIVE_S_MAX};
 
 /// The flags as clap parses them. Help, headings, names of values and defaults come from the table of settings
 /// ([`describe`]).
@@ -53,6 +53,8 @@ pub(in crate::cli) struct ServerFlags {
     max_memory: Option<ByteSize>,
     #[arg(long, value_parser = one_of(&EVICTIONS))]
     eviction: Eviction,
+    #[arg(long, value_parser = whole(1..=DATABASES as u8))]
+    databases: u8,
     #[arg(long, env = "ASPINE_AUTHKEY", hide_env_values = true)]
     authkey: Option<OsString>,
     #[arg(long)]
@@ -103,6 +105,7 @@ impl ServerFlags {
             items_max: self.max_size,
             bytes_max: self.max_memory,
             eviction: self.eviction,
+            databases: self.databases,
             maxclients: self.maxclients,
             idle_timeout_s: self.timeout,
             tcp_keepalive_s: self.tcp_keepalive,
@@ -238,12 +241,6 @@ mod tests {
             "5",
             "--snapshot-bandwidth",
             "1mb",
-            "--admin-addr",
-            "localhost:9116",
-            "--log-level",
-            "trace",
-            "--log-file",
-            "/l",
         ])
         .unwrap();
         assert_eq!((args.host.as_str(), args.port, args.cores), ("::1", 0, Some(2)));
@@ -259,8 +256,6 @@ mod tests {
         assert_eq!(args.debug, DebugAccess::Local);
         assert_eq!((args.data_dir, args.persist), (Some("/d".into()), true));
         assert_eq!((args.snapshot_interval_s, args.snapshot_bandwidth), (5, ByteSize(1 << 20)));
-        assert_eq!(args.admin_addr, Some(HostPort { host: "localhost".to_owned(), port: 9116 }));
-        assert_eq!((args.log_level, args.log_file), (LogLevel::Trace, Some("/l".into())));
     }
 
     #[test]
@@ -268,6 +263,9 @@ mod tests {
         let args = parse(&["--drain-timeout", "9", "--daemon", "--pid-file", "/p", "--check"]).unwrap();
         assert_eq!((args.drain_timeout_s, args.daemon, args.pid_file), (9, true, Some("/p".into())));
         assert!(args.check);
+        let args = parse(&["--admin-addr", "localhost:9116", "--log-level", "trace", "--log-file", "/l"]).unwrap();
+        assert_eq!(args.admin_addr, Some(HostPort { host: "localhost".to_owned(), port: 9116 }));
+        assert_eq!((args.log_level, args.log_file), (LogLevel::Trace, Some("/l".into())));
     }
 
     #[test]
@@ -282,6 +280,8 @@ mod tests {
             ("--port", "http", &["a whole number from 0 to 65535"]),
             ("--core-ports", "65536", &["a whole number from 0 to 65535"]),
             ("--maxclients", "0", &["a whole number from 1 to"]),
+            ("--databases", "0", &["a whole number from 1 to 16"]),
+            ("--databases", "17", &["a whole number from 1 to 16"]),
             ("--max-size", "many", &["a whole number of 0 or more"]),
             ("--timeout", "4294967296", &["a whole number from 0 to"]),
             ("--timeout", "5s", &["leave out the unit s"]),

@@ -20,7 +20,7 @@ use tokio::time::Sleep;
 
 use super::super::conn::Decoder;
 use super::super::error::{Error, Fate, Fault};
-use super::super::hello::{self, Cores, GREETING_REPLIES};
+use super::super::hello::{self, Cores, greeting_replies};
 use super::super::options::{Options, Place};
 use super::super::value::Value;
 use super::link::{Broken, Link, Shape, Took};
@@ -57,7 +57,7 @@ pub(super) async fn open(options: &Options, place: &Place) -> Result<(Wire, Opti
         hello::greeting(&mut bytes, options);
         wire.stream.write_all(&bytes).await.map_err(failed)?;
         let mut replies = Vec::new();
-        while replies.len() < GREETING_REPLIES {
+        while replies.len() < greeting_replies(options) && !hello::is_refused(&replies) {
             if poll_fn(|cx| wire.stream.poll_read(wire.decoder.room(), cx)).await.map_err(failed)? == 0 {
                 return Err(failed(io::ErrorKind::UnexpectedEof.into()));
             }
@@ -65,10 +65,7 @@ pub(super) async fn open(options: &Options, place: &Place) -> Result<(Wire, Opti
                 |error| Error::Protocol { address: options.address.clone(), fault: Fault::Malformed(error) };
             wire.decoder.decode(&mut replies).map_err(malformed)?;
         }
-        let Ok([greeted, cores]) = <[Value; GREETING_REPLIES]>::try_from(replies) else {
-            return Err(Error::Protocol { address: options.address.clone(), fault: Fault::Unasked });
-        };
-        let cores = hello::check(greeted, &cores, options)?;
+        let cores = hello::check(replies, options)?;
         Ok((wire, cores))
     })
     .await

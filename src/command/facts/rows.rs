@@ -13,7 +13,7 @@ use super::{
 
 /// All commands, sorted by name.
 #[rustfmt::skip]
-pub static ROWS: [Facts; 181] = [
+pub static ROWS: [Facts; 183] = [
     facts!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key value", "Appends to the value, which may be absent, and returns its length."),
     facts!("asking", 1, FAST | LOADING, NO_KEYS, Cluster, "", "Is accepted for cluster clients: no slot moves."),
     facts!("aspine.cores", 1, FAST | LOADING | REPEATABLE, NO_KEYS, Cluster, "", "Returns the cores, their ports and slots, and which of them the connection has reached."),
@@ -72,7 +72,7 @@ pub static ROWS: [Facts; 181] = [
     facts!("config|resetstat", 2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "", "Sets the counters of INFO back to zero."),
     facts!("config|rewrite", 2, ADMIN | LOADING, NO_KEYS, Server, "", "Is refused, since there is no configuration file."),
     facts!("config|set", -4, ADMIN | BARRIER | LOADING | SECRET_SETTING, NO_KEYS, Server, "name value [name value ...]", "Changes settings until the server stops."),
-    facts!("copy", -3, WRITE | DENYOOM | READS, TWO_KEYS, Generic, "source destination [DB 0] [REPLACE]", "Copies a value and its time to live."),
+    facts!("copy", -3, WRITE | DENYOOM | READS, TWO_KEYS, Generic, "source destination [DB index] [REPLACE]", "Copies a value and its time to live, into another database if one is named."),
     facts!("dbsize", 1, READONLY | FAST | BARRIER, NO_KEYS, Server, "", "Returns the number of keys."),
     facts!("debug", -2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "subcommand [argument [argument ...]]", "Does what tests need; refused unless --enable-debug-command allows it."),
     facts!("decr", 2, WRITE | DENYOOM | FAST, ONE_KEY, String, "key", "Subtracts one from an integer."),
@@ -89,8 +89,8 @@ pub static ROWS: [Facts; 181] = [
     facts!("expire", -3, WRITE | FAST, ONE_KEY, Generic, "key seconds [NX | XX | GT | LT]", "Sets the time to live in seconds."),
     facts!("expireat", -3, WRITE | FAST, ONE_KEY, Generic, "key unix-time-seconds [NX | XX | GT | LT]", "Sets the unix time at which the key expires."),
     facts!("expiretime", 2, READONLY | FAST, ONE_KEY, Generic, "key", "Returns the unix time in seconds at which the key expires."),
-    facts!("flushall", -1, WRITE | BARRIER, NO_KEYS, Server, "[ASYNC | SYNC]", "Deletes all keys."),
-    facts!("flushdb", -1, WRITE | BARRIER, NO_KEYS, Server, "[ASYNC | SYNC]", "Deletes all keys; there is one database."),
+    facts!("flushall", -1, WRITE | BARRIER, NO_KEYS, Server, "[ASYNC | SYNC]", "Deletes all keys of all databases."),
+    facts!("flushdb", -1, WRITE | BARRIER, NO_KEYS, Server, "[ASYNC | SYNC]", "Deletes all keys of the selected database."),
     facts!("get", 2, READONLY | FAST, ONE_KEY, String, "key", "Returns the value."),
     facts!("getbit", 3, READONLY | FAST, ONE_KEY, Bitmap, "key offset", "Returns a bit of the value."),
     facts!("getdel", 2, WRITE | FAST, ONE_KEY, String, "key", "Returns the value and deletes the key."),
@@ -126,6 +126,7 @@ pub static ROWS: [Facts; 181] = [
     facts!("module", -2, CONTAINER, NO_KEYS, Server, "", "Commands on modules."),
     facts!("module|help", 2, LOADING, NO_KEYS, Server, "", "Lists the subcommands."),
     facts!("module|list", 2, ADMIN, NO_KEYS, Server, "", "Returns no modules, as there are none."),
+    facts!("move", 3, WRITE | FAST, ONE_KEY, Generic, "key index", "Moves a key to another database that has none of its name."),
     facts!("mset", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, "key value [key value ...]", "Sets the values of keys."),
     facts!("msetex", -4, WRITE | DENYOOM, COUNTED_PAIRS, String, "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets all values with one time to live, or none."),
     facts!("msetnx", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, "key value [key value ...]", "Sets all values if no key exists."),
@@ -165,7 +166,7 @@ pub static ROWS: [Facts; 181] = [
     facts!("role", 1, FAST | LOADING, NO_KEYS, Server, "", "Returns that the server is a master without replicas."),
     facts!("save", -1, ADMIN | BARRIER | NO_MULTI, NO_KEYS, Server, "[name]", "Takes a snapshot and waits for it."),
     facts!("scan", -2, READONLY, NO_KEYS, Generic, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
-    facts!("select", 2, FAST | LOADING, NO_KEYS, Connection, "index", "Chooses the database; there is one, 0."),
+    facts!("select", 2, FAST | LOADING, NO_KEYS, Connection, "index", "Selects the database of the commands that follow; one that is not there ends the connection."),
     facts!("set", -3, WRITE | DENYOOM, ONE_KEY, String, "key value [NX | XX | IFEQ value | IFNE value | IFDEQ digest | IFDNE digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
     facts!("setbit", 4, WRITE | DENYOOM, ONE_KEY, Bitmap, "key offset bit", "Sets a bit of the value and returns the old one."),
     facts!("setex", 4, WRITE | DENYOOM, ONE_KEY, String, "key seconds value", "Sets the value and its time to live in seconds."),
@@ -186,6 +187,7 @@ pub static ROWS: [Facts; 181] = [
     facts!("subscribe", -2, SUBSCRIPTION, NO_KEYS, Pubsub, "channel [channel ...]", "Subscribes to channels."),
     facts!("substr", 4, READONLY, ONE_KEY, String, "key start end", "Is the old name of GETRANGE."),
     facts!("sunsubscribe", -1, SUBSCRIPTION, NO_KEYS, Pubsub, "[channel [channel ...]]", "Ends subscriptions to shard channels, or all of them."),
+    facts!("swapdb", 3, WRITE | FAST | BARRIER, NO_KEYS, Server, "index index", "Exchanges the keys of two databases."),
     facts!("time", 1, FAST | LOADING | REPEATABLE, NO_KEYS, Server, "", "Returns the server's unix time: seconds and microseconds."),
     facts!("touch", -2, READONLY | FAST, ALL_KEYS, Generic, "key [key ...]", "Makes keys recently used and counts them."),
     facts!("ttl", 2, READONLY | FAST, ONE_KEY, Generic, "key", "Returns the time to live in seconds."),

@@ -30,7 +30,9 @@ fn tips_of(handler: Handler) -> &'static [&'static str] {
             &["request_policy:multi_shard", "response_policy:all_succeeded"]
         }
         Handler::EveryCore(Part::Size) => &["request_policy:all_shards", "response_policy:agg_sum"],
-        Handler::EveryCore(Part::Clear) => &["request_policy:all_shards", "response_policy:all_succeeded"],
+        Handler::EveryCore(Part::Clear | Part::Flush) => {
+            &["request_policy:all_shards", "response_policy:all_succeeded"]
+        }
         Handler::EveryCore(Part::Keys) => &["request_policy:all_shards", "nondeterministic_output_order"],
         Handler::EveryCore(Part::RandomKey) => {
             &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]

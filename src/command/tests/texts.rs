@@ -20,7 +20,7 @@ fn fixed() -> Vec<Error> {
         WrongPass, NoAuth, NoAuthHello, AuthNotSet, NoProto, HelloVersion, Oom, Syntax, NotInteger, IncrementOverflow,
         DecrementOverflow, NotFloat, FloatOverflow, StringTooLong, OffsetRange, BitOffset, BitValue, BitArgument,
         BitfieldType, BitfieldOverflow, BitfieldReadOnly, BusyKey, InvalidTtl, InvalidIdleTime, InvalidFrequency,
-        DumpPayload, DumpData, NoFrequency, SlowlogCount, DebugRefused, NoSuchKey, NoConfigFile, DbIndex, NotInt32,
+        DumpPayload, DumpData, NoFrequency, SlowlogCount, DebugRefused, NoSuchKey, NoConfigFile, DbIndex, FirstDbIndex, SecondDbIndex, NotInt32,
         InvalidCursor, ExpireNxConflict, ExpireGtLtConflict, KeyTooLong, NoSuchClient, InvalidClientId, ClientListId,
         TrackingRedirect, TrackingRedirects, TrackingPrefix, TrackingBroadcastSwitch, TrackingBroadcastOpt,
         TrackingBothOpt, TrackingOptSwitch, CachingWithoutTracking, CachingYes, CachingNo, ClientName, GetKeysUnknown, GetKeysNone, GetKeysArity, NotInMulti, SameKey, LcsLenAndIndex, LcsTooLong,

@@ -26,7 +26,7 @@ impl Home {
         let ask = Ask {
             gather: None,
             command: trip.command,
-            caller: Caller::unnamed(session.client.proto, trip.held),
+            caller: Caller::unnamed(session.client.proto, trip.held).in_database(session.client.database),
             client: session.client.id,
             words: Words::new(args.iter()),
             detail,

@@ -67,6 +67,7 @@ impl Home {
             Handler::EveryCore(_) if row.args_max().is_some_and(|most| args.len() > most) => {
                 return self.fail(core, id, args.tail(1), trip, &too_many_arguments(row, args.at(0)));
             }
+            Handler::EveryCore(Whole::Swap) if !trip.held => self.dispatch_held(core, id, args, trip),
             Handler::EveryCore(_) => return self.ask_all(core, id, args, Detail::None, trip),
             // A container without a subcommand does not pass the arity check.
             Handler::Container => return self.fail(core, id, args, trip, &Error::Syntax),
@@ -315,7 +316,7 @@ pub(super) fn run_key(
     let trip = Trip { command, muted: false, held: false };
     match env.router.peer(env.router.owner(args.at(0))) {
         None => {
-            if owner.asks_for_room(env, links, command, args) {
+            if owner.asks_for_room(env, links, (command, caller.database), args) {
                 return false;
             }
             answer(session, env, args, trip, |env, out| owner.run_key(env, (command, handler), args, caller, out));

@@ -18,6 +18,7 @@ use crate::engine::ids::{Place, SessionId};
 use crate::engine::link::caller::Caller;
 use crate::engine::link::codec::append_frame;
 use crate::resp::{Args, Proto, Value, Words, Writer, reply};
+use crate::shard::Database;
 use crate::slot::CoreId;
 
 impl Home {
@@ -32,6 +33,11 @@ impl Home {
     ) {
         let row = trip.command.row();
         let router = core.env.router;
+        let Some(session) = self.sessions.get(id) else { return };
+        if let Err(error) = several::check_target(row, args, session.client.database, core.env.settings.databases) {
+            self.fail(core, id, args, trip, &error);
+            return;
+        }
         if router.spans_cores(row.keys_after_name(args)) {
             let mut cores = Vec::new();
             add_cores(core, &mut cores, trip.command, args);
@@ -45,6 +51,15 @@ impl Home {
         }
     }
 
+    /// A command of all cores that is one step: a transaction of its own.
+    pub(super) fn dispatch_held(&mut self, core: &mut Core, id: SessionId, args: Args<'_>, trip: Trip) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let (mut cores, mut frames) = (Vec::new(), Vec::new());
+        add_cores(core, &mut cores, trip.command, args);
+        append_frame(&mut frames, trip.command, Caller::unnamed(session.client.proto, true), args.iter());
+        self.begin_transaction(core, id, (cores, frames, None), trip);
+    }
+
     /// Begins a command whose reply has its place and whose frame is at `at`: its keys are read.
     pub(super) fn begin_step(
         &mut self,
@@ -54,9 +69,17 @@ impl Home {
         command: CommandId,
         args: Args<'_>,
     ) -> Step {
-        let keys = command.row().keys_after_name(args);
-        let result = self.each(core, id, (command, EachKeyCommand::READ), keys);
+        let database = self.database(id);
+        let databases = several::databases(command.row(), args, database).map(|database| [database]);
+        let keys = command.row().keys_after_name(args).enumerate();
+        let words = keys.flat_map(|(at, key)| [key, &databases[usize::from(at == 1)][..]]);
+        let result = self.each(core, id, (command, EachKeyCommand::READ), words);
         Step { place, at, phase: Phase::Read, result }
+    }
+
+    /// The database that a session has selected.
+    fn database(&self, id: SessionId) -> Database {
+        self.sessions.get(id).map_or(0, |session| session.client.database)
     }
 
     /// What a phase of a step came to.
@@ -83,11 +106,9 @@ impl Home {
                 Phase::Read => {
                     let Some(proto) = self.sessions.get(id).map(|session| session.client.proto) else { return true };
                     let (reply, changes) = decided(decide, args, &result, proto, core.env.now_ms);
-                    let writes: Vec<_> = changes
-                        .stores
-                        .iter()
-                        .map(|(k, v, at)| (k, v, several::encode_store(changes.event, *at)))
-                        .collect();
+                    let [_, database] = several::databases(command.row(), args, self.database(id));
+                    let how = |expiry| several::encode_store(changes.event, expiry, database);
+                    let writes: Vec<_> = changes.stores.iter().map(|(k, v, expiry)| (k, v, how(*expiry))).collect();
                     let words = writes.iter().flat_map(|(key, value, at)| [&key[..], &value[..], &at[..]]);
                     step.result = self.each(core, id, (command, EachKeyCommand::WRITE), words);
                     let renames = changes.renames();

@@ -4,6 +4,7 @@
 
 use crate::command::Error;
 use crate::command::client::ReplyMode;
+use crate::command::connection;
 use crate::command::facts::flag;
 use crate::command::handler::{Handler, HomeHandler, OwnerHandler, Verb};
 use crate::command::lookup::CommandId;
@@ -206,7 +207,8 @@ impl Home {
             return Flow::Wait;
         }
         let runs = refusal.is_none() && session.multi.is_none();
-        if runs && core.owner.asks_for_room(env, &mut core.links, command, args) {
+        let of = (command, session.client.database);
+        if runs && core.owner.asks_for_room(env, &mut core.links, of, args) {
             self.pause(id);
             return Flow::Wait;
         }
@@ -282,6 +284,10 @@ impl Home {
     /// Takes a command after MULTI, to be run by EXEC.
     fn queue(&mut self, core: &mut Core, id: SessionId, command: CommandId, args: Args<'_>, muted: bool) -> Flow {
         let Some(session) = self.sessions.get_mut(id) else { return Flow::End };
+        if let Err(error) = connection::check_queued(command.row(), args, core.env.settings.databases) {
+            let _ = self.refuse_command(core, id, Some(command), &error, muted);
+            return Flow::End;
+        }
         let error = if command.row().is(flag::NO_MULTI) {
             Error::NotInMulti
         } else if matches!(command.row().handler, Handler::Owner(OwnerHandler::Debug)) {
@@ -354,7 +360,9 @@ impl Round<'_> {
             let rest = &self.bytes[self.consumed..];
             if self.consumed >= self.prefetched {
                 let router = core.env.router;
-                self.prefetched = self.consumed + core.owner.prefetch(rest, peek_key, |key| router.is_here(key));
+                let database = session.client.database;
+                let seen = core.owner.prefetch(database, rest, peek_key, |key| router.is_here(key));
+                self.prefetched = self.consumed + seen;
             }
             match parser.next(rest, &limits) {
                 Ok(Parsed::Command { consumed: length }) => {

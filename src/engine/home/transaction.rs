@@ -12,6 +12,7 @@ use crate::command::Error;
 use crate::command::facts::flag;
 use crate::command::handler::{Handler, OwnerHandler, Verb};
 use crate::command::lookup::{CommandId, EachKeyCommand};
+use crate::command::several;
 use crate::engine::core::Core;
 use crate::engine::home::Home;
 use crate::engine::home::multi::Transaction;
@@ -190,9 +191,11 @@ impl Home {
         !gone
     }
 
-    /// Counts what a transaction took as a whole; its commands count besides.
+    /// Counts what a transaction took as a whole; its commands count besides, so that a command of all cores counts there.
     fn note_end(&self, core: &mut Core, id: SessionId, tx: &Transaction) {
-        if let Some(ns) = core.env.meter.end_since(tx.command, tx.began_ns, b"")
+        if matches!(tx.command.row().handler, Handler::EveryCore(_)) {
+            core.env.meter.pause();
+        } else if let Some(ns) = core.env.meter.end_since(tx.command, tx.began_ns, b"")
             && let Some(session) = self.sessions.get(id)
         {
             let mut spans = Vec::new();
@@ -290,8 +293,10 @@ impl Home {
             let holding = session.replies.is_holding() || session.is_stopped(stop::EXCLUSIVE);
             let Some((frame, next)) = read_frame(frames, tx.at, &mut spans) else { return !holding };
             let (command, args) = (frame.command, frame.args);
+            let (database, databases) = (session.client.database, core.env.settings.databases);
             let spans_cores = matches!(command.row().handler, Handler::Owner(OwnerHandler::Several(_)))
-                && core.env.router.spans_cores(command.row().keys_after_name(args));
+                && core.env.router.spans_cores(command.row().keys_after_name(args))
+                && several::check_target(command.row(), args, database, databases).is_ok();
             if holding && (session.is_stopped(stop::EXCLUSIVE) || command.row().is(flag::BARRIER) || spans_cores) {
                 return false;
             }

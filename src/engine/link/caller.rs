@@ -1,18 +1,20 @@
-//! Caller: for whom a command runs and how it is to be answered. Travels with the command to wherever it runs, one byte
-//! and a client's id at most.
+//! Caller: for whom a command runs, in which database, and how it is to be answered. Travels with the command to wherever
+//! it runs, two bytes and a client's id at most.
 
 use crate::command::Call;
 use crate::command::Client;
 use crate::command::facts::flag;
 use crate::command::handler::Command;
 use crate::resp::Proto;
-use crate::shard::{ClientId, NO_CLIENT, Recency};
+use crate::shard::{ClientId, Database, NO_CLIENT, Recency};
 
 /// For whom a command runs and how it is to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Caller {
     /// `NO_CLIENT` unless the core that runs the command has to know.
     pub(in crate::engine) client: ClientId,
+    /// The database of the keys.
+    pub(in crate::engine) database: Database,
     /// The protocol of the reply.
     pub(in crate::engine) proto: Proto,
     /// Reads leave recency alone.
@@ -41,29 +43,39 @@ impl Caller {
     /// Nobody who tracks, and a whole reply.
     #[inline]
     pub(in crate::engine) fn unnamed(proto: Proto, held: bool) -> Caller {
-        Caller { client: NO_CLIENT, proto, no_touch: false, part: false, held, remembers: false, quiet: false }
+        Caller {
+            client: NO_CLIENT,
+            database: 0,
+            proto,
+            no_touch: false,
+            part: false,
+            held,
+            remembers: false,
+            quiet: false,
+        }
     }
 
     /// A client that does not track, and runs a command by itself.
     #[inline]
     pub(in crate::engine) fn plain(client: &Client) -> Caller {
         debug_assert!(client.tracking.is_none());
-        Caller { no_touch: client.no_touch, ..Caller::unnamed(client.proto, false) }
+        Caller { no_touch: client.no_touch, database: client.database, ..Caller::unnamed(client.proto, false) }
     }
 
     /// A client that runs a command by itself, or in a transaction that holds the shards.
     #[inline]
     pub(in crate::engine) fn of(client: &Client, row: &Command, held: bool) -> Caller {
         let caller = Caller { no_touch: client.no_touch, ..Caller::unnamed(client.proto, held) };
-        if client.tracking.is_some() { caller.tracked(client, row) } else { caller }
+        if client.tracking.is_some() || client.database != 0 { caller.special(client, row) } else { caller }
     }
 
     #[cold]
-    fn tracked(self, client: &Client, row: &Command) -> Caller {
-        let Some(tracking) = &client.tracking else { return self };
+    fn special(self, client: &Client, row: &Command) -> Caller {
+        let caller = self.in_database(client.database);
+        let Some(tracking) = &client.tracking else { return caller };
         let remembers = row.is(flag::READONLY) && tracking.remembers();
         let quiet = row.is(flag::WRITE) && tracking.noloop;
-        if remembers || quiet { Caller { client: client.id, remembers, quiet, ..self } } else { self }
+        if remembers || quiet { Caller { client: client.id, remembers, quiet, ..caller } } else { caller }
     }
 
     /// The same, answered by a part.
@@ -71,10 +83,15 @@ impl Caller {
         Caller { part: true, ..self }
     }
 
-    /// Whether the shard has to know the client.
+    /// The same, of keys of a database.
+    pub(in crate::engine) fn in_database(self, database: Database) -> Caller {
+        Caller { database, ..self }
+    }
+
+    /// Whether the shard has to know more than the command: the client, or another database than 0.
     #[inline]
-    pub(in crate::engine) fn is_tracked(self) -> bool {
-        self.remembers | self.quiet
+    pub(in crate::engine) fn is_special(self) -> bool {
+        self.remembers | self.quiet | (self.database != 0)
     }
 
     /// What a handler of a key is told.
@@ -96,9 +113,10 @@ impl Caller {
     }
 
     #[inline]
-    pub(super) fn from_byte(byte: u8, client: ClientId) -> Caller {
+    pub(super) fn from_bytes([byte, database]: [u8; 2], client: ClientId) -> Caller {
         Caller {
             client,
+            database,
             proto: if byte & RESP3 == 0 { Proto::Resp2 } else { Proto::Resp3 },
             no_touch: byte & NO_TOUCH != 0,
             part: byte & PART != 0,

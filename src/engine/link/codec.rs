@@ -1,7 +1,7 @@
 //! Codec: what lies in the buffers that cores send each other. The one place that writes or reads those bytes.
 //!
 //! ```text
-//! request frame  command u16 | caller u8 | 0 u8 | argc u32 | client u64, if named | length u32 × argc | the arguments' bytes
+//! request frame  command u16 | caller u8 | database u8 | argc u32 | client u64, if named | length u32 × argc | the arguments' bytes
 //! reply frame    length u64, the kind of part in its top byte | the bytes
 //! message frame  topic u8 | 0 u8 × 3 | channel's length u32 | text's length u32 | channel | text
 //! ```
@@ -11,7 +11,7 @@ use crate::command::lookup::CommandId;
 use crate::command::pubsub::{TOPICS, Topic};
 use crate::engine::link::caller::{Caller, NAMED};
 use crate::resp::{Args, Span};
-use crate::shard::{ClientId, NO_CLIENT};
+use crate::shard::{ClientId, Database, NO_CLIENT};
 use crate::slot::CoreId;
 
 /// A request frame that was read back.
@@ -34,7 +34,7 @@ pub(in crate::engine) fn append_frame<'a>(
     args: impl Iterator<Item = &'a [u8]> + Clone,
 ) {
     bytes.extend_from_slice(&command.0.to_le_bytes());
-    bytes.extend_from_slice(&[caller.to_byte(), 0]);
+    bytes.extend_from_slice(&[caller.to_byte(), caller.database]);
     let count_at = bytes.len();
     bytes.extend_from_slice(&[0; 4]);
     if caller.client != NO_CLIENT {
@@ -75,13 +75,18 @@ pub(in crate::engine) fn read_frame<'a>(
         start += len as usize;
     }
     debug_assert!(start <= bytes.len(), "a frame ends inside its batch");
-    let caller = Caller::from_byte(head[2], client);
+    let caller = Caller::from_bytes([head[2], head[3]], client);
     Some((Frame { command, caller, args: Args::new(bytes, spans) }, start))
 }
 
 /// Whether the first frame of a batch comes from the transaction that holds the shard; all frames of a batch do, or none.
 pub(in crate::engine) fn is_held(bytes: &[u8]) -> bool {
-    bytes.get(2).is_some_and(|caller| Caller::from_byte(*caller, NO_CLIENT).held)
+    bytes.get(2).is_some_and(|caller| Caller::from_bytes([*caller, 0], NO_CLIENT).held)
+}
+
+/// The database of the first frame of a batch.
+pub(in crate::engine) fn first_database(bytes: &[u8]) -> Database {
+    bytes.get(3).copied().unwrap_or(0)
 }
 
 /// The first argument of the request frame at the start of `bytes`, and the frame's length: to prefetch the key.

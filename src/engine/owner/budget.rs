@@ -21,7 +21,7 @@ use crate::engine::link::Links;
 use crate::engine::link::message::{Gift, Holding, Payload};
 use crate::engine::owner::Owner;
 use crate::resp::Args;
-use crate::shard::{Budget, Eviction, Room, Shard};
+use crate::shard::{Budget, Database, Eviction, Room, Shard};
 use crate::slot::CoreId;
 
 /// One core's view of the exchange.
@@ -168,25 +168,34 @@ impl Owner {
         &mut self,
         env: &Env,
         links: &mut Links,
-        command: CommandId,
+        (command, database): (CommandId, Database),
         args: Args<'_>,
     ) -> bool {
         // What most servers and most commands are told apart by comes first.
         self.exchange.is_shared
             && command.row().is(flag::DENYOOM)
             && (!self.exchange.is_dry || self.exchange.has_asked)
-            && self.ask_for_room(env, links, command.row(), args)
+            && self.ask_for_room(env, links, (command.row(), database), args)
     }
 
     #[inline(never)]
-    fn ask_for_room(&mut self, env: &Env, links: &mut Links, row: &Command, args: Args<'_>) -> bool {
+    fn ask_for_room(
+        &mut self,
+        env: &Env,
+        links: &mut Links,
+        (row, database): (&Command, Database),
+        args: Args<'_>,
+    ) -> bool {
         if std::mem::take(&mut self.exchange.has_asked) {
             return false;
         }
         let keys = row.keys_after_name(args).filter(|key| env.router.is_here(key));
         let bytes = args.iter().map(<[u8]>::len).sum::<usize>();
         let whole = Budget { items_max: env.settings.items_max, bytes_max: env.settings.bytes_max };
-        let Some(lacks) = self.shard.lacks(keys, bytes, &whole) else { return false };
+        self.shard.select(database);
+        let lacks = self.shard.lacks(keys, bytes, &whole);
+        self.shard.select(0);
+        let Some(lacks) = lacks else { return false };
         // Until the answers show otherwise, there is nothing to be had.
         (self.exchange.is_dry, self.exchange.has_asked) = (true, true);
         self.exchange.ask(&self.shard, lacks, true, env, links);

@@ -11,7 +11,7 @@ use crate::command::lookup::Sent;
 use crate::engine::env::Env;
 use crate::engine::ids::Ticket;
 use crate::engine::link::Links;
-use crate::engine::link::codec::{Frame, PartKind, is_held, peek_key, read_frame, write_reply};
+use crate::engine::link::codec::{Frame, PartKind, first_database, is_held, peek_key, read_frame, write_reply};
 use crate::engine::link::message::{Ask, Payload, SlowRequest};
 use crate::engine::owner::{Owner, Ran, prefetch};
 use crate::engine::pubsub::PubSub;
@@ -121,9 +121,10 @@ impl Owner {
         {
             if batch.at >= prefetched {
                 let rest = &batch.bytes[batch.at..];
-                prefetched = batch.at + prefetch::warm(&self.shard, rest, peek_key, |_| true);
+                prefetched = batch.at + prefetch::warm(&mut self.shard, first_database(rest), rest, peek_key, |_| true);
             }
-            if !batch.held && self.asks_for_room(reach.env, reach.links, frame.command, frame.args) {
+            let of = (frame.command, frame.caller.database);
+            if !batch.held && self.asks_for_room(reach.env, reach.links, of, frame.args) {
                 break;
             }
             let mut slow_ns = None;

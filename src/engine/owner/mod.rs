@@ -25,7 +25,7 @@ use crate::engine::owner::inbox::{Inbox, Reach};
 use crate::engine::owner::walks::Walks;
 use crate::limits::{SLICE_STEPS, TRACKED_KEYS_OF_A_CORE_MIN, TURN_MATCH_STEPS_MAX, TURN_REHASHED_MAX, WARM_KEYS_MAX};
 use crate::resp::{Args, Writer};
-use crate::shard::{ClientId, NO_CLIENT, Shard, Stale};
+use crate::shard::{ClientId, Database, NO_CLIENT, Shard, Stale};
 use crate::slot::CoreId;
 
 /// One core's shard, and everything that is done to it.
@@ -198,22 +198,32 @@ impl Owner {
         run: impl FnOnce(&mut Shard, Call, &mut Writer<'_>) -> PartKind,
     ) -> PartKind {
         env.stats.operations += 1;
-        if caller.quiet {
-            self.shard.set_writer(caller.client);
+        if caller.is_special() {
+            self.prepare(caller);
         }
         let kind = run(&mut self.shard, caller.call(env.now_ms), &mut Writer::new(out, caller.proto));
         // What it has read is remembered only now, so that an item that expires when it is read does not take that
         // with it.
-        if caller.is_tracked() {
-            self.remember(caller, row, args);
+        if caller.is_special() {
+            self.finish(caller, row, args);
         }
         kind
     }
 
-    /// The keys that a client has read are remembered.
+    /// Tells the shard what it has to know of a caller.
     #[cold]
-    fn remember(&mut self, caller: Caller, row: &Command, args: Args<'_>) {
+    fn prepare(&mut self, caller: Caller) {
+        if caller.quiet {
+            self.shard.set_writer(caller.client);
+        }
+        self.shard.select(caller.database);
+    }
+
+    /// The command has run: the keys that its client has read are remembered, and database 0 is selected again.
+    #[cold]
+    fn finish(&mut self, caller: Caller, row: &Command, args: Args<'_>) {
         self.shard.set_writer(NO_CLIENT);
+        self.shard.select(0);
         if caller.remembers {
             for key in row.keys_after_name(args) {
                 self.shard.track(key, caller.client);
@@ -312,17 +322,18 @@ impl Owner {
     /// bytes it has seen to: more than 0.
     #[inline]
     pub(super) fn prefetch(
-        &self,
+        &mut self,
+        database: Database,
         bytes: &[u8],
         peek: impl Fn(&[u8]) -> Option<(&[u8], usize)>,
         is_here: impl Fn(&[u8]) -> bool,
     ) -> usize {
-        prefetch::warm(&self.shard, bytes, peek, is_here)
+        prefetch::warm(&mut self.shard, database, bytes, peek, is_here)
     }
 
     /// One step of the walk whose turn it is.
     pub(super) fn step_walk(&mut self, env: &Env, links: &mut Links) {
-        self.walks.step(&self.shard, env, links);
+        self.walks.step(&mut self.shard, env, links);
     }
 
     /// Whether commands have to wait: the shard is held, or the peers have yet to say what budget they can spare.
@@ -382,6 +393,27 @@ impl Owner {
     pub(super) fn clear(&mut self) {
         self.shard.clear();
         self.waits = true;
+    }
+
+    /// FLUSHDB: this core's part.
+    pub(super) fn flush(&mut self, database: Database) {
+        self.shard.select(database);
+        self.shard.flush();
+        self.shard.select(0);
+        self.waits = true;
+    }
+
+    /// SWAPDB: this core's part.
+    pub(super) fn swap(&mut self, one: Database, other: Database) {
+        self.shard.swap(one, other);
+    }
+
+    /// A key of a database, picked by `random`, and how many it has.
+    pub(super) fn random_key(&mut self, database: Database, random: u64, now_ms: u64) -> Option<(u64, Vec<u8>)> {
+        self.shard.select(database);
+        let key = self.shard.random_key(random, now_ms).map(<[u8]>::to_vec);
+        self.shard.select(0);
+        Some((self.shard.size_of(database).items, key?))
     }
 
     /// Whether the shard has something to say to others: events, or keys that clients may hold and that have changed.

@@ -8,10 +8,11 @@ use std::collections::VecDeque;
 use crate::command::glob::Pattern;
 use crate::engine::env::Env;
 use crate::engine::link::Links;
+use crate::engine::link::caller::Caller;
 use crate::engine::link::message::{Answer, Origin};
 use crate::limits::{GLOB_STEP_SKIPPED_BYTES, GLOB_STEPS_MAX, SLICE_MATCH_STEPS, SLICE_STEPS};
 use crate::resp::{Proto, Writer};
-use crate::shard::Shard;
+use crate::shard::{Database, Shard};
 use crate::slot::Slot;
 
 /// The walks of one core, the next first.
@@ -36,6 +37,8 @@ pub(in crate::engine) struct Walk {
     wanted: Wanted,
     /// Ends the walk when so many are found; `None` only counts, to the end.
     count_max: Option<u64>,
+    /// The database of the keys.
+    database: Database,
     proto: Proto,
     origin: Origin,
     position: u32,
@@ -72,18 +75,19 @@ impl Wanted {
 
 impl Walk {
     /// All keys that match a pattern.
-    pub(in crate::engine) fn keys(pattern: &[u8], proto: Proto, origin: Origin) -> Walk {
+    pub(in crate::engine) fn keys(pattern: &[u8], caller: Caller, origin: Origin) -> Walk {
         let wanted = if pattern == b"*" { Wanted::Every } else { Wanted::Pattern(Pattern::new(pattern)) };
-        Walk::new(wanted, Some(u64::MAX), proto, origin)
+        Walk::new(wanted, Some(u64::MAX), caller, origin)
     }
 
     /// At most so many keys of a slot, or their number.
-    pub(in crate::engine) fn of_slot(slot: Slot, count_max: Option<u64>, proto: Proto, origin: Origin) -> Walk {
-        Walk::new(Wanted::Slot(slot), count_max, proto, origin)
+    pub(in crate::engine) fn of_slot(slot: Slot, count_max: Option<u64>, caller: Caller, origin: Origin) -> Walk {
+        Walk::new(Wanted::Slot(slot), count_max, caller, origin)
     }
 
-    fn new(wanted: Wanted, count_max: Option<u64>, proto: Proto, origin: Origin) -> Walk {
-        Walk { wanted, count_max, proto, origin, position: 0, count: 0, out: Vec::new() }
+    fn new(wanted: Wanted, count_max: Option<u64>, caller: Caller, origin: Origin) -> Walk {
+        let Caller { database, proto, .. } = caller;
+        Walk { database, wanted, count_max, proto, origin, position: 0, count: 0, out: Vec::new() }
     }
 
     /// Looks at the next keys, as many as a slice has time for. Returns whether there are more.
@@ -116,9 +120,12 @@ impl Walk {
 
 impl Walks {
     /// One step of the walk whose turn it is.
-    pub(super) fn step(&mut self, shard: &Shard, env: &Env, links: &mut Links) {
+    pub(super) fn step(&mut self, shard: &mut Shard, env: &Env, links: &mut Links) {
         let Some(mut walk) = self.queue.pop_front() else { return };
-        if walk.go_on(shard, env.now_ms) && !walk.has_enough() {
+        shard.select(walk.database);
+        let has_more = walk.go_on(shard, env.now_ms);
+        shard.select(0);
+        if has_more && !walk.has_enough() {
             self.queue.push_back(walk);
         } else {
             let Walk { count, out: encoded, origin, .. } = walk;

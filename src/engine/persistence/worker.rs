@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::io;
 
 use crate::engine::persistence::files::{FileAsk, FileEvent};
-use crate::limits::LOAD_CHUNK_BYTES;
+use crate::limits::{DATABASES, LOAD_CHUNK_BYTES};
 use crate::persist::{Disk, Header, LoadError, Name, Snapshot, Source};
 use crate::slot::{CoreId, Slot};
 
@@ -25,6 +25,7 @@ pub struct Worker<D: Disk> {
     open: Box<dyn FnMut() -> io::Result<D> + Send>,
     disk: Option<D>,
     cores: u16,
+    databases: u8,
     saving: Option<Saving<D::File>>,
     /// The snapshot that was checked and is to be read.
     checked: Option<(u64, Source<D::File>)>,
@@ -40,7 +41,12 @@ struct Saving<F> {
 impl<D: Disk> Worker<D> {
     /// For so many cores. `disk`: the directory, if it is open already.
     pub fn new(cores: u16, disk: Option<D>, open: impl FnMut() -> io::Result<D> + Send + 'static) -> Worker<D> {
-        Worker { open: Box::new(open), disk, cores, saving: None, checked: None }
+        Worker { open: Box::new(open), disk, cores, databases: DATABASES as u8, saving: None, checked: None }
+    }
+
+    /// For so many databases; else for as many as there can be.
+    pub fn with_databases(self, databases: u8) -> Worker<D> {
+        Worker { databases, ..self }
     }
 
     /// Does what a core asks.
@@ -119,7 +125,7 @@ impl<D: Disk> Worker<D> {
     }
 
     fn begin(&mut self, id: u64, name: Name, cores: u16) -> io::Result<()> {
-        let file = Snapshot::begin(self.disk()?, name, Header { cores, id, created_ms: 0 })?;
+        let file = Snapshot::begin(self.disk()?, name, Header { cores, id, created_ms: 0, has_databases: false })?;
         self.saving = Some(Saving { file, walking: cores });
         Ok(())
     }
@@ -142,7 +148,7 @@ impl<D: Disk> Worker<D> {
     }
 
     fn source(&mut self, name: &Name) -> Result<Source<D::File>, LoadError> {
-        Source::open(self.disk()?.open(name.as_str())?)
+        Source::open(self.disk()?.open(name.as_str())?)?.check_databases(self.databases)
     }
 
     /// Reads a file through, so that nothing is begun with one that is damaged.

@@ -1,4 +1,4 @@
-//! Commands of the whole keyspace: DBSIZE, FLUSHALL, KEYS, RANDOMKEY, and the keys of a slot.
+//! Commands of a whole keyspace: DBSIZE, FLUSHALL, FLUSHDB, SWAPDB, KEYS, RANDOMKEY, and the keys of a slot.
 
 use crate::command::Error;
 use crate::engine::core::Core;
@@ -10,11 +10,12 @@ use crate::engine::process_wide::ask::OpenAsk;
 use crate::limits::SLOTS;
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Writer};
+use crate::shard::Database;
 use crate::slot::Slot;
 
 /// DBSIZE: one core's share of the count.
-pub(super) fn size(_home: &mut Home, core: &mut Core, _ask: &Ask, _origin: Origin) -> Option<Answer> {
-    Some(Answer::Count(core.owner.shard().len()))
+pub(super) fn size(_home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
+    Some(Answer::Count(core.owner.shard().size_of(ask.caller.database).items))
 }
 
 /// FLUSHALL and FLUSHDB take one word at most.
@@ -38,9 +39,42 @@ pub(super) fn clear(_home: &mut Home, core: &mut Core, _ask: &Ask, _origin: Orig
     Some(Answer::Done)
 }
 
+/// FLUSHDB: the items of one database.
+pub(super) fn flush(_home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
+    if core.persistence.is_loading() {
+        core.owner.shard_mut().note_cleared();
+    } else {
+        core.owner.flush(ask.caller.database);
+    }
+    Some(Answer::Done)
+}
+
+/// SWAPDB of two databases.
+fn parse_swap(args: Args<'_>, count: u8) -> Result<[Database; 2], Error> {
+    let first = parse_i64(args.at(0)).ok_or(Error::FirstDbIndex)?;
+    let second = parse_i64(args.at(1)).ok_or(Error::SecondDbIndex)?;
+    let database = |index| u8::try_from(index).ok().filter(|database| *database < count).ok_or(Error::DbIndex);
+    Ok([database(first)?, database(second)?])
+}
+
+pub(super) fn check_swap(env: &Env, ask: &Ask) -> Result<(), Error> {
+    parse_swap(ask.words.args(), env.settings.databases).map(|_| ())
+}
+
+pub(super) fn swap(_home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
+    // Checked on the home core. While items are loaded there is nothing to swap, as for FLUSHALL.
+    if let Ok([one, other]) = parse_swap(ask.words.args(), core.env.settings.databases)
+        && one != other
+        && !core.persistence.is_loading()
+    {
+        core.owner.swap(one, other);
+    }
+    Some(Answer::Done)
+}
+
 /// KEYS: a walk.
 pub(super) fn keys(_home: &mut Home, core: &mut Core, ask: &Ask, origin: Origin) -> Option<Answer> {
-    core.owner.walks.push(Walk::keys(ask.words.args().at(0), ask.caller.proto, origin));
+    core.owner.walks.push(Walk::keys(ask.words.args().at(0), ask.caller, origin));
     None
 }
 
@@ -57,10 +91,9 @@ pub(super) fn fold_keys(_home: &mut Home, _core: &mut Core, open: &OpenAsk, writ
 }
 
 /// RANDOMKEY: a key of this core, and how many it has.
-pub(super) fn random_key(_home: &mut Home, core: &mut Core, _ask: &Ask, _origin: Origin) -> Option<Answer> {
+pub(super) fn random_key(_home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
     let random = core.env.next_random();
-    let shard = core.owner.shard();
-    Some(Answer::Key(shard.random_key(random, core.env.now_ms).map(|key| (shard.len(), key.to_vec()))))
+    Some(Answer::Key(core.owner.random_key(ask.caller.database, random, core.env.now_ms)))
 }
 
 /// One of the cores' random keys, a core with more keys more often.
@@ -115,7 +148,7 @@ pub(super) fn slot_counted(args: Args<'_>) -> Option<Slot> {
 pub(super) fn count_slot(_home: &mut Home, core: &mut Core, ask: &Ask, origin: Origin) -> Option<Answer> {
     // Checked on the home core.
     let Ok(slot) = parse_count(ask.words.args()) else { return Some(Answer::Count(0)) };
-    core.owner.walks.push(Walk::of_slot(slot, None, ask.caller.proto, origin));
+    core.owner.walks.push(Walk::of_slot(slot, None, ask.caller, origin));
     None
 }
 
@@ -138,6 +171,6 @@ pub(super) fn slot_listed(args: Args<'_>) -> Option<Slot> {
 pub(super) fn list_slot(_home: &mut Home, core: &mut Core, ask: &Ask, origin: Origin) -> Option<Answer> {
     // Checked on the home core.
     let Ok((slot, count)) = parse_list(ask.words.args()) else { return Some(Answer::Count(0)) };
-    core.owner.walks.push(Walk::of_slot(slot, Some(count), ask.caller.proto, origin));
+    core.owner.walks.push(Walk::of_slot(slot, Some(count), ask.caller, origin));
     None
 }

@@ -4,8 +4,15 @@ use crate::command::pubsub::TOPICS;
 use crate::engine::core::Core;
 use crate::engine::home::Home;
 use crate::engine::telemetry::info::Sections;
-use crate::engine::telemetry::report::Report;
+use crate::engine::telemetry::report::{DatabaseReport, Report};
+use crate::shard::{Database, DatabaseSize, Shard};
 use crate::slot::Slot;
+
+fn database_report(shard: &Shard, database: Database) -> DatabaseReport {
+    let DatabaseSize { items, timed, deadlines_ms } = shard.size_of(database);
+    let deadline_ms_mean = deadlines_ms.checked_div(timed.into()).unwrap_or(0) as u64;
+    DatabaseReport { keys: items, timed_keys: timed, deadline_ms_mean }
+}
 
 /// This core's report, as far as these sections need it.
 pub(in crate::engine) fn report(home: &Home, core: &Core, sections: Sections) -> Report {
@@ -42,7 +49,7 @@ pub(in crate::engine) fn report(home: &Home, core: &Core, sections: Sections) ->
         bytes_peak: stats.bytes_peak.max(shard.bytes()),
         per_s: stats.per_s(),
         snapshot: core.persistence.report(&core.owner),
-        deadline_ms_mean: shard.mean_deadline_ms().unwrap_or(0),
+        databases: (0..env.settings.databases).map(|database| database_report(shard, database)).collect(),
         subscribed: TOPICS.map(|topic| core.pubsub.channels().of(topic).owned() as u64),
         outbox_depth: core.links.depth() as u64,
         turns: stats.turns().len(),

@@ -36,6 +36,8 @@ fn of_part(part: Part) -> ProcessWide {
     match part {
         Part::Size => ProcessWide { scope: AllOrOwn, check: nothing, part: keyspace::size, fold: sum },
         Part::Clear => ProcessWide { scope: All, check: keyspace::check_clear, part: keyspace::clear, fold: ok },
+        Part::Flush => ProcessWide { scope: All, check: keyspace::check_clear, part: keyspace::flush, fold: ok },
+        Part::Swap => ProcessWide { scope: All, check: keyspace::check_swap, part: keyspace::swap, fold: ok },
         Part::Keys => ProcessWide { scope: AllOrOwn, check: nothing, part: keyspace::keys, fold: keyspace::fold_keys },
         Part::RandomKey => ProcessWide { scope: AllOrOwn, check: nothing, part: keyspace::random_key, fold: keyspace::fold_random_key },
         Part::SlotCount => ProcessWide { scope: SlotOwner(keyspace::slot_counted), check: keyspace::check_slot_count, part: keyspace::count_slot, fold: keyspace::fold_count },

@@ -9,15 +9,39 @@ use crate::command::glob::Pattern;
 use crate::command::notify::Notify;
 use crate::command::pubsub::Topic;
 use crate::engine::pubsub::channels::Change;
-use crate::shard::EVENTS;
+use crate::limits::DATABASES;
+use crate::shard::{Database, EVENTS};
 
-/// How the channels of key events begin: with the key behind it, and with the event.
-pub(super) const KEYSPACE: &[u8] = b"__keyspace@0__:";
-pub(super) const KEYEVENT: &[u8] = b"__keyevent@0__:";
+/// How the channels of key events begin, ahead of the database: those with the key behind it, and those with the event.
+pub(super) const KEYSPACE: &[u8] = b"__keyspace@";
+pub(super) const KEYEVENT: &[u8] = b"__keyevent@";
+
+/// Puts the name of a channel of key events in `channel`.
+pub(super) fn name_channel(channel: &mut Vec<u8>, kind: &[u8], database: Database, rest: &[u8]) {
+    channel.clear();
+    channel.extend_from_slice(kind);
+    if database > 9 {
+        channel.push(b'0' + database / 10);
+    }
+    channel.push(b'0' + database % 10);
+    channel.extend_from_slice(b"__:");
+    channel.extend_from_slice(rest);
+}
+
+/// Whether a name may be one of a channel of key events.
+pub(super) fn is_channel(name: &[u8]) -> bool {
+    name.starts_with(KEYSPACE) || name.starts_with(KEYEVENT)
+}
 
 /// How many names that are subscribed to could get which events.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct KeyEvents {
+    databases: [Counts; DATABASES as usize],
+}
+
+/// The same of one database.
+#[derive(Debug, Default)]
+struct Counts {
     /// Of any key.
     keyspace: usize,
     /// By the event's number.
@@ -38,32 +62,40 @@ impl KeyEvents {
             Topic::ShardChannel => return,
         };
         let compiled = pattern.then(|| Pattern::new(name));
-        let any_key = if pattern { could_match(name, KEYSPACE) } else { name.starts_with(KEYSPACE) };
-        if any_key {
-            adjust(&mut self.keyspace);
-        }
-        for (event, text, _) in EVENTS {
-            let channel = [KEYEVENT, text.as_bytes()].concat();
-            let heard = compiled.as_ref().map_or(channel == name, |pattern| pattern.matches(&channel));
-            if heard {
-                adjust(&mut self.keyevent[event.number()]);
+        let mut channel = Vec::new();
+        for (database, counts) in (0..).zip(&mut self.databases) {
+            let mut has_any = |kind: &[u8]| {
+                name_channel(&mut channel, kind, database, b"");
+                if pattern { could_match(name, &channel) } else { name.starts_with(&channel) }
+            };
+            let (any_key, any_event) = (has_any(KEYSPACE), has_any(KEYEVENT));
+            if any_key {
+                adjust(&mut counts.keyspace);
+            }
+            for (event, text, _) in EVENTS.iter().filter(|_| any_event) {
+                name_channel(&mut channel, KEYEVENT, database, text.as_bytes());
+                let heard = compiled.as_ref().map_or(channel == name, |pattern| pattern.matches(&channel));
+                if heard {
+                    adjust(&mut counts.keyevent[event.number()]);
+                }
             }
         }
     }
 
-    /// Whether anybody subscribes to the events of some key.
-    pub(super) fn of_keys(&self, notify: Notify) -> bool {
-        notify.keyspace() && self.keyspace > 0
+    /// Whether anybody subscribes to the events of some key of a database.
+    pub(super) fn of_keys(&self, notify: Notify, database: Database) -> bool {
+        notify.keyspace() && self.databases[usize::from(database)].keyspace > 0
     }
 
-    /// Whether anybody subscribes to an event of any key.
-    pub(super) fn of_event(&self, notify: Notify, number: usize) -> bool {
-        notify.keyevent() && self.keyevent[number] > 0
+    /// Whether anybody subscribes to an event of any key of a database.
+    pub(super) fn of_event(&self, notify: Notify, database: Database, number: usize) -> bool {
+        notify.keyevent() && self.databases[usize::from(database)].keyevent[number] > 0
     }
 
-    /// The events that are to be noted, a bit each.
+    /// The events that are to be noted, of whichever database, a bit each.
     pub(super) fn wanted(&self, notify: Notify) -> u32 {
-        let heard = |number: usize| self.of_keys(notify) || self.of_event(notify, number);
+        let heard_in = |database, number| self.of_keys(notify, database) || self.of_event(notify, database, number);
+        let heard = |number: usize| (0..DATABASES as u8).any(|database| heard_in(database, number));
         let wanted = EVENTS.iter().filter(|(event, ..)| notify.publishes(*event) && heard(event.number()));
         wanted.fold(0, |all, (event, ..)| all | 1 << event.number())
     }
@@ -100,7 +132,9 @@ mod tests {
             (Topic::Channel, "__keyevent@0__:expired", "AKE", vec!["expired"]),
             (Topic::Channel, "__keyevent@0__:nothing", "AKE", vec![]),
             (Topic::Channel, "__keyspace@0__:k", "AKE", all.clone()),
-            (Topic::Channel, "__keyspace@1__:k", "AKE", vec![]),
+            (Topic::Channel, "__keyspace@1__:k", "AKE", all.clone()),
+            (Topic::Channel, "__keyspace@16__:k", "AKE", vec![]),
+            (Topic::Channel, "__keyevent@15__:expired", "AKE", vec!["expired"]),
             (Topic::ShardChannel, "__keyspace@0__:k", "AKE", vec![]),
             (Topic::Pattern, "*", "AKE", all.clone()),
             (Topic::Pattern, "news.*", "AKE", vec![]),

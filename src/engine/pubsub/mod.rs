@@ -28,7 +28,7 @@ use crate::engine::link::caller::Caller;
 use crate::engine::link::codec::message_frames;
 use crate::engine::link::message::{Ask, Detail};
 use crate::engine::pubsub::channels::{Change, Channels};
-use crate::engine::pubsub::key_events::{KEYEVENT, KEYSPACE, KeyEvents};
+use crate::engine::pubsub::key_events::{KEYEVENT, KEYSPACE, KeyEvents, name_channel};
 use crate::limits::UNSUBSCRIBE_STEP_NAMES;
 use crate::resp::{Proto, Words, Writer};
 use crate::shard::{EVENTS, NO_CLIENT, noted};
@@ -97,7 +97,7 @@ impl Message<'_> {
 /// Whether a subscription is known to every core, not only to the one that owns the name's hash.
 fn is_known_everywhere(topic: Topic, name: &[u8]) -> bool {
     match topic {
-        Topic::Channel => name.starts_with(KEYSPACE) || name.starts_with(KEYEVENT),
+        Topic::Channel => key_events::is_channel(name),
         Topic::Pattern => true,
         Topic::ShardChannel => false,
     }
@@ -233,18 +233,14 @@ impl PubSub {
     #[cold]
     pub(super) fn publish_events(&mut self, events: &[u8], notify: Notify, links: &mut Links) {
         let mut channel = links.buffer();
-        for (event, key) in noted(events) {
+        for (event, database, key) in noted(events) {
             let name = EVENTS[event.number()].1.as_bytes();
-            if self.key_events.of_keys(notify) {
-                channel.clear();
-                channel.extend_from_slice(KEYSPACE);
-                channel.extend_from_slice(key);
+            if self.key_events.of_keys(notify, database) {
+                name_channel(&mut channel, KEYSPACE, database, key);
                 self.publish(Topic::Channel, &channel, name, links);
             }
-            if self.key_events.of_event(notify, event.number()) {
-                channel.clear();
-                channel.extend_from_slice(KEYEVENT);
-                channel.extend_from_slice(name);
+            if self.key_events.of_event(notify, database, event.number()) {
+                name_channel(&mut channel, KEYEVENT, database, name);
                 self.publish(Topic::Channel, &channel, key, links);
             }
         }

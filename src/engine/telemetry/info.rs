@@ -275,15 +275,19 @@ fn cluster(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
 
 /// `avg_ttl` is exact: the shards keep the sum of their deadlines.
 fn keyspace(page: &Page<'_>, text: &mut String) -> std::fmt::Result {
-    let keys = page.sum(|core| core.keys);
-    if keys == 0 {
-        return Ok(());
+    for number in 0..usize::from(page.settings.databases) {
+        let parts = || page.reports.iter().filter_map(|core| core.databases.get(number));
+        let keys: u64 = parts().map(|part| part.keys).sum();
+        if keys == 0 {
+            continue;
+        }
+        let timed: u64 = parts().map(|part| part.timed_keys).sum();
+        let deadlines = parts().map(|part| u128::from(part.timed_keys) * u128::from(part.deadline_ms_mean));
+        let mean_ms = deadlines.sum::<u128>().checked_div(timed.into()).unwrap_or(0);
+        let avg_ttl = mean_ms.saturating_sub(page.now_ms.into());
+        writeln!(text, "db{number}:keys={keys},expires={timed},avg_ttl={avg_ttl}")?;
     }
-    let timed = page.sum(|core| core.timed_keys);
-    let deadlines = page.reports.iter().map(|core| u128::from(core.timed_keys) * u128::from(core.deadline_ms_mean));
-    let mean_ms = deadlines.sum::<u128>().checked_div(timed.into()).unwrap_or(0);
-    let avg_ttl = mean_ms.saturating_sub(page.now_ms.into());
-    writeln!(text, "db0:keys={keys},expires={timed},avg_ttl={avg_ttl}")
+    Ok(())
 }
 
 /// Ours. `avg_access_count` is hits per key that is stored now: a key that went took its share of hits with it.

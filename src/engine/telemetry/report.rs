@@ -43,8 +43,8 @@ pub(in crate::engine) struct Report {
     /// Commands, bytes received and bytes sent a second.
     pub(in crate::engine) per_s: [u64; 3],
     pub(in crate::engine) snapshot: SnapshotReport,
-    /// Mean of the deadlines, 0 without any.
-    pub(in crate::engine) deadline_ms_mean: u64,
+    /// What each database holds.
+    pub(in crate::engine) databases: Vec<DatabaseReport>,
     /// Channels, patterns and shard channels that this core counts.
     pub(in crate::engine) subscribed: [u64; 3],
     pub(in crate::engine) outbox_depth: u64,
@@ -58,6 +58,15 @@ pub(in crate::engine) struct Report {
     pub(in crate::engine) errors: BTreeMap<String, u64>,
     /// What commands took, if that is asked for.
     pub(in crate::engine) usage: Vec<Usage>,
+}
+
+/// What one core holds of one database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) struct DatabaseReport {
+    pub(in crate::engine) keys: u64,
+    pub(in crate::engine) timed_keys: u64,
+    /// Mean of the deadlines, 0 without any.
+    pub(in crate::engine) deadline_ms_mean: u64,
 }
 
 /// What one core tells INFO of snapshots. The second half is core 0's alone.

@@ -79,7 +79,8 @@ fn step(shard: &mut Shard, op: Op, (a, b): (u16, u16), now_ms: &mut u64) {
 fn written(shard: &mut Shard, id: u64) -> Vec<(Vec<u8>, Stored)> {
     let mut disk = FaultyDisk::default();
     let name = Name::parse(b"f").unwrap();
-    let mut file = Snapshot::begin(&mut disk, name, Header { cores: 1, id, created_ms: 1 }).unwrap();
+    let mut file =
+        Snapshot::begin(&mut disk, name, Header { cores: 1, id, created_ms: 1, has_databases: false }).unwrap();
     while let Some(mut block) = shard.take_block() {
         file.block(&mut block).unwrap();
     }
@@ -186,7 +187,7 @@ fn a_long_value_is_written_in_parts_and_finished_before_it_changes() {
 #[test]
 fn what_is_loaded_is_as_old_as_it_was() {
     let mut shard = shard(BIG, Eviction::Lru);
-    let record = |key, expires_at_ms| Record { key, value: b"v", expires_at_ms, accessed_s: 900 };
+    let record = |key, expires_at_ms| Record { database: 0, key, value: b"v", expires_at_ms, accessed_s: 900 };
     assert_eq!(shard.load(&record(b"a", None), 1_000_000), Ok(true));
     assert_eq!(shard.load(&record(b"gone", Some(1_000_000)), 1_000_000), Ok(false));
     assert_eq!(shard.load(&record(b"timed", Some(1_000_001)), 1_000_000), Ok(true));
@@ -201,12 +202,12 @@ fn what_is_loaded_is_as_old_as_it_was() {
 fn a_load_tells_of_nothing_but_what_makes_room_for_it() {
     let mut shard = shard(Budget { items_max: 1, ..BIG }, Eviction::Lru);
     shard.set_events_wanted(u32::MAX);
-    let record = |key| Record { key, value: b"v", expires_at_ms: Some(2_000_000), accessed_s: 900 };
+    let record = |key| Record { database: 0, key, value: b"v", expires_at_ms: Some(2_000_000), accessed_s: 900 };
     assert_eq!(shard.load(&record(b"a"), 1_000_000), Ok(true));
     assert!(!shard.has_events());
     assert_eq!(shard.load(&record(b"b"), 1_000_000), Ok(true));
     let told = shard.take_events(Vec::new());
-    assert_eq!(noted(&told).collect::<Vec<_>>(), [(Event::Evicted, &b"a"[..])]);
+    assert_eq!(noted(&told).collect::<Vec<_>>(), [(Event::Evicted, 0, &b"a"[..])]);
     shard.insert(b"b", b"w", Expiry::Keep, 1_000_000).unwrap();
     assert!(shard.has_events(), "afterwards everything is told of again");
 }

@@ -2,6 +2,7 @@
 //! every step. Which kinds of operation occur at all is drawn per run (swarm testing).
 
 mod cut;
+mod databases;
 mod doors;
 mod model;
 mod parts;

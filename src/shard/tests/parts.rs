@@ -10,8 +10,8 @@ use super::super::queue::Queue;
 use super::super::wheel::Advance;
 use super::*;
 use crate::limits::{
-    ACCESS_CLOCK_BITS, DATABASES, KEY_BYTES_MAX, KEY_INLINE_LENGTH_BITS, SEGMENT_BUCKETS_MAX, SEGMENT_ENTRIES_MAX,
-    SLAB_PAGE_ENTRIES,
+    ACCESS_CLOCK_BITS, KEY_BYTES_MAX, KEY_INLINE_LENGTH_BITS, SEGMENT_BUCKETS_MAX, SEGMENT_ENTRIES_MAX,
+    SLAB_PAGE_ENTRIES, SPACES,
 };
 
 fn bytes(seed: u16, len: usize) -> Vec<u8> {
@@ -199,7 +199,8 @@ proptest! {
                     model.clear();
                 }
             }
-            index.verify(&slab);
+            let indexed = index.verify(&slab, 0);
+            assert_eq!(indexed, slab.len() as usize);
         }
     }
 
@@ -282,7 +283,8 @@ fn index_splits_where_all_the_keys_are() {
         let at = slab.insert(Label::STRING, key, b"", false);
         index.insert(index.hash(key), at, &slab);
     }
-    index.verify(&slab);
+    let indexed = index.verify(&slab, 0);
+    assert_eq!(indexed, slab.len() as usize);
 }
 
 #[test]
@@ -300,7 +302,8 @@ fn index_grows_a_table_when_splitting_cannot_help() {
             found += 1;
         }
     }
-    index.verify(&slab);
+    let indexed = index.verify(&slab, 0);
+    assert_eq!(indexed, slab.len() as usize);
     let (segments, buckets, cells) = index.shape();
     assert!(cells <= 64 * 2 * segments, "the directory stays in proportion");
     assert!(buckets <= 4 * SEGMENT_BUCKETS_MAX);
@@ -325,7 +328,8 @@ fn index_takes_keys_after_all_others_went() {
             slab.remove(at);
         }
     }
-    index.verify(&slab);
+    let indexed = index.verify(&slab, 0);
+    assert_eq!(indexed, slab.len() as usize);
 }
 
 #[test]
@@ -345,7 +349,8 @@ fn index_stays_small_under_churn() {
                 slab.remove(at);
             }
         }
-        index.verify(&slab);
+        let indexed = index.verify(&slab, 0);
+        assert_eq!(indexed, slab.len() as usize);
         let (_, buckets, _) = index.shape();
         assert!(buckets <= buckets_max, "marks of removals do not make it grow: {buckets}");
         assert!(index.rehashed() < 4 * 60_000, "nor rehash all the time: {}", index.rehashed());
@@ -393,7 +398,7 @@ fn slab_grows_by_pages_and_reuses_what_was_freed() {
 #[test]
 fn an_entry_packs_lengths_label_and_clock_apart() {
     let bytes = vec![7; KEY_BYTES_MAX];
-    let label = Label { value_type: ValueType::String, database: DATABASES as u8 - 1 };
+    let label = Label { value_type: ValueType::String, space: SPACES as u8 - 1 };
     for key_len in [0, 1, 0xfffe, 0xffff, 0x1_0000, KEY_BYTES_MAX] {
         for value_len in [0, 1, 0xffff, 0x1_0000, 0x1_0001, KEY_BYTES_MAX] {
             let mut entry = Entry::vacant();

@@ -298,7 +298,13 @@ fn what_a_snapshot_brings_back_is_proven() {
     let mut shard = shard(Budget { items_max: 10, bytes_max: u64::MAX }, Eviction::S3Fifo);
     for key in 0..9 {
         let key = format!("{key}");
-        let record = crate::persist::Record { key: key.as_bytes(), value: b"v", expires_at_ms: None, accessed_s: 5 };
+        let record = crate::persist::Record {
+            database: 0,
+            key: key.as_bytes(),
+            value: b"v",
+            expires_at_ms: None,
+            accessed_s: 5,
+        };
         assert_eq!(shard.load(&record, NOW_MS), Ok(true));
     }
     (0..100).for_each(|key| put(&mut shard, &format!("scan:{key}"), Expiry::Never));

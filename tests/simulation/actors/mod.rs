@@ -8,6 +8,7 @@ mod near_cache;
 mod nodes;
 mod pausers;
 mod savers;
+mod tenants;
 mod transfers;
 
 use aspine::resp::Value;
@@ -23,6 +24,7 @@ pub use near_cache::NearCaches;
 pub use nodes::Nodes;
 pub use pausers::Pausers;
 pub use savers::Savers;
+pub use tenants::Tenants;
 pub use transfers::{ACCOUNTS, EACH, Transfers, account};
 
 /// What a kind may look at and count.
@@ -87,6 +89,9 @@ pub fn all_of(plan: &Plan, seed: u64, fault: Option<Fault>) -> Vec<Box<dyn Actor
     }
     if plan.savers > 0 {
         all.push(Box::new(Savers::new(plan.savers)));
+    }
+    if plan.tenants {
+        all.push(Box::new(Tenants::new()));
     }
     if plan.nodes {
         all.push(Box::new(Nodes::new(plan.cores, seed, fault)));

@@ -94,7 +94,10 @@ fn in_file(disk: &mut FaultyDisk) -> Result<Items, String> {
     let mut source = Source::open(file).map_err(|error| error.to_string())?;
     let read = source.read(|item| {
         let record = item.record;
-        items.insert(record.key.to_vec(), (record.value.to_vec(), record.expires_at_ms));
+        // What tenants have they look after themselves.
+        if record.database == 0 {
+            items.insert(record.key.to_vec(), (record.value.to_vec(), record.expires_at_ms));
+        }
         true
     });
     read.map_err(|error| error.to_string())?;
