@@ -29,6 +29,13 @@ pub fn run_read_only<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Re
     }
 }
 
+/// The length that a value grows to at least, if the arguments behind the key are right.
+pub(super) fn reach(args: Args<'_>) -> usize {
+    let operations = parse(args).unwrap_or_default();
+    let written = operations.iter().filter(|operation| !operation.only_reads());
+    written.map(|operation| operation.field.end_byte()).max().unwrap_or(0)
+}
+
 fn read<'s>(shard: &mut Shard, key: &[u8], operations: &[Operation], call: Call) -> Reply<'s> {
     let value = shard.get(key, call.recency, call.now_ms).map_or(&[][..], |item| item.value);
     Reply::Integers(operations.iter().map(|operation| Some(operation.field.read(value) as i64)).collect())

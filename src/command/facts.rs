@@ -83,6 +83,8 @@ pub mod flag {
     pub const ONE_AT_MOST: u32 = 1 << 15;
     /// A subcommand of two arguments at most, otherwise as `ONE_AT_MOST`.
     pub const TWO_AT_MOST: u32 = 1 << 21;
+    /// The command makes the value as long as the offset that it names: see `command/growth.rs`.
+    pub const REACHES: u32 = 1 << 22;
     /// All arguments are secret: the slow log has none of them.
     pub const SECRET: u32 = 1 << 16;
     /// The arguments of the option AUTH, a user and an auth key, are secret.

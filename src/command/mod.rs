@@ -21,6 +21,7 @@ pub mod errors;
 pub mod expiry;
 pub mod facts;
 pub mod glob;
+pub mod growth;
 pub mod handler;
 pub mod increx;
 pub mod keyspace;

@@ -190,6 +190,17 @@ fn a_value_that_fits_the_whole_bound_is_taken_by_whichever_core_owns_it() {
 }
 
 #[test]
+fn a_value_that_an_offset_makes_long_is_taken_too() {
+    for grown in ["SETRANGE k 34000000 v", "SETBIT k 272000000 1", "BITFIELD k SET u8 #34000000 1"] {
+        let server = Server::start(2, &["--max-memory", "64mb"]);
+        let mut conn = server.connect();
+        let reply = conn.call(&grown.split(' ').collect::<Vec<_>>());
+        assert!(!reply.starts_with('-'), "{grown}: {reply}");
+        assert_eq!(conn.number(&["STRLEN", "k"]), 34_000_001, "{grown}");
+    }
+}
+
+#[test]
 fn keys_of_one_core_fill_the_whole_bound() {
     for eviction in ["s3fifo", "lru", "none"] {
         let server = Server::start(2, &["--max-size", "1000", "--eviction", eviction]);

@@ -4,8 +4,8 @@
 
 use super::flag::{
     ADMIN, AUTH_OPTION, BARRIER, CONTAINER, DENYOOM, FAST, KEEPS_CACHING, LOADING, NO_AUTH, NO_MULTI, ONE_AT_MOST,
-    PUBSUB, READONLY, READS, REPEATABLE, SECRET, SECRET_SETTING, SUBSCRIBER, SUBSCRIPTION, TWO_AT_MOST, UNQUEUED,
-    WRITE,
+    PUBSUB, REACHES, READONLY, READS, REPEATABLE, SECRET, SECRET_SETTING, SUBSCRIBER, SUBSCRIPTION, TWO_AT_MOST,
+    UNQUEUED, WRITE,
 };
 use super::{
     ALL_KEYS, COUNTED_PAIRS, Facts, KEY_VALUE_PAIRS, KEYS_AFTER_WORD, NO_KEYS, ONE_KEY, SUB_KEY, TWO_KEYS, facts,
@@ -22,7 +22,7 @@ pub static ROWS: [Facts; 183] = [
     facts!("bgrewriteaof", 1, ADMIN, NO_KEYS, Server, "", "Is refused, since there is no append only file."),
     facts!("bgsave", -1, ADMIN | BARRIER, NO_KEYS, Server, "[SCHEDULE] [name]", "Begins a snapshot."),
     facts!("bitcount", -2, READONLY, ONE_KEY, Bitmap, "key [start end [BYTE | BIT]]", "Counts the ones."),
-    facts!("bitfield", -2, WRITE | DENYOOM, ONE_KEY, Bitmap, "key [GET type offset | [OVERFLOW WRAP | SAT | FAIL] SET type offset value | [OVERFLOW WRAP | SAT | FAIL] INCRBY type offset increment ...]", "Reads and writes integers of any number of bits."),
+    facts!("bitfield", -2, WRITE | DENYOOM | REACHES, ONE_KEY, Bitmap, "key [GET type offset | [OVERFLOW WRAP | SAT | FAIL] SET type offset value | [OVERFLOW WRAP | SAT | FAIL] INCRBY type offset increment ...]", "Reads and writes integers of any number of bits."),
     facts!("bitfield_ro", -2, READONLY | FAST, ONE_KEY, Bitmap, "key [GET type offset [GET type offset ...]]", "Reads integers of any number of bits."),
     facts!("bitop", -4, WRITE | DENYOOM | READS, KEYS_AFTER_WORD, String, "operation destination source [source ...]", "Stores AND, OR, XOR, NOT, DIFF, DIFF1, ANDOR or ONE of values, bit by bit."),
     facts!("bitpos", -3, READONLY, ONE_KEY, Bitmap, "key bit [start [end [BYTE | BIT]]]", "Finds the first one or zero."),
@@ -168,10 +168,10 @@ pub static ROWS: [Facts; 183] = [
     facts!("scan", -2, READONLY, NO_KEYS, Generic, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),
     facts!("select", 2, FAST | LOADING, NO_KEYS, Connection, "index", "Selects the database of the commands that follow; one that is not there ends the connection."),
     facts!("set", -3, WRITE | DENYOOM, ONE_KEY, String, "key value [NX | XX | IFEQ value | IFNE value | IFDEQ digest | IFDNE digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the value."),
-    facts!("setbit", 4, WRITE | DENYOOM, ONE_KEY, Bitmap, "key offset bit", "Sets a bit of the value and returns the old one."),
+    facts!("setbit", 4, WRITE | DENYOOM | REACHES, ONE_KEY, Bitmap, "key offset bit", "Sets a bit of the value and returns the old one."),
     facts!("setex", 4, WRITE | DENYOOM, ONE_KEY, String, "key seconds value", "Sets the value and its time to live in seconds."),
     facts!("setnx", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key value", "Sets the value if the key does not exist."),
-    facts!("setrange", 4, WRITE | DENYOOM, ONE_KEY, String, "key offset value", "Overwrites the value from a byte on, with zeros up to it if it was shorter."),
+    facts!("setrange", 4, WRITE | DENYOOM | REACHES, ONE_KEY, String, "key offset value", "Overwrites the value from a byte on, with zeros up to it if it was shorter."),
     facts!("shutdown", -1, ADMIN | BARRIER | NO_MULTI | LOADING, NO_KEYS, Server, "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", "Ends the server, as SIGTERM does."),
     facts!("slaveof", 3, ADMIN, NO_KEYS, Server, "NO ONE", "Is the old name of REPLICAOF."),
     facts!("slowlog", -2, LOADING | CONTAINER, NO_KEYS, Server, "", "Commands on the log of slow commands."),

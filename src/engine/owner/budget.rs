@@ -13,6 +13,7 @@
 //! arguments are (SETRANGE and SETBIT at an offset, COPY).
 
 use crate::command::facts::flag;
+use crate::command::growth::stored_bytes;
 use crate::command::handler::Command;
 use crate::command::lookup::CommandId;
 use crate::command::settings::Settings;
@@ -190,7 +191,7 @@ impl Owner {
             return false;
         }
         let keys = row.keys_after_name(args).filter(|key| env.router.is_here(key));
-        let bytes = args.iter().map(<[u8]>::len).sum::<usize>();
+        let bytes = stored_bytes(row, args);
         let whole = Budget { items_max: env.settings.items_max, bytes_max: env.settings.bytes_max };
         self.shard.select(database);
         let lacks = self.shard.lacks(keys, bytes, &whole);
