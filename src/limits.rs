@@ -674,6 +674,12 @@ pub const SLICE_US: u64 = 200;
 /// Milliseconds between ticks: expiry in the background, budget exchange, stalled clients.
 pub const TICK_MS: u64 = 10;
 
+/// The newest version of Redis's RDB format whose strings are read: that of Redis 7.4 and 8.
+pub const RDB_VERSION_MAX: u16 = 12;
+
+/// What LZF can make of a byte at most: three bytes stand for 264. More is promised by damaged payloads alone.
+pub const LZF_RATIO_MAX: usize = 88;
+
 /// Ticks a second of a busy core: Redis's `hz`.
 pub const TICKS_PER_S: u64 = 1000 / TICK_MS;
 

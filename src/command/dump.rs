@@ -9,9 +9,12 @@
 //! ```
 //!
 //! `version` is 1. `kind` is 0, a string. The checksum (Castagnoli's polynomial, as iSCSI has it) covers all before it. A
-//! reader takes its own version only: what a later one adds changes the number. Redis's payloads are refused, as Redis
-//! refuses these; neither key nor deadline is in it.
+//! reader takes its own version only: what a later one adds changes the number. Neither key nor deadline is in it. RESTORE
+//! takes the strings of Redis's payloads as well (`rdb`), so that values can be moved here; Redis refuses these.
 
+use std::borrow::Cow;
+
+use crate::command::rdb;
 use crate::command::string::store_value;
 use crate::command::{Call, Error, Reply};
 use crate::resp::Args;
@@ -41,7 +44,7 @@ pub fn restore<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s
 
 /// A checked RESTORE.
 struct Plan<'a> {
-    value: &'a [u8],
+    value: Cow<'a, [u8]>,
     expiry: Expiry,
     idle_s: Option<u64>,
 }
@@ -72,7 +75,7 @@ fn after(now_ms: u64, ttl_ms: i64) -> Option<u64> {
 }
 
 fn run<'s>(shard: &'s mut Shard, key: &[u8], plan: &Plan<'_>, call: Call) -> Reply<'s> {
-    if let Reply::Error(error) = store_value(shard, Event::Restore, key, plan.value, plan.expiry, call) {
+    if let Reply::Error(error) = store_value(shard, Event::Restore, key, &plan.value, plan.expiry, call) {
         return error.into();
     }
     if let Some(idle_s) = plan.idle_s {
@@ -131,8 +134,12 @@ fn payload(value: &[u8]) -> Vec<u8> {
     payload
 }
 
-/// Checks a payload and returns its value.
-fn open(payload: &[u8]) -> Result<&[u8], Error> {
+/// Checks a payload, of this server or of Redis, and returns its value.
+fn open(payload: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
+    if payload.starts_with(&MAGIC) { open_own(payload).map(Cow::Borrowed) } else { rdb::string_of_payload(payload) }
+}
+
+fn open_own(payload: &[u8]) -> Result<&[u8], Error> {
     let (head, checksum) = payload.split_last_chunk().ok_or(Error::DumpPayload)?;
     match head.strip_prefix(&MAGIC) {
         Some([VERSION, kind, value @ ..]) if crc32c::crc32c(head) == u32::from_le_bytes(*checksum) => match *kind {
@@ -152,7 +159,7 @@ mod tests {
     fn the_payload_is_as_drawn() {
         // The checksum was computed by another implementation of CRC32C.
         assert_eq!(payload(b"Hello"), b"AD\x01\x00Hello\xdf\x9a\xac\x09");
-        assert_eq!(open(&payload(b"")), Ok(&b""[..]));
+        assert_eq!(open(&payload(b"")).as_deref(), Ok(&b""[..]));
     }
 
     #[test]
@@ -171,7 +178,8 @@ mod tests {
             flip in 1..=255u8,
         ) {
             let whole = payload(&value);
-            prop_assert_eq!(open(&whole), Ok(&value[..]));
+            let opened = open(&whole).map(Cow::into_owned);
+            prop_assert_eq!(opened.as_deref(), Ok(&value[..]));
             let at = at.index(whole.len());
             prop_assert_eq!(open(&whole[..at]), Err(Error::DumpPayload), "cut short");
             let mut damaged = whole;

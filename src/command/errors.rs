@@ -72,8 +72,10 @@ pub enum Error {
     InvalidFrequency,
     /// RESTORE of bytes that are not a payload of DUMP.
     DumpPayload,
-    /// RESTORE of a valid payload with another type than a string.
+    /// RESTORE of a valid payload that holds no value.
     DumpData,
+    /// RESTORE of a valid payload of Redis with another type than a string; holds the type.
+    DumpType(&'static str),
     /// An expiry that is zero, negative or beyond the clock; holds the command's name.
     InvalidExpire(&'static str),
     /// The number of arguments; holds the command's name in lower case.
@@ -324,6 +326,9 @@ impl fmt::Display for Error {
         match self {
             Error::HelloOption(option) => write!(f, "ERR Syntax error in HELLO option '{option}'"),
             Error::InvalidExpire(name) => write!(f, "ERR invalid expire time in '{name}' command"),
+            Error::DumpType(name) => {
+                write!(f, "ERR Bad data format: this is a {name}, and only strings can be stored here")
+            }
             Error::Arity(name) => write!(f, "ERR wrong number of arguments for '{name}' command"),
             Error::UnknownCommand(quoted) => write!(f, "ERR unknown command {quoted}"),
             Error::UnknownSubcommand(sub, container) => {

@@ -34,6 +34,7 @@ pub mod operator;
 pub mod output_limit;
 pub mod pubsub;
 pub mod range;
+mod rdb;
 pub mod reply;
 pub mod settings;
 pub mod several;

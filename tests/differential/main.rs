@@ -10,6 +10,7 @@
 //! | `events` | what listeners hear of changes of keys |
 //! | `globs` | which names patterns match |
 //! | `limits` | every command with a time, at every limit of times |
+//! | `moving` | what a redis-server dumps or migrates, restored here |
 //! | `exceptions` | what may differ, why, and how much |
 //! | `shrink` | a failing stream made short, by running parts of it again |
 //! | `servers` | redis-server as a child process, and a connection to either server |
@@ -28,6 +29,7 @@ mod exceptions;
 mod generators;
 mod globs;
 mod limits;
+mod moving;
 mod pattern;
 mod reply;
 mod run;

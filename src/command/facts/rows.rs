@@ -162,7 +162,7 @@ pub static ROWS: [Facts; 183] = [
     facts!("renamenx", 3, WRITE | FAST, TWO_KEYS, Generic, "key newkey", "Gives a value another key if that does not exist."),
     facts!("replicaof", 3, ADMIN, NO_KEYS, Server, "NO ONE", "Is accepted for NO ONE: there are no replicas."),
     facts!("reset", 1, FAST | NO_AUTH | BARRIER | UNQUEUED | SUBSCRIBER | LOADING, NO_KEYS, Connection, "", "Sets the connection back to how it began."),
-    facts!("restore", -4, WRITE | DENYOOM, ONE_KEY, Generic, "key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", "Stores a value that DUMP returned, with a time to live in milliseconds or 0."),
+    facts!("restore", -4, WRITE | DENYOOM, ONE_KEY, Generic, "key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", "Stores a value that DUMP returned, here or in a Redis, with a time to live in milliseconds or 0."),
     facts!("role", 1, FAST | LOADING, NO_KEYS, Server, "", "Returns that the server is a master without replicas."),
     facts!("save", -1, ADMIN | BARRIER | NO_MULTI, NO_KEYS, Server, "[name]", "Takes a snapshot and waits for it."),
     facts!("scan", -2, READONLY, NO_KEYS, Generic, "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Returns some of the keys and where to go on."),

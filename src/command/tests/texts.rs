@@ -42,6 +42,7 @@ fn with_words() -> Vec<Error> {
         Error::Timeout("word"),
         Error::HelloOption(word()),
         Error::InvalidExpire("word"),
+        Error::DumpType("word"),
         Error::Arity(word()),
         Error::UnknownCommand(word()),
         Error::UnknownSubcommand(word(), "WORD"),
