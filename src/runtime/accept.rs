@@ -31,7 +31,20 @@ pub(super) struct Accepting {
 impl Accepting {
     /// The sockets, which the transport watches already.
     pub(super) fn new(listener: CoreListener) -> Accepting {
-        Accepting { listener: Some(listener), reserve: open_reserve(), after_ms: None }
+        Accepting { listener: Some(listener), reserve: open_reserve().ok(), after_ms: None }
+    }
+
+    /// Whether the spare descriptor is lost and none is left to take its place: another core has accepted a client by it
+    /// before this one could. The next client's is to be kept then.
+    fn lacks_reserve(&mut self) -> bool {
+        if self.reserve.is_some() {
+            return false;
+        }
+        match open_reserve() {
+            Ok(reserve) => self.reserve = Some(reserve),
+            Err(error) => return is_out_of_descriptors(&error),
+        }
+        false
     }
 
     fn one(&self, door: Door) -> io::Result<Option<(OwnedFd, Peer)>> {
@@ -59,6 +72,13 @@ impl<T: Transport> Shell<T> {
         (socket, mut peer): (OwnedFd, Peer),
         now_ms: u64,
     ) -> io::Result<()> {
+        if self.accepting.lacks_reserve() {
+            engine.on_refused();
+            refuse(&socket);
+            drop(socket);
+            self.accepting.reserve = open_reserve().ok();
+            return Ok(());
+        }
         if !self.shared.admit(engine.maxclients()) {
             engine.on_refused();
             refuse(&socket);
@@ -76,14 +96,14 @@ impl<T: Transport> Shell<T> {
     /// busy. Out of descriptors, those who wait are told, one after the other by the descriptor kept for that.
     fn on_accept_error(&mut self, engine: &mut Engine, door: Door, error: &io::Error, now_ms: u64) -> io::Result<()> {
         warn!("cannot accept a connection: {error}; accepting pauses for {ACCEPT_PAUSE_MS} ms");
-        if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) {
+        if is_out_of_descriptors(error) {
             self.accepting.reserve = None;
             for _ in 0..TURN_ACCEPTS_MAX {
                 let Ok(Some((socket, _))) = self.accepting.one(door) else { break };
                 engine.on_refused();
                 refuse(&socket);
             }
-            self.accepting.reserve = open_reserve();
+            self.accepting.reserve = open_reserve().ok();
         }
         if self.accepting.after_ms.is_none()
             && let Some(listener) = &self.accepting.listener
@@ -143,8 +163,13 @@ fn refuse(socket: &OwnedFd) {
     let _ = rustix::net::send(socket, text, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
 }
 
-fn open_reserve() -> Option<OwnedFd> {
-    std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
+fn open_reserve() -> io::Result<OwnedFd> {
+    std::fs::File::open("/dev/null").map(OwnedFd::from)
+}
+
+/// Whether the process, or the system, has no descriptor left.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 #[cfg(test)]
