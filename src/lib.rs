@@ -49,7 +49,8 @@
 //!    session's earlier ones.
 //! 4. In the steady state nothing is allocated but stored values. `tests/allocations.rs` counts.
 //! 5. Nothing waits for a peer while holding up its own inbox; what does not fit a channel waits in an outbox; what a
-//!    session may have outstanding is bounded ([`limits`]), and past that its socket is not read.
+//!    session may have outstanding is bounded ([`limits`]), and past that its socket is not read. While replies wait for
+//!    their client to read, its requests are read on unrun.
 //! 6. No turn does unbounded work: KEYS, FLUSHALL, expiry, eviction and snapshots go in slices.
 //! 7. A transaction, or a command of several keys on several cores, holds their shards in core order, runs, releases. A
 //!    held shard runs nothing else; what comes meanwhile waits.

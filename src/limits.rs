@@ -573,9 +573,10 @@ pub const LATENCY_SAMPLES_MAX: usize = 160;
 pub const SLOTS: u16 = 16384;
 
 /// Bytes of replies one session may have unsent before no further command of it runs: keeps a deep pipeline busy,
-/// and ten thousand stalled clients in some 10 GiB at the very worst. At it: its socket is not read until the replies
-/// have left; after `CLIENT_STALL_MS_MAX` without progress it is cut off and counted. One reply may pass it alone, and with
-/// several cores so may the replies of the commands that were under way when it was reached (`SESSION_HELD_MAX`).
+/// and ten thousand stalled clients in some 10 GiB at the very worst. At it: its requests are read on unrun
+/// (`READ_AHEAD_BYTES_MAX`) until the replies have left; after `CLIENT_STALL_MS_MAX` without progress it is cut off and
+/// counted. One reply may pass it alone, and with several cores so may the replies of the commands that were under way
+/// when it was reached (`SESSION_HELD_MAX`).
 pub const SESSION_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 
 /// Commands of one session that may wait for other cores. At its window the session waits until all have come back.
@@ -632,6 +633,14 @@ pub const PUSH_COPIED_BYTES_MAX: usize = BUFFER_KEPT_BYTES_MAX / 2;
 /// Milliseconds a client may leave replies unread, or a request half sent, without any progress. Longer than any
 /// retransmission that succeeds; at it the client is cut off, counted and logged.
 pub const CLIENT_STALL_MS_MAX: u64 = 60_000;
+
+/// Bytes of requests of one session that are read, and not run, while its client leaves replies unread: as many as one
+/// request may have, since one that writes a whole pipeline before it reads must not wait for ever. Past it: its socket is
+/// not read until replies have left. Before authentication nothing is read ahead.
+pub const READ_AHEAD_BYTES_MAX: usize = COMMAND_BYTES_MAX as usize;
+
+/// Bytes of a piece of them: a few hundred to two thousand requests, which are run at a time, in turn with other clients.
+pub const READ_AHEAD_PIECE_BYTES: usize = 64 * 1024;
 
 /// Bytes reserved at once for an announced argument, whatever its announced length: memory follows what has arrived.
 pub const INPUT_RESERVE_BYTES_MAX: usize = 1024 * 1024;

@@ -223,3 +223,25 @@ fn a_pipeline_that_compares_for_long_is_run_over_many_turns() {
         assert_eq!(cluster.send(worker, usize::MAX), b"+OK\r\n");
     }
 }
+
+/// A client is read while its replies wait, so that it seemed to await nothing: a core with a ring, which hears of a send
+/// only when it failed, napped until its next tick with commands to run.
+#[test]
+fn a_client_that_is_read_ahead_awaits_its_output() {
+    let mut cluster = cluster(1);
+    let conn = cluster.connect(0);
+    assert_eq!(say(&mut cluster, conn, &format!("SET k {}\r\n", "v".repeat(50_000))), "+OK\r\n");
+    cluster.bytes(conn, &b"GET k\r\n".repeat(100));
+    let engine = &mut cluster.engines[0];
+    assert!(engine.wants_read(conn.id), "it may write everything before it reads");
+    let output = engine.take_output(conn.id).expect("replies");
+    assert!(engine.awaits_output(conn.id), "commands wait until it is sent");
+    let mut received = output.bytes().len();
+    engine.on_output(conn.id, output, received, cluster.now_ms);
+    while received < 100 * (50_000 + "$50000\r\n\r\n".len()) {
+        let more = cluster.send(conn, usize::MAX).len();
+        assert!(more > 0, "it goes on");
+        received += more;
+    }
+    assert!(!cluster.engines[0].awaits_output(conn.id), "all is said");
+}

@@ -474,6 +474,12 @@ impl Engine {
         self.home.unsent_bytes(id)
     }
 
+    /// Bytes of requests that were received while their client leaves replies unread.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn read_ahead_bytes(&self, id: SessionId) -> usize {
+        self.home.read_ahead_bytes(id)
+    }
+
     /// Channels and patterns that this core knows somebody to subscribe to.
     #[cfg(any(test, feature = "verify"))]
     pub fn names_subscribed(&self) -> usize {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use aspine::host::{Needs, raise_nofile};
 
-use crate::support::conn::{Conn, command};
+use crate::support::conn::{Conn, bulk, command};
 use crate::support::limits::{limit_nofile, limit_nofile_of};
 use crate::support::server::{DEADLINE, Server, Setup, wait_until};
 
@@ -282,4 +282,68 @@ fn a_silent_peer_is_asked_whether_it_is_there() {
         assert_eq!(conn.call(&["PING"]), "+PONG\r\n");
         wait_until("keepalive goes on", || timer(server.addr, addr).0 == KEEPALIVE);
     }
+}
+
+/// Writes a whole pipeline before it reads a byte.
+#[track_caller]
+fn written_before_read(conn: &mut Conn, requests: &[u8], replies: usize, reply: &str) {
+    conn.send(requests);
+    for at in 0..replies {
+        assert!(conn.reply() == reply, "reply {at} of {replies}");
+    }
+}
+
+#[test]
+fn who_writes_everything_before_it_reads_gets_all_replies() {
+    for cores in [1, 2] {
+        let server = Setup::new(cores, &["--max-memory", "1gb"]).unix().start();
+        let value = "x".repeat(1024);
+        let get = command(&["GET", "k"]);
+        let mut conn = server.connect();
+        assert_eq!(conn.call(&["SET", "k", &value]), "+OK\r\n");
+        written_before_read(&mut server.connect_unix(), &get.repeat(9_000), 9_000, &bulk(&value));
+        written_before_read(&mut conn, &get.repeat(20_000), 20_000, &bulk(&value));
+        // A long reply, and behind it a long request.
+        let long = "y".repeat(8 << 20);
+        assert_eq!(conn.call(&["SET", "a", &long]), "+OK\r\n");
+        for conn in [&mut conn, &mut server.connect_unix()] {
+            conn.send(&[command(&["GET", "a"]), command(&["SET", "b", &long]), get.clone()].concat());
+            assert!(conn.reply() == bulk(&long), "not what was set");
+            assert_eq!(conn.reply(), "+OK\r\n");
+            assert_eq!(conn.reply(), bulk(&value));
+        }
+        assert_eq!(conn.call(&["STRLEN", "b"]), format!(":{}\r\n", 8 << 20));
+    }
+}
+
+#[test]
+fn requests_that_wait_for_a_reader_cost_their_bytes() {
+    const REQUESTS: usize = 150_000;
+    let server = Server::start(1, &["--max-memory", "1gb"]);
+    let mut watcher = server.connect();
+    // More than the buffers of the kernel take.
+    let value = "x".repeat(48 << 20);
+    assert_eq!(watcher.call(&["SET", "k", &value]), "+OK\r\n");
+    let mut conn = server.connect();
+    assert_eq!(conn.call(&["CLIENT", "SETNAME", "writer"]), "+OK\r\n");
+    let waiting = |watcher: &mut Conn| -> usize {
+        let line = listed(watcher, "writer").remove(0);
+        line.split(' ').find_map(|word| word.strip_prefix("qbuf=")).unwrap().parse().unwrap()
+    };
+    conn.send(&command(&["GET", "k"]));
+    wait_until("the reply that nobody reads", || listed(&mut watcher, "writer")[0].contains(" cmd=get "));
+    assert_eq!(waiting(&mut watcher), 0);
+    let before = server.rss_bytes();
+    let set = command(&["SET", "another", "value"]);
+    conn.send(&set.repeat(REQUESTS));
+    let bytes = set.len() * REQUESTS;
+    wait_until("all requests", || waiting(&mut watcher) == bytes);
+    assert_eq!(watcher.call(&["EXISTS", "another"]), ":0\r\n", "they are not run");
+    let grown = server.rss_bytes().saturating_sub(before) as usize;
+    assert!(grown <= bytes + bytes / 10, "{grown} bytes for requests of {bytes}");
+    assert!(conn.reply() == bulk(&value), "not what was set");
+    for _ in 0..REQUESTS {
+        assert_eq!(conn.reply(), "+OK\r\n");
+    }
+    assert_eq!(waiting(&mut watcher), 0);
 }

@@ -42,6 +42,8 @@ pub struct Client {
     inbox: Vec<u8>,
     /// What the server last said about reading from it.
     pub is_read: bool,
+    /// So much waited for it at the last look that none of its commands ran.
+    pub is_full: bool,
     /// The socket takes nothing more until the client reads.
     pub blocked: bool,
     /// The client does not read before this step.
@@ -84,6 +86,7 @@ impl Client {
             delivered: 0,
             inbox: Vec::new(),
             is_read: true,
+            is_full: false,
             blocked: false,
             stalled_until: 0,
             eof: false,

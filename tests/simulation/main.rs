@@ -16,6 +16,7 @@
 //! | `fanout` | publishers that say more than the cores take from one another |
 //! | `keeping` | when a snapshot is taken, and when not |
 //! | `seeds` | the runs |
+//! | `writes_first` | a client that reads only when it has written everything |
 //! | `wire` | the table of wire cases on the pure engine |
 #![allow(unreachable_pub, reason = "a test binary exports nothing; `pub` says what other files use")]
 
@@ -39,3 +40,4 @@ mod seeds;
 mod wire;
 mod workload;
 mod world;
+mod writes_first;

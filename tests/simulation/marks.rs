@@ -26,6 +26,7 @@ marks! {
     waited_behind_core: "A reply that was there waited behind one of another core.",
     output_full: "A session was stopped by unread output.",
     output_resumed: "It went on when the client read.",
+    read_ahead: "Requests were received while replies waited unread.",
     left_with_tickets: "A client left while other cores worked for it.",
     place_reused: "A later client took the place of one that left like that.",
     gathered_three: "A reply was put together from three cores or more.",

@@ -3,10 +3,11 @@
 //!
 //! Home asks and the rest of the core answers ([`Core`]): at once for keys of this core, by a message for others.
 //! Files: `round` (one read of one connection), `command` (finds a command's row), `dispatch` (where it runs); `session`,
-//! `sessions` (the table), `replies` (their order), `gather` (replies in parts), `push`; `transaction` and `multi_key` over
+//! `sessions` (the table), `replies` (their order), `ahead` (requests that wait until those are read), `gather` (replies in parts), `push`; `transaction` and `multi_key` over
 //! `multi`; `subscriptions` over `subscribed`; `tracking`; `clients`, `debug`, `topology`, `auth`.
 //! Never: sees a shard, compares cores.
 
+mod ahead;
 mod asking;
 pub mod auth;
 pub(super) mod client_filters;
@@ -471,6 +472,11 @@ impl Home {
     #[cfg(any(test, feature = "verify"))]
     pub(super) fn unsent_bytes(&self, id: SessionId) -> usize {
         self.sessions.get(id).map_or(0, |session| session.sizes().output)
+    }
+
+    #[cfg(any(test, feature = "verify"))]
+    pub(super) fn read_ahead_bytes(&self, id: SessionId) -> usize {
+        self.sessions.get(id).map_or(0, |session| session.ahead.len())
     }
 
     #[cfg(any(test, feature = "verify"))]

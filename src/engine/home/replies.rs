@@ -443,8 +443,13 @@ impl Replies {
     /// Whether so much waits that no further command may run.
     #[inline]
     pub(in crate::engine) fn is_full(&self) -> bool {
+        self.are_unread() || (!self.held.is_empty() && self.holds_enough())
+    }
+
+    /// Whether so much waits for the client to read.
+    #[inline]
+    pub(in crate::engine) fn are_unread(&self) -> bool {
         self.out.len() + self.flying_bytes >= SESSION_OUTPUT_BYTES_MAX + self.sent
-            || (!self.held.is_empty() && self.holds_enough())
             || self.own_behind_bytes >= SESSION_OUTPUT_BYTES_MAX
     }
 

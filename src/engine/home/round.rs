@@ -30,12 +30,17 @@ impl Home {
         session.client.active_ms = core.env.now_ms;
         if session.has_input() || !session.may_run() {
             if !session.is_stopped(stop::CLOSING) {
-                session.input.extend_from_slice(bytes);
-                session.partial = false;
+                if session.replies.are_unread() || !session.ahead.is_empty() {
+                    session.ahead.push(bytes);
+                } else {
+                    session.input.extend_from_slice(bytes);
+                    session.partial = false;
+                }
                 self.go_on(core, id);
             }
             return;
         }
+        debug_assert!(session.ahead.is_empty(), "what was received ahead waits behind something");
         // The usual case: nothing waits, so commands run where the bytes lie.
         let consumed = self.round(core, id, bytes);
         let Some(session) = self.sessions.get_mut(id) else { return };
@@ -60,7 +65,8 @@ impl Home {
     pub(in crate::engine) fn lend_input(&mut self, id: SessionId) -> Option<Vec<u8>> {
         let session = self.sessions.get_mut(id)?;
         // A session that was cut off has no input any more.
-        if !session.partial || session.need <= READ_BUFFER_BYTES || session.input.is_empty() {
+        let reads_ahead = !session.may_run() || !session.ahead.is_empty();
+        if !session.partial || session.need <= READ_BUFFER_BYTES || session.input.is_empty() || reads_ahead {
             return None;
         }
         let mut input = std::mem::take(&mut session.input);
@@ -91,6 +97,7 @@ impl Home {
 
     /// Goes on with what a session has under way: its transaction, then the input that waits, as far as it may.
     pub(in crate::engine) fn go_on(&mut self, core: &mut Core, id: SessionId) {
+        let mut took_ahead = false;
         while let Some(session) = self.sessions.writable(id)
             && session.can_go_on()
         {
@@ -99,6 +106,14 @@ impl Home {
                     break;
                 }
                 continue;
+            }
+            if session.lacks_input() {
+                // A client that has written for minutes gets a piece of it run at a time, in turn with others.
+                if std::mem::replace(&mut took_ahead, true) {
+                    self.pause(id);
+                    break;
+                }
+                session.take_ahead();
             }
             let input = std::mem::take(&mut session.input);
             let at = session.input_at;
@@ -109,7 +124,7 @@ impl Home {
             }
             session.input = input;
             session.consume(consumed);
-            if consumed == 0 {
+            if consumed == 0 && (!session.partial || session.ahead.is_empty()) {
                 break;
             }
         }

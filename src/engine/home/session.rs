@@ -6,10 +6,11 @@
 use crate::command::Error;
 use crate::command::client::{BufferSizes, Client, ReplyMode, Subscriptions};
 use crate::command::errors;
+use crate::engine::home::ahead::Ahead;
 use crate::engine::home::multi::{Multi, Transaction};
 use crate::engine::home::replies::Replies;
 use crate::engine::home::subscribed::Subscribed;
-use crate::limits::BUFFER_KEPT_BYTES_MAX;
+use crate::limits::{BUFFER_KEPT_BYTES_MAX, INPUT_RESERVE_BYTES_MAX, READ_AHEAD_BYTES_MAX};
 use crate::resp::{Parser, Writer};
 use crate::slot::CoreId;
 
@@ -45,10 +46,13 @@ pub(in crate::engine) struct Session {
     pub(in crate::engine) replies: Replies,
     /// In the middle of a command; between commands it needs none of its own.
     pub(in crate::engine) parser: Option<Box<Parser>>,
-    /// Bytes received and not run. Filled by reads while nothing may run and with the beginning of a command;
-    /// drained by rounds; bounded, since the socket is not read while it waits, and by the limits of one command.
+    /// Bytes received and not run. Filled by reads while nothing may run, with the beginning of a command, and from
+    /// `ahead`; drained by rounds; bounded, since the socket is not read into it while it waits, and by the limits of one
+    /// command.
     pub(in crate::engine) input: Vec<u8>,
     pub(in crate::engine) input_at: usize,
+    /// What was received behind `input`, since the client may read its replies only when it has written everything.
+    pub(in crate::engine) ahead: Ahead,
     /// The beginning of a command is there and its end is not: only more bytes help.
     pub(in crate::engine) partial: bool,
     /// So many at least, if it is `partial`.
@@ -92,6 +96,7 @@ impl Session {
             parser: None,
             input: Vec::new(),
             input_at: 0,
+            ahead: Ahead::default(),
             partial: false,
             need: 0,
             stopped: 0,
@@ -137,16 +142,46 @@ impl Session {
         self.input_at < self.input.len()
     }
 
+    /// Whether `input` holds no command, as far as is known: more bytes are needed.
+    #[inline]
+    pub(in crate::engine) fn lacks_input(&self) -> bool {
+        self.partial || !self.has_input()
+    }
+
     /// Whether something of its own can go on: its transaction, or the input that waits.
     #[inline]
     pub(in crate::engine) fn can_go_on(&self) -> bool {
-        self.transaction.is_some() || (self.has_input() && !self.partial && self.may_run())
+        self.transaction.is_some() || (!(self.lacks_input() && self.ahead.is_empty()) && self.may_run())
     }
 
     /// Whether its socket may be read.
     #[inline]
     pub(in crate::engine) fn wants_read(&self) -> bool {
-        !self.eof && self.may_run() && (self.partial || !self.has_input())
+        self.waits_for_requests() || self.reads_ahead()
+    }
+
+    /// Whether there is nothing to do for it but to read what its client asks next.
+    #[inline]
+    fn waits_for_requests(&self) -> bool {
+        !self.eof && self.lacks_input() && self.ahead.is_empty() && self.may_run()
+    }
+
+    /// Whether its socket is read although nothing may run: its client leaves replies unread, perhaps because it writes
+    /// everything first. A stranger is not granted that.
+    #[cold]
+    fn reads_ahead(&self) -> bool {
+        !self.may_run()
+            && !self.eof
+            && self.stopped == 0
+            && self.client.authenticated
+            && self.replies.are_unread()
+            && self.input_bytes() < READ_AHEAD_BYTES_MAX
+    }
+
+    /// Bytes of requests that were received and not run.
+    fn input_bytes(&self) -> usize {
+        // During a round over `input` it is out of the session, so what waits in it counts as run.
+        self.input.len().saturating_sub(self.input_at) + self.ahead.len()
     }
 
     /// Whether the client can do nothing but wait: for other cores, or for the end of CLIENT PAUSE.
@@ -163,7 +198,7 @@ impl Session {
     /// Whether it goes on, or ends, when what was handed over to be sent comes back.
     #[inline]
     pub(in crate::engine) fn awaits_output(&self) -> bool {
-        self.replies.has_more() || !self.wants_read()
+        self.replies.has_more() || !self.waits_for_requests()
     }
 
     /// Whether everything was said and nothing more will be.
@@ -175,7 +210,7 @@ impl Session {
     #[cold]
     fn is_done(&self) -> bool {
         let busy = self.is_stopped(stop::EXCLUSIVE | stop::TRANSACTION);
-        let done = self.is_stopped(stop::CLOSING) || ((self.partial || !self.has_input()) && !busy);
+        let done = self.is_stopped(stop::CLOSING) || (self.lacks_input() && self.ahead.is_empty() && !busy);
         done && self.replies.is_empty() && self.delayed_until_ms.is_none()
     }
 
@@ -217,6 +252,7 @@ impl Session {
         self.stop(stop::CLOSING, true);
         self.input = Vec::new();
         self.input_at = 0;
+        self.ahead = Ahead::default();
         self.parser = None;
     }
 
@@ -284,9 +320,24 @@ impl Session {
 
     pub(in crate::engine) fn sizes(&self) -> BufferSizes {
         let (output, held) = self.replies.sizes();
-        // During a round over `input` it is out of the session, so what waits in it counts as run.
         let multi = self.multi.as_ref().map_or(0, |multi| multi.frames.len());
-        BufferSizes { input: self.input.len().saturating_sub(self.input_at), output, held, multi }
+        BufferSizes { input: self.input_bytes(), output, held, multi }
+    }
+
+    /// Moves the first of what was received ahead to the input, which lacks more bytes.
+    pub(in crate::engine) fn take_ahead(&mut self) {
+        let need = if self.partial { self.need } else { 0 };
+        self.partial = false;
+        let chunk = self.ahead.pop();
+        if !self.has_input() {
+            (self.input, self.input_at) = (chunk, 0);
+            return;
+        }
+        if self.input.capacity() - self.input.len() < chunk.len() {
+            let there = self.ahead.len() + chunk.len();
+            self.input.reserve(need.min(there).min(INPUT_RESERVE_BYTES_MAX).max(chunk.len()));
+        }
+        self.input.extend_from_slice(&chunk);
     }
 
     /// Keeps what a round over `input` left. Moves bytes only when at least as many are gone.

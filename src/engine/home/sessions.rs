@@ -313,6 +313,9 @@ impl Sessions {
             let Some(session) = self.get(id) else { continue };
             session.replies.verify();
             assert_eq!(session.is_stopped(stop::DELAYED), session.delayed_until_ms.is_some());
+            let waits = session.has_input() || !session.may_run();
+            assert!(waits || session.ahead.is_empty(), "nothing stands before what was received ahead");
+            session.ahead.verify();
         }
     }
 }

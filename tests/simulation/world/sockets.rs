@@ -68,6 +68,7 @@ impl World {
             actors[kind].reached(number, &mut scene);
         }
         feed(engine, conn.id, &bytes, self.cluster.now_ms);
+        self.marks.read_ahead += u64::from(engine.read_ahead_bytes(conn.id) > 0);
         self.checks.after_event(engine);
         self.note_access(engine, expired);
         self.settle(engine, at);
@@ -79,8 +80,8 @@ impl World {
         let client = &mut self.clients[at];
         let wants = engine.wants_read(client.conn.id);
         let full = engine.unsent_bytes(client.conn.id) >= SESSION_OUTPUT_BYTES_MAX;
-        self.marks.output_full += u64::from(client.is_read && !wants && full);
-        client.is_read = wants;
+        self.marks.output_full += u64::from(full && !client.is_full);
+        (client.is_read, client.is_full) = (wants, full);
     }
 
     /// Sends what a client's socket takes, and closes it if the engine says so.
@@ -112,9 +113,8 @@ impl World {
         if engine.is_finished(conn.id) {
             return self.closed_by_server(engine, at);
         }
-        let was_read = self.clients[at].is_read;
         self.settle(engine, at);
-        self.marks.output_resumed += u64::from(was_full && !was_read && self.clients[at].is_read);
+        self.marks.output_resumed += u64::from(was_full && !self.clients[at].is_full);
         Ok(())
     }
 
