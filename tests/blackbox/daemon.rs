@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::support::conn::Conn;
-use crate::support::server::{Dir, Server, Setup, run, wait_until};
+use crate::support::server::{Dir, Server, Setup, copy_program, run, wait_until};
 use crate::support::{namespace, signal};
 
 /// A daemon and the directory it was started in, by relative paths. Killed when it is dropped.
@@ -272,7 +272,7 @@ fn stop_says_how_it_is_used_wrongly() {
 fn for_anyone(dir: &Dir) -> PathBuf {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let path = dir.path().join("aspine");
-    fs::copy(env!("CARGO_BIN_EXE_aspine"), &path).unwrap();
+    copy_program(&path);
     path
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::{env, fs};
 
-use crate::support::server::{Dir, aspine};
+use crate::support::server::{Dir, aspine, copy_program};
 use crate::support::{limits, namespace, seccomp};
 
 /// A user without any privilege, whether or not it has a name.
@@ -165,7 +165,7 @@ fn a_user_without_privilege_is_told_as_much() {
     // Where the build is may be closed to others.
     let dir = Dir::new();
     let copy = dir.path().join("aspine");
-    fs::copy(env!("CARGO_BIN_EXE_aspine"), &copy).unwrap();
+    copy_program(&copy);
     let unprivileged = |deny: fn(&mut Command)| {
         let mut cmd = Command::new(&copy);
         cmd.args(["doctor", "--cores", "1", "--maxclients", "500"]).stdin(Stdio::null()).uid(NOBODY).gid(NOBODY);

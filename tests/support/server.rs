@@ -205,6 +205,13 @@ pub(crate) fn aspine(flags: &[&str]) -> Command {
     cmd
 }
 
+/// Copies Aspine's program, by another process: a child that a test beside this one forks while the file is open for writing
+/// here would keep it so until it runs a program, and what is open for writing can't be run.
+pub(crate) fn copy_program(to: &Path) {
+    let status = Command::new("cp").arg(env!("CARGO_BIN_EXE_aspine")).arg(to).status().unwrap();
+    assert!(status.success());
+}
+
 /// Runs `cmd` to its end, of its output too: its code, and what it said on stdout and stderr. For few words.
 #[track_caller]
 pub(crate) fn run(mut cmd: Command) -> (Option<i32>, String, String) {
