@@ -3,8 +3,9 @@
 //!
 //! Home asks and the rest of the core answers ([`Core`]): at once for keys of this core, by a message for others.
 //! Files: `round` (one read of one connection), `command` (finds a command's row), `dispatch` (where it runs); `session`,
-//! `sessions` (the table), `replies` (their order), `ahead` (requests that wait until those are read), `gather` (replies in parts), `push`; `transaction` and `multi_key` over
-//! `multi`; `subscriptions` over `subscribed`; `tracking`; `clients`, `debug`, `topology`, `auth`.
+//! `sessions` (the table), `replies` (their order), `ahead` (requests that wait until those are read), `gather` (replies in
+//! parts), `push`; `transaction` and `multi_key` over `multi`; `subscriptions` over `subscribed`; `tracking`; `clients`,
+//! `client_pause`, `debug`, `topology`, `auth`.
 //! Never: sees a shard, compares cores.
 
 mod ahead;

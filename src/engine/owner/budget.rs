@@ -9,8 +9,8 @@
 //! An ask that brought too little shows that the process is full. From then on nothing waits for answers: a core that
 //! evicts asks with its ticks, until something is given again; one that refuses waits for answers once a tick.
 //! CONFIG SET starts a new epoch, in which every core has its fair share; gifts of an old epoch are void.
-//! Blind spots: a transaction runs with the budget that its cores have; so does what a command makes longer than its
-//! arguments are (SETRANGE and SETBIT at an offset, COPY).
+//! Blind spots: a transaction runs with the budget that its cores have; so does COPY, whose arguments do not say what it
+//! stores.
 
 use crate::command::facts::flag;
 use crate::command::growth::stored_bytes;
