@@ -245,3 +245,18 @@ fn a_client_that_is_read_ahead_awaits_its_output() {
     }
     assert!(!cluster.engines[0].awaits_output(conn.id), "all is said");
 }
+
+/// The end of the server drops what CLIENT PAUSE holds back, in one walk over the sessions. A command whose turn came after
+/// that walk, since the one before it waited for another core, was held back by it: the server waited out its drain.
+#[test]
+fn what_is_held_back_during_a_drain_ends_its_session() {
+    let mut cluster = cluster(2);
+    let (admin, writer) = (cluster.connect(0), cluster.connect(0));
+    assert_eq!(say(&mut cluster, admin, "CLIENT PAUSE 100000 WRITE\r\n"), "+OK\r\n");
+    // DBSIZE asks the other core, and what is behind it waits.
+    cluster.bytes(writer, b"DBSIZE\r\nSET k v\r\n");
+    cluster.engines.iter_mut().for_each(aspine::engine::Engine::on_drain);
+    cluster.settle();
+    assert_eq!(cluster.send(writer, usize::MAX), b":0\r\n");
+    assert!(cluster.engines[0].is_finished(writer.id), "its session would end only with the pause");
+}

@@ -48,10 +48,13 @@ impl Home {
         }
     }
 
-    /// The next command of a session waits for the end of the pause.
+    /// The next command of a session waits for the end of the pause; if the server ends, nothing will run it.
     #[cold]
-    pub(super) fn hold_back(&mut self, id: SessionId) {
+    pub(super) fn hold_back(&mut self, core: &Core, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(id) {
+            if core.env.draining {
+                return session.close();
+            }
             debug_assert!(!session.is_stopped(stop::HELD_BACK), "a session that is held back runs nothing");
             self.held_back += 1;
             session.stop(stop::HELD_BACK, true);

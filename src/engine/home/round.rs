@@ -218,7 +218,7 @@ impl Home {
         }
         let refusal = refusal(session, command, core.persistence.is_loading());
         if refusal.is_none() && self.client_pause.is_some_and(|pause| pause.holds_back(row, session.multi.as_deref())) {
-            self.hold_back(id);
+            self.hold_back(core, id);
             return Flow::Wait;
         }
         let runs = refusal.is_none() && session.multi.is_none();
