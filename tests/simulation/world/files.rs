@@ -23,6 +23,14 @@ const FILE: &str = "dump.aspine";
 /// By key, the value and the deadline.
 type Items = BTreeMap<Vec<u8>, (Vec<u8>, Option<u64>)>;
 
+/// What was there at a cut.
+struct Copy {
+    id: u64,
+    items: Items,
+    /// The latest time that the server has seen from the cut on; the clock may have been set back since.
+    latest_ms: u64,
+}
+
 /// The disk of a world, and what is known of the snapshots on it.
 pub(super) struct Files {
     disk: FaultyDisk,
@@ -31,7 +39,7 @@ pub(super) struct Files {
     asks: Vec<VecDeque<FileAsk>>,
     events: Vec<VecDeque<FileEvent>>,
     /// What was there at each cut, in order, and the last of them that is known to be saved.
-    copies: Vec<(u64, Items)>,
+    copies: Vec<Copy>,
     saved: Option<usize>,
 }
 
@@ -46,6 +54,11 @@ impl Files {
             copies: Vec::new(),
             saved: None,
         }
+    }
+
+    /// The server sees another time.
+    pub(super) fn on_clock(&mut self, now_ms: u64) {
+        self.copies.iter_mut().for_each(|copy| copy.latest_ms = copy.latest_ms.max(now_ms));
     }
 
     fn is_idle(&self) -> bool {
@@ -78,9 +91,10 @@ fn copy<'a>(engines: impl IntoIterator<Item = &'a Engine>, now_ms: u64) -> Items
 }
 
 /// Whether a file holds what was there. A shard that is held may lose an item whose time passes before it is cut, or one
-/// that is evicted; who loads would skip the former.
-fn is_like(file: &Items, was: &Items, now_ms: u64, evicts: bool) -> bool {
-    let lives = |(_, at): &(Vec<u8>, Option<u64>)| at.is_none_or(|at_ms| at_ms > now_ms);
+/// that is evicted; a load would skip the former.
+fn is_like(file: &Items, copy: &Copy, evicts: bool) -> bool {
+    let (was, latest_ms) = (&copy.items, copy.latest_ms);
+    let lives = |(_, at): &(Vec<u8>, Option<u64>)| at.is_none_or(|at_ms| at_ms > latest_ms);
     let there = was.iter().filter(|(_, value)| lives(value)).all(|(key, value)| match file.get(key) {
         Some(saved) => saved == value,
         None => evicts,
@@ -121,7 +135,7 @@ impl World {
                 FileAsk::Cut { id, .. } => {
                     let engines = others.0.iter().chain([&*engine]).chain(others.1);
                     let items = turn.before.take().unwrap_or_else(|| copy(engines, self.cluster.now_ms));
-                    files.copies.push((*id, items));
+                    files.copies.push(Copy { id: *id, items, latest_ms: self.cluster.now_ms });
                 }
                 FileAsk::Block { block, .. } => self.marks.changed_first += u64::from(block.bytes[4] == 1),
                 _ => {}
@@ -186,7 +200,7 @@ impl World {
         let Some(files) = &mut self.files else { return Ok(()) };
         match &event {
             FileEvent::Saved { id, .. } => {
-                let at = files.copies.iter().position(|copy| copy.0 == *id).ok_or("saved without a cut")?;
+                let at = files.copies.iter().position(|copy| copy.id == *id).ok_or("saved without a cut")?;
                 files.saved = Some(at);
                 files.disk.fail(None);
                 self.marks.saved += 1;
@@ -198,7 +212,7 @@ impl World {
                 if let Some(at) = files.saved {
                     // Only what comes after the rename can have failed if the file is a newer one.
                     let items = in_file(&mut files.disk)?;
-                    if files.copies[at..].iter().all(|copy| !is_like(&items, &copy.1, now_ms, evicts)) {
+                    if files.copies[at..].iter().all(|copy| !is_like(&items, copy, evicts)) {
                         return Err("a failed snapshot has changed the file before".to_owned());
                     }
                 }
@@ -211,16 +225,16 @@ impl World {
 
     /// The file holds what was there at a cut, and the money adds up.
     fn check_file(&mut self, at: usize) -> Result<(), String> {
-        let (now_ms, evicts) = (self.cluster.now_ms, self.plan.evicts());
+        let evicts = self.plan.evicts();
         let Some(files) = &mut self.files else { return Ok(()) };
         let items = in_file(&mut files.disk)?;
-        let expected = &files.copies[at].1;
-        if !is_like(&items, expected, now_ms, evicts) {
+        let Copy { items: expected, latest_ms, .. } = &files.copies[at];
+        if !is_like(&items, &files.copies[at], evicts) {
             let missing = expected.iter().find(|(key, value)| items.get(*key) != Some(value));
             let more = items.iter().find(|(key, _)| !expected.contains_key(*key));
             let (has, should) = (items.len(), expected.len());
             return Err(format!(
-                "the file has {has} items, not {should}: without {missing:?}, with {more:?}, {now_ms}"
+                "the file has {has} items, not {should}: without {missing:?}, with {more:?}, {latest_ms}"
             ));
         }
         if self.plan.transfers > 0 {
@@ -247,7 +261,7 @@ impl World {
         files.disk.crash(|| rng.next());
         let Some(saved) = files.saved else { return Ok(()) };
         let items = in_file(&mut files.disk)?;
-        if files.copies[saved..].iter().all(|copy| !is_like(&items, &copy.1, now_ms, evicts)) {
+        if files.copies[saved..].iter().all(|copy| !is_like(&items, copy, evicts)) {
             return Err("after a crash the file is no snapshot that was taken since the last good one".to_owned());
         }
         // It comes back a while later.

@@ -38,8 +38,15 @@ impl World {
         };
         if next_ms != now_ms {
             self.step += 1;
-            self.cluster.now_ms = next_ms;
-            self.clock.push((self.step, next_ms));
+            self.set_clock(next_ms);
+        }
+    }
+
+    fn set_clock(&mut self, now_ms: u64) {
+        self.cluster.now_ms = now_ms;
+        self.clock.push((self.step, now_ms));
+        if let Some(files) = &mut self.files {
+            files.on_clock(now_ms);
         }
     }
 
@@ -91,8 +98,7 @@ impl World {
         self.frozen = true;
         let latest_ms = self.clock.iter().map(|(_, reading)| *reading).max().unwrap_or(0);
         self.step += 1;
-        self.clock.push((self.step, latest_ms));
-        self.cluster.now_ms = latest_ms;
+        self.set_clock(latest_ms);
         self.cluster.tick(0);
     }
 }
