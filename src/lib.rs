@@ -63,7 +63,7 @@
 //! | `src/runtime/transport/ring/mod.rs` | `on_received` | what one receive brought, handed to `Engine::on_bytes` |
 //! | `src/engine/home/round.rs` | `run_keys` | parses every complete command, finds its row |
 //! | `src/engine/home/dispatch.rs` | `run_key` | this core owns the key: a call, whose reply takes its place in the order; a peer does: a message |
-//! | `src/engine/owner/mod.rs` | `run_key` | the one way in which a command of keys runs, whichever core its client is on |
+//! | `src/engine/owner/mod.rs` | `run_key` | runs the handler on the shard and measures it; for what other cores ask and for special clients, `run` beside it |
 //! | `src/command/string.rs` | `get` | arguments, one shard call, one reply value |
 //! | `src/shard/mod.rs` | `get_value` | index, expiry against `now_ms`, recency, a borrowed value |
 //!

@@ -281,8 +281,7 @@ impl Facts {
 /// Whether a line of `words` words fits an arity.
 #[inline]
 pub fn takes(arity: i32, words: usize) -> bool {
-    let words = i32::try_from(words).unwrap_or(i32::MAX);
-    if arity >= 0 { words == arity } else { words >= -arity }
+    if arity >= 0 { words == arity as usize } else { words >= arity.unsigned_abs() as usize }
 }
 
 /// The facts of a command by its name, in any case.

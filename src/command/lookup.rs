@@ -1,8 +1,9 @@
 //! Look-up: rows by number, as batches carry them, and by name, as clients type them.
 
-use crate::command::facts::same;
+use crate::command::facts::{flag, same};
 use crate::command::handler::{Command, Fold, Handler, KeyHandler, OwnerHandler, Part};
 use crate::command::table::{INTERNAL, TABLE};
+use crate::resp::Args;
 
 /// The work that a core does for another core.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +121,18 @@ struct Cell {
     len: u8,
 }
 
+/// The flags of commands of one key that another way leads to: a subcommand is named by two words, and a barrier waits.
+const NOT_OF_KEYS: u32 = flag::SUBCOMMAND | flag::BARRIER;
+
+impl Cell {
+    /// Whether the row's name is this one, of which the word is the cell's.
+    #[inline]
+    fn says(&self, name: &[u8]) -> bool {
+        let has_name = || CommandId(self.row - 1).row().name.as_bytes().eq_ignore_ascii_case(name);
+        usize::from(self.len) == name.len() && (self.is_exact || has_name())
+    }
+}
+
 const CELLS: usize = 1024;
 const _: () = assert!(TABLE.len() * 4 <= CELLS, "sparse, so that probing ends at once");
 
@@ -155,14 +168,23 @@ impl Lookup {
             if cell.row == 0 {
                 return None;
             }
-            let id = CommandId(cell.row - 1);
-            if cell.word == word
-                && usize::from(cell.len) == name.len()
-                && (cell.is_exact || id.row().name.as_bytes().eq_ignore_ascii_case(name))
-            {
-                return Some(id);
+            if cell.word == word && cell.says(name) {
+                return Some(CommandId(cell.row - 1));
             }
             at = (at + 1) % CELLS;
+        }
+    }
+
+    /// The command of one key, and what handles it, if the words are one.
+    #[inline]
+    pub fn find_key(&self, words: Args<'_>) -> Option<(CommandId, KeyHandler)> {
+        let id = self.find(words.at(0))?;
+        let row = id.row();
+        match row.handler {
+            Handler::Owner(OwnerHandler::Key(handler)) if row.takes(words.len()) && row.flags & NOT_OF_KEYS == 0 => {
+                Some((id, handler))
+            }
+            _ => None,
         }
     }
 

@@ -40,6 +40,14 @@ impl Reply<'_> {
             Reply::Ok => writer.ok(),
             Reply::Null => writer.null(),
             Reply::Integer(value) => writer.integer(value),
+            rare => rare.write_rare(writer),
+        }
+    }
+
+    #[inline(never)]
+    fn write_rare(self, writer: &mut Writer<'_>) {
+        match self {
+            Reply::Bulk(_) | Reply::Ok | Reply::Null | Reply::Integer(_) => self.write(writer),
             Reply::Status(text) => writer.simple(text),
             Reply::Owned(value) => writer.bulk(&value),
             Reply::Pair(value, deadline) => {

@@ -48,9 +48,9 @@ impl Router {
         (core != self.core).then_some(core)
     }
 
+    /// The core that owns a key. A single core owns everything; it need not hash to know.
     #[inline]
     pub(super) fn owner(self, key: &[u8]) -> CoreId {
-        // A single core owns everything; it need not hash to know.
         if self.cores == 1 { self.core } else { Slot::of(key).owner(self.cores) }
     }
 

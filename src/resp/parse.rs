@@ -139,12 +139,14 @@ impl Parser {
     fn begin(&mut self) {
         self.spans.clear();
         self.in_scratch = false;
-        if self.spans.capacity() > PARSER_SPANS_KEPT_MAX {
-            self.spans = Vec::new();
+        if self.spans.capacity() > PARSER_SPANS_KEPT_MAX || self.scratch.capacity() > PARSER_SCRATCH_BYTES_KEPT_MAX {
+            self.let_go();
         }
-        if self.scratch.capacity() > PARSER_SCRATCH_BYTES_KEPT_MAX {
-            self.scratch = Vec::new();
-        }
+    }
+
+    #[cold]
+    fn let_go(&mut self) {
+        (self.spans, self.scratch) = (Vec::new(), Vec::new());
     }
 
     /// The hot loop: from `pos` on reads up to `left` arguments that are all there, of lengths that are short and

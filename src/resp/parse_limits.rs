@@ -21,28 +21,29 @@ pub struct ParseLimits {
 }
 
 impl ParseLimits {
+    const DEFAULT: Self = Self {
+        bulk_bytes_max: BULK_BYTES_MAX,
+        args_max: COMMAND_ARGS_MAX,
+        command_bytes_max: COMMAND_BYTES_MAX,
+        authenticated: true,
+    };
+
     /// The limits of [`crate::limits`].
+    #[inline]
     pub const fn new(authenticated: bool) -> Self {
-        Self {
-            bulk_bytes_max: BULK_BYTES_MAX,
-            args_max: COMMAND_ARGS_MAX,
-            command_bytes_max: COMMAND_BYTES_MAX,
-            authenticated,
-        }
+        Self { authenticated, ..Self::DEFAULT }
     }
 
     /// The most arguments that are permitted.
     #[inline]
     pub(super) fn count_max(&self) -> u32 {
-        let stranger_max = if self.authenticated { u32::MAX } else { UNAUTHENTICATED_ARGS_MAX };
-        self.args_max.min(stranger_max)
+        if self.authenticated { self.args_max } else { self.args_max.min(UNAUTHENTICATED_ARGS_MAX) }
     }
 
     /// The longest argument that is permitted.
     #[inline]
     pub(super) fn len_max(&self) -> u32 {
-        let stranger_max = if self.authenticated { u32::MAX } else { UNAUTHENTICATED_BULK_BYTES_MAX };
-        self.bulk_bytes_max.min(stranger_max)
+        if self.authenticated { self.bulk_bytes_max } else { self.bulk_bytes_max.min(UNAUTHENTICATED_BULK_BYTES_MAX) }
     }
 
     /// Refuses an announced count that is not permitted.

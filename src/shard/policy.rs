@@ -159,8 +159,20 @@ impl Policy {
     ) {
         if self.eviction == Eviction::S3Fifo {
             slab.entry_mut(at).count_access(stamp);
-            return;
+        } else {
+            self.raise(slab, at, stamp, before_move);
         }
+    }
+
+    /// Moves an item that is accessed to the head of `main`.
+    #[inline(never)]
+    fn raise(
+        &mut self,
+        slab: &mut Slab,
+        at: EntryIndex,
+        stamp: u32,
+        before_move: impl FnOnce(&Slab, Walkway, EntryIndex),
+    ) {
         let entry = slab.entry_mut(at);
         entry.set_accessed(stamp);
         if self.main.head() == at {

@@ -4,7 +4,6 @@
 use crate::command::Error;
 use crate::command::errors::quote;
 use crate::command::facts::flag;
-use crate::command::handler::{Handler, KeyHandler, OwnerHandler};
 use crate::command::lookup::{CommandId, Lookup};
 use crate::command::subcommand::unknown_subcommand;
 use crate::limits::ERROR_QUOTE_BYTES_MAX;
@@ -28,23 +27,6 @@ pub(super) fn find<'a>(
     }
     find_sub(lookup, id, words, shows_cluster)
 }
-
-/// The row of a command of one key and what handles it, if the words are one.
-#[inline]
-pub(super) fn find_key(lookup: &Lookup, words: Args<'_>) -> Option<(CommandId, KeyHandler)> {
-    let id = lookup.find(words.at(0))?;
-    let row = id.row();
-    match row.handler {
-        Handler::Owner(OwnerHandler::Key(handler)) if row.takes(words.len()) && row.flags & NOT_OF_KEYS == 0 => {
-            Some((id, handler))
-        }
-        _ => None,
-    }
-}
-
-/// Flags of commands whose way is another, even if they have one key: a subcommand is named by two words, and a barrier
-/// waits.
-const NOT_OF_KEYS: u32 = flag::SUBCOMMAND | flag::BARRIER;
 
 /// The same for a container, which has subcommands.
 #[inline(never)]

@@ -313,16 +313,18 @@ pub(super) fn run_key(
 ) -> bool {
     let Core { env, owner, links, .. } = core;
     let caller = Caller::plain(&session.client);
-    let trip = Trip { command, muted: false, held: false };
-    match env.router.peer(env.router.owner(args.at(0))) {
-        None => {
-            if owner.asks_for_room(env, links, (command, caller.database), args) {
-                return false;
-            }
-            answer(session, env, args, trip, |env, out| owner.run_key(env, (command, handler), args, caller, out));
+    if let Some(peer) = env.router.peer(env.router.owner(args.at(0))) {
+        send_whole(session, id, (env, links), peer, caller, args, Trip { command, muted: false, held: false });
+    } else if owner.shares_budget() && owner.asks_for_room(env, links, (command, caller.database), args) {
+        return false;
+    } else {
+        let slow_ns = session.replies.append(|out| owner.run_key(env, (command, handler), args, caller, out));
+        if let Some(ns) = slow_ns {
+            env.log_slow(command, args, ns, &session.client);
         }
-        Some(peer) => send_whole(session, id, (env, links), peer, caller, args, trip),
     }
+    env.stats.commands += 1;
+    session.client.last_command = command.row().name;
     true
 }
 

@@ -434,22 +434,9 @@ impl Home {
         self.sessions.take_output(id)
     }
 
-    /// A session's output is back; what it waited for may go on.
-    #[inline]
-    pub(super) fn on_output(&mut self, core: &mut Core, id: SessionId, output: Output, sent: usize) {
-        let Some(session) = self.sessions.on_output(id, output, sent, &mut core.env) else { return };
-        if session.can_go_on() {
-            self.go_on(core, id);
-        } else if session.becomes_due() {
-            self.sessions.list(id);
-        }
-    }
-
     #[inline]
     pub(super) fn wants_read(&mut self, id: SessionId) -> bool {
-        let Some(session) = self.sessions.get_mut(id) else { return false };
-        session.told_read = session.wants_read();
-        session.told_read
+        self.sessions.get_mut(id).is_some_and(Session::tell_read)
     }
 
     #[inline]

@@ -312,23 +312,16 @@ impl Replies {
         assert!(sent <= self.flying_bytes, "more was sent than there was");
         let rest = self.flying_bytes - sent;
         self.flying_bytes = 0;
-        if self.discarded {
-            return None;
-        }
-        if rest > 0 {
+        if rest > 0 && !self.discarded {
             self.put_back(output.piece, output.sent + sent);
             return None;
         }
         if self.out.is_empty() && !self.behind.is_empty() {
             self.refill();
         }
-        match output.piece {
-            Piece::Own(mut buffer) => {
-                buffer.clear();
-                Some(buffer)
-            }
-            Piece::Shared(_) => None,
-        }
+        let Piece::Own(mut buffer) = output.piece else { return None };
+        buffer.clear();
+        Some(buffer)
     }
 
     /// A piece of which `sent` bytes have left goes before all else that waits.

@@ -13,12 +13,14 @@ use crate::engine::home::Home;
 use crate::engine::home::command;
 use crate::engine::home::debug;
 use crate::engine::home::dispatch::run_key;
+use crate::engine::home::replies::Output;
 use crate::engine::home::session::{Session, stop};
 use crate::engine::home::tracking::end_caching;
 use crate::engine::home::trip::{Flow, Trip};
 use crate::engine::ids::SessionId;
 use crate::limits::{INPUT_RESERVE_BYTES_MAX, READ_BUFFER_BYTES};
 use crate::resp::{Args, ParseLimits, Parsed, Parser, ProtocolError, peek_key};
+use crate::shard::Database;
 
 impl Home {
     /// Bytes arrived on a connection.
@@ -29,28 +31,45 @@ impl Home {
         session.progress_ms = core.env.awake_ms;
         session.client.active_ms = core.env.now_ms;
         if session.has_input() || !session.may_run() {
-            if !session.is_stopped(stop::CLOSING) {
-                if session.replies.are_unread() || !session.ahead.is_empty() {
-                    session.ahead.push(bytes);
-                } else {
-                    session.input.extend_from_slice(bytes);
-                    session.partial = false;
-                }
-                self.go_on(core, id);
-            }
-            return;
+            return self.on_bytes_behind(core, id, bytes);
         }
         debug_assert!(session.ahead.is_empty(), "what was received ahead waits behind something");
         // The usual case: nothing waits, so commands run where the bytes lie.
         let consumed = self.round(core, id, bytes);
         let Some(session) = self.sessions.get_mut(id) else { return };
-        if consumed < bytes.len() && !session.is_stopped(stop::CLOSING) {
-            let rest = &bytes[consumed..];
-            if session.partial {
-                session.input.reserve_exact(rest.len() + session.need.min(INPUT_RESERVE_BYTES_MAX));
-            }
-            session.input.extend_from_slice(rest);
+        if consumed < bytes.len() {
+            session.keep_rest(&bytes[consumed..]);
         }
+        self.go_on_or_list(core, id);
+    }
+
+    /// Bytes arrived behind something that waits.
+    #[cold]
+    fn on_bytes_behind(&mut self, core: &mut Core, id: SessionId, bytes: &[u8]) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if session.is_stopped(stop::CLOSING) {
+            return;
+        }
+        if session.replies.are_unread() || !session.ahead.is_empty() {
+            session.ahead.push(bytes);
+        } else {
+            session.input.extend_from_slice(bytes);
+            session.partial = false;
+        }
+        self.go_on(core, id);
+    }
+
+    /// A session's output is back, of which so many bytes were sent; what waited for that may go on.
+    #[inline]
+    pub(in crate::engine) fn on_output(&mut self, core: &mut Core, id: SessionId, output: Output, sent: usize) {
+        self.sessions.on_output(id, output, sent, &mut core.env);
+        self.go_on_or_list(core, id);
+    }
+
+    /// A session that can go on does; otherwise it is listed for what the runtime has to do for it.
+    #[inline]
+    fn go_on_or_list(&mut self, core: &mut Core, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
         if session.can_go_on() {
             self.go_on(core, id);
         } else if session.becomes_due() {
@@ -139,37 +158,52 @@ impl Home {
         let mut parser = session.parser.take().or_else(|| self.parsers.pop()).unwrap_or_default();
         session.partial = false;
         core.env.meter.pause();
-        let mut round = Round { bytes, consumed: 0, prefetched: 1, is_special: false };
+        let is_special = core.persistence.is_loading() || self.client_pause.is_some();
+        let mut round = Round { bytes, consumed: 0, prefetched: 1, is_special };
         loop {
-            round.is_special = core.persistence.is_loading() || self.client_pause.is_some();
-            match round.run_keys(core, id, session, &mut parser) {
-                Halt::End => break,
-                Halt::Pause => {
-                    self.pause(id);
-                    break;
-                }
-                Halt::News => self.after(core),
-                Halt::Command { length } => {
-                    let flow = self.run(core, id, parser.args(&bytes[round.consumed..]));
-                    if core.has_news() {
-                        self.after(core);
-                    }
-                    if flow == Flow::Wait {
-                        break;
-                    }
-                    round.consumed += length;
-                    if flow == Flow::End
-                        && let Some(session) = self.sessions.get_mut(id)
-                    {
-                        session.close();
-                    }
-                }
-            }
-            let Some(again) = self.sessions.get_mut(id) else { break };
+            let halt = round.run_keys(core, id, session, &mut parser);
+            let Some(again) = self.after_halt(core, id, halt, &parser, &mut round) else { break };
             session = again;
         }
         self.keep_parser(id, parser);
         round.consumed
+    }
+
+    /// Does what ended a run of commands of one key. Returns the session if its round goes on.
+    #[inline]
+    fn after_halt(
+        &mut self,
+        core: &mut Core,
+        id: SessionId,
+        halt: Halt,
+        parser: &Parser,
+        round: &mut Round<'_>,
+    ) -> Option<&mut Session> {
+        match halt {
+            Halt::End => return None,
+            Halt::Pause => {
+                self.pause(id);
+                return None;
+            }
+            Halt::News => self.after(core),
+            Halt::Command { length } => {
+                let flow = self.run(core, id, parser.args(&round.bytes[round.consumed..]));
+                if core.has_news() {
+                    self.after(core);
+                }
+                if flow == Flow::Wait {
+                    return None;
+                }
+                round.consumed += length;
+                if flow == Flow::End
+                    && let Some(session) = self.sessions.get_mut(id)
+                {
+                    session.close();
+                }
+            }
+        }
+        round.is_special = core.persistence.is_loading() || self.client_pause.is_some();
+        self.sessions.get_mut(id)
     }
 
     /// A session in the middle of a command keeps its parser.
@@ -350,6 +384,7 @@ struct Round<'a> {
 }
 
 /// Why a run of commands of one key ends.
+#[derive(Clone, Copy)]
 enum Halt {
     /// The bytes are used up, or what is left may not run or is not whole.
     End,
@@ -374,21 +409,16 @@ impl Round<'_> {
             }
             let rest = &self.bytes[self.consumed..];
             if self.consumed >= self.prefetched {
-                let router = core.env.router;
-                let database = session.client.database;
-                let seen = core.owner.prefetch(database, rest, peek_key, |key| router.is_here(key));
-                self.prefetched = self.consumed + seen;
+                self.prefetch(core, session.client.database);
             }
             match parser.next(rest, &limits) {
                 Ok(Parsed::Command { consumed: length }) => {
                     let words = parser.args(rest);
-                    let found = if plain { command::find_key(&core.env.lookup, words) } else { None };
-                    let Some((command, handler)) = found else { return Halt::Command { length } };
-                    if !run_key(session, id, core, (command, handler), words.tail(1)) {
+                    let found = if plain { core.env.lookup.find_key(words) } else { None };
+                    let Some(command) = found else { return Halt::Command { length } };
+                    if !run_key(session, id, core, command, words.tail(1)) {
                         return Halt::Pause;
                     }
-                    core.env.stats.commands += 1;
-                    session.client.last_command = command.row().name;
                     self.consumed += length;
                     if core.has_news() {
                         return Halt::News;
@@ -403,6 +433,14 @@ impl Round<'_> {
             }
         }
         Halt::End
+    }
+
+    /// Prefetches the memory of the next commands' keys.
+    #[inline]
+    fn prefetch(&mut self, core: &mut Core, database: Database) {
+        let router = core.env.router;
+        let rest = &self.bytes[self.consumed..];
+        self.prefetched = self.consumed + core.owner.prefetch(database, rest, peek_key, |key| router.is_here(key));
     }
 }
 

@@ -160,6 +160,13 @@ impl Session {
         self.waits_for_requests() || self.reads_ahead()
     }
 
+    /// As `wants_read`, for the runtime, which is told again when it changes.
+    #[inline]
+    pub(in crate::engine) fn tell_read(&mut self) -> bool {
+        self.told_read = self.wants_read();
+        self.told_read
+    }
+
     /// Whether there is nothing to do for it but to read what its client asks next.
     #[inline]
     fn waits_for_requests(&self) -> bool {
@@ -318,6 +325,14 @@ impl Session {
         self.replies.append(|out| out.extend_from_slice(&reply));
     }
 
+    /// Ends the session's lag if its client has read on, so that less waits for it than the soft limit.
+    #[cold]
+    pub(in crate::engine) fn end_lag(&mut self, soft_bytes: u64) {
+        if (self.replies.waiting_bytes() as u64) < soft_bytes {
+            self.lags_since_ms = None;
+        }
+    }
+
     pub(in crate::engine) fn sizes(&self) -> BufferSizes {
         let (output, held) = self.replies.sizes();
         let multi = self.multi.as_ref().map_or(0, |multi| multi.frames.len());
@@ -353,6 +368,18 @@ impl Session {
             self.input.drain(..self.input_at);
             self.input_at = 0;
         }
+    }
+
+    /// Keeps what a round over received bytes left.
+    #[cold]
+    pub(in crate::engine) fn keep_rest(&mut self, rest: &[u8]) {
+        if self.is_stopped(stop::CLOSING) {
+            return;
+        }
+        if self.partial {
+            self.input.reserve_exact(rest.len() + self.need.min(INPUT_RESERVE_BYTES_MAX));
+        }
+        self.input.extend_from_slice(rest);
     }
 
     /// The names it subscribes to, which it no longer does.

@@ -75,15 +75,13 @@ impl Sessions {
 
     #[inline]
     pub(in crate::engine) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        let cell = self.cells.get_mut(id.index as usize)?;
-        if cell.generation == id.generation { cell.session.as_deref_mut() } else { None }
+        find(&mut self.cells, id)
     }
 
     /// A session, with a buffer to write replies to.
     #[inline]
     pub(in crate::engine) fn writable(&mut self, id: SessionId) -> Option<&mut Session> {
-        let cell = self.cells.get_mut(id.index as usize)?;
-        let session = if cell.generation == id.generation { cell.session.as_deref_mut()? } else { return None };
+        let session = find(&mut self.cells, id)?;
         session.replies.lend(&mut self.buffers);
         Some(session)
     }
@@ -135,6 +133,10 @@ impl Sessions {
                 return Some(id);
             }
         }
+        if self.told.is_empty() { None } else { self.take_told() }
+    }
+
+    fn take_told(&mut self) -> Option<SessionId> {
         while let Some(id) = self.told.pop_front() {
             if let Some(session) = self.get_mut(id)
                 && session.queued.take_if(|queue| *queue == Queue::Told).is_some()
@@ -162,28 +164,18 @@ impl Sessions {
         self.get_mut(id)?.replies.take_output()
     }
 
-    /// A session's output is back, of which so many bytes were sent. Returns the session, unless it has gone.
+    /// A session's output is back, of which so many bytes were sent.
     #[inline]
-    pub(in crate::engine) fn on_output(
-        &mut self,
-        id: SessionId,
-        output: Output,
-        sent: usize,
-        env: &mut Env,
-    ) -> Option<&mut Session> {
+    pub(in crate::engine) fn on_output(&mut self, id: SessionId, output: Output, sent: usize, env: &mut Env) {
         env.stats.bytes_out += sent as u64;
-        let cell = self.cells.get_mut(id.index as usize)?;
-        let session = if cell.generation == id.generation { cell.session.as_deref_mut()? } else { return None };
+        let Some(session) = find(&mut self.cells, id) else { return };
         session.progress_ms = env.awake_ms;
         if let Some(buffer) = session.replies.on_output(output, sent) {
             keep_buffer(&mut self.buffers, buffer);
         }
-        if session.lags_since_ms.is_some()
-            && (session.replies.waiting_bytes() as u64) < env.settings.output_limits.pubsub.soft_bytes
-        {
-            session.lags_since_ms = None;
+        if session.lags_since_ms.is_some() {
+            session.end_lag(env.settings.output_limits.pubsub.soft_bytes);
         }
-        Some(session)
     }
 
     /// Keeps an empty output buffer for others.
@@ -318,6 +310,13 @@ impl Sessions {
             session.ahead.verify();
         }
     }
+}
+
+/// A session by its place in the table, unless another has taken it.
+#[inline]
+fn find(cells: &mut [Cell], id: SessionId) -> Option<&mut Session> {
+    let cell = cells.get_mut(id.index as usize)?;
+    if cell.generation == id.generation { cell.session.as_deref_mut() } else { None }
 }
 
 /// Keeps an empty buffer, unless there are enough or it is too large.

@@ -58,7 +58,6 @@ impl Caller {
     /// A client that does not track, and runs a command by itself.
     #[inline]
     pub(in crate::engine) fn plain(client: &Client) -> Caller {
-        debug_assert!(client.tracking.is_none());
         Caller { no_touch: client.no_touch, database: client.database, ..Caller::unnamed(client.proto, false) }
     }
 

@@ -162,6 +162,12 @@ impl Exchange {
 }
 
 impl Owner {
+    /// Whether there is budget that a peer may have to spare: a bound, and more than one core.
+    #[inline]
+    pub(in crate::engine) fn shares_budget(&self) -> bool {
+        self.exchange.is_shared
+    }
+
     /// Asks the peers for budget if a command would have to evict or be refused and they may have some to spare. True if
     /// the command has to wait for their answers.
     #[inline]
@@ -173,7 +179,7 @@ impl Owner {
         args: Args<'_>,
     ) -> bool {
         // What most servers and most commands are told apart by comes first.
-        self.exchange.is_shared
+        self.shares_budget()
             && command.row().is(flag::DENYOOM)
             && (!self.exchange.is_dry || self.exchange.has_asked)
             && self.ask_for_room(env, links, (command.row(), database), args)
