@@ -130,6 +130,40 @@ fn a_client_that_sends_no_more_still_gets_all_replies() {
 }
 
 #[test]
+fn a_client_that_sends_no_more_and_does_not_read_lets_the_core_sleep() {
+    let server = Setup::new(1, &["--max-memory", "1gb"]).unix().start();
+    for mut conn in [server.connect(), server.connect_unix()] {
+        assert_eq!(conn.call(&["SET", "big", &"v".repeat(1_000_000)]), "+OK\r\n");
+        conn.send(&command(&["GET", "big"]).repeat(30));
+        conn.shut_write();
+        let mut asleep = 0;
+        wait_until("the server to be asleep twenty times in a row", || {
+            asleep = if server.is_asleep() { asleep + 1 } else { 0 };
+            asleep == 20
+        });
+        assert_eq!(conn.rest().len(), 30 * "$1000000\r\n\r\n".len() + 30_000_000);
+    }
+}
+
+#[test]
+fn a_client_that_vanishes_while_nothing_of_it_is_read_is_forgotten() {
+    let server = Setup::new(1, &[]).unix().start();
+    let mut admin = server.connect();
+    assert_eq!(admin.call(&["CLIENT", "PAUSE", "100000", "WRITE"]), "+OK\r\n");
+    let mut victims = [server.connect(), server.connect_unix()];
+    for victim in &mut victims {
+        victim.send(&command(&["SET", "k", "v"]));
+    }
+    wait_until("two clients to be held back", || admin.info_number("blocked_clients") == 2);
+    for mut victim in victims {
+        // What is sent now waits in the socket.
+        victim.send(&command(&["SET", "k", "v"]));
+        victim.reset();
+    }
+    wait_until("the end of the victims", || admin.info_number("connected_clients") == 1);
+}
+
+#[test]
 fn idle_clients_are_closed_and_busy_ones_stay() {
     for cores in [1, 2] {
         let server = Server::start(cores, &["--timeout", "2"]);

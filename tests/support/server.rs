@@ -127,6 +127,12 @@ impl Server {
         line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
+    /// Whether all its threads sleep at this moment.
+    pub(crate) fn is_asleep(&self) -> bool {
+        let mut tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        tasks.all(|task| fs::read_to_string(task.unwrap().path().join("stat")).is_ok_and(|stat| stat.contains(") S ")))
+    }
+
     /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()

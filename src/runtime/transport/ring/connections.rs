@@ -1,10 +1,14 @@
 //! Connections: what each connection of a core has under way in the ring, and what it is to ask of the ring next. Pure.
 //!
 //! ```text
-//! receive:  off ─▶ armed ─▶ off            when it ends by itself: no buffer was left, or the client sends no more
-//!                    └────▶ cancelled ─▶ off   when the session may not be read
-//! send:     idle ─▶ under way ─▶ idle      all was sent; else: room is awaited, and nothing sent until there is some
+//! receive:  no ─▶ armed ─▶ no                  when it ends by itself: no buffer was left, or the client sends no more
+//!                   └────▶ cancelled ─▶ no     when the session may not be read
+//! end:      the other way round: armed while the session may not be read, or its client could vanish unnoticed
+//! send:     idle ─▶ under way ─▶ idle          all was sent; else: room is awaited, and nothing sent until there is some
+//! room:     no ─▶ armed ─▶ spent ─▶ cancelled ─▶ no     asked for afresh each time, so that no change is missed
 //! ```
+//! End and room are polls that go on (multishot). One that does not would be over at once, again and again, once the client
+//! sends no more: the kernel tells of that whether it is asked to or not.
 //! A connection that has ended keeps its index until nothing of it is under way, so that no late completion finds its
 //! successor; its generation is in every request as well.
 //! Owner: the transport. Never: touches a descriptor, calls the engine.
@@ -33,6 +37,10 @@ pub(super) enum Request {
     AwaitRoom(Key),
     /// Stop that.
     CancelRoom(Key),
+    /// Say when the client is gone.
+    AwaitEnd(Key),
+    /// Stop that.
+    CancelEnd(Key),
 }
 
 /// How a send ended.
@@ -46,24 +54,48 @@ pub(super) enum Sent {
     Gone,
 }
 
+/// A request that goes on until it is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Receive {
-    Off,
+enum Asked {
+    /// The ring does not have it.
+    No,
     Armed,
+    /// Has said what it was made for, and goes on.
+    Spent,
     Cancelled,
 }
 
-/// The room in a socket's send buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Room {
-    /// There is some, as far as is known.
-    Free,
-    /// There is none, and the ring does not know that some is awaited.
-    Full,
-    /// There was none; the ring says when there is some.
-    Awaited,
-    /// The ring was told to forget about it.
-    Cancelled,
+/// What to do about a request.
+enum Step {
+    Ask,
+    Cancel,
+}
+
+impl Asked {
+    /// The next step to where the ring has the request if it is wanted, and not if not.
+    #[inline]
+    fn step(&mut self, wanted: bool) -> Option<Step> {
+        match (*self, wanted) {
+            (Asked::No, true) => {
+                *self = Asked::Armed;
+                Some(Step::Ask)
+            }
+            (Asked::Armed, false) | (Asked::Spent, _) => {
+                *self = Asked::Cancelled;
+                Some(Step::Cancel)
+            }
+            _ => None,
+        }
+    }
+
+    /// The ring has said something; `spent`: what the request was made for; `more`: it goes on.
+    fn on_completion(&mut self, spent: bool, more: bool) {
+        *self = match *self {
+            _ if !more => Asked::No,
+            Asked::Armed if spent => Asked::Spent,
+            same => same,
+        };
+    }
 }
 
 #[derive(Debug)]
@@ -73,14 +105,17 @@ struct Connection<S> {
     socket: Option<S>,
     /// Whether the session may be read.
     wanted: bool,
-    receive: Receive,
+    receive: Asked,
     /// Receives that are complete, and wait to be handled.
     received: u32,
     /// Whether a send is under way.
     sending: bool,
     /// What the ring said of that send; nothing if all was sent.
     failure: Option<i32>,
-    room: Room,
+    /// Whether the send buffer is full, as far as is known.
+    full: bool,
+    room: Asked,
+    end: Asked,
     /// The turn in which bytes of the client were last handled.
     served: u32,
     /// Whether it is in `changed`.
@@ -130,11 +165,13 @@ impl<S> Connections<S> {
             id,
             socket: Some(socket),
             wanted: true,
-            receive: Receive::Off,
+            receive: Asked::No,
             received: 0,
             sending: false,
             failure: None,
-            room: Room::Free,
+            full: false,
+            room: Asked::No,
+            end: Asked::No,
             served: 0,
             listed: false,
         });
@@ -215,10 +252,8 @@ impl<S> Connections<S> {
         let Some(connection) = self.get_mut(key) else { return false };
         connection.received -= 1;
         let open = connection.socket.is_some();
-        if !more {
-            connection.receive = Receive::Off;
-            self.list(key);
-        } else if connection.received == 0 && connection.receive == Receive::Off {
+        connection.receive.on_completion(false, more);
+        if connection.receive == Asked::No {
             self.list(key);
         }
         open
@@ -235,7 +270,7 @@ impl<S> Connections<S> {
     /// Whether a send may begin.
     #[inline]
     pub(super) fn may_send(&self, key: Key) -> bool {
-        self.get(key).is_some_and(|one| one.socket.is_some() && !one.sending && one.room == Room::Free)
+        self.get(key).is_some_and(|one| one.socket.is_some() && !one.sending && !one.full)
     }
 
     /// A send begins.
@@ -269,7 +304,7 @@ impl<S> Connections<S> {
             },
         };
         if let Sent::Part(_) = sent {
-            connection.room = Room::Full;
+            connection.full = true;
         }
         if ended || sent != Sent::All {
             self.list(key);
@@ -277,16 +312,28 @@ impl<S> Connections<S> {
         sent
     }
 
-    /// The ring says that there is room, or no longer waits for it. Returns whether the connection is open.
-    pub(super) fn on_room(&mut self, key: Key) -> bool {
+    /// The ring has said something of room. Returns whether there is some, and the connection is open.
+    pub(super) fn on_room(&mut self, key: Key, result: i32, more: bool) -> bool {
         let Some(connection) = self.get_mut(key) else { return false };
-        connection.room = Room::Free;
+        let found = has(result, libc::POLLOUT) || is_gone(result);
+        connection.room.on_completion(found, more);
+        let free = found && std::mem::replace(&mut connection.full, false);
         let open = connection.socket.is_some();
         self.list(key);
-        open
+        free && open
     }
 
     // ---- ending ----
+
+    /// The ring has said something of the client's end. Returns whether the client is gone and nothing else will tell of it.
+    pub(super) fn on_end(&mut self, key: Key, result: i32, more: bool) -> bool {
+        let Some(connection) = self.get_mut(key) else { return false };
+        let gone = is_gone(result);
+        connection.end.on_completion(gone, more);
+        let unread = connection.socket.is_some() && !connection.wanted;
+        self.list(key);
+        gone && unread
+    }
 
     /// The connection has ended; what it has under way will be cancelled. Returns its socket.
     pub(super) fn end(&mut self, key: Key) -> Option<(SessionId, S)> {
@@ -296,6 +343,19 @@ impl<S> Connections<S> {
         self.keys[id.index as usize] = None;
         self.list(key);
         Some((id, socket))
+    }
+
+    /// Whether the ring has been asked for all that is to be known of each connection, or is about to.
+    #[cfg(test)]
+    pub(super) fn verify(&self) {
+        for connection in self.cells.iter().filter_map(|cell| cell.connection.as_ref()) {
+            if connection.listed || connection.socket.is_none() {
+                continue;
+            }
+            let told = connection.receive != Asked::No || connection.received > 0 || connection.end != Asked::No;
+            assert!(told, "its client could vanish unnoticed: {:?}", connection.id);
+            assert!(!connection.full || connection.room != Asked::No, "room is not awaited: {:?}", connection.id);
+        }
     }
 
     /// Whether nothing is open or under way.
@@ -332,36 +392,34 @@ impl<S> Connections<S> {
 impl<S> Connection<S> {
     fn request(&mut self, key: Key) -> Option<Request> {
         let open = self.socket.is_some();
-        match (self.receive, open && self.wanted) {
-            // Not before all buffers that it holds are back: it would take others from those that hold none.
-            (Receive::Off, true) if self.received == 0 => {
-                self.receive = Receive::Armed;
-                return Some(Request::Receive(key));
-            }
-            (Receive::Armed, false) => {
-                self.receive = Receive::Cancelled;
-                return Some(Request::CancelReceive(key));
-            }
-            _ => {}
+        // Not before all buffers that it holds are back: it would take others from those that hold none.
+        let may_begin = self.receive != Asked::No || self.received == 0;
+        if let Some(step) = self.receive.step(open && self.wanted && may_begin) {
+            return Some(if let Step::Ask = step { Request::Receive(key) } else { Request::CancelReceive(key) });
         }
-        match (self.room, open) {
-            (Room::Full, true) => {
-                self.room = Room::Awaited;
-                Some(Request::AwaitRoom(key))
-            }
-            (Room::Awaited, false) => {
-                self.room = Room::Cancelled;
-                Some(Request::CancelRoom(key))
-            }
-            _ => None,
+        if let Some(step) = self.end.step(open && !self.wanted) {
+            return Some(if let Step::Ask = step { Request::AwaitEnd(key) } else { Request::CancelEnd(key) });
         }
+        let step = self.room.step(open && self.full)?;
+        Some(if let Step::Ask = step { Request::AwaitRoom(key) } else { Request::CancelRoom(key) })
     }
 
     /// Whether it has ended and nothing of it is under way.
     fn is_over(&self) -> bool {
-        let idle = self.receive == Receive::Off && self.received == 0 && !self.sending;
-        self.socket.is_none() && idle && matches!(self.room, Room::Free | Room::Full)
+        let asked = [self.receive, self.room, self.end] != [Asked::No; 3];
+        self.socket.is_none() && !asked && self.received == 0 && !self.sending
     }
+}
+
+/// Whether a poll has told of an event.
+fn has(result: i32, event: i16) -> bool {
+    result > 0 && result & i32::from(event) != 0
+}
+
+/// Whether a poll has told that the client is gone, or has failed itself. That the client sends no more is not it.
+fn is_gone(result: i32) -> bool {
+    let failed = result < 0 && !is_passing(result);
+    failed || has(result, libc::POLLHUP | libc::POLLERR | libc::POLLNVAL)
 }
 
 /// Whether an error, as the negative number that the ring has for it, says nothing of the client.

@@ -49,8 +49,9 @@ pub(in crate::runtime) trait Kernel: Sized {
     /// `take_sent`.
     fn send(&mut self, name: u64, file: File, output: Output) -> io::Result<()>;
 
-    /// Completes once a socket has room for bytes to send, or has failed.
-    fn await_room(&mut self, name: u64, file: File) -> io::Result<()>;
+    /// Completes with the events of poll(2) when they change: if a socket has failed, if its client sends no more or is
+    /// gone, and, if `room`, if it has room for bytes to send. Goes on.
+    fn watch(&mut self, name: u64, file: File, room: bool) -> io::Result<()>;
 
     /// Completes once clients wait at a listening socket. `shared`: other cores watch it too, and one is enough.
     fn await_clients(&mut self, name: u64, socket: RawFd, shared: bool) -> io::Result<()>;

@@ -40,6 +40,7 @@ enum Purpose {
     Receive,
     Send,
     Room,
+    End,
     Door(Door),
     Bell,
     Cancel,
@@ -55,7 +56,8 @@ impl Purpose {
             Purpose::Room => 2,
             Purpose::Bell => 3,
             Purpose::Cancel => 4,
-            Purpose::Door(door) => 5 + door as u64,
+            Purpose::End => 5,
+            Purpose::Door(door) => 6 + door as u64,
         }
     }
 
@@ -66,7 +68,8 @@ impl Purpose {
             2 => Purpose::Room,
             3 => Purpose::Bell,
             4 => Purpose::Cancel,
-            door => Purpose::Door(DOORS[door as usize - 5]),
+            5 => Purpose::End,
+            door => Purpose::Door(DOORS[door as usize - 6]),
         }
     }
 }
@@ -154,19 +157,19 @@ impl<K: Kernel> Ring<K> {
     }
 
     fn ask(&mut self, request: Request) -> io::Result<()> {
-        let file = |key| self.connections.session(key).map(|(_, socket)| socket.file);
-        let cancel_name = Purpose::Cancel.number() << 56;
-        match request {
-            Request::Receive(key) => match file(key) {
-                Some(file) => self.kernel.receive(name(Purpose::Receive, key), file),
-                None => Ok(()),
-            },
-            Request::AwaitRoom(key) => match file(key) {
-                Some(file) => self.kernel.await_room(name(Purpose::Room, key), file),
-                None => Ok(()),
-            },
-            Request::CancelReceive(key) => self.kernel.cancel(name(Purpose::Receive, key), cancel_name),
-            Request::CancelRoom(key) => self.kernel.cancel(name(Purpose::Room, key), cancel_name),
+        let (purpose, key) = match request {
+            Request::Receive(key) | Request::CancelReceive(key) => (Purpose::Receive, key),
+            Request::AwaitRoom(key) | Request::CancelRoom(key) => (Purpose::Room, key),
+            Request::AwaitEnd(key) | Request::CancelEnd(key) => (Purpose::End, key),
+        };
+        let name = name(purpose, key);
+        if let Request::CancelReceive(_) | Request::CancelRoom(_) | Request::CancelEnd(_) = request {
+            return self.kernel.cancel(name, Purpose::Cancel.number() << 56);
+        }
+        let Some((_, Socket { file, .. })) = self.connections.session(key) else { return Ok(()) };
+        match purpose {
+            Purpose::Receive => self.kernel.receive(name, *file),
+            _ => self.kernel.watch(name, *file, purpose == Purpose::Room),
         }
     }
 
@@ -180,7 +183,7 @@ impl<K: Kernel> Ring<K> {
                     self.connections.on_completed(key(completion.name));
                     self.ready.push_back(completion);
                 }
-                Purpose::Room | Purpose::Door(_) | Purpose::Bell => self.ready.push_back(completion),
+                Purpose::Room | Purpose::End | Purpose::Door(_) | Purpose::Bell => self.ready.push_back(completion),
             }
         }
         self.kernel.take_sent(&mut self.sent);
@@ -263,15 +266,22 @@ impl<K: Kernel> Ring<K> {
         Ok(received.is_err_and(|error| !is_passing(-error.raw_os_error().unwrap_or_default())))
     }
 
-    fn on_room(&mut self, engine: &mut Engine, key: Key, now_ms: u64) -> io::Result<Event> {
+    fn on_room(&mut self, engine: &mut Engine, completion: Completion, now_ms: u64) -> io::Result<Event> {
+        let key = key(completion.name);
         let id = self.connections.session(key).map(|(id, _)| id);
-        if self.connections.on_room(key)
+        if self.connections.on_room(key, completion.result, completion.more)
             && let Some(id) = id
             && let Some(socket) = self.send(engine, id, now_ms)?
         {
             return Ok(Event::Over(id, socket));
         }
         Ok(Event::Served)
+    }
+
+    fn on_end(&mut self, completion: Completion) -> io::Result<Event> {
+        let key = key(completion.name);
+        let gone = self.connections.on_end(key, completion.result, completion.more);
+        if gone { self.end(key) } else { Ok(Event::Served) }
     }
 
     /// Gives up a connection.
@@ -369,7 +379,8 @@ impl<K: Kernel> Transport for Ring<K> {
                     continue;
                 }
                 Purpose::Receive => self.on_received(engine, completion, now_ms)?,
-                Purpose::Room => self.on_room(engine, key(completion.name), now_ms)?,
+                Purpose::Room => self.on_room(engine, completion, now_ms)?,
+                Purpose::End => self.on_end(completion)?,
                 Purpose::Door(door) => {
                     let watch = self.watch(door);
                     watch.armed = false;

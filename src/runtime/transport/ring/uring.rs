@@ -128,10 +128,12 @@ impl Kernel for Uring {
         unsafe { self.push(&entry.flags(Flags::SKIP_SUCCESS).user_data(name)) }
     }
 
-    fn await_room(&mut self, name: u64, file: File) -> io::Result<()> {
+    fn watch(&mut self, name: u64, file: File, room: bool) -> io::Result<()> {
+        // The kernel adds the events of a client's end.
+        let events = if room { libc::POLLOUT as u32 } else { 0 };
         let entry = match file {
-            File::Fixed(index) => opcode::PollAdd::new(Fixed(index), libc::POLLOUT as u32).build(),
-            File::Plain(fd) => opcode::PollAdd::new(Fd(fd), libc::POLLOUT as u32).build(),
+            File::Fixed(index) => opcode::PollAdd::new(Fixed(index), events).multi(true).build(),
+            File::Plain(fd) => opcode::PollAdd::new(Fd(fd), events).multi(true).build(),
         };
         // SAFETY: the request points to nothing.
         unsafe { self.push(&entry.user_data(name)) }
