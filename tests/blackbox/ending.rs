@@ -125,6 +125,23 @@ fn the_port_is_free_for_the_next_server() {
     }
 }
 
+#[test]
+fn port_and_path_are_free_at_once_when_a_server_was_killed() {
+    let (dir, port) = (Dir::new(), free_port().to_string());
+    let path = dir.path().join("socket");
+    for round in 0..20 {
+        let flags = ["--port", &port, "--unixsocket", path.to_str().unwrap()];
+        let mut server = Server::start(1, &flags);
+        let mut conns: Vec<_> = (0..20).map(|_| server.connect()).collect();
+        conns.push(Conn::unix(&path));
+        for conn in &mut conns {
+            assert_eq!(conn.call(&["PING"]), "+PONG\r\n");
+        }
+        server.signal(if round % 4 == 0 { libc::SIGTERM } else { libc::SIGKILL });
+        server.wait();
+    }
+}
+
 /// A client that reads nothing of what it asked for: so many replies of a mebibyte.
 fn unread(server: &Server, replies: usize) -> Conn {
     let mut conn = server.connect();

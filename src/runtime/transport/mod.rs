@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `ring` | the core's own io_uring: one system call a turn, which sends, waits and receives |
 //! | `epoll` | an epoll set, and a system call for each read and each send |
+//! | `poller` | the epoll set |
 //!
 //! A transport owns the sockets of its clients and feeds what they send to the engine. What concerns the core as a whole
 //! (a listening socket, a doorbell, a connection that has ended) it hands back as an [`Event`].
 //! Never: waits but in `wait`, decides whether a client is admitted.
 
 pub(super) mod epoll;
+mod poller;
 pub(super) mod ring;
 
 use std::io;

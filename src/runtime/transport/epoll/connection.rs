@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::buffer::spare_capacity;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use super::poller::{Interest, Poller};
 use crate::engine::{Engine, SessionId};
+use crate::runtime::transport::poller::{Interest, Poller};
 
 /// A client's socket.
 #[derive(Debug)]

@@ -2,29 +2,22 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `poller` | the epoll set |
 //! | `connection` | reads and writes one client's socket |
 //!
 //! Cost: an `epoll_wait` a turn, in which an idle core also waits; a recv and a send a round.
 
 mod connection;
-mod poller;
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use self::connection::{Connection, Outcome};
-use self::poller::{Interest, Poller, Ready};
+use super::poller::{self, Poller, Ready, TOKEN_DOORBELL};
 use super::{Event, Transport};
 use crate::engine::{Engine, SessionId};
 use crate::limits::READ_BUFFER_BYTES;
-use crate::runtime::listener::{CoreListener, Door};
-
-const TOKEN_TCP: u64 = u64::MAX;
-const TOKEN_UNIX: u64 = u64::MAX - 1;
-const TOKEN_DOORBELL: u64 = u64::MAX - 2;
-const TOKEN_OWN: u64 = u64::MAX - 3;
+use crate::runtime::listener::CoreListener;
 
 /// The sockets of one core in an epoll set.
 pub(in crate::runtime) struct Epoll {
@@ -85,19 +78,11 @@ impl Transport for Epoll {
     }
 
     fn listen(&mut self, listener: &CoreListener) -> io::Result<()> {
-        self.poller.add(&listener.tcp, TOKEN_TCP, Interest::READ)?;
-        if let Some(own) = &listener.own {
-            self.poller.add(own, TOKEN_OWN, Interest::READ)?;
-        }
-        listener.unix.as_ref().map_or(Ok(()), |unix| self.poller.add_exclusive(unix, TOKEN_UNIX))
+        self.poller.add_doors(listener)
     }
 
     fn unlisten(&mut self, listener: &CoreListener) -> io::Result<()> {
-        self.poller.remove(&listener.tcp)?;
-        if let Some(own) = &listener.own {
-            self.poller.remove(own)?;
-        }
-        listener.unix.as_ref().map_or(Ok(()), |unix| self.poller.remove(unix))
+        self.poller.remove_doors(listener)
     }
 
     fn open(&mut self, socket: OwnedFd, id: SessionId) -> io::Result<()> {
@@ -137,14 +122,11 @@ impl Transport for Epoll {
     fn next(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<Option<Event>> {
         let Some(event) = self.ready.get(self.handled).copied() else { return Ok(None) };
         self.handled += 1;
-        let event = match event.token {
-            TOKEN_TCP => Event::Accept(Door::Shared),
-            TOKEN_OWN => Event::Accept(Door::Own),
-            TOKEN_UNIX => Event::Accept(Door::Unix),
-            TOKEN_DOORBELL => Event::Bell,
-            bits => self.on_socket(engine, event, SessionId::from_bits(bits), now_ms)?,
-        };
-        Ok(Some(event))
+        Ok(Some(match (event.token, poller::door(event.token)) {
+            (_, Some(door)) => Event::Accept(door),
+            (TOKEN_DOORBELL, _) => Event::Bell,
+            (bits, _) => self.on_socket(engine, event, SessionId::from_bits(bits), now_ms)?,
+        }))
     }
 
     /// A look tells whether a busy core may nap, which may cost more than that.

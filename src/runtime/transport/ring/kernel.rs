@@ -53,8 +53,8 @@ pub(in crate::runtime) trait Kernel: Sized {
     /// gone, and, if `room`, if it has room for bytes to send. Goes on.
     fn watch(&mut self, name: u64, file: File, room: bool) -> io::Result<()>;
 
-    /// Completes once clients wait at a listening socket. `shared`: other cores watch it too, and one is enough.
-    fn await_clients(&mut self, name: u64, socket: RawFd, shared: bool) -> io::Result<()>;
+    /// Completes once clients wait at some socket of an epoll set.
+    fn await_clients(&mut self, name: u64, set: RawFd) -> io::Result<()>;
 
     /// Completes once the doorbell was rung.
     fn await_bell(&mut self, name: u64, bell: RawFd) -> io::Result<()>;

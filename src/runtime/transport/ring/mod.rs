@@ -30,9 +30,10 @@ use std::time::Duration;
 use self::connections::{Connections, GENERATION_BITS, Key, Request, Sent, is_passing};
 use self::kernel::{Completion, File, Kernel};
 use self::uring::Uring;
+use super::poller::{self, Poller, Ready};
 use super::{Event, Transport};
 use crate::engine::{Engine, Output, SessionId};
-use crate::runtime::listener::{CoreListener, Door};
+use crate::runtime::listener::CoreListener;
 
 /// What a request is for: the upper byte of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +42,10 @@ enum Purpose {
     Send,
     Room,
     End,
-    Door(Door),
+    Doors,
     Bell,
     Cancel,
 }
-
-const DOORS: [Door; 3] = [Door::Shared, Door::Own, Door::Unix];
 
 impl Purpose {
     fn number(self) -> u64 {
@@ -57,7 +56,7 @@ impl Purpose {
             Purpose::Bell => 3,
             Purpose::Cancel => 4,
             Purpose::End => 5,
-            Purpose::Door(door) => 6 + door as u64,
+            Purpose::Doors => 6,
         }
     }
 
@@ -69,7 +68,7 @@ impl Purpose {
             3 => Purpose::Bell,
             4 => Purpose::Cancel,
             5 => Purpose::End,
-            door => Purpose::Door(DOORS[door as usize - 6]),
+            _ => Purpose::Doors,
         }
     }
 }
@@ -97,9 +96,9 @@ struct Socket {
 }
 
 /// A descriptor that the ring is asked to watch, again after each event.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Watch {
-    fd: Option<RawFd>,
+    fd: RawFd,
     /// Whether the ring has a request for it.
     armed: bool,
 }
@@ -117,38 +116,40 @@ pub(in crate::runtime) struct Ring<K = Uring> {
     /// Connections of which a send has failed.
     gone: Vec<Key>,
     bell: Watch,
-    doors: [Watch; 3],
+    doors: Watch,
+    /// The sockets that the core listens on; the ring watches the set.
+    poller: Poller,
+    /// Listening sockets at which clients wait, after a look at the set.
+    ready_doors: Vec<Ready>,
     /// The number of looks, which tells turns apart.
     turn: u32,
 }
 
 impl<K: Kernel> Ring<K> {
-    fn over(kernel: K, bell: RawFd) -> Ring<K> {
-        Ring {
+    fn over(kernel: K, bell: RawFd) -> io::Result<Ring<K>> {
+        let poller = Poller::new()?;
+        Ok(Ring {
             kernel,
             connections: Connections::default(),
             ready: VecDeque::new(),
             later: VecDeque::new(),
             sent: Vec::new(),
             gone: Vec::new(),
-            bell: Watch { fd: Some(bell), armed: false },
-            doors: [Watch::default(); 3],
+            bell: Watch { fd: bell, armed: false },
+            doors: Watch { fd: poller.as_fd().as_raw_fd(), armed: false },
+            poller,
+            ready_doors: Vec::new(),
             turn: 0,
-        }
+        })
     }
 
     /// Asks the ring for all that is to be asked.
     fn prepare(&mut self) -> io::Result<()> {
-        for door in DOORS {
-            let watch = &mut self.doors[door as usize];
-            if let (Some(fd), false) = (watch.fd, watch.armed) {
-                watch.armed = true;
-                self.kernel.await_clients(Purpose::Door(door).number() << 56, fd, door == Door::Unix)?;
-            }
+        if !std::mem::replace(&mut self.doors.armed, true) {
+            self.kernel.await_clients(Purpose::Doors.number() << 56, self.doors.fd)?;
         }
-        if let (Some(fd), false) = (self.bell.fd, self.bell.armed) {
-            self.bell.armed = true;
-            self.kernel.await_bell(Purpose::Bell.number() << 56, fd)?;
+        if !std::mem::replace(&mut self.bell.armed, true) {
+            self.kernel.await_bell(Purpose::Bell.number() << 56, self.bell.fd)?;
         }
         while let Some(request) = self.connections.next_request() {
             self.ask(request)?;
@@ -183,7 +184,7 @@ impl<K: Kernel> Ring<K> {
                     self.connections.on_completed(key(completion.name));
                     self.ready.push_back(completion);
                 }
-                Purpose::Room | Purpose::End | Purpose::Door(_) | Purpose::Bell => self.ready.push_back(completion),
+                Purpose::Room | Purpose::End | Purpose::Doors | Purpose::Bell => self.ready.push_back(completion),
             }
         }
         self.kernel.take_sent(&mut self.sent);
@@ -296,32 +297,25 @@ impl<K: Kernel> Ring<K> {
         Ok(Event::Over(id, socket.fd))
     }
 
-    fn watch(&mut self, door: Door) -> &mut Watch {
-        &mut self.doors[door as usize]
+    /// Clients wait at some of the sockets that the core listens on.
+    #[cold]
+    fn on_clients(&mut self) -> io::Result<()> {
+        self.doors.armed = false;
+        self.poller.poll(&mut self.ready_doors, Duration::ZERO)
     }
 }
 
 impl<K: Kernel> Transport for Ring<K> {
     fn new(bell: BorrowedFd<'_>) -> io::Result<Ring<K>> {
-        Ok(Ring::over(K::new()?, bell.as_raw_fd()))
+        Ring::over(K::new()?, bell.as_raw_fd())
     }
 
     fn listen(&mut self, listener: &CoreListener) -> io::Result<()> {
-        self.watch(Door::Shared).fd = Some(listener.tcp.as_raw_fd());
-        self.watch(Door::Own).fd = listener.own.as_ref().map(AsRawFd::as_raw_fd);
-        self.watch(Door::Unix).fd = listener.unix.as_ref().map(AsRawFd::as_raw_fd);
-        Ok(())
+        self.poller.add_doors(listener)
     }
 
-    fn unlisten(&mut self, _listener: &CoreListener) -> io::Result<()> {
-        for door in DOORS {
-            let watch = self.watch(door);
-            watch.fd = None;
-            if watch.armed {
-                self.kernel.cancel(Purpose::Door(door).number() << 56, Purpose::Cancel.number() << 56)?;
-            }
-        }
-        Ok(())
+    fn unlisten(&mut self, listener: &CoreListener) -> io::Result<()> {
+        self.poller.remove_doors(listener)
     }
 
     fn open(&mut self, socket: OwnedFd, id: SessionId) -> io::Result<()> {
@@ -372,6 +366,9 @@ impl<K: Kernel> Transport for Ring<K> {
         if let Some(key) = self.gone.pop() {
             return self.end(key).map(Some);
         }
+        if let Some(ready) = self.ready_doors.pop() {
+            return Ok(Some(poller::door(ready.token).map_or(Event::Served, Event::Accept)));
+        }
         while let Some(completion) = self.ready.pop_front() {
             let event = match Purpose::of(completion.name) {
                 Purpose::Receive if !self.connections.may_serve(key(completion.name), self.turn) => {
@@ -381,10 +378,9 @@ impl<K: Kernel> Transport for Ring<K> {
                 Purpose::Receive => self.on_received(engine, completion, now_ms)?,
                 Purpose::Room => self.on_room(engine, completion, now_ms)?,
                 Purpose::End => self.on_end(completion)?,
-                Purpose::Door(door) => {
-                    let watch = self.watch(door);
-                    watch.armed = false;
-                    if watch.fd.is_some() { Event::Accept(door) } else { Event::Served }
+                Purpose::Doors => {
+                    self.on_clients()?;
+                    Event::Served
                 }
                 Purpose::Bell => {
                     self.bell.armed = false;
@@ -398,7 +394,8 @@ impl<K: Kernel> Transport for Ring<K> {
     }
 
     fn is_quiet(&mut self, engine: &mut Engine) -> bool {
-        let quiet = self.ready.is_empty() && self.later.is_empty() && self.sent.is_empty() && self.gone.is_empty();
+        let quiet = self.ready.is_empty() && self.later.is_empty() && self.sent.is_empty();
+        let quiet = quiet && self.gone.is_empty() && self.ready_doors.is_empty();
         let connections = &self.connections;
         let goes_on = |name| connections.session(key(name)).is_some_and(|(id, _)| engine.awaits_output(id));
         quiet && !self.kernel.flying().any(goes_on)

@@ -139,9 +139,8 @@ impl Kernel for Uring {
         unsafe { self.push(&entry.user_data(name)) }
     }
 
-    fn await_clients(&mut self, name: u64, socket: RawFd, shared: bool) -> io::Result<()> {
-        let exclusive = if shared { libc::EPOLLEXCLUSIVE as u32 } else { 0 };
-        let entry = opcode::PollAdd::new(Fd(socket), libc::POLLIN as u32 | exclusive).build();
+    fn await_clients(&mut self, name: u64, set: RawFd) -> io::Result<()> {
+        let entry = opcode::PollAdd::new(Fd(set), libc::POLLIN as u32).build();
         // SAFETY: the request points to nothing.
         unsafe { self.push(&entry.user_data(name)) }
     }

@@ -306,7 +306,7 @@ impl Kernel for Fake {
         Ok(())
     }
 
-    fn await_clients(&mut self, _name: u64, _socket: RawFd, _shared: bool) -> io::Result<()> {
+    fn await_clients(&mut self, _name: u64, _set: RawFd) -> io::Result<()> {
         Ok(())
     }
 

@@ -1,11 +1,13 @@
-//! Poller: the sockets of one core in an epoll set.
+//! Poller: sockets of one core in an epoll set: all of them by epoll, those that it listens on by the ring.
 //!
 //! Why not glommio's own sockets: they arm a fresh poll request for every read. A set that stays armed measured 0.80-0.94
 //! of their CPU per request at 50 connections, and it yields all ready sockets at once, which is what a turn is made of.
-//! Cost: one `epoll_wait` a turn.
+//! A set keeps no socket open, while a request of a ring does until the kernel has taken that ring apart, some time after
+//! its process has ended: the next server could not listen on the port.
+//! Cost: one `epoll_wait` a turn by epoll, one for the clients of a turn by the ring.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -13,6 +15,10 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
 use crate::limits::TURN_EVENTS_MAX;
+use crate::runtime::listener::{CoreListener, Door};
+
+/// The token of a doorbell, beside those of doors.
+pub(super) const TOKEN_DOORBELL: u64 = u64::MAX - 3;
 
 /// The epoll set of a core.
 pub(super) struct Poller {
@@ -61,8 +67,26 @@ impl Poller {
         Ok(epoll::add(&self.set, socket, EventData::new_u64(token), interest.flags())?)
     }
 
+    /// Adds the sockets that a core listens on, with the tokens of doors.
+    pub(super) fn add_doors(&self, listener: &CoreListener) -> io::Result<()> {
+        self.add(&listener.tcp, token(Door::Shared), Interest::READ)?;
+        if let Some(own) = &listener.own {
+            self.add(own, token(Door::Own), Interest::READ)?;
+        }
+        listener.unix.as_ref().map_or(Ok(()), |unix| self.add_exclusive(unix, token(Door::Unix)))
+    }
+
+    /// Removes the sockets that a core listens on.
+    pub(super) fn remove_doors(&self, listener: &CoreListener) -> io::Result<()> {
+        self.remove(&listener.tcp)?;
+        if let Some(own) = &listener.own {
+            self.remove(own)?;
+        }
+        listener.unix.as_ref().map_or(Ok(()), |unix| self.remove(unix))
+    }
+
     /// Adds a socket that other cores watch too: an event wakes one of them.
-    pub(super) fn add_exclusive(&self, socket: impl AsFd, token: u64) -> io::Result<()> {
+    fn add_exclusive(&self, socket: impl AsFd, token: u64) -> io::Result<()> {
         let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
         Ok(epoll::add(&self.set, socket, EventData::new_u64(token), flags)?)
     }
@@ -101,5 +125,39 @@ impl Poller {
             }
         }));
         Ok(())
+    }
+}
+
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.set.as_fd()
+    }
+}
+
+fn token(door: Door) -> u64 {
+    u64::MAX - door as u64
+}
+
+/// The door that a token is of.
+#[inline]
+pub(super) fn door(token: u64) -> Option<Door> {
+    match u64::MAX - token {
+        0 => Some(Door::Shared),
+        1 => Some(Door::Own),
+        2 => Some(Door::Unix),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doors_have_tokens_of_their_own() {
+        for one in [Door::Shared, Door::Own, Door::Unix] {
+            assert_eq!(door(token(one)), Some(one));
+        }
+        assert_eq!((door(TOKEN_DOORBELL), door(0)), (None, None));
     }
 }
