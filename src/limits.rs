@@ -773,6 +773,10 @@ pub const RING_COMPLETIONS: u32 = 4096;
 /// request), and more than one entry of the ring fills. At it: clients are received from when some are given back.
 pub const RING_BUFFERS: usize = 64;
 
+/// Bytes that an argument lacks from which a core reads it straight into its session: a copy less, for two requests more.
+/// Below: by way of the ring's buffers.
+pub const RING_STRAIGHT_BYTES_MIN: usize = 32 * 1024;
+
 /// Sockets in a ring's table of files, for 8 bytes each, whether there or not. Past it: requests name their descriptors, for
 /// some 50 ns each.
 pub const RING_FILES_MAX: u32 = 16_384;

@@ -3,6 +3,8 @@
 //! ```text
 //! receive:  no ─▶ armed ─▶ no                  when it ends by itself: no buffer was left, or the client sends no more
 //!                   └────▶ cancelled ─▶ no     when the session may not be read
+//!                   └────▶ cancelled ─▶ no     ... or is straight: it lacks much of an argument, or did lately
+//! input:    no ─▶ armed ─▶ no                  while straight: says when there is something to read into the session
 //! end:      the other way round: armed while the session may not be read, or its client could vanish unnoticed
 //! send:     idle ─▶ under way ─▶ idle          all was sent; else: room is awaited, and nothing sent until there is some
 //! room:     no ─▶ armed ─▶ spent ─▶ cancelled ─▶ no     asked for afresh each time, so that no change is missed
@@ -33,6 +35,10 @@ pub(super) enum Request {
     Receive(Key),
     /// Stop that.
     CancelReceive(Key),
+    /// Say when there is something to receive.
+    AwaitInput(Key),
+    /// Stop that.
+    CancelInput(Key),
     /// Say when the socket has room for bytes to send.
     AwaitRoom(Key),
     /// Stop that.
@@ -105,7 +111,10 @@ struct Connection<S> {
     socket: Option<S>,
     /// Whether the session may be read.
     wanted: bool,
+    /// Whether its bytes are read straight into the session, past the ring's buffers.
+    straight: bool,
     receive: Asked,
+    input: Asked,
     /// Receives that are complete, and wait to be handled.
     received: u32,
     /// Whether a send is under way.
@@ -165,7 +174,9 @@ impl<S> Connections<S> {
             id,
             socket: Some(socket),
             wanted: true,
+            straight: false,
             receive: Asked::No,
+            input: Asked::No,
             received: 0,
             sending: false,
             failure: None,
@@ -230,6 +241,27 @@ impl<S> Connections<S> {
             connection.wanted = wanted;
             self.list(key);
         }
+    }
+
+    /// Whether the bytes of a connection are to be read straight into its session.
+    #[inline]
+    pub(super) fn set_straight(&mut self, key: Key, straight: bool) {
+        if let Some(connection) = self.get_mut(key)
+            && connection.straight != straight
+        {
+            connection.straight = straight;
+            self.list(key);
+        }
+    }
+
+    /// The ring says that there is something to receive. Returns whether it is to be read.
+    pub(super) fn on_input(&mut self, key: Key, result: i32) -> bool {
+        let Some(connection) = self.get_mut(key) else { return false };
+        connection.input.on_completion(false, false);
+        let read =
+            connection.socket.is_some() && connection.wanted && connection.straight && result != -libc::ECANCELED;
+        self.list(key);
+        read
     }
 
     /// The ring has completed a receive, which waits to be handled.
@@ -352,7 +384,8 @@ impl<S> Connections<S> {
             if connection.listed || connection.socket.is_none() {
                 continue;
             }
-            let told = connection.receive != Asked::No || connection.received > 0 || connection.end != Asked::No;
+            let asked = [connection.receive, connection.input, connection.end] != [Asked::No; 3];
+            let told = asked || connection.received > 0;
             assert!(told, "its client could vanish unnoticed: {:?}", connection.id);
             assert!(!connection.full || connection.room != Asked::No, "room is not awaited: {:?}", connection.id);
         }
@@ -393,9 +426,14 @@ impl<S> Connection<S> {
     fn request(&mut self, key: Key) -> Option<Request> {
         let open = self.socket.is_some();
         // Not before all buffers that it holds are back: it would take others from those that hold none.
-        let may_begin = self.receive != Asked::No || self.received == 0;
-        if let Some(step) = self.receive.step(open && self.wanted && may_begin) {
+        let may_begin = self.receive != Asked::No || (self.received == 0 && self.input == Asked::No);
+        if let Some(step) = self.receive.step(open && self.wanted && !self.straight && may_begin) {
             return Some(if let Step::Ask = step { Request::Receive(key) } else { Request::CancelReceive(key) });
+        }
+        // What the ring has received comes first.
+        let may_begin = self.input != Asked::No || (self.received == 0 && self.receive == Asked::No);
+        if let Some(step) = self.input.step(open && self.wanted && self.straight && may_begin) {
+            return Some(if let Step::Ask = step { Request::AwaitInput(key) } else { Request::CancelInput(key) });
         }
         if let Some(step) = self.end.step(open && !self.wanted) {
             return Some(if let Step::Ask = step { Request::AwaitEnd(key) } else { Request::CancelEnd(key) });
@@ -406,7 +444,7 @@ impl<S> Connection<S> {
 
     /// Whether it has ended and nothing of it is under way.
     fn is_over(&self) -> bool {
-        let asked = [self.receive, self.room, self.end] != [Asked::No; 3];
+        let asked = [self.receive, self.input, self.room, self.end] != [Asked::No; 4];
         self.socket.is_none() && !asked && self.received == 0 && !self.sending
     }
 }

@@ -15,6 +15,17 @@ pub(in crate::runtime) enum File {
     Plain(RawFd),
 }
 
+/// The events to watch for beside a client's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::runtime) enum Events {
+    /// None: goes on, and completes at each change.
+    None,
+    /// Room for bytes to send: goes on, and completes at each change.
+    Room,
+    /// Bytes to receive: completes once.
+    Input,
+}
+
 /// A completed request.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::runtime) struct Completion {
@@ -49,9 +60,9 @@ pub(in crate::runtime) trait Kernel: Sized {
     /// `take_sent`.
     fn send(&mut self, name: u64, file: File, output: Output) -> io::Result<()>;
 
-    /// Completes with the events of poll(2) when they change: if a socket has failed, if its client sends no more or is
-    /// gone, and, if `room`, if it has room for bytes to send. Goes on.
-    fn watch(&mut self, name: u64, file: File, room: bool) -> io::Result<()>;
+    /// Completes with the events of poll(2): those of a client's end (it sends no more, it is gone, its socket has failed),
+    /// and those of `events`.
+    fn watch(&mut self, name: u64, file: File, events: Events) -> io::Result<()>;
 
     /// Completes once clients wait at some socket of an epoll set.
     fn await_clients(&mut self, name: u64, set: RawFd) -> io::Result<()>;

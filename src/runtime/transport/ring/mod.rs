@@ -28,11 +28,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use self::connections::{Connections, GENERATION_BITS, Key, Request, Sent, is_passing};
-use self::kernel::{Completion, File, Kernel};
+use self::kernel::{Completion, Events, File, Kernel};
 use self::uring::Uring;
 use super::poller::{self, Poller, Ready};
 use super::{Event, Transport};
 use crate::engine::{Engine, Output, SessionId};
+use crate::limits::{READ_BUFFER_BYTES, RING_STRAIGHT_BYTES_MIN};
 use crate::runtime::listener::CoreListener;
 
 /// What a request is for: the upper byte of its name.
@@ -40,6 +41,7 @@ use crate::runtime::listener::CoreListener;
 enum Purpose {
     Receive,
     Send,
+    Input,
     Room,
     End,
     Doors,
@@ -57,6 +59,7 @@ impl Purpose {
             Purpose::Cancel => 4,
             Purpose::End => 5,
             Purpose::Doors => 6,
+            Purpose::Input => 7,
         }
     }
 
@@ -68,7 +71,8 @@ impl Purpose {
             3 => Purpose::Bell,
             4 => Purpose::Cancel,
             5 => Purpose::End,
-            _ => Purpose::Doors,
+            6 => Purpose::Doors,
+            _ => Purpose::Input,
         }
     }
 }
@@ -121,6 +125,8 @@ pub(in crate::runtime) struct Ring<K = Uring> {
     poller: Poller,
     /// Listening sockets at which clients wait, after a look at the set.
     ready_doors: Vec<Ready>,
+    /// Where the beginning of a long argument is read to.
+    head: Vec<u8>,
     /// The number of looks, which tells turns apart.
     turn: u32,
 }
@@ -139,6 +145,7 @@ impl<K: Kernel> Ring<K> {
             doors: Watch { fd: poller.as_fd().as_raw_fd(), armed: false },
             poller,
             ready_doors: Vec::new(),
+            head: Vec::with_capacity(READ_BUFFER_BYTES),
             turn: 0,
         })
     }
@@ -158,19 +165,26 @@ impl<K: Kernel> Ring<K> {
     }
 
     fn ask(&mut self, request: Request) -> io::Result<()> {
-        let (purpose, key) = match request {
-            Request::Receive(key) | Request::CancelReceive(key) => (Purpose::Receive, key),
-            Request::AwaitRoom(key) | Request::CancelRoom(key) => (Purpose::Room, key),
-            Request::AwaitEnd(key) | Request::CancelEnd(key) => (Purpose::End, key),
+        let (purpose, key, cancel) = match request {
+            Request::Receive(key) => (Purpose::Receive, key, false),
+            Request::CancelReceive(key) => (Purpose::Receive, key, true),
+            Request::AwaitInput(key) => (Purpose::Input, key, false),
+            Request::CancelInput(key) => (Purpose::Input, key, true),
+            Request::AwaitRoom(key) => (Purpose::Room, key, false),
+            Request::CancelRoom(key) => (Purpose::Room, key, true),
+            Request::AwaitEnd(key) => (Purpose::End, key, false),
+            Request::CancelEnd(key) => (Purpose::End, key, true),
         };
         let name = name(purpose, key);
-        if let Request::CancelReceive(_) | Request::CancelRoom(_) | Request::CancelEnd(_) = request {
+        if cancel {
             return self.kernel.cancel(name, Purpose::Cancel.number() << 56);
         }
         let Some((_, Socket { file, .. })) = self.connections.session(key) else { return Ok(()) };
         match purpose {
             Purpose::Receive => self.kernel.receive(name, *file),
-            _ => self.kernel.watch(name, *file, purpose == Purpose::Room),
+            Purpose::Input => self.kernel.watch(name, *file, Events::Input),
+            Purpose::Room => self.kernel.watch(name, *file, Events::Room),
+            _ => self.kernel.watch(name, *file, Events::None),
         }
     }
 
@@ -184,7 +198,7 @@ impl<K: Kernel> Ring<K> {
                     self.connections.on_completed(key(completion.name));
                     self.ready.push_back(completion);
                 }
-                Purpose::Room | Purpose::End | Purpose::Doors | Purpose::Bell => self.ready.push_back(completion),
+                _ => self.ready.push_back(completion),
             }
         }
         self.kernel.take_sent(&mut self.sent);
@@ -252,9 +266,12 @@ impl<K: Kernel> Ring<K> {
     }
 
     /// Reads more of a long argument at once, into the buffer of its session, if the ring holds nothing that comes before
-    /// it. Returns whether the client is gone.
+    /// it, and all of it so if it lacks much. Returns whether the client is gone.
     fn read_on(&mut self, engine: &mut Engine, key: Key, id: SessionId, now_ms: u64) -> io::Result<bool> {
         let Some(mut input) = engine.lend_input(id) else { return Ok(false) };
+        if input.capacity() - input.len() >= RING_STRAIGHT_BYTES_MIN {
+            self.connections.set_straight(key, true);
+        }
         // A request that found the queue full has let the ring receive.
         self.collect()?;
         let Some((_, socket)) = self.connections.session(key).filter(|_| self.connections.is_served(key)) else {
@@ -264,7 +281,41 @@ impl<K: Kernel> Ring<K> {
         let received = self.kernel.receive_now(socket.fd.as_fd(), &mut input);
         engine.on_input(id, input, *received.as_ref().unwrap_or(&0), now_ms);
         // The ring's own request is told of the end as well.
-        Ok(received.is_err_and(|error| !is_passing(-error.raw_os_error().unwrap_or_default())))
+        Ok(received.is_err_and(|error| is_final(&error)))
+    }
+
+    /// There is something to receive from a client whose bytes are read straight into its session.
+    fn on_input(&mut self, engine: &mut Engine, completion: Completion, now_ms: u64) -> io::Result<Event> {
+        let key = key(completion.name);
+        let read = self.connections.on_input(key, completion.result);
+        let Some((id, socket)) = self.connections.session(key).filter(|_| read) else { return Ok(Event::Served) };
+        let received = if let Some(mut input) = engine.lend_input(id) {
+            let received = self.kernel.receive_now(socket.fd.as_fd(), &mut input);
+            engine.on_input(id, input, *received.as_ref().unwrap_or(&0), now_ms);
+            received
+        } else {
+            // Between two long arguments, or after the last.
+            self.head.clear();
+            let received = self.kernel.receive_now(socket.fd.as_fd(), &mut self.head);
+            if let Ok(1..) = received {
+                engine.on_bytes(id, &self.head, now_ms);
+                self.connections.set_straight(key, false);
+            }
+            received
+        };
+        let over = match received {
+            Ok(0) => {
+                engine.on_eof(id);
+                false
+            }
+            Ok(_) => self.read_on(engine, key, id, now_ms)?,
+            Err(error) => is_final(&error),
+        };
+        if over {
+            return self.end(key);
+        }
+        self.connections.want(key, engine.wants_read(id));
+        Ok(Event::Served)
     }
 
     fn on_room(&mut self, engine: &mut Engine, completion: Completion, now_ms: u64) -> io::Result<Event> {
@@ -303,6 +354,11 @@ impl<K: Kernel> Ring<K> {
         self.doors.armed = false;
         self.poller.poll(&mut self.ready_doors, Duration::ZERO)
     }
+}
+
+/// Whether an error of a read says that the client is gone.
+fn is_final(error: &io::Error) -> bool {
+    !is_passing(-error.raw_os_error().unwrap_or_default())
 }
 
 impl<K: Kernel> Transport for Ring<K> {
@@ -376,6 +432,7 @@ impl<K: Kernel> Transport for Ring<K> {
                     continue;
                 }
                 Purpose::Receive => self.on_received(engine, completion, now_ms)?,
+                Purpose::Input => self.on_input(engine, completion, now_ms)?,
                 Purpose::Room => self.on_room(engine, completion, now_ms)?,
                 Purpose::End => self.on_end(completion)?,
                 Purpose::Doors => {

@@ -144,7 +144,7 @@ impl World {
             0..5 if !client.eof => {
                 for _ in 0..1 + chance.below(8) {
                     // Now and then more than a session takes in by ordinary reads.
-                    let len = if chance.percent(4) { 20_000 + chance.below(60_000) } else { chance.below(300) };
+                    let len = if chance.percent(4) { 20_000 + chance.below(150_000) } else { chance.below(300) };
                     let bytes = vec![b'a' + (client.expected.len() % 26) as u8; len];
                     let argument = [format!("${len}\r\n").as_bytes(), &bytes, b"\r\n"].concat();
                     client.unsent.extend(b"*2\r\n$4\r\nECHO\r\n");
@@ -153,7 +153,8 @@ impl World {
                 }
             }
             5..12 => {
-                let len = client.unsent.len().min(chance.below(10_000));
+                let most = if chance.percent(10) { 100_000 } else { 10_000 };
+                let len = client.unsent.len().min(chance.below(most));
                 let bytes: Vec<u8> = client.unsent.drain(..len).collect();
                 client.arrived.extend(bytes);
             }
@@ -272,6 +273,31 @@ fn a_client_that_vanishes_while_it_is_not_read_is_noticed() {
 }
 
 #[test]
+fn long_arguments_are_read_straight_into_the_session_and_short_ones_are_not() {
+    const LEN: usize = 500_000;
+    let mut world = two();
+    world.clients.borrow_mut()[0].room = 4 * LEN;
+    let long = [format!("${LEN}\r\n").as_bytes(), &vec![b'v'; LEN], b"\r\n"].concat();
+    for _ in 0..2 {
+        world.ask(0, b"", &long);
+        for piece in [&b"*2\r\n$4\r\nECHO\r\n"[..], &long[..100_000], &long[100_000..]] {
+            world.ask(0, piece, b"");
+            world.settle();
+        }
+    }
+    let straight = world.around.ring.kernel.past_buffers;
+    assert!((2 * LEN - 130_000..=2 * LEN + 50).contains(&straight), "{straight}: all but what came first");
+    // The first is read as the beginning of another long one; then the ring receives again.
+    for _ in 0..10 {
+        world.ask(0, ECHO.0, ECHO.1);
+        world.settle();
+    }
+    assert_eq!(world.around.ring.kernel.past_buffers, straight + ECHO.0.len());
+    let clients = world.clients.borrow();
+    assert!(clients[0].taken == clients[0].expected, "{}", clients[0].taken.len());
+}
+
+#[test]
 fn a_client_that_sends_no_more_and_reads_nothing_keeps_no_core_busy() {
     let mut world = two();
     world.clients.borrow_mut()[1].room = 0;
@@ -289,8 +315,8 @@ fn a_client_that_sends_no_more_and_reads_nothing_keeps_no_core_busy() {
 #[test]
 fn names_are_told_apart() {
     use super::connections::Key;
-    use Purpose::{Bell, Cancel, Doors, End, Receive, Room, Send};
-    for purpose in [Receive, Send, Room, End, Cancel, Bell, Doors] {
+    use Purpose::{Bell, Cancel, Doors, End, Input, Receive, Room, Send};
+    for purpose in [Receive, Send, Input, Room, End, Cancel, Bell, Doors] {
         for one in [Key { index: 0, generation: 0 }, Key { index: u32::MAX, generation: (1 << 24) - 1 }] {
             let name = super::name(purpose, one);
             assert_eq!((Purpose::of(name), super::key(name)), (purpose, one));

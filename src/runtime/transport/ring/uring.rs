@@ -19,7 +19,7 @@ use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter,
 use rustix::buffer::spare_capacity;
 use rustix::net::{RecvFlags, recv};
 
-use super::kernel::{Completion, File, Kernel};
+use super::kernel::{Completion, Events, File, Kernel};
 use crate::engine::Output;
 use crate::limits::{READ_BUFFER_BYTES, RING_BUFFERS, RING_COMPLETIONS, RING_FILES_MAX, RING_REQUESTS};
 
@@ -128,12 +128,16 @@ impl Kernel for Uring {
         unsafe { self.push(&entry.flags(Flags::SKIP_SUCCESS).user_data(name)) }
     }
 
-    fn watch(&mut self, name: u64, file: File, room: bool) -> io::Result<()> {
+    fn watch(&mut self, name: u64, file: File, events: Events) -> io::Result<()> {
         // The kernel adds the events of a client's end.
-        let events = if room { libc::POLLOUT as u32 } else { 0 };
+        let (mask, multi) = match events {
+            Events::None => (0, true),
+            Events::Room => (libc::POLLOUT, true),
+            Events::Input => (libc::POLLIN, false),
+        };
         let entry = match file {
-            File::Fixed(index) => opcode::PollAdd::new(Fixed(index), events).multi(true).build(),
-            File::Plain(fd) => opcode::PollAdd::new(Fd(fd), events).multi(true).build(),
+            File::Fixed(index) => opcode::PollAdd::new(Fixed(index), mask as u32).multi(multi).build(),
+            File::Plain(fd) => opcode::PollAdd::new(Fd(fd), mask as u32).multi(multi).build(),
         };
         // SAFETY: the request points to nothing.
         unsafe { self.push(&entry.user_data(name)) }

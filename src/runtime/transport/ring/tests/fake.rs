@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::engine::Output;
-use crate::runtime::transport::ring::kernel::{Completion, File, Kernel};
+use crate::runtime::transport::ring::kernel::{Completion, Events, File, Kernel};
 
 /// Few and small, so that they run out.
 const BUFFERS: usize = 3;
@@ -52,11 +52,12 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// What poll(2) would tell of its socket; `room`: of room as well.
-    fn events(&self, room: bool) -> i32 {
+    /// What poll(2) would tell of its socket.
+    fn events(&self, asked: Events) -> i32 {
         let ended = self.eof && self.unsent.is_empty();
         let events = [
-            (room && self.room > 0, libc::POLLOUT),
+            (asked == Events::Room && self.room > 0, libc::POLLOUT),
+            (asked == Events::Input && !self.arrived.is_empty(), libc::POLLIN),
             (ended || self.reset, libc::POLLRDHUP),
             (self.reset, libc::POLLHUP | libc::POLLERR),
         ];
@@ -66,8 +67,8 @@ impl Client {
 
 enum Kind {
     Receive,
-    /// A poll, for room too if so; the events it told of last.
-    Watch(bool, i32),
+    /// A poll, and the events it told of last.
+    Watch(Events, i32),
     Send,
     Cancel(u64),
 }
@@ -95,6 +96,8 @@ pub(super) struct Fake {
     buffers: Vec<Vec<u8>>,
     free: Vec<u16>,
     flying: Vec<(u64, Output)>,
+    /// Bytes received past the ring's buffers.
+    pub(super) past_buffers: usize,
     /// Everything is done at once and nothing fails.
     pub(super) calm: bool,
 }
@@ -112,6 +115,7 @@ impl Fake {
             buffers: vec![Vec::new(); BUFFERS],
             free: (0..BUFFERS as u16).collect(),
             flying: Vec::new(),
+            past_buffers: 0,
             calm: false,
         }
     }
@@ -222,13 +226,13 @@ impl Fake {
         let clients = Rc::clone(&self.clients);
         let client = &mut clients.borrow_mut()[client];
         match self.under_way[at].kind {
-            Kind::Watch(room, told) => {
-                let events = client.events(room);
-                self.under_way[at].kind = Kind::Watch(room, events);
+            Kind::Watch(asked, told) => {
+                let events = client.events(asked);
+                self.under_way[at].kind = Kind::Watch(asked, events);
                 if events & !told == 0 && (events == 0 || self.calm || self.chance.percent(95)) {
                     return true;
                 }
-                let more = self.calm || self.chance.percent(90);
+                let more = asked != Events::Input && (self.calm || self.chance.percent(90));
                 self.completed.push_back(Completion { name, result: events, more, buffer: None });
                 return more;
             }
@@ -286,9 +290,11 @@ impl Kernel for Fake {
         let len = client.arrived.len().min(into.capacity() - into.len());
         match len {
             _ if client.reset => Err(io::Error::from_raw_os_error(libc::ECONNRESET)),
+            0 if client.eof && client.unsent.is_empty() => Ok(0),
             0 => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
             len => {
                 into.extend(client.arrived.drain(..len));
+                self.past_buffers += len;
                 Ok(len)
             }
         }
@@ -301,8 +307,8 @@ impl Kernel for Fake {
         Ok(())
     }
 
-    fn watch(&mut self, name: u64, file: File, room: bool) -> io::Result<()> {
-        self.ask(name, file, Kind::Watch(room, 0));
+    fn watch(&mut self, name: u64, file: File, events: Events) -> io::Result<()> {
+        self.ask(name, file, Kind::Watch(events, 0));
         Ok(())
     }
 
