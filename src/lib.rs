@@ -1,5 +1,5 @@
 //! Aspine is an in-memory cache server for latency-critical Linux deployments: one process, one pinned thread per
-//! core, nothing shared between them, on io_uring executors, speaking the Redis protocol. This page is its
+//! core, nothing shared between them, on io_uring, speaking the Redis protocol. This page is its
 //! design; `docs/architecture/README.md` leads to a page for each idea of it.
 //!
 //! # Words

@@ -19,11 +19,11 @@ use crate::shard::Eviction;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Transport {
     /// By a ring of their own where the kernel has what it takes, otherwise by epoll.
+    #[default]
     Auto,
     /// By a ring of their own.
     Ring,
     /// By epoll.
-    #[default]
     Epoll,
 }
 

@@ -259,7 +259,7 @@ pub static SETTINGS: [Setting; 44] = [
     Setting {
         flag: "transport",
         value_name: "HOW",
-        default: Some("epoll"),
+        default: Some("auto"),
         heading: CORES,
         help: "How a core reaches its sockets: by an io_uring of its own (ring), by epoll, or by the better one \
                that works here (auto); INFO and aspine doctor say which that is",
