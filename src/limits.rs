@@ -623,6 +623,26 @@ pub const OUTPUT_HARD_BYTES_DEFAULT: u64 = 32 << 20;
 /// Bytes of output that may wait for such a client for no longer than `OUTPUT_SOFT_S_DEFAULT`, as in Redis.
 pub const OUTPUT_SOFT_BYTES_DEFAULT: u64 = 8 << 20;
 
+/// Bytes of a command's arguments that MONITOR shows; past it, how many more there are: a value of hundreds of megabytes
+/// is not copied for those who watch.
+pub const MONITOR_ARGS_BYTES_MAX: usize = 32 * 1024;
+
+/// Bytes of lines of MONITOR from which a core does not wait for its next tick to send them.
+pub const MONITOR_BATCH_BYTES: usize = 64 * 1024;
+
+/// Bytes of lines of MONITOR that one core has waiting for another to take them; past it they are lost, and counted. Of
+/// lines that wait to be merged; past it they are not waited for older ones.
+pub const MONITOR_LINES_BYTES_MAX: usize = 4 << 20;
+
+/// Milliseconds for which a line of MONITOR waits for a core that may have an older one, which it says at its next tick.
+pub const MONITOR_WAIT_MS: u64 = 5 * TICK_MS;
+
+/// Bytes that may wait for a client that watches, below what ends a subscriber. Past it lines are lost, and counted.
+pub const MONITOR_OUTPUT_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes of lines that are put into the watchers' outputs at once.
+pub const MONITOR_PUSH_BYTES: usize = 16 * 1024;
+
 /// Seconds for which more than `OUTPUT_SOFT_BYTES_DEFAULT` may wait, as in Redis. Later the client is cut off.
 pub const OUTPUT_SOFT_S_DEFAULT: u64 = 60;
 
@@ -875,6 +895,8 @@ const _: () = assert!(ADMIN_GRACE_MS < ADMIN_DEADLINE_MS);
 const _: () = assert!(SESSION_EARLY_SEND_BYTES <= SESSION_OUTPUT_BYTES_MAX);
 const _: () =
     assert!(PUSH_COPIED_BYTES_MAX < SESSION_OUTPUT_BYTES_MAX, "pushes alone do not keep a session from running");
+const _: () = assert!(MONITOR_LINES_BYTES_MAX < FANOUT_BYTES_MAX, "lines alone do not keep a core from publishing");
+const _: () = assert!(MONITOR_OUTPUT_BYTES_MAX as u64 <= OUTPUT_SOFT_BYTES_DEFAULT);
 const _: () = assert!(READ_BUFFER_BYTES <= BUFFER_KEPT_BYTES_MAX, "a round's leftover fits a kept buffer");
 const _: () = assert!(AUTH_DELAY_MS_FIRST <= AUTH_DELAY_MS_MAX);
 const _: () = assert!(AUTH_FAILURES_FREE < AUTH_FAILURES_MAX);

@@ -48,6 +48,8 @@ pub struct Client {
     pub by_core_port: bool,
     /// The client's next command waits for the end of CLIENT PAUSE, for CLIENT LIST alone.
     pub held_back: bool,
+    /// The client has said MONITOR.
+    pub monitors: bool,
     /// The flag of CLIENT NO-EVICT, for CLIENT LIST alone; no client is evicted for memory here.
     pub no_evict: bool,
     /// The flag of CLIENT NO-TOUCH: reads leave recency alone.
@@ -137,6 +139,7 @@ impl Client {
         let Subscriptions { channels, patterns, shard_channels } = self.subscriptions;
         let tracks = |test: fn(&Tracking) -> bool| self.tracking.as_deref().is_some_and(test);
         let flags = [
+            (self.monitors, 'O'),
             (self.subscriptions.any(), 'P'),
             (self.queued.is_some(), 'x'),
             (self.tracking.is_some(), 't'),

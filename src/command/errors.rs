@@ -32,6 +32,10 @@ pub enum Error {
     Subscriber(&'static str),
     /// The bound is reached and nothing may be evicted.
     Oom,
+    /// MONITOR between MULTI and EXEC.
+    MonitorInMulti,
+    /// A command of keys, or of messages, on a connection that has said MONITOR.
+    MonitorKeyspace,
     /// Options that don't exist or contradict each other.
     Syntax,
     /// A number that isn't one.
@@ -266,9 +270,18 @@ impl Error {
             Error::NoProto => "NOPROTO unsupported protocol version",
             Error::HelloVersion => "ERR Protocol version is not an integer or out of range",
             Error::SubscribeInMulti => "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client",
+            Error::MonitorInMulti => "ERR MONITOR isn't allowed for DENY BLOCKING client",
+            Error::MonitorKeyspace => "ERR Replica can't interact with the keyspace",
             Error::Oom => "OOM command not allowed when used memory > 'maxmemory'.",
             Error::Syntax => "ERR syntax error",
             Error::NotInteger => "ERR value is not an integer or out of range",
+            _ => return self.fixed_text_of_operators(),
+        })
+    }
+
+    /// As `fixed_text`, of commands about the server, its clients and transactions.
+    fn fixed_text_of_operators(&self) -> Option<&'static str> {
+        Some(match self {
             Error::SlowlogCount => "ERR count should be greater than or equal to -1",
             Error::DebugRefused => {
                 "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \

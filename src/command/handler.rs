@@ -171,6 +171,8 @@ pub enum Part {
     ClientUnpause,
     /// CLIENT TRACKING.
     Tracking,
+    /// MONITOR: each core records the commands of its clients.
+    Monitor,
     /// CONFIG SET.
     ConfigSet,
     /// CONFIG RESETSTAT.

@@ -23,6 +23,8 @@ impl CommandId {
     const INTERNAL: u16 = 1 << 15;
     /// The internal command that ends the tracking of a prefix.
     pub const UNTRACK: CommandId = CommandId(Self::INTERNAL + 2);
+    /// The command MONITOR.
+    pub const MONITOR: CommandId = CommandId::named("monitor");
     /// The internal command that ends a client's WATCH.
     pub const UNWATCH: CommandId = CommandId(Self::INTERNAL + 3);
     /// The command CONFIG SET.

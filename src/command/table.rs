@@ -136,6 +136,7 @@ const HANDLERS: [(&str, Handler); ROWS.len()] = [
     ("module", Container),
     ("module|help", Home(Session(conn::help))),
     ("module|list", Home(Session(operator::module_list))),
+    ("monitor", EveryCore(Part::Monitor)),
     ("move", Owner(Key(keyspace::move_to))),
     ("mset", Owner(EachKey(string::set_pair, Fold::Ok))),
     ("msetex", Owner(Several(several::set_all_expiring))),

@@ -15,7 +15,7 @@
 //! Parts, each with its own state: `home` (what a core does for its clients) and, borrowed apart from it as `core`: `env`
 //! (settings, clock, telemetry), `owner` (what a core does for its keys), `link` (what goes to other cores), `pubsub`,
 //! `persistence`. Beside them: `route` (which core owns what), `process_wide` (commands of all cores), `invalidation`
-//! (CLIENT TRACKING), `telemetry`, `turn`.
+//! (CLIENT TRACKING), `monitor` (MONITOR), `telemetry`, `turn`.
 
 mod core;
 mod env;
@@ -23,6 +23,7 @@ mod home;
 mod ids;
 mod invalidation;
 mod link;
+mod monitor;
 mod owner;
 mod persistence;
 mod process_wide;
@@ -54,7 +55,7 @@ pub use crate::engine::home::auth;
 pub use crate::engine::home::replies::Output;
 pub use crate::engine::ids::{GatherId, SessionId, Ticket};
 pub use crate::engine::link::message::{
-    Answer, Ask, Batch, CoreReport, Gift, Hold, HoldKey, Holding, Note, Payload, SlowRequest, Tally, Telemetry,
+    Answer, Ask, Batch, CoreReport, Gift, Hold, HoldKey, Holding, Lines, Note, Payload, SlowRequest, Tally, Telemetry,
 };
 pub use crate::engine::persistence::{files, worker};
 pub use crate::engine::telemetry::metrics;
@@ -192,6 +193,7 @@ impl Engine {
                 core.pubsub.on_letter(bytes, &mut core.links);
                 core.owner.note_match_steps(core.pubsub.take_match_steps());
             }
+            Payload::Lines(lines) => home.on_lines(core, from, *lines),
             Payload::BudgetAsk(holding) => core.owner.on_budget_ask(from, holding, &mut core.links),
             Payload::BudgetGift(gift) => core.owner.on_budget_gift(gift),
             Payload::Hold(hold) => core.owner.on_hold(hold, &core.env, &mut core.links),
@@ -375,6 +377,11 @@ impl Engine {
         self.core.persistence.is_walking()
     }
 
+    /// Whether somebody watches commands (MONITOR), so that ticks do not wait for something to do.
+    pub fn is_monitored(&self) -> bool {
+        self.home.is_monitored()
+    }
+
     /// Whether items are being loaded, so that clients are told to wait.
     pub fn is_loading(&self) -> bool {
         self.core.persistence.is_loading()
@@ -478,6 +485,12 @@ impl Engine {
     #[cfg(any(test, feature = "verify"))]
     pub fn read_ahead_bytes(&self, id: SessionId) -> usize {
         self.home.read_ahead_bytes(id)
+    }
+
+    /// Bytes of commands that are to be shown to clients that watch, and are not yet.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn unshown_bytes(&self) -> usize {
+        self.home.unshown_bytes()
     }
 
     /// Channels and patterns that this core knows somebody to subscribe to.

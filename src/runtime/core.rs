@@ -334,8 +334,8 @@ impl<T: Transport> Shell<T> {
 
     fn on_tick(&mut self, engine: &mut Engine, now_ms: u64) -> io::Result<()> {
         self.last_tick_ms = now_ms;
-        self.busy_since_tick = false;
         engine.on_tick(now_ms);
+        self.busy_since_tick = engine.is_monitored();
         self.shared.pulse.beat(self.core, engine.is_loading());
         self.resume_accepting(now_ms)?;
         if now_ms.abs_diff(self.last_rss_ms) >= RSS_INTERVAL_MS {

@@ -16,6 +16,7 @@
 //! | `tracking` | clients that are told of changes of keys they have read |
 //! | `listening` | ports, Unix sockets, CPUs |
 //! | `messages` | subscribers: who gets what, who does not read, who vanishes |
+//! | `monitor` | what clients that watch are shown |
 //! | `patterns` | glob patterns that are long to compare |
 //! | `commands` | `aspine ping`, `info`, `clear`; completions, manual pages, colour, exit codes |
 //! | `settings` | `--config` and `--check` |
@@ -52,6 +53,7 @@ mod host_checks;
 mod introspection;
 mod listening;
 mod messages;
+mod monitor;
 mod operating;
 mod patterns;
 mod service;

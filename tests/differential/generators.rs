@@ -69,6 +69,7 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
     ("increx", "redis-server has it from 8.8 on; tests/wire has it"),
     ("lastsave", "it is a time; tests/blackbox/snapshots.rs has it"),
     ("lolwut", "it is a picture in Redis; tests/blackbox/operating.rs has it"),
+    ("monitor", "what it shows comes in its own time; tests/differential/watching.rs has it"),
     ("msetex", "redis-server has it from 8.4 on; tests/wire has it"),
     ("psubscribe", "subscribers get messages at their own time; tests/wire has it"),
     ("punsubscribe", "as psubscribe"),

@@ -11,6 +11,7 @@
 //! | `globs` | which names patterns match |
 //! | `limits` | every command with a time, at every limit of times |
 //! | `moving` | what a redis-server dumps or migrates, restored here |
+//! | `watching` | what MONITOR shows |
 //! | `exceptions` | what may differ, why, and how much |
 //! | `shrink` | a failing stream made short, by running parts of it again |
 //! | `servers` | redis-server as a child process, and a connection to either server |
@@ -35,6 +36,7 @@ mod reply;
 mod run;
 mod servers;
 mod shrink;
+mod watching;
 
 #[expect(unreachable_pub, reason = "shared with the simulation")]
 #[path = "../simulation/rng.rs"]

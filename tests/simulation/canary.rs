@@ -52,6 +52,8 @@ pub enum Fault {
     EarlySnapshot,
     /// A shard is released before it is cut.
     LateCut,
+    /// Commands that others watch are lost on their way, now and then.
+    LostLines,
     /// By its own port a core answers for all.
     NodeSeesAll,
     /// A key that should stay is lost.
@@ -92,6 +94,9 @@ impl Fault {
                 }
             }
             Fault::LostLetter if is_letter(&link[0]) && rng.one_in(20) => drop(link.pop_front()),
+            Fault::LostLines if matches!(link[0].payload, Payload::Lines(_)) && rng.one_in(20) => {
+                drop(link.pop_front());
+            }
             Fault::SwappedLetters => {
                 let letters: Vec<usize> = (0..link.len()).filter(|at| is_letter(&link[*at])).collect();
                 if let [one, other, ..] = letters[..] {
@@ -194,6 +199,10 @@ impl Fault {
                 plan.admit_transfers(rng);
                 plan.admit_savers(rng);
             }
+            Fault::LostLines => {
+                plan.cores = plan.cores.max(2);
+                plan.admit_watchers(rng);
+            }
             Fault::NodeSeesAll | Fault::NodeLosesKey | Fault::NodeOfWrongCore => {
                 plan.cores = plan.cores.max(2);
                 plan.admit_nodes();
@@ -247,7 +256,7 @@ fn swap_frames(bytes: &mut [u8]) {
 const SEEDS: u64 = 40;
 
 /// Each bug, and the seeds within which it must be found.
-const ALL: [(Fault, u64); 20] = [
+const ALL: [(Fault, u64); 21] = [
     (Fault::LostReplies { done: false }, SEEDS),
     (Fault::SwappedReplies, SEEDS),
     (Fault::Overtaking, SEEDS),
@@ -265,6 +274,7 @@ const ALL: [(Fault, u64); 20] = [
     (Fault::EarlyPush, 2 * SEEDS),
     (Fault::EarlySnapshot, SEEDS),
     (Fault::LateCut, SEEDS),
+    (Fault::LostLines, SEEDS),
     (Fault::NodeSeesAll, SEEDS),
     (Fault::NodeLosesKey, SEEDS),
     (Fault::NodeOfWrongCore, SEEDS),

@@ -5,7 +5,7 @@
 //! | `cluster` | the engines, joined by queues in place of the mesh |
 //! | `world` | the scheduler: turns and sockets, time and faults, actors, snapshots on disks that fail |
 //! | `workload`, `ops` | what a seed is like; what clients ask, and what replies may be |
-//! | `actors` | clients of one kind, each with a model of its own: messages, near caches, nodes, pausers, savers, tenants, transfers |
+//! | `actors` | clients of one kind, each with a model of its own: messages, near caches, nodes, pausers, savers, tenants, transfers, watchers |
 //! | `client` | one connection as its user sees it: reply order and types |
 //! | `checks`, `linear` | budgets after every turn; linearizability of every key |
 //! | `marks` | the rare paths, counted |
@@ -16,6 +16,7 @@
 //! | `fanout` | publishers that say more than the cores take from one another |
 //! | `keeping` | when a snapshot is taken, and when not |
 //! | `seeds` | the runs |
+//! | `watching` | what MONITOR shows, and what of it is lost |
 //! | `writes_first` | a client that reads only when it has written everything |
 //! | `wire` | the table of wire cases on the pure engine |
 #![allow(unreachable_pub, reason = "a test binary exports nothing; `pub` says what other files use")]
@@ -37,6 +38,7 @@ mod metrics;
 mod ops;
 mod rng;
 mod seeds;
+mod watching;
 mod wire;
 mod workload;
 mod world;

@@ -95,5 +95,7 @@ marks! {
     node_asked_in_exec: "A node was asked for its keys in a transaction.",
     flushed_one: "FLUSHDB of one database among several.",
     swapped: "A SWAPDB.",
+    watched: "A command was shown to a client that watches.",
+    watcher_vanished: "A client that watches vanished.",
     rested: "Everything came to rest in the middle of a run.",
 }

@@ -5,6 +5,8 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use aspine::engine::{Batch, Payload};
+
 use crate::canary::Fault;
 use crate::marks::Marks;
 use crate::ops::{Action, Op};
@@ -63,6 +65,7 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Marks, String> {
             ("sessions", engine.session_count()),
             ("watchers", engine.shard().watchers()),
             ("names subscribed", engine.names_subscribed()),
+            ("watched commands", usize::from(engine.is_monitored())),
             ("prefixes", engine.shard().tracked().prefixes as usize),
         ];
         if let Some((what, count)) = left.into_iter().find(|(_, count)| *count > 0) {
@@ -85,13 +88,21 @@ fn come_to_rest(world: &mut World) -> Result<(), String> {
     }
     for _ in 0..TURNS_MAX {
         world.turn()?;
+        if world.frozen && world.cluster.engines.iter().any(|engine| engine.unshown_bytes() > 0) {
+            // What is shown waits for ticks.
+            world.cluster.tick(0);
+        }
         let engines = &world.cluster.engines;
         let quiet = |client: &crate::client::Client| {
             let heard = || client.undelivered().is_empty() && client.owed() == 0 && client.eof == client.eof_told;
             client.gone || (heard() && engines[client.conn.core].unsent_bytes(client.conn.id) == 0)
         };
-        let delivered = world.cluster.links.iter().flatten().all(|link| link.is_empty());
-        let idle = engines.iter().all(|engine| engine.tickets_open() == 0 && !engine.has_backlog());
+        // A core that somebody watches says at each tick that it has nothing to show.
+        let says_nothing = |batch: &Batch| matches!(&batch.payload, Payload::Lines(lines) if lines.is_empty());
+        let delivered = world.cluster.links.iter().flatten().all(|link| link.iter().all(says_nothing));
+        let idle = engines
+            .iter()
+            .all(|engine| engine.tickets_open() == 0 && !engine.has_backlog() && engine.unshown_bytes() == 0);
         if delivered && idle && world.files_rest() && world.clients.iter().all(quiet) {
             return Ok(());
         }

@@ -54,6 +54,8 @@ pub struct Plan {
     pub tenants: bool,
     /// Clients are paused by one of them.
     pub pauses: bool,
+    /// Clients that watch all commands, and those whose commands they look for, at a time.
+    pub watchers: usize,
     /// Ends with a crash, instead of by itself or with a drain.
     pub crash: bool,
     /// Weight of each kind of command.
@@ -100,6 +102,7 @@ impl Plan {
             nodes: false,
             tenants: false,
             pauses: false,
+            watchers: 0,
             crash: false,
             weights,
         };
@@ -113,26 +116,35 @@ impl Plan {
             plan.weights[4] += 60;
             plan.weights[5] += 40;
         }
+        plan.admit_some(bounded, &mut rng);
+        plan
+    }
+
+    /// Some of the kinds of actors come.
+    fn admit_some(&mut self, bounded: bool, rng: &mut Rng) {
+        let large = self.large;
         if !bounded && !large && rng.one_in(3) {
-            plan.admit_transfers(&mut rng);
+            self.admit_transfers(rng);
         }
         if !large && rng.one_in(3) {
-            plan.admit_messages(&mut rng);
+            self.admit_messages(rng);
         }
         if !large && rng.one_in(3) {
-            plan.admit_near_caches(&mut rng);
+            self.admit_near_caches(rng);
         }
         if !large && rng.one_in(3) {
-            plan.admit_savers(&mut rng);
+            self.admit_savers(rng);
         }
         if !bounded && !large && rng.one_in(4) {
-            plan.admit_nodes();
+            self.admit_nodes();
         }
         if !bounded && !large && rng.one_in(3) {
-            plan.admit_tenants();
+            self.admit_tenants();
         }
-        plan.pauses = rng.one_in(4);
-        plan
+        self.pauses = rng.one_in(4);
+        if !large && rng.one_in(4) {
+            self.admit_watchers(rng);
+        }
     }
 
     /// Money moves: nothing may remove it.
@@ -177,6 +189,12 @@ impl Plan {
     pub fn admit_tenants(&mut self) {
         self.keep_all();
         self.tenants = true;
+        self.ops += 500;
+    }
+
+    /// Commands are watched.
+    pub fn admit_watchers(&mut self, rng: &mut Rng) {
+        self.watchers = 3 + rng.below(4);
         self.ops += 500;
     }
 

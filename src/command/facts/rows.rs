@@ -13,7 +13,7 @@ use super::{
 
 /// All commands, sorted by name.
 #[rustfmt::skip]
-pub static ROWS: [Facts; 183] = [
+pub static ROWS: [Facts; 184] = [
     facts!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key value", "Appends to the value, which may be absent, and returns its length."),
     facts!("asking", 1, FAST | LOADING, NO_KEYS, Cluster, "", "Is accepted for cluster clients: no slot moves."),
     facts!("aspine.cores", 1, FAST | LOADING | REPEATABLE, NO_KEYS, Cluster, "", "Returns the cores, their ports and slots, and which of them the connection has reached."),
@@ -126,6 +126,7 @@ pub static ROWS: [Facts; 183] = [
     facts!("module", -2, CONTAINER, NO_KEYS, Server, "", "Commands on modules."),
     facts!("module|help", 2, LOADING, NO_KEYS, Server, "", "Lists the subcommands."),
     facts!("module|list", 2, ADMIN, NO_KEYS, Server, "", "Returns no modules, as there are none."),
+    facts!("monitor", 1, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "", "Shows the commands of all clients as they come."),
     facts!("move", 3, WRITE | FAST, ONE_KEY, Generic, "key index", "Moves a key to another database that has none of its name."),
     facts!("mset", -3, WRITE | DENYOOM, KEY_VALUE_PAIRS, String, "key value [key value ...]", "Sets the values of keys."),
     facts!("msetex", -4, WRITE | DENYOOM, COUNTED_PAIRS, String, "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets all values with one time to live, or none."),

@@ -39,12 +39,14 @@ impl Home {
         let earlier = self.client_pause.unwrap_or(ClientPause { paused: pause.paused, until_ms });
         self.client_pause =
             Some(ClientPause { paused: earlier.paused.max(pause.paused), until_ms: earlier.until_ms.max(until_ms) });
+        self.look_at_each();
     }
 
     /// CLIENT UNPAUSE, or the time is over: those who were held back go on, in slices.
     pub(in crate::engine) fn end_client_pause(&mut self) {
         if self.client_pause.take().is_some() {
             self.held_back_at = Some(0);
+            self.look_at_each();
         }
     }
 

@@ -63,6 +63,7 @@ impl Home {
             Handler::EveryCore(Whole::Unsubscribe(topic)) => {
                 return self.dispatch_subscribe(core, id, (topic, false), args, trip);
             }
+            Handler::EveryCore(Whole::Monitor) => return self.dispatch_monitor(core, id, args, trip),
             Handler::EveryCore(Whole::Tracking) => return self.dispatch_tracking(core, id, args, trip),
             Handler::EveryCore(_) if row.args_max().is_some_and(|most| args.len() > most) => {
                 return self.fail(core, id, args.tail(1), trip, &too_many_arguments(row, args.at(0)));
@@ -276,6 +277,7 @@ impl Home {
                 self.forget(core, id);
                 self.reset_subscriptions(core, id);
                 self.untrack(core, id);
+                self.leave_monitor(core, id);
             }
             // A client that may queue AUTH has shown the key before; nobody has to wait for it.
             After::Delay if trip.held => {}

@@ -4,8 +4,8 @@
 //! Home asks and the rest of the core answers ([`Core`]): at once for keys of this core, by a message for others.
 //! Files: `round` (one read of one connection), `command` (finds a command's row), `dispatch` (where it runs); `session`,
 //! `sessions` (the table), `replies` (their order), `ahead` (requests that wait until those are read), `gather` (replies in
-//! parts), `push`; `transaction` and `multi_key` over `multi`; `subscriptions` over `subscribed`; `tracking`; `clients`,
-//! `client_pause`, `debug`, `topology`, `auth`.
+//! parts), `push`; `transaction` and `multi_key` over `multi`; `subscriptions` over `subscribed`; `tracking`; `monitoring`;
+//! `clients`, `client_pause`, `debug`, `topology`, `auth`.
 //! Never: sees a shard, compares cores.
 
 mod ahead;
@@ -18,6 +18,7 @@ mod command;
 mod debug;
 mod dispatch;
 mod gather;
+mod monitoring;
 mod multi;
 mod multi_key;
 pub(super) mod push;
@@ -51,6 +52,7 @@ use crate::engine::invalidation::Trackers;
 use crate::engine::link::Waiter;
 use crate::engine::link::codec::{Part, reply_frames};
 use crate::engine::link::message::{HoldKey, SlowRequest};
+use crate::engine::monitor::Monitor;
 use crate::engine::process_wide::ask::Asks;
 use crate::limits::SESSIONS_STEP;
 use crate::resp::{Parser, Span};
@@ -76,6 +78,7 @@ pub(super) struct Home {
     /// Commands of the whole process under way.
     pub(super) asks: Asks,
     trackers: Trackers,
+    monitor: Monitor,
     topology: Topology,
     auth_key: Option<AuthKey>,
     penalty: Penalty,
@@ -88,6 +91,8 @@ pub(super) struct Home {
     waiting: VecDeque<SessionId>,
     /// What CLIENT PAUSE holds back, as long as it does.
     client_pause: Option<ClientPause>,
+    /// Each command is to be looked at alone: for CLIENT PAUSE, or for MONITOR.
+    looks_at_each: bool,
     /// The place of the table from which on sessions that were held back are still to go on.
     held_back_at: Option<usize>,
     /// Sessions that are held back.
@@ -122,6 +127,7 @@ impl Home {
             gathers: Gathers::default(),
             asks: Asks::default(),
             trackers: Trackers::new(cores, hash_seeds),
+            monitor: Monitor::new(cores),
             topology: Topology::default(),
             auth_key,
             penalty: Penalty::default(),
@@ -129,6 +135,7 @@ impl Home {
             paused: VecDeque::new(),
             waiting: VecDeque::new(),
             client_pause: None,
+            looks_at_each: false,
             held_back_at: None,
             held_back: 0,
             delays_at: None,
@@ -196,6 +203,7 @@ impl Home {
         self.forget(core, id);
         self.drop_subscriptions(core, id);
         self.untrack(core, id);
+        self.leave_monitor(core, id);
         let Some(mut session) = self.sessions.remove(id) else { return };
         self.held_back -= u64::from(session.is_stopped(stop::HELD_BACK));
         self.sessions.give_back(session.replies.take_buffer());
@@ -365,6 +373,9 @@ impl Home {
         }
         if self.client_pause.is_some_and(|pause| pause.is_over(core.env.awake_ms)) {
             self.end_client_pause();
+        }
+        if self.monitor.is_on() {
+            self.monitor.on_tick(&mut self.sessions, &mut core.env, &mut core.links);
         }
         self.sessions.check(&mut core.env);
         self.give_up_waiting(core);

@@ -158,7 +158,7 @@ impl Home {
         let mut parser = session.parser.take().or_else(|| self.parsers.pop()).unwrap_or_default();
         session.partial = false;
         core.env.meter.pause();
-        let is_special = core.persistence.is_loading() || self.client_pause.is_some();
+        let is_special = core.persistence.is_loading() || self.looks_at_each;
         let mut round = Round { bytes, consumed: 0, prefetched: 1, is_special };
         loop {
             let halt = round.run_keys(core, id, session, &mut parser);
@@ -202,7 +202,7 @@ impl Home {
                 }
             }
         }
-        round.is_special = core.persistence.is_loading() || self.client_pause.is_some();
+        round.is_special = core.persistence.is_loading() || self.looks_at_each;
         self.sessions.get_mut(id)
     }
 
@@ -271,7 +271,11 @@ impl Home {
             if session.multi.is_some() && !row.is(flag::UNQUEUED) {
                 self.queue(core, id, command, args, muted)
             } else {
-                self.dispatch(core, id, args, Trip { command, muted, held: false })
+                let flow = self.dispatch(core, id, args, Trip { command, muted, held: false });
+                if self.monitor.is_on() {
+                    self.record(core, id, command, (words, args));
+                }
+                flow
             }
         };
         if special {
@@ -379,7 +383,7 @@ struct Round<'a> {
     consumed: usize,
     /// How far the commands' keys have been prefetched. The first command goes ahead: it is often the only one.
     prefetched: usize,
-    /// Whether each command is to be looked at alone: some may not run now.
+    /// Whether each command is to be looked at alone: some may not run now, or somebody watches.
     is_special: bool,
 }
 
@@ -453,6 +457,9 @@ fn refusal(session: &Session, command: CommandId, loading: bool) -> Option<Error
     }
     if session.client.is_subscriber() && !row.is(flag::SUBSCRIBER) {
         return Some(Error::Subscriber(row.name));
+    }
+    if session.client.monitors && (row.is(flag::READONLY) || row.changes()) {
+        return Some(Error::MonitorKeyspace);
     }
     (loading && !row.is(flag::LOADING)).then_some(Error::Loading)
 }

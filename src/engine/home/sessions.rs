@@ -209,6 +209,27 @@ impl Sessions {
         self.push_by(id, push, write, env, Replies::push_last);
     }
 
+    /// As `push`, unless more than so many bytes wait for the session then. Returns whether there was room.
+    pub(in crate::engine) fn push_within(
+        &mut self,
+        id: SessionId,
+        push: &mut Push,
+        write: impl Fn(&mut Writer<'_>),
+        bytes_max: usize,
+    ) -> bool {
+        let Some(session) = self.writable(id) else { return true };
+        if !session.hears_pushes() {
+            return true;
+        }
+        let encoded = push.encoded(session.client.proto, write);
+        let fits = session.replies.waiting_bytes() + encoded.bytes().len() <= bytes_max;
+        if fits {
+            session.replies.push(encoded);
+            self.list_told(id);
+        }
+        fits
+    }
+
     #[inline]
     fn push_by(
         &mut self,
@@ -225,13 +246,23 @@ impl Sessions {
         put(&mut session.replies, push.encoded(session.client.proto, write));
         if session.replies.waiting_bytes() as u64 >= env.settings.output_limits.pubsub.least_bytes() {
             self.check_output(id, env);
-        } else if session.queued.is_none() {
-            if session.should_send() && !session.gone {
-                session.queued = Some(Queue::Told);
-                self.told.push_back(id);
-            } else {
-                self.settle(id);
-            }
+        } else {
+            self.list_told(id);
+        }
+    }
+
+    /// Lists a session to which something was pushed.
+    #[inline]
+    fn list_told(&mut self, id: SessionId) {
+        let Some(session) = self.get_mut(id) else { return };
+        if session.queued.is_some() {
+            return;
+        }
+        if session.should_send() && !session.gone {
+            session.queued = Some(Queue::Told);
+            self.told.push_back(id);
+        } else {
+            self.settle(id);
         }
     }
 
@@ -279,8 +310,8 @@ impl Sessions {
             let still_ms = env.awake_ms.saturating_sub(session.progress_ms);
             // What nobody has tried to send yet, since it came in this turn, or waits for another core, is not its fault.
             let stuck = session.partial || (session.should_send() && session.queued.is_none());
-            // As in Redis, a subscriber may be silent.
-            let silent = session.client.subscriptions.any();
+            // As in Redis, a subscriber may be silent, and so may one who watches.
+            let silent = session.client.subscriptions.any() || session.client.monitors;
             let idle_ms = env.settings.idle_timeout_s.saturating_mul(1000);
             let why = if stuck && still_ms >= CLIENT_STALL_MS_MAX {
                 "it neither read its replies nor finished its request"

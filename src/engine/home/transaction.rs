@@ -170,6 +170,9 @@ impl Home {
             return false;
         }
         session.replies.end_group();
+        if tx.array.is_some() && self.monitor.is_on() {
+            self.record_queued(core, id, tx.command, Args::new(&[], &[]));
+        }
         self.note_end(core, id, &tx);
         self.end_transaction(core, id, &tx)
     }
@@ -304,6 +307,7 @@ impl Home {
             if spans_cores {
                 let place = session.replies.hold(tx.muted);
                 tx.step = Some(self.begin_step(core, id, (place, at), command, args));
+                self.record_of(core, id, tx, (command, args));
                 continue;
             }
             session.client.last_command = command.row().name;
@@ -312,6 +316,14 @@ impl Home {
             {
                 session.close();
             }
+            self.record_of(core, id, tx, (command, args));
+        }
+    }
+
+    /// A queued command of EXEC is for those who watch; a command that needs a transaction of its own has been shown.
+    fn record_of(&mut self, core: &mut Core, id: SessionId, tx: &Transaction, (command, args): (CommandId, Args<'_>)) {
+        if tx.array.is_some() && self.monitor.is_on() {
+            self.record_queued(core, id, command, args);
         }
     }
 }

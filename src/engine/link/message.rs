@@ -60,6 +60,8 @@ pub enum Payload {
         /// Message frames.
         bytes: Vec<u8>,
     },
+    /// Commands of the sender's clients, for those of the receiver that watch.
+    Lines(Box<Lines>),
     /// The sender had to evict: which core has budget to spare?
     BudgetAsk(Holding),
     /// Here is some.
@@ -113,6 +115,8 @@ pub(in crate::engine) enum Detail {
     None,
     /// SUBSCRIBE and its like: whether each name changes anything.
     Changes(Vec<bool>),
+    /// MONITOR: one client of the sender watches no longer.
+    Ended,
     /// CLIENT TRACKING: the client to be told in the caller's place (0 if the number named is no client's), and the
     /// prefixes that the caller has named anew.
     Tracking { target: Option<ClientId>, prefixes: Vec<Vec<u8>> },
@@ -180,6 +184,34 @@ pub(in crate::engine) enum Origin {
     Here(GatherId),
     /// Another core's gather, if it waits for the answer.
     Peer { core: CoreId, gather: Option<GatherId> },
+}
+
+/// Commands as MONITOR shows them.
+#[derive(Clone, Debug, Default)]
+pub struct Lines {
+    /// The time up to which the receiver has all lines, as the stopwatch has it.
+    pub(in crate::engine) upto_ns: u64,
+    /// Lines before these that the receiver does not get.
+    pub(in crate::engine) lost: u64,
+    /// The time and the length of each, in the order of their times.
+    pub(in crate::engine) heads: Vec<(u64, u32)>,
+    /// The text of all, one behind the other.
+    pub(in crate::engine) text: Vec<u8>,
+}
+
+impl Lines {
+    /// Whether all it says is up to when there are none.
+    #[cfg(any(test, feature = "verify"))]
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty() && self.lost == 0
+    }
+
+    /// Adds a line that `write` appends.
+    pub(in crate::engine) fn add(&mut self, at_ns: u64, write: impl FnOnce(&mut Vec<u8>)) {
+        let begin = self.text.len();
+        write(&mut self.text);
+        self.heads.push((at_ns, (self.text.len() - begin) as u32));
+    }
 }
 
 /// Names a transaction: its holder, and how many its core had before.

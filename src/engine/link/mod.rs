@@ -18,8 +18,11 @@ use crate::command::pubsub::Topic;
 use crate::engine::ids::{GatherId, Place, SessionId, Ticket};
 use crate::engine::link::caller::Caller;
 use crate::engine::link::codec::{append_frame, append_message};
-use crate::engine::link::message::{Answer, Ask, Batch, Origin, Payload};
-use crate::limits::{BATCH_BYTES_SEAL, BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, FANOUT_BYTES_MAX, LETTERS_KEPT_MAX};
+use crate::engine::link::message::{Answer, Ask, Batch, Lines, Origin, Payload};
+use crate::limits::{
+    BATCH_BYTES_SEAL, BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, FANOUT_BYTES_MAX, LETTERS_KEPT_MAX,
+    MONITOR_LINES_BYTES_MAX,
+};
 use crate::slot::CoreId;
 
 /// What waits for a reply.
@@ -46,7 +49,7 @@ struct Outbox {
     letter: Vec<u8>,
     /// Bytes of the last letter: a buffer for the next has room for as many.
     last_letter_bytes: usize,
-    /// Bytes of messages that have not left: of `letter`, and of letters in `sealed`. From `FANOUT_BYTES_MAX` on this
+    /// Bytes of messages that have not left: of `letter`, and of letters and lines in `sealed`. From `FANOUT_BYTES_MAX` on this
     /// core runs no command, since any may publish, until the peer has taken some.
     letter_bytes: usize,
     /// Sealed batches in order. Filled by `seal`, replies and budget; drained by the runtime into the channel; bounded
@@ -174,6 +177,19 @@ impl Links {
         }
     }
 
+    /// Sends lines of MONITOR, unless too much waits for the peer. Returns how many it does not get, which it is to be
+    /// told with the next.
+    pub(super) fn lines(&mut self, peer: CoreId, lines: Lines) -> u64 {
+        let outbox = &mut self.outboxes[usize::from(peer.0)];
+        let bytes = lines.text.len();
+        if outbox.letter_bytes + bytes > MONITOR_LINES_BYTES_MAX {
+            return lines.lost + lines.heads.len() as u64;
+        }
+        outbox.letter_bytes += bytes;
+        self.send(peer, Payload::Lines(Box::new(lines)));
+        0
+    }
+
     /// Whether messages for some peer wait that are too many to add to.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
@@ -224,9 +240,10 @@ impl Links {
     pub(super) fn take(&mut self, peer: CoreId) -> Option<Batch> {
         let outbox = &mut self.outboxes[usize::from(peer.0)];
         let batch = outbox.sealed.pop_front()?;
-        if let Payload::Letter { bytes } = &batch.payload {
+        let bytes = told_bytes(&batch.payload);
+        if bytes > 0 {
             let before = outbox.letter_bytes;
-            outbox.letter_bytes -= bytes.len();
+            outbox.letter_bytes -= bytes;
             self.full -= usize::from(before >= FANOUT_BYTES_MAX && outbox.letter_bytes < FANOUT_BYTES_MAX);
         }
         Some(batch)
@@ -304,10 +321,19 @@ impl Links {
         assert!(self.own_answers.is_empty(), "answers of this core's own are taken within the event");
         assert_eq!(self.full, self.outboxes.iter().filter(|outbox| outbox.letter_bytes >= FANOUT_BYTES_MAX).count());
         for outbox in &self.outboxes {
-            let letter = |batch: &Batch| if let Payload::Letter { bytes } = &batch.payload { bytes.len() } else { 0 };
-            let letters: usize = outbox.sealed.iter().map(letter).sum();
+            let letters: usize = outbox.sealed.iter().map(|batch| told_bytes(&batch.payload)).sum();
             assert_eq!(outbox.letter_bytes, outbox.letter.len() + letters, "every byte of a letter is counted");
             assert_eq!(outbox.open.is_empty(), outbox.waiters.is_empty(), "a batch has as many waiters as frames");
         }
+    }
+}
+
+/// Bytes of messages and lines, which nobody asked for.
+#[inline]
+fn told_bytes(payload: &Payload) -> usize {
+    match payload {
+        Payload::Letter { bytes } => bytes.len(),
+        Payload::Lines(lines) => lines.text.len(),
+        _ => 0,
     }
 }

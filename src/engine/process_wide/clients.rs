@@ -1,4 +1,4 @@
-//! Commands about clients: CLIENT LIST, CLIENT KILL, CLIENT TRACKING, and subscriptions.
+//! Commands about clients: CLIENT LIST, CLIENT KILL, CLIENT TRACKING, MONITOR, and subscriptions.
 
 use crate::command::Error;
 use crate::command::handler::{Handler, Part};
@@ -69,6 +69,25 @@ pub(super) fn pause(home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin
 pub(super) fn unpause(home: &mut Home, _core: &mut Core, _ask: &Ask, _origin: Origin) -> Option<Answer> {
     home.end_client_pause();
     Some(Answer::Done)
+}
+
+/// MONITOR: each core records for the one that asks, or no longer.
+pub(super) fn monitor(home: &mut Home, core: &mut Core, ask: &Ask, origin: Origin) -> Option<Answer> {
+    let watcher = match origin {
+        Origin::Here(_) => core.env.router.core(),
+        Origin::Peer { core: from, .. } => from,
+    };
+    match ask.detail {
+        Detail::Ended => home.end_monitor(watcher),
+        _ => home.begin_monitor(core, watcher),
+    }
+    Some(Answer::Done)
+}
+
+pub(super) fn fold_monitor(home: &mut Home, core: &mut Core, open: &OpenAsk, writer: &mut Writer<'_>) {
+    if let Asker::Session(id, _) = open.asker {
+        home.confirm_monitor(core, id, writer);
+    }
 }
 
 /// CLIENT TRACKING: each core learns the prefixes, and says whether the client that is to be told is one of its own.

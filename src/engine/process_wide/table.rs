@@ -48,6 +48,7 @@ fn of_part(part: Part) -> ProcessWide {
         Part::ClientKill => ProcessWide { scope: All, check: clients::check_kill, part: clients::kill, fold: clients::fold_kill },
         Part::ClientPause => ProcessWide { scope: All, check: clients::check_pause, part: clients::pause, fold: ok },
         Part::ClientUnpause => ProcessWide { scope: All, check: nothing, part: clients::unpause, fold: ok },
+        Part::Monitor => ProcessWide { scope: All, check: nothing, part: clients::monitor, fold: clients::fold_monitor },
         Part::Tracking => ProcessWide { scope: All, check: nothing, part: clients::track, fold: clients::fold_tracking },
         Part::Report => ProcessWide { scope: All, check: nothing, part: server::report, fold: server::fold_report },
         Part::ConfigSet => ProcessWide { scope: Ordered, check: server::check_config, part: server::configure, fold: ok },

@@ -102,6 +102,11 @@ impl Meter {
         self.running = false;
     }
 
+    /// The stopwatch now.
+    pub(in crate::engine) fn read_ns(&self) -> u64 {
+        (self.stopwatch)()
+    }
+
     /// A command begins. Returns the reading.
     #[inline]
     pub(in crate::engine) fn begin(&mut self) -> u64 {

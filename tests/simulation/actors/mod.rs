@@ -10,6 +10,7 @@ mod pausers;
 mod savers;
 mod tenants;
 mod transfers;
+mod watchers;
 
 use aspine::resp::Value;
 
@@ -26,6 +27,7 @@ pub use pausers::Pausers;
 pub use savers::Savers;
 pub use tenants::Tenants;
 pub use transfers::{ACCOUNTS, EACH, Transfers, account};
+pub use watchers::Watchers;
 
 /// What a kind may look at and count.
 pub struct Scene<'a> {
@@ -98,6 +100,9 @@ pub fn all_of(plan: &Plan, seed: u64, fault: Option<Fault>) -> Vec<Box<dyn Actor
     }
     if plan.pauses {
         all.push(Box::new(Pausers::default()));
+    }
+    if plan.watchers > 0 {
+        all.push(Box::new(Watchers::new(plan.watchers)));
     }
     all
 }
