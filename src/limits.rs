@@ -706,6 +706,18 @@ pub const TICK_MS: u64 = 10;
 /// The newest version of Redis's RDB format whose strings are read: that of Redis 7.4 and 8.
 pub const RDB_VERSION_MAX: u16 = 12;
 
+/// The oldest version of a dump file that is read: that of Redis 2.6 to 3.0.
+pub const RDB_VERSION_MIN: u16 = 6;
+
+/// Bytes of a dump file that are read at once.
+pub const RDB_READ_BYTES: usize = 256 * 1024;
+
+/// Bytes of commands that `aspine import` sends at once.
+pub const IMPORT_WRITE_BYTES: usize = 64 * 1024;
+
+/// Keys that `aspine import --from` has under way: asked for by one SCAN, and their values and times by one pipeline.
+pub const IMPORT_KEYS: usize = 1000;
+
 /// What LZF can make of a byte at most: three bytes stand for 264. More is promised by damaged payloads alone.
 pub const LZF_RATIO_MAX: usize = 88;
 

@@ -26,6 +26,7 @@ mod connect;
 mod doctor;
 mod documents;
 mod error;
+mod import;
 mod info;
 mod number;
 mod peer;
@@ -46,6 +47,7 @@ pub fn run() -> Result<(), Error> {
         Command::Man(name, directory) => documents::man(name.as_deref(), directory.as_deref(), command()),
         Command::Save(args) => snapshot::save(&args),
         Command::Load(args, merge) => snapshot::load(&args, merge),
+        Command::Import(args) => import::run(&args),
         Command::Check(path) => snapshot::check(&path).map_err(Error::Snapshot),
         Command::Doctor(flags) => doctor::run(flags),
         Command::Version => documents::version(),
@@ -64,6 +66,7 @@ enum Command {
     Man(Option<String>, Option<PathBuf>),
     Save(SnapshotArgs),
     Load(SnapshotArgs, bool),
+    Import(import::ImportArgs),
     Check(PathBuf),
     Doctor(doctor::DoctorFlags),
     Version,
@@ -106,6 +109,7 @@ fn parse_command(args: impl IntoIterator<Item = OsString>) -> Result<Command, Er
         CliCommand::Man { command, dir } => Command::Man(command, dir),
         CliCommand::Save(flags) => Command::Save(flags.into_args(authkey_is_env)),
         CliCommand::Load { flags, merge } => Command::Load(flags.into_args(authkey_is_env), merge),
+        CliCommand::Import(flags) => Command::Import(flags.into_args(authkey_is_env)),
         CliCommand::Check { file } => Command::Check(file),
         CliCommand::Doctor(flags) => Command::Doctor(flags),
         CliCommand::Version => Command::Version,
@@ -158,6 +162,8 @@ enum CliCommand {
         #[arg(long)]
         merge: bool,
     },
+    /// Copy the strings of a Redis into a running server: from its dump file, or from itself
+    Import(import::ImportFlags),
     /// Read a snapshot through, and say what is in it, or where it is damaged
     Check {
         /// Snapshot file
@@ -222,7 +228,12 @@ mod tests {
         };
         assert_eq!(help.exit_code(), 0);
         let help = help.to_string();
-        for word in ["ASPINE_AUTHKEY", "[default: 5116]", "[possible values: s3fifo, lru, none]", "SECONDS"] {
+        for word in [
+            "ASPINE_AUTHKEY",
+            "[default: 5116]",
+            "[possible values: s3fifo, lru, none]",
+            "SECONDS",
+        ] {
             assert!(help.contains(word), "{word} in {help}");
         }
         assert!(!help.contains("ASPINE_AUTHKEY="), "{help}");

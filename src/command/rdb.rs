@@ -1,5 +1,5 @@
-//! Rdb: the payload of Redis's DUMP, as far as it is a string. Pure. Cost: a pass for the checksum, eight bytes at a time, and
-//! a copy where the string is compressed or a number.
+//! Rdb: the payload of Redis's DUMP, as far as it is a string; `persist/rdb` has the encodings. Pure. Cost: a pass for the
+//! checksum, eight bytes at a time, and a copy where the string is compressed or a number.
 //!
 //! ```text
 //! | type 1 | length or encoding | string | version 2 | CRC64 8 |      numbers with the lowest byte first, lengths with the highest
@@ -11,15 +11,14 @@
 use std::borrow::Cow;
 
 use crate::command::Error;
-use crate::limits::{LZF_RATIO_MAX, RDB_VERSION_MAX, VALUE_BYTES_MAX};
-
-const TYPE_STRING: u8 = 0;
+use crate::limits::RDB_VERSION_MAX;
+use crate::persist::rdb::{TYPE_STRING, crc64, string, type_name};
 
 /// The string in a payload of Redis's DUMP.
 pub(super) fn string_of_payload(payload: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     let (head, checksum) = payload.split_last_chunk::<8>().ok_or(Error::DumpPayload)?;
     let (body, version) = head.split_last_chunk::<2>().ok_or(Error::DumpPayload)?;
-    if u16::from_le_bytes(*version) > RDB_VERSION_MAX || crc64(head) != u64::from_le_bytes(*checksum) {
+    if u16::from_le_bytes(*version) > RDB_VERSION_MAX || crc64(0, head) != u64::from_le_bytes(*checksum) {
         return Err(Error::DumpPayload);
     }
     match body {
@@ -28,131 +27,6 @@ pub(super) fn string_of_payload(payload: &[u8]) -> Result<Cow<'_, [u8]>, Error> 
         [] => Err(Error::DumpData),
     }
 }
-
-/// What Redis calls the type of a number, in whichever of its encodings.
-fn type_name(number: u8) -> Option<&'static str> {
-    match number {
-        1 | 10 | 14 | 18 => Some("list"),
-        2 | 11 | 20 => Some("set"),
-        3 | 5 | 12 | 17 => Some("sorted set"),
-        4 | 9 | 13 | 16 | 22..=25 => Some("hash"),
-        6 | 7 => Some("value of a module"),
-        15 | 19 | 21 => Some("stream"),
-        _ => None,
-    }
-}
-
-/// The string that all of the bytes encode.
-fn string(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let text = |number: i32| Some(Cow::Owned(number.to_string().into_bytes()));
-    match bytes {
-        [0xc0, byte] => text(byte.cast_signed().into()),
-        [0xc1, low, high] => text(i16::from_le_bytes([*low, *high]).into()),
-        [0xc2, number @ ..] => text(i32::from_le_bytes(number.try_into().ok()?)),
-        [0xc3, rest @ ..] => {
-            let (compressed_len, rest) = length(rest)?;
-            let (len, compressed) = length(rest)?;
-            (compressed.len() == compressed_len).then_some(())?;
-            decompressed(compressed, len).map(Cow::Owned)
-        }
-        _ => {
-            let (len, string) = length(bytes)?;
-            (string.len() == len).then_some(Cow::Borrowed(string))
-        }
-    }
-}
-
-/// A length, and what follows it.
-fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let (&first, rest) = bytes.split_first()?;
-    match first >> 6 {
-        0 => Some((first.into(), rest)),
-        1 => {
-            let (&low, rest) = rest.split_first()?;
-            Some((usize::from(first & 0x3f) << 8 | usize::from(low), rest))
-        }
-        2 if first == 0x80 => {
-            let (len, rest) = rest.split_first_chunk()?;
-            Some((u32::from_be_bytes(*len) as usize, rest))
-        }
-        2 if first == 0x81 => {
-            let (len, rest) = rest.split_first_chunk()?;
-            Some((usize::try_from(u64::from_be_bytes(*len)).ok()?, rest))
-        }
-        _ => None,
-    }
-}
-
-/// What LZF has made shorter; `len` bytes.
-fn decompressed(mut bytes: &[u8], len: usize) -> Option<Vec<u8>> {
-    if len > VALUE_BYTES_MAX || len > bytes.len().saturating_mul(LZF_RATIO_MAX) {
-        return None;
-    }
-    let mut out: Vec<u8> = Vec::with_capacity(len);
-    while let Some((&control, rest)) = bytes.split_first() {
-        bytes = rest;
-        if control < 32 {
-            let (literal, rest) = bytes.split_at_checked(usize::from(control) + 1)?;
-            out.extend_from_slice(literal);
-            bytes = rest;
-        } else {
-            let mut copied = usize::from(control >> 5) + 2;
-            if control >> 5 == 7 {
-                let (&more, rest) = bytes.split_first()?;
-                copied += usize::from(more);
-                bytes = rest;
-            }
-            let (&low, rest) = bytes.split_first()?;
-            bytes = rest;
-            let back = (usize::from(control & 0x1f) << 8 | usize::from(low)) + 1;
-            let from = out.len().checked_sub(back)?;
-            // What is copied may reach into what it adds.
-            for at in from..from + copied {
-                out.push(out[at]);
-            }
-        }
-        if out.len() > len {
-            return None;
-        }
-    }
-    (out.len() == len).then_some(out)
-}
-
-/// CRC-64 of Jones, as Redis computes it: reflected, from 0, not inverted.
-fn crc64(bytes: &[u8]) -> u64 {
-    let (eights, rest) = bytes.as_chunks();
-    let crc = eights.iter().fold(0, |crc, eight| {
-        let mixed = (crc ^ u64::from_le_bytes(*eight)).to_le_bytes();
-        CRC64.iter().rev().zip(mixed).fold(0, |crc, (table, byte)| crc ^ table[usize::from(byte)])
-    });
-    rest.iter().fold(crc, |crc, byte| CRC64[0][usize::from(crc as u8 ^ byte)] ^ crc >> 8)
-}
-
-/// What becomes of a byte with so many bytes of zero behind it.
-static CRC64: [[u64; 256]; 8] = {
-    let mut tables = [[0; 256]; 8];
-    let mut at = 0;
-    while at < 256 {
-        let (mut crc, mut bit) = (at as u64, 0);
-        while bit < 8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0x95ac_9329_ac4b_c9b5 } else { crc >> 1 };
-            bit += 1;
-        }
-        tables[0][at] = crc;
-        at += 1;
-    }
-    let mut behind = 1;
-    while behind < 8 {
-        at = 0;
-        while at < 256 {
-            let crc: u64 = tables[behind - 1][at];
-            tables[behind][at] = tables[0][crc as usize & 0xff] ^ crc >> 8;
-            at += 1;
-        }
-        behind += 1;
-    }
-    tables
-};
 
 #[cfg(test)]
 mod tests {
@@ -178,18 +52,16 @@ mod tests {
 
     fn with_checksum(body: &[u8]) -> Vec<u8> {
         let head = [body, &10u16.to_le_bytes()].concat();
-        let checksum = crc64(&head);
+        let checksum = crc64(0, &head);
         [&head[..], &checksum.to_le_bytes()].concat()
     }
 
     #[test]
     fn strings_of_redis_are_read() {
         // The check value that Redis's own test has.
-        assert_eq!(crc64(b"123456789"), 0xe9c6_d914_c4b8_d9ca);
-        assert_eq!(
-            crc64(b"12345678"),
-            b"12345678".iter().fold(0, |crc, byte| CRC64[0][usize::from(crc as u8 ^ byte)] ^ crc >> 8)
-        );
+        assert_eq!(crc64(0, b"123456789"), 0xe9c6_d914_c4b8_d9ca);
+        let in_parts = b"12345678".iter().fold(0, |crc, byte| crc64(crc, &[*byte]));
+        assert_eq!(crc64(0, b"12345678"), in_parts, "bytes alone, and eight at a time");
         for (payload, string) in payloads() {
             assert_eq!(string_of_payload(payload).as_deref(), Ok(&string[..]), "{}", payload.escape_ascii());
         }
@@ -206,7 +78,7 @@ mod tests {
         assert_eq!(string_of_payload(list), Err(Error::DumpType("list")));
         assert_eq!(string_of_payload(&with_checksum(b"\xffx")), Err(Error::DumpData));
         let head = [&b"\x00\x01v"[..], &(RDB_VERSION_MAX + 1).to_le_bytes()].concat();
-        let payload = [&head[..], &crc64(&head).to_le_bytes()].concat();
+        let payload = [&head[..], &crc64(0, &head).to_le_bytes()].concat();
         assert_eq!(string_of_payload(&payload), Err(Error::DumpPayload));
         // Lengths that promise more than there is, and copies from before the beginning.
         for body in [

@@ -3,7 +3,7 @@
 //!
 //! Files: `format` (header, block heads, footer), `record` (one item), `stream` (packs items into blocks, on the core that
 //! owns them), `snapshot` (writes blocks to a file), `load` (reads a file's items), `name` (names that clients may use),
-//! `disk` (the file system as a trait), `faulty` (a disk with injected faults, for tests).
+//! `rdb` (what Redis writes, for `aspine import` and RESTORE), `disk` (the file system as a trait), `faulty` (a disk with injected faults, for tests).
 //!
 //! # A snapshot, byte by byte
 //!
@@ -67,6 +67,7 @@ pub mod faulty;
 pub mod format;
 pub mod load;
 pub mod name;
+pub mod rdb;
 pub mod record;
 pub mod snapshot;
 pub mod stream;

@@ -9,6 +9,7 @@
 //! | `access` | auth keys |
 //! | `bounds` | items and bytes a server keeps |
 //! | `core_ports` | a port for each core, and what clients are told of them |
+//! | `import` | what comes from a Redis: its dump file, or what it has |
 //! | `operating` | CLIENT, CONFIG and INFO over all cores |
 //! | `introspection` | what commands took: INFO, SLOWLOG, LATENCY, and DEBUG |
 //! | `snapshots` | saves, loads, kills, full disks, names that are none |
@@ -50,6 +51,7 @@ mod disk;
 mod doctor;
 mod ending;
 mod host_checks;
+mod import;
 mod introspection;
 mod listening;
 mod messages;
