@@ -709,6 +709,9 @@ pub const RDB_VERSION_MAX: u16 = 12;
 /// The oldest version of a dump file that is read: that of Redis 2.6 to 3.0.
 pub const RDB_VERSION_MIN: u16 = 6;
 
+/// Items with a deadline that are compared where only such may be evicted; Redis compares 5 (`maxmemory-samples`).
+pub const VOLATILE_SAMPLES: usize = 16;
+
 /// Bytes of a dump file that are read at once.
 pub const RDB_READ_BYTES: usize = 256 * 1024;
 

@@ -228,12 +228,7 @@ mod tests {
         };
         assert_eq!(help.exit_code(), 0);
         let help = help.to_string();
-        for word in [
-            "ASPINE_AUTHKEY",
-            "[default: 5116]",
-            "[possible values: s3fifo, lru, none]",
-            "SECONDS",
-        ] {
+        for word in ["ASPINE_AUTHKEY", "[default: 5116]", "[possible values: s3fifo,", "SECONDS"] {
             assert!(help.contains(word), "{word} in {help}");
         }
         assert!(!help.contains("ASPINE_AUTHKEY="), "{help}");

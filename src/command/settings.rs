@@ -215,10 +215,9 @@ const CHANGEABLE: [Changeable; 15] = [
         get: |settings| policy_name(settings.eviction).to_owned(),
         set: |settings, value| {
             let why = if value.to_ascii_lowercase().starts_with(b"volatile-") {
-                "keys with and without a time to live are evicted alike here: allkeys-s3fifo lets those that expire soon go \
-                 first, allkeys-lru goes by use, noeviction evicts none"
+                "of keys with a time to live alone, volatile-lru and volatile-ttl are the policies here"
             } else {
-                "argument(s) must be one of the following: allkeys-s3fifo, allkeys-lru, noeviction"
+                "argument(s) must be one of the following: volatile-lru, volatile-ttl, allkeys-s3fifo, allkeys-lru, noeviction"
             };
             settings.eviction = parse_policy(value).ok_or(why)?;
             Ok(())
@@ -335,13 +334,16 @@ pub fn policy_name(eviction: Eviction) -> &'static str {
     match eviction {
         Eviction::Lru => "allkeys-lru",
         Eviction::S3Fifo => "allkeys-s3fifo",
+        Eviction::VolatileLru => "volatile-lru",
+        Eviction::VolatileTtl => "volatile-ttl",
         Eviction::None => "noeviction",
     }
 }
 
 fn parse_policy(value: &[u8]) -> Option<Eviction> {
     let is_named = |eviction: &Eviction| value.eq_ignore_ascii_case(policy_name(*eviction).as_bytes());
-    [Eviction::Lru, Eviction::S3Fifo, Eviction::None].into_iter().find(is_named)
+    let all = [Eviction::Lru, Eviction::S3Fifo, Eviction::VolatileLru, Eviction::VolatileTtl, Eviction::None];
+    all.into_iter().find(is_named)
 }
 
 /// Redis writes "no bound" as 0.

@@ -28,6 +28,7 @@ mod auth;
 mod constants;
 mod error;
 pub mod file;
+mod names;
 mod parse;
 pub mod table;
 

@@ -9,7 +9,8 @@ use std::path::Path;
 use self::Config::{Changeable, Fixed};
 use self::Kind::{Action, List, Secret, Switch};
 use super::constants::CONSTANTS;
-use super::{DebugAccess, Eviction, LogLevel, OutputLimit, ServerConfig, Transport};
+pub use super::names::{DEBUG_ACCESSES, EVICTIONS, LOG_LEVELS, TRANSPORTS};
+use super::{OutputLimit, ServerConfig};
 use crate::engine::ProcessFacts;
 use crate::limits::{
     BULK_BYTES_MAX, DATABASES, DRAIN_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, LISTEN_BACKLOG, MAXCLIENTS_DEFAULT,
@@ -88,27 +89,6 @@ const NONE: Setting = Setting {
     alternative: None,
     shown: None,
 };
-
-/// The names of what happens at the bound.
-pub const EVICTIONS: [(&str, Eviction); 3] =
-    [("s3fifo", Eviction::S3Fifo), ("lru", Eviction::Lru), ("none", Eviction::None)];
-
-/// The names of the accesses to DEBUG.
-pub const DEBUG_ACCESSES: [(&str, DebugAccess); 3] =
-    [("no", DebugAccess::No), ("local", DebugAccess::Local), ("yes", DebugAccess::Yes)];
-
-/// The names of the transports.
-pub const TRANSPORTS: [(&str, Transport); 3] =
-    [("auto", Transport::Auto), ("ring", Transport::Ring), ("epoll", Transport::Epoll)];
-
-/// The names of the levels of the log.
-pub const LOG_LEVELS: [(&str, LogLevel); 5] = [
-    ("error", LogLevel::Error),
-    ("warn", LogLevel::Warn),
-    ("info", LogLevel::Info),
-    ("debug", LogLevel::Debug),
-    ("trace", LogLevel::Trace),
-];
 
 /// All settings, in the order of the help; those that only CONFIG knows come last.
 pub static SETTINGS: [Setting; 44] = [
@@ -291,7 +271,8 @@ pub static SETTINGS: [Setting; 44] = [
         value_name: "POLICY",
         default: Some("s3fifo"),
         heading: BOUNDS,
-        help: "When full: drop what was not asked for again, drop the least recently used items, or refuse writes",
+        help: "When full: drop what was not asked for again, drop the least recently used items, drop of those with a time \
+               to live alone the least recently used or those that expire first, or refuse writes",
         config: Changeable("maxmemory-policy"),
         shown: Some(|config| Some(quoted(name_of(&EVICTIONS, config.eviction)))),
         ..NONE

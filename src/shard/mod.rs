@@ -97,6 +97,8 @@ pub struct Shard {
     observers: Observers,
     /// The hits of other budgets, estimated once this one is half used.
     estimate: Option<Box<Estimate>>,
+    /// What victims are drawn by where those with a deadline alone may go.
+    draws: u64,
     /// The garbage of `clear`. Filled by `clear`; drained by `work`, oldest first; bounded by what was stored.
     garbage: VecDeque<Garbage>,
 }
@@ -167,6 +169,7 @@ impl Shard {
             budget: config.budget,
             observers: Observers::new(config.hash_seeds),
             estimate: None,
+            draws: config.hash_seeds[0] | 1,
             garbage: VecDeque::new(),
         }
     }

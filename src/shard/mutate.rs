@@ -180,10 +180,16 @@ impl Shard {
         }
         let refused = match self.policy.eviction() {
             Eviction::None => plan.charge.grows() && (fits_never || !self.expire_for(plan.charge, now_ms)),
-            Eviction::Lru | Eviction::S3Fifo if fits_never => true,
+            _ if fits_never => true,
             Eviction::Lru | Eviction::S3Fifo => {
                 self.evict_for(plan, now_ms);
                 false
+            }
+            Eviction::VolatileLru | Eviction::VolatileTtl => {
+                self.evict_for(plan, now_ms);
+                // What has to go still does so later, in slices.
+                let others = self.wheel.len() > u32::from(plan.found.is_some_and(|at| self.deadline_ms(at).is_some()));
+                plan.charge.grows() && !others && !self.account.fits(&self.budget, plan.charge)
             }
         };
         if refused {
@@ -194,14 +200,36 @@ impl Shard {
     }
 
     /// Evicts one item, or removes an expired one; never the item that is spared, beside which there is another.
-    /// Returns the steps this was worth.
-    pub(super) fn evict_one(&mut self, spared: Option<EntryIndex>, now_ms: u64) -> u32 {
-        let at = match self.expiring(now_ms).filter(|at| spared != Some(*at)) {
-            Some(at) => at,
-            None => self.victim(spared),
+    /// Returns the steps this was worth; `None` if the policy has no victim.
+    pub(super) fn evict_one(&mut self, spared: Option<EntryIndex>, now_ms: u64) -> Option<u32> {
+        let at = if self.policy.eviction().is_volatile() {
+            self.volatile_victim(spared, now_ms)?
+        } else {
+            match self.expiring(now_ms).filter(|at| spared != Some(*at)) {
+                Some(at) => at,
+                None => self.victim(spared),
+            }
         };
         let cause = if self.has_expired(at, now_ms) { Cause::Expired } else { Cause::Evicted };
-        self.remove_any(at, cause)
+        Some(self.remove_any(at, cause))
+    }
+
+    /// Of some items with a deadline the one that goes first, by the policy; what has expired before all.
+    fn volatile_victim(&mut self, spared: Option<EntryIndex>, now_ms: u64) -> Option<EntryIndex> {
+        let by_use = self.policy.eviction() == Eviction::VolatileLru;
+        let slab = &self.slab;
+        let mut victim: Option<(u64, EntryIndex)> = None;
+        self.wheel.sample(spared, &mut self.draws, |at, deadline_ms| {
+            let rank = match by_use {
+                _ if deadline_ms <= now_ms => 0,
+                true => u64::MAX - idle::idle_s(slab.entry(at).accessed(), now_ms),
+                false => deadline_ms,
+            };
+            if victim.is_none_or(|(least, _)| rank < least) {
+                victim = Some((rank, at));
+            }
+        });
+        victim.map(|(_, at)| at)
     }
 
     /// An item that is about to expire and not in demand, if the policy lets such items go first.
@@ -297,7 +325,9 @@ impl Shard {
             if spent || self.account.fits(&self.budget, plan.charge) {
                 break;
             }
-            self.evict_one(plan.found, now_ms);
+            if self.evict_one(plan.found, now_ms).is_none() {
+                break;
+            }
         }
     }
 

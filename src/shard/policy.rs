@@ -14,6 +14,9 @@
 //! price of one of its accesses, of which three at most are counted. So items that are read once, by a scan for
 //! example, pass through a tenth of the room alone.
 //!
+//! Of items with a deadline alone (`VolatileLru`, `VolatileTtl`) the shard looks for a victim itself, in the wheel; here they
+//! are queued as by LRU.
+//!
 //! Where items differ in size, an item of less than half the mean is admitted without an access, one of twice the mean
 //! or more needs three accesses, and larger ones pay more for another round. Items within these bounds are treated
 //! alike, so with values of one size this is plain S3-FIFO.
@@ -39,8 +42,21 @@ pub enum Eviction {
     /// Items that were accessed once are evicted before those that were accessed again.
     #[default]
     S3Fifo,
+    /// As `Lru`, among items with a deadline alone, and by a sample of them; without any, insertions that need more room are
+    /// refused.
+    VolatileLru,
+    /// As `VolatileLru`, but the item whose deadline comes first is evicted.
+    VolatileTtl,
     /// Insertions that need more room are refused.
     None,
+}
+
+impl Eviction {
+    /// Whether items with a deadline alone are evicted.
+    #[inline]
+    pub(super) fn is_volatile(self) -> bool {
+        matches!(self, Eviction::VolatileLru | Eviction::VolatileTtl)
+    }
 }
 
 /// The counters of admission.

@@ -15,7 +15,7 @@
 
 use super::entry::{EntryIndex, TimerIndex};
 use super::pages::Pages;
-use crate::limits::{ITEM_TIMER_BYTES, WHEEL_LEVELS, WHEEL_PAGE_NODES, WHEEL_SLOT_BITS};
+use crate::limits::{ITEM_TIMER_BYTES, VOLATILE_SAMPLES, WHEEL_LEVELS, WHEEL_PAGE_NODES, WHEEL_SLOT_BITS};
 
 const SLOTS: usize = 1 << WHEEL_SLOT_BITS;
 
@@ -195,6 +195,39 @@ impl Wheel {
         let (place, _) = self.next_slot()?;
         let node = self.node(self.heads[usize::from(place.level)][usize::from(place.slot)]);
         Some((node.entry, node.deadline_ms))
+    }
+
+    /// Some items that have a deadline, with it: the one that comes first, or of the same slot, and others drawn from all.
+    /// Never the item that is spared; none only if no other has a deadline.
+    pub(super) fn sample(&self, spared: Option<EntryIndex>, seed: &mut u64, mut take: impl FnMut(EntryIndex, u64)) {
+        if self.len == 0 {
+            return;
+        }
+        let mut found = false;
+        let mut look = |at: TimerIndex| {
+            let node = self.node(at);
+            let is_taken = node.entry.is_some() && spared != Some(node.entry);
+            if is_taken {
+                take(node.entry, node.deadline_ms);
+            }
+            is_taken
+        };
+        if let Some((place, _)) = self.next_slot() {
+            found |= look(self.heads[usize::from(place.level)][usize::from(place.slot)]);
+        }
+        for _ in 0..VOLATILE_SAMPLES {
+            // A xorshift step (Marsaglia, 2003).
+            *seed ^= *seed << 13;
+            *seed ^= *seed >> 7;
+            *seed ^= *seed << 17;
+            found |= look(TimerIndex((*seed % u64::from(self.fresh)) as u32));
+        }
+        if !found {
+            // Few have a deadline now of many that had one.
+            let slots = self.heads.iter().flatten().copied().filter(|at| at.is_some());
+            let firsts = slots.flat_map(|at| [at, self.node(at).next]).filter(|at| at.is_some());
+            firsts.take(VOLATILE_SAMPLES).for_each(|at| _ = look(at));
+        }
     }
 
     /// The number of deadlines.

@@ -24,7 +24,7 @@ impl Shard {
 
         let reserve = if self.has_garbage() { steps / 2 } else { 0 };
         while steps > reserve && self.in_debt() {
-            let removal_steps = self.evict_one(None, now_ms);
+            let Some(removal_steps) = self.evict_one(None, now_ms) else { break };
             steps = steps.saturating_sub(removal_steps);
         }
         let reserve = if self.observers.tracking.has_work() { steps / 2 } else { 0 };
@@ -49,8 +49,16 @@ impl Shard {
 
     /// Whether the shard is beyond its budget, and may evict.
     fn in_debt(&self) -> bool {
-        let may_evict = self.policy.eviction() != Eviction::None && self.account.items() > 0;
-        may_evict && !self.account.fits(&self.budget, Charge::NONE)
+        self.account.items() > 0 && self.may_evict() && !self.account.fits(&self.budget, Charge::NONE)
+    }
+
+    /// Whether the policy has anything that may be evicted.
+    pub fn may_evict(&self) -> bool {
+        match self.policy.eviction() {
+            Eviction::None => false,
+            Eviction::VolatileLru | Eviction::VolatileTtl => self.wheel.len() > 0,
+            Eviction::Lru | Eviction::S3Fifo => true,
+        }
     }
 
     /// Whether a clear or a flush left something.

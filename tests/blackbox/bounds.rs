@@ -223,3 +223,35 @@ fn keys_of_one_core_fill_the_whole_bound() {
         }
     }
 }
+
+#[test]
+fn with_a_volatile_policy_only_items_with_a_time_to_live_go() {
+    for cores in [1, 2] {
+        let server = Server::start(cores, &["--max-size", "1000", "--eviction", "volatile-ttl"]);
+        let mut conn = server.connect();
+        for number in 0..500 {
+            assert_eq!(conn.call(&["SET", &format!("firm:{number}"), "v"]), "+OK\r\n");
+            assert_eq!(
+                conn.call(&["SET", &format!("timed:{number}"), "v", "EX", &(1000 + number).to_string()]),
+                "+OK\r\n"
+            );
+        }
+        // More with a time to live go round; more without one take the place of all of those.
+        for number in 500..1500 {
+            assert_eq!(conn.call(&["SET", &format!("timed:{number}"), "v", "EX", "5000"]), "+OK\r\n", "{number}");
+        }
+        let mut refused = 0;
+        for number in 500..1100 {
+            let reply = conn.call(&["SET", &format!("firm:{number}"), "v"]);
+            refused += usize::from(reply.starts_with("-OOM "));
+        }
+        assert!((100..200).contains(&refused), "{refused} of 600, where there is room for 500");
+        let keys: Vec<String> = (0..500).map(|number| format!("firm:{number}")).collect();
+        let words: Vec<&str> = std::iter::once("EXISTS").chain(keys.iter().map(String::as_str)).collect();
+        assert_eq!(conn.call(&words), ":500\r\n", "none of those without a time to live has gone");
+        assert_eq!(conn.call(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]), "+OK\r\n");
+        assert_eq!(conn.call(&["SET", "another", "v"]), "+OK\r\n");
+        assert_eq!(conn.call(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]), "+OK\r\n");
+        assert_eq!(conn.info("maxmemory_policy"), "volatile-lru");
+    }
+}

@@ -109,7 +109,10 @@ mod tests {
             ("port.x = 1\n", &["line 1", "port", "a table"]),
             ("persist = \"yes\"\n", &["line 1", "persist", "true or false"]),
             ("max-memory = \"5x\"\n", &["line 1", "5x", "--max-memory", "for example 512mb"]),
-            ("eviction = \"random\"\n", &["line 1", "random", "[possible values: s3fifo, lru, none]"]),
+            (
+                "eviction = \"random\"\n",
+                &["line 1", "random", "[possible values: s3fifo, lru, volatile-lru, volatile-ttl, none]"],
+            ),
             ("port = 1\nport = 2\n", &["line 2", "no TOML"]),
             ("port = 1\nport 2\n", &["line 2", "no TOML"]),
             ("host = \"a\n", &["line 1", "no TOML"]),

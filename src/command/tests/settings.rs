@@ -66,6 +66,8 @@ fn set_changes_what_get_shows() {
         ("maxclients", "4294967294", "4294967294"),
         ("maxmemory-policy", "NoEviction", "noeviction"),
         ("maxmemory-policy", "allkeys-S3FIFO", "allkeys-s3fifo"),
+        ("maxmemory-policy", "Volatile-TTL", "volatile-ttl"),
+        ("maxmemory-policy", "volatile-lru", "volatile-lru"),
         ("maxmemory-policy", "allkeys-lru", "allkeys-lru"),
         ("timeout", "4294967295", "4294967295"),
         ("tcp-keepalive", "0", "0"),
@@ -108,13 +110,12 @@ fn refusals_name_the_setting_and_change_nothing() {
         (
             "maxmemory-policy",
             "random",
-            "argument(s) must be one of the following: allkeys-s3fifo, allkeys-lru, noeviction",
+            "argument(s) must be one of the following: volatile-lru, volatile-ttl, allkeys-s3fifo, allkeys-lru, noeviction",
         ),
         (
             "maxmemory-policy",
-            "Volatile-TTL",
-            "keys with and without a time to live are evicted alike here: allkeys-s3fifo lets those that expire soon go \
-             first, allkeys-lru goes by use, noeviction evicts none",
+            "Volatile-LFU",
+            "of keys with a time to live alone, volatile-lru and volatile-ttl are the policies here",
         ),
     ];
     for (name, value, why) in cases {

@@ -22,7 +22,7 @@ use crate::engine::link::Links;
 use crate::engine::link::message::{Gift, Holding, Payload};
 use crate::engine::owner::Owner;
 use crate::resp::Args;
-use crate::shard::{Budget, Database, Eviction, Room, Shard};
+use crate::shard::{Budget, Database, Room, Shard};
 use crate::slot::CoreId;
 
 /// One core's view of the exchange.
@@ -91,7 +91,7 @@ impl Exchange {
         if !self.is_asking() {
             self.has_asked = false;
         }
-        if shard.eviction() == Eviction::None {
+        if !shard.may_evict() {
             self.is_dry = false;
         }
         if !self.is_shared || !shard.take_pressure() || self.is_asking() {
@@ -111,7 +111,7 @@ impl Exchange {
     /// Another core asks: what can be spared is given, and nothing is an answer too. True if something was.
     pub(super) fn on_ask(&self, from: CoreId, asker: Holding, shard: &mut Shard, links: &mut Links) -> bool {
         let (mut budget, share) = (shard.budget(), self.share);
-        let evicts = shard.eviction() != Eviction::None;
+        let evicts = shard.may_evict();
         let (mut items, mut bytes) = (0, 0);
         if asker.epoch == self.epoch {
             let (theirs, lacks) = (asker.budget, asker.lacks);

@@ -9,6 +9,7 @@ mod parts;
 mod policy;
 mod scale;
 mod tracking;
+mod volatile;
 mod whole;
 
 use super::*;

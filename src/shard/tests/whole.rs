@@ -148,7 +148,7 @@ impl Pair {
                 }
                 !model.fits(extra.0, extra.1) && (extra.0 > 0 || extra.1 > 0)
             }
-            Eviction::Lru | Eviction::S3Fifo => too_large && !model.fits(extra.0, extra.1),
+            _ => too_large && !model.fits(extra.0, extra.1),
         };
         assert_eq!(stored.is_err(), full, "{stored:?} {extra:?} {:?}", model.budget);
         if full {
