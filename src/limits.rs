@@ -634,8 +634,9 @@ pub const MONITOR_BATCH_BYTES: usize = 64 * 1024;
 /// lines that wait to be merged; past it they are not waited for older ones.
 pub const MONITOR_LINES_BYTES_MAX: usize = 4 << 20;
 
-/// Milliseconds for which a line of MONITOR waits for a core that may have an older one, which it says at its next tick.
-pub const MONITOR_WAIT_MS: u64 = 5 * TICK_MS;
+/// Milliseconds for which a line of MONITOR waits for a core that may have an older one. A core says at each tick how far it
+/// is, so only one that gets no CPU makes a line wait for longer than that, and then the order is worth the wait.
+pub const MONITOR_WAIT_MS: u64 = 100 * TICK_MS;
 
 /// Bytes that may wait for a client that watches, below what ends a subscriber. Past it lines are lost, and counted.
 pub const MONITOR_OUTPUT_BYTES_MAX: usize = 4 << 20;
