@@ -13,7 +13,7 @@ use super::conn::Conn;
 use super::error::{EXIT_FAILED, Error};
 use super::number::whole;
 use super::peer;
-use crate::config::AuthSources;
+use crate::config::{AuthSources, without_brackets};
 use crate::limits::{COMMAND_TIMEOUT_S_DEFAULT, COMMAND_TIMEOUT_S_MAX, PORT_DEFAULT};
 use crate::loadgen::Target;
 
@@ -94,7 +94,7 @@ pub struct ConnectArgs {
 impl ConnectFlags {
     pub(super) fn into_args(self, authkey_is_env: bool) -> ConnectArgs {
         ConnectArgs {
-            host: self.host,
+            host: without_brackets(&self.host).to_owned(),
             port: self.port,
             unix_socket: self.unixsocket,
             auth: AuthSources::new(self.authkey, authkey_is_env, self.authkey_file),
@@ -140,7 +140,7 @@ impl fmt::Display for ConnectArgs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.unix_socket {
             Some(path) => path.display().fmt(f),
-            None => write!(f, "{}:{}", self.host, self.port),
+            None => f.write_str(&self.address()),
         }
     }
 }

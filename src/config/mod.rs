@@ -6,7 +6,7 @@
 //! Never: changed after the start; read from the environment or a file by anyone but
 //! `ServerConfig::from_args`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -35,8 +35,8 @@ pub mod table;
 /// All settings of the server. One value per process; each core gets a copy.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
-    /// The address of the TCP listeners. Beyond loopback only with an `auth_key`.
-    pub host: IpAddr,
+    /// The addresses of the TCP listeners, one at least. Beyond loopback only with an `auth_key`.
+    pub hosts: Vec<IpAddr>,
     /// The TCP port; 0 lets the kernel pick one.
     pub port: u16,
     /// The port of core 0; core i listens on the i-th after it too. 0 lets the kernel pick each. None of them is `port`.
@@ -111,7 +111,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         let args = ServerArgs::default();
         ServerConfig {
-            host: Ipv4Addr::LOCALHOST.into(),
+            hosts: vec![Ipv4Addr::LOCALHOST.into()],
             port: args.port,
             core_ports: None,
             announce_host: None,
@@ -162,8 +162,10 @@ impl ServerConfig {
         let data_dir_is_given = args.data_dir.is_some();
         let data_dir = absolute("--data-dir", args.data_dir.unwrap_or_else(|| DATA_DIR_DEFAULT.into()))?;
         let (auth_key, key_warning) = args.auth.resolve()?;
-        let host = resolve_host(&args.host)?;
-        if auth_key.is_none() && !host.to_canonical().is_loopback() {
+        let hosts = resolve_hosts(&args.host)?;
+        if auth_key.is_none()
+            && let Some(host) = hosts.iter().copied().find(|host| !host.to_canonical().is_loopback())
+        {
             return Err(ConfigError::Exposed { host });
         }
         let admin_addr = args.admin_addr.as_ref().map(resolve_admin).transpose()?;
@@ -179,10 +181,10 @@ impl ServerConfig {
             "no bound on items or memory: the cache grows until the host is out of memory; give --max-memory".to_owned()
         });
         let config = ServerConfig {
-            host,
+            hosts,
             port: args.port,
             core_ports: check_core_ports(args.core_ports, cpus.len(), args.port)?,
-            announce_host: args.announce_host.map(check_announced).transpose()?,
+            announce_host: args.announce_host.as_deref().map(check_announced).transpose()?,
             unix_socket,
             unix_socket_mode: args.unix_socket_mode,
             cpus,
@@ -339,12 +341,32 @@ fn check_core_ports(base: Option<u16>, cores: usize, port: u16) -> Result<Option
 }
 
 /// Checks that a host is an address or a name that clients can parse in CLUSTER NODES.
-fn check_announced(host: String) -> Result<String, ConfigError> {
+fn check_announced(host: &str) -> Result<String, ConfigError> {
+    let host = without_brackets(host).to_owned();
     let is_name = |host: &str| {
         let may = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
         (1..=HOST_NAME_BYTES_MAX).contains(&host.len()) && host.bytes().all(may)
     };
     if host.parse::<IpAddr>().is_ok() || is_name(&host) { Ok(host) } else { Err(ConfigError::AnnounceHost { host }) }
+}
+
+/// The addresses of all hosts that are named, each once. Redis's own separator is a blank.
+fn resolve_hosts(hosts: &str) -> Result<Vec<IpAddr>, ConfigError> {
+    let mut addresses = Vec::new();
+    for host in hosts.split([' ', ',']).filter(|host| !host.is_empty()) {
+        let address = resolve_host(without_brackets(host))?;
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    // Nothing at all is a name that can't be resolved.
+    if addresses.is_empty() { resolve_host(hosts).map(|address| vec![address]) } else { Ok(addresses) }
+}
+
+/// An IPv6 address as it stands before a port, `[::1]`, without what it needs only there.
+pub fn without_brackets(host: &str) -> &str {
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inner.filter(|inner| inner.parse::<Ipv6Addr>().is_ok()).unwrap_or(host)
 }
 
 /// The address of `host`. Where a name has several, the first the resolver gives: its order is the
@@ -470,7 +492,9 @@ mod tests {
         ] {
             let args = ServerArgs { host: host.to_owned(), ..ServerArgs::default() };
             match config(args.clone()) {
-                Ok(config) => assert!(open && config.host.to_canonical().is_loopback(), "{host}"),
+                Ok(config) => {
+                    assert!(open && config.hosts.iter().all(|host| host.to_canonical().is_loopback()), "{host}");
+                }
                 Err(error) => {
                     assert!(!open && matches!(error, ConfigError::Exposed { .. }), "{host}: {error}");
                     let line = error.to_string();
@@ -480,6 +504,18 @@ mod tests {
             let auth = AuthSources { flag: Some(b"key".to_vec()), ..AuthSources::default() };
             assert!(config(ServerArgs { auth, ..args }).unwrap().auth_key.is_some(), "{host}");
         }
+    }
+
+    #[test]
+    fn several_hosts_are_listened_on() {
+        let hosts = |text: &str| config(ServerArgs { host: text.to_owned(), ..ServerArgs::default() }).unwrap().hosts;
+        let both: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        for text in ["127.0.0.1,::1", "127.0.0.1 ::1", "127.0.0.1, [::1],127.0.0.1"] {
+            assert_eq!(hosts(text), both, "{text}");
+        }
+        assert_eq!(hosts("[::1]"), both[1..]);
+        let args = ServerArgs { host: "127.0.0.1 10.0.0.1".to_owned(), ..ServerArgs::default() };
+        assert!(matches!(config(args), Err(ConfigError::Exposed { host }) if host == Ipv4Addr::new(10, 0, 0, 1)));
     }
 
     #[test]
@@ -514,7 +550,8 @@ mod tests {
             ("", false),
             ("a b", false),
             ("a,b", false),
-            ("[::1]", false),
+            ("[::1]", true),
+            ("[cache]", false),
             ("10.0.0.1:80", false),
             ("a@b", false),
         ] {
@@ -525,7 +562,7 @@ mod tests {
 
     #[test]
     fn a_name_without_an_address_is_an_error() {
-        for host in ["", "name.invalid", "127.0.0.1:80", "[::1]", "a b"] {
+        for host in ["", " ", "name.invalid", "127.0.0.1:80", "[127.0.0.1]", "[::1", "127.0.0.1 name.invalid"] {
             let error = config(ServerArgs { host: host.to_owned(), ..ServerArgs::default() }).unwrap_err();
             assert!(matches!(error, ConfigError::HostUnknown { .. }), "{host}: {error}");
         }

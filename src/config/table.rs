@@ -90,6 +90,11 @@ const NONE: Setting = Setting {
     shown: None,
 };
 
+/// The addresses that are listened on, as CONFIG shows them.
+fn hosts_of(config: &ServerConfig) -> String {
+    config.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
 /// All settings, in the order of the help; those that only CONFIG knows come last.
 pub static SETTINGS: [Setting; 44] = [
     Setting {
@@ -97,10 +102,10 @@ pub static SETTINGS: [Setting; 44] = [
         value_name: "HOST",
         default: Some("127.0.0.1"),
         heading: NETWORK,
-        help: "IP address or host name to listen on (of a name's addresses, the first); one beyond loopback \
-               needs a key",
-        config: Fixed("bind", |config, _| config.host.to_string()),
-        shown: Some(|config| Some(quoted(&config.host.to_string()))),
+        help: "IP addresses or host names to listen on, with commas between them (of a name's addresses, the first); \
+               one beyond loopback needs a key",
+        config: Fixed("bind", |config, _| hosts_of(config)),
+        shown: Some(|config| Some(quoted(&hosts_of(config)))),
         ..NONE
     },
     Setting {

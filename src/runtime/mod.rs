@@ -284,7 +284,7 @@ fn process_facts(config: &ServerConfig, ports: &PortFacts, started_ms: u64) -> P
         port: ports.all,
         core_ports: ports.own.clone(),
         announced_host: config.announce_host.clone(),
-        host: reachable(config.host).to_string(),
+        host: reachable(config.hosts[0]).to_string(),
         started_ms,
         memory_bytes: process::memory_bytes(),
         os: format!("{} {} {}", text(uname.sysname()), text(uname.release()), text(uname.machine())),

@@ -1,14 +1,14 @@
 //! Where the server listens and runs: ports that are taken, Unix sockets, CPUs.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
 use aspine::host::cpus_allowed;
 
 use crate::support::conn::Conn;
-use crate::support::server::{Dir, Server, Setup, aspine, check_refused, cores, free_port};
+use crate::support::server::{Dir, Server, Setup, aspine, check_refused, cores, free_port, run};
 
 #[test]
 fn a_port_of_another_server_is_refused_with_what_to_do() {
@@ -169,4 +169,49 @@ fn a_chosen_port_is_the_port() {
     let server = Server::start(2, &["--port", &port.to_string()]);
     assert_eq!(server.addr.port(), port);
     assert_eq!(server.connect().call(&["PING"]), "+PONG\r\n");
+}
+
+#[test]
+fn all_hosts_are_listened_on_by_all_cores_and_by_both_transports() {
+    for transport in ["epoll", "ring", "auto"] {
+        let flags = ["--host", "127.0.0.1, 127.0.0.2,[::1]", "--core-ports", "0", "--transport", transport];
+        let server = match Setup::new(2, &flags).try_start() {
+            Ok(server) => server,
+            // A machine without IPv6, or without the transport, says so.
+            Err((_, log)) => return assert!(log.contains("::1") || log.contains("io_uring"), "{log}"),
+        };
+        let port = server.addr.port();
+        let mut conn = server.connect();
+        assert_eq!(conn.call(&["CONFIG", "GET", "bind"]), "*2\r\n$4\r\nbind\r\n$23\r\n127.0.0.1 127.0.0.2 ::1\r\n");
+        let reply = conn.call(&["CLUSTER", "SLOTS"]);
+        let own: Vec<u16> = reply
+            .lines()
+            .filter_map(|line| line.strip_prefix(':')?.parse().ok())
+            .filter(|port| *port > 16_383)
+            .collect();
+        assert_eq!(own.len(), cores(2));
+        for port in [port, port].into_iter().chain(own) {
+            for host in ["127.0.0.1", "127.0.0.2", "::1"] {
+                // Several at once, so that every core has some.
+                let mut conns: Vec<Conn> =
+                    (0..8).map(|_| Conn::tcp(SocketAddr::new(host.parse().unwrap(), port))).collect();
+                for conn in &mut conns {
+                    assert_eq!(conn.call(&["SET", "k", "v"]), "+OK\r\n", "{host} {port}");
+                }
+            }
+        }
+        let mut v6 = Conn::tcp(SocketAddr::new("::1".parse().unwrap(), port));
+        assert!(v6.text(&["CLIENT", "INFO"]).contains(&format!(" laddr=[::1]:{port} ")));
+        let mut ping = std::process::Command::new(env!("CARGO_BIN_EXE_aspine"));
+        ping.args(["ping", "--host", "[::1]", "--port", &port.to_string()]).env_remove("ASPINE_AUTHKEY");
+        assert_eq!(run(ping), (Some(0), "PONG\n".to_owned(), String::new()));
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_on_one_host_is_refused() {
+    let other = TcpListener::bind("127.0.0.2:0").unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    let flags = ["--cores", "1", "--host", "127.0.0.1,127.0.0.2", "--port", &port];
+    check_refused(aspine(&flags), &[&format!("127.0.0.2:{port}"), "the port is in use"]);
 }
