@@ -152,7 +152,7 @@ pub fn hello(client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut 
 }
 
 /// The version of Redis whose behaviour clients may rely on; they parse it as semver to choose features.
-pub const REDIS_VERSION: &str = "7.4.0";
+pub const REDIS_VERSION: &str = "8.4.0";
 
 struct HelloOptions<'a> {
     proto: Option<Proto>,

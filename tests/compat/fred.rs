@@ -46,7 +46,7 @@ async fn pipelines_and_scan(client: &Client) -> FredResult<()> {
     }
     assert_eq!(found.len(), 1000);
     assert_eq!(client.dbsize::<i64>().await?, 1000);
-    assert!(client.info::<String>(None).await?.contains("redis_version:7."));
+    assert!(client.info::<String>(None).await?.contains("redis_version:8."));
     Ok(())
 }
 

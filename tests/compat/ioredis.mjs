@@ -57,7 +57,7 @@ async function scan(client) {
 
 async function server(client) {
     assert.equal(await client.ping(), "PONG");
-    assert.match(await client.info("server"), /redis_version:7\./);
+    assert.match(await client.info("server"), /redis_version:8\./);
     assert.equal(await client.client("SETNAME", "me"), "OK");
     assert.equal(await client.client("GETNAME"), "me");
     await assert.rejects(client.call("BOGUS", "x"), /unknown command/);

@@ -50,7 +50,7 @@ async function scan(client) {
 
 async function server(client) {
     assert.equal(await client.ping(), "PONG");
-    assert.match(await client.info("server"), /redis_version:7\./);
+    assert.match(await client.info("server"), /redis_version:8\./);
     assert.equal(await client.clientSetName("me"), "OK");
     assert.equal(await client.clientGetName(), "me");
     assert.equal((await client.configGet("timeout")).timeout, "0");

@@ -57,7 +57,7 @@ fn exercise(mut con: redis::Connection) -> RedisResult<()> {
     let error = redis::cmd("LPUSH").arg("list").arg(1).exec(&mut con).unwrap_err();
     assert!(error.to_string().contains("unknown command"), "{error}");
     let info: String = redis::cmd("INFO").query(&mut con)?;
-    assert!(info.contains("redis_version:7.4"));
+    assert!(info.contains("redis_version:8.4"));
     con.ping::<()>()
 }
 
