@@ -8,7 +8,7 @@ use crate::limits::{
 };
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Writer};
-use crate::shard::{Event, Expiry, Shard};
+use crate::shard::Shard;
 
 /// Handles each key of DEL and UNLINK. The shard frees values, large ones in slices.
 pub fn delete<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
@@ -47,13 +47,12 @@ pub fn move_to<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s
         return Reply::Integer(0);
     }
     let Some(item) = shard.look(key, call.now_ms) else { return Reply::Integer(0) };
-    let (value, expiry) = (item.value.to_vec(), item.expires_at_ms.map_or(Expiry::Never, Expiry::At));
+    let (value, deadline_ms) = (item.value.to_vec(), item.expires_at_ms);
     shard.select(to);
-    let stored = shard.insert_as(Event::MoveTo, key, &value, expiry, call.now_ms);
+    let stored = shard.insert_moved(key, &value, deadline_ms, call.now_ms);
     shard.select(from);
     match stored {
         Ok(()) => {
-            // To make room the shard may have evicted it already.
             shard.remove_moved(key, call.now_ms);
             Reply::Integer(1)
         }

@@ -259,6 +259,25 @@ impl Shard {
         Ok(())
     }
 
+    /// Stores an item that is about to be removed from another database, where the key is absent: it takes the room of that,
+    /// and evicts none.
+    pub fn insert_moved(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        deadline_ms: Option<u64>,
+        now_ms: u64,
+    ) -> Result<(), Full> {
+        if self.slab.is_full() {
+            return Err(Full);
+        }
+        let hash = self.index.hash(key);
+        let found = self.live(key, hash, now_ms);
+        let plan = self.plan(found, hash, key, value, deadline_ms, deadline_ms.is_some());
+        self.store_entry(Event::MoveTo, plan, key, value, now_ms);
+        Ok(())
+    }
+
     /// Stores an item of a snapshot, which needs no probation.
     fn insert_known(
         &mut self,

@@ -118,3 +118,27 @@ fn a_snapshot_holds_all_databases() {
     let refused = selected(&server, 2).call(&["ASPINE.LOAD"]);
     assert!(refused.contains("of database 9") && refused.contains("--databases 10"), "{refused}");
 }
+
+#[test]
+fn a_key_moves_where_there_is_no_room_for_another() {
+    for cores in [1, 2] {
+        let server = Server::start(cores, &["--max-size", "100", "--eviction", "none"]);
+        let mut conn = server.connect();
+        let mut keys = Vec::new();
+        for number in 0..200 {
+            let key = format!("k{number}");
+            if conn.call(&["SET", &key, "v", "EX", "1000"]) == "+OK\r\n" {
+                keys.push(key);
+            }
+        }
+        assert_eq!(keys.len(), 100);
+        for key in &keys {
+            assert_eq!(conn.call(&["MOVE", key, "7"]), ":1\r\n", "{key}");
+        }
+        assert_eq!(conn.call(&["DBSIZE"]), ":0\r\n");
+        conn.call(&["SELECT", "7"]);
+        assert_eq!(conn.call(&["DBSIZE"]), ":100\r\n");
+        assert!(conn.number(&["TTL", &keys[0]]) > 900);
+        assert!(conn.call(&["SET", "another", "v"]).starts_with("-OOM "));
+    }
+}

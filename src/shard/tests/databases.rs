@@ -271,7 +271,7 @@ fn events_name_the_database() {
     shard.select(3);
     shard.insert(b"k", b"v", Expiry::At(NOW_MS + 5), NOW_MS).expect("room");
     shard.select(5);
-    shard.insert_as(Event::MoveTo, b"k", b"v", Expiry::At(NOW_MS + 5), NOW_MS).expect("room");
+    shard.insert_moved(b"k", b"v", Some(NOW_MS + 5), NOW_MS).expect("room");
     shard.select(3);
     assert!(shard.remove_moved(b"k", NOW_MS));
     shard.select(0);
