@@ -111,6 +111,7 @@ fn config_set_reaches_all_cores() {
     });
     for (args, error) in [
         (["maxmemory", "much"], "-ERR CONFIG SET failed (possibly related to argument 'maxmemory')"),
+        (["maxmemory", "512"], "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - that is less than"),
         (["port", "1"], "-ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config"),
         (["bogus", "1"], "-ERR Unknown option"),
     ] {

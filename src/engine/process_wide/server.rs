@@ -15,6 +15,7 @@ use crate::engine::process_wide::ask::{Asker, OpenAsk};
 use crate::engine::process_wide::report;
 use crate::engine::telemetry::info::{self, Sections};
 use crate::engine::telemetry::report::Report;
+use crate::limits::CORE_MEMORY_BYTES_MIN;
 use crate::resp::{Args, Writer};
 
 /// INFO: what one core knows.
@@ -36,8 +37,14 @@ pub(super) fn check_config(env: &Env, ask: &Ask) -> Result<(), Error> {
     let args = ask.words.args();
     let mut changed = env.settings.clone();
     set_all(&mut changed, args)?;
-    if changed.items_max < u64::from(env.router.cores()) {
+    let cores = u64::from(env.router.cores());
+    if changed.items_max < cores {
         return Err(Error::ConfigInvalid("max-size".to_owned(), "each core needs room for one item"));
+    }
+    // As of --max-memory: 512 for 512mb would refuse or evict everything from here on.
+    if changed.bytes_max != env.settings.bytes_max && changed.bytes_max < cores * CORE_MEMORY_BYTES_MIN {
+        let why = "that is less than an empty server needs; did you mean megabytes, as in 512mb?";
+        return Err(Error::ConfigInvalid("maxmemory".to_owned(), why));
     }
     Ok(())
 }
