@@ -8,9 +8,10 @@
 //! | `fred` | fred, on tokio |
 //! | `scripts` | redis-py (`redis_py.py`, `redis_py_asyncio.py`), ioredis (`ioredis.mjs`), node-redis (`node_redis.mjs`); and Prometheus's parser (`prometheus.py`) |
 //! | `tools` | redis-cli, redis-benchmark |
+//! | `libraries` | the table of docs/clients.md |
 //! | `generator` | the other way round: `aspine bench` on memcached and redis-server |
 //!
-//! The last three need what is not a crate: without it their tests say what to install and pass, unless
+//! `scripts`, `tools` and `generator` need what is not a crate: without it their tests say what to install and pass, unless
 //! `ASPINE_REQUIRE_CLIENTS=1`, as in CI, makes that a failure.
 #![cfg(feature = "server")]
 #![expect(clippy::unwrap_used, reason = "a failed call fails the test")]
@@ -23,6 +24,7 @@ mod support;
 mod clusters;
 mod fred;
 mod generator;
+mod libraries;
 mod redis_rs;
 mod redis_rs_tracking;
 mod scripts;

@@ -12,6 +12,7 @@
 //! | `limits` | every command with a time, at every limit of times |
 //! | `moving` | what a redis-server dumps or migrates, restored here |
 //! | `watching` | what MONITOR shows |
+//! | `fields` | which fields of INFO are missing, and why |
 //! | `exceptions` | what may differ, why, and how much |
 //! | `shrink` | a failing stream made short, by running parts of it again |
 //! | `servers` | redis-server as a child process, and a connection to either server |
@@ -27,6 +28,7 @@
 mod episode;
 mod events;
 mod exceptions;
+mod fields;
 mod generators;
 mod globs;
 mod limits;
@@ -186,14 +188,23 @@ fn a_planted_difference_is_found_and_shrunk() {
     assert!(difference.to_string().contains(":1\\r\\n") && difference.to_string().contains(":0\\r\\n"), "{difference}");
 }
 
+/// A part of a page is what a test says; `ASPINE_BLESS=1` makes it so.
+fn check_page(page: &str, mark: &str, expected: &str) {
+    let path = format!("{}/{page}", env!("CARGO_MANIFEST_DIR"));
+    let (begin, end) = (format!("<!-- {mark} -->\n"), format!("<!-- /{mark} -->"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (head, rest) = text.split_once(&begin).unwrap();
+    let (listed, tail) = rest.split_once(&end).unwrap();
+    if std::env::var_os("ASPINE_BLESS").is_some() && listed != expected {
+        std::fs::write(path, [head, &begin, expected, &end, tail].concat()).unwrap();
+        return;
+    }
+    assert!(listed == expected, "run `ASPINE_BLESS=1 cargo test --test differential the_documentation`");
+}
+
 /// The documentation tells its readers what the test excepts, in the test's own words.
 #[test]
 fn the_documentation_lists_the_exceptions() {
-    const MARKS: [&str; 2] = ["<!-- exceptions -->\n", "<!-- /exceptions -->"];
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/differences-from-redis.md");
-    let page = std::fs::read_to_string(path).unwrap();
-    let (head, rest) = page.split_once(MARKS[0]).unwrap();
-    let (listed, tail) = rest.split_once(MARKS[1]).unwrap();
     let names = |commands: &[&str]| {
         let upper = commands.iter().map(|name| name.to_ascii_uppercase().replace('|', " "));
         upper.collect::<Vec<_>>().join(", ")
@@ -201,9 +212,14 @@ fn the_documentation_lists_the_exceptions() {
     let row = |exception: &exceptions::Exception| format!("| {} | {} |\n", names(exception.commands), exception.why);
     let rows: String = exceptions::EXCEPTIONS.iter().map(row).collect();
     let expected = format!("| commands | why their replies may differ |\n|---|---|\n{rows}");
-    if std::env::var_os("ASPINE_BLESS").is_some() && listed != expected {
-        std::fs::write(path, [head, MARKS[0], &expected, MARKS[1], tail].concat()).unwrap();
-        return;
-    }
-    assert!(listed == expected, "run `ASPINE_BLESS=1 cargo test --test differential the_documentation`");
+    check_page("docs/differences-from-redis.md", "exceptions", &expected);
+}
+
+#[test]
+fn the_documentation_lists_the_fields_that_are_missing() {
+    let names = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let row = |(fields, why): &(&[&str], &str)| format!("| {} | {why} |\n", names(fields));
+    let rows: String = fields::MISSING.iter().map(row).collect();
+    let expected = format!("| fields of INFO | why they are missing |\n|---|---|\n{rows}");
+    check_page("docs/clients.md", "fields", &expected);
 }
