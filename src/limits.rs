@@ -623,6 +623,9 @@ pub const OUTPUT_HARD_BYTES_DEFAULT: u64 = 32 << 20;
 /// Bytes of output that may wait for such a client for no longer than `OUTPUT_SOFT_S_DEFAULT`, as in Redis.
 pub const OUTPUT_SOFT_BYTES_DEFAULT: u64 = 8 << 20;
 
+/// Patterns of one CONFIG GET, each of which is compared with the name of every setting. Past it: the command is refused.
+pub const CONFIG_GET_PATTERNS_MAX: usize = 256;
+
 /// Bytes of a command's arguments that MONITOR shows; past it, how many more there are: a value of hundreds of megabytes
 /// is not copied for those who watch.
 pub const MONITOR_ARGS_BYTES_MAX: usize = 32 * 1024;

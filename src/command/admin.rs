@@ -5,10 +5,15 @@ use crate::command::context::{After, Home};
 use crate::command::errors::error;
 use crate::command::glob::Pattern;
 use crate::command::{Client, Error};
+use crate::limits::CONFIG_GET_PATTERNS_MAX;
 use crate::resp::{Args, Writer};
 
 /// `CONFIG GET pattern [pattern ...]`.
 pub fn config_get(_client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut Writer<'_>) -> After {
+    if args.len() > CONFIG_GET_PATTERNS_MAX {
+        error(writer, &Error::ConfigPatterns);
+        return After::Continue;
+    }
     let patterns: Vec<Pattern> = args.iter().map(|pattern| Pattern::new(&pattern.to_ascii_lowercase())).collect();
     let mut rows = home.settings.rows();
     rows.retain(|(name, _)| patterns.iter().any(|pattern| pattern.matches(name.as_bytes())));

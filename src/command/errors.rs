@@ -4,7 +4,9 @@
 
 use std::fmt;
 
-use crate::limits::{KEY_BYTES_MAX, MULTI_BYTES_MAX, SESSION_SUBSCRIPTION_BYTES_MAX, SESSION_SUBSCRIPTIONS_MAX};
+use crate::limits::{
+    CONFIG_GET_PATTERNS_MAX, KEY_BYTES_MAX, MULTI_BYTES_MAX, SESSION_SUBSCRIPTION_BYTES_MAX, SESSION_SUBSCRIPTIONS_MAX,
+};
 use crate::resp::Writer;
 
 /// The reason why a command was refused. `Display` is the text on the wire.
@@ -248,6 +250,8 @@ pub enum Error {
     ConfigInvalid(String, &'static str),
     /// CONFIG SET of more clients than there are file descriptors for; holds how many there may be.
     ConfigClients(u32),
+    /// CONFIG GET of more patterns than one command may have, in our own words.
+    ConfigPatterns,
     /// CONFIG SET of one parameter twice; holds its name.
     ConfigDuplicate(String),
 }
@@ -358,6 +362,9 @@ impl fmt::Display for Error {
                 // Redis tells who asks for EXEC what became of the transaction, even if there was none.
                 if *name == "exec" { "EXECABORT Transaction discarded because of:" } else { "ERR" }
             ),
+            Error::ConfigPatterns => {
+                write!(f, "ERR too many patterns: CONFIG GET takes {CONFIG_GET_PATTERNS_MAX} at most")
+            }
             Error::TooManySubscriptions => write!(
                 f,
                 "ERR a connection may have at most {SESSION_SUBSCRIPTIONS_MAX} subscriptions, of \

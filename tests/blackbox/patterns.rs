@@ -101,3 +101,16 @@ fn messages_that_are_compared_with_long_patterns_let_others_by() {
         assert!(listener.reply() == message, "not the message");
     }
 }
+
+#[test]
+fn config_get_of_very_many_patterns_is_refused() {
+    let server = Server::start(1, &[]);
+    let mut conn = server.connect();
+    let of = |count: usize| {
+        let mut words = vec!["CONFIG", "GET", "port"];
+        words.resize(2 + count, "*[a-z]*none");
+        words
+    };
+    assert_eq!(conn.call(&of(256)).lines().next(), Some("*2"));
+    assert_eq!(conn.call(&of(257)), "-ERR too many patterns: CONFIG GET takes 256 at most\r\n");
+}
