@@ -170,9 +170,7 @@ impl Home {
             return false;
         }
         session.replies.end_group();
-        if tx.array.is_some() && self.monitor.is_on() {
-            self.record_queued(core, id, tx.command, Args::new(&[], &[]));
-        }
+        self.record_of(core, id, &tx, (tx.command, Args::new(&[], &[])));
         self.note_end(core, id, &tx);
         self.end_transaction(core, id, &tx)
     }
@@ -275,6 +273,7 @@ impl Home {
             }
             let Some(tx) = session.take_transaction() else { continue };
             let _ = self.reject(core, id, Some(tx.command), &Error::HoldTimeout, tx.muted);
+            self.record_of(core, id, &tx, (tx.command, Args::new(&[], &[])));
             if self.end_transaction(core, id, &tx) {
                 self.resumable.push_back(id);
             }
@@ -320,7 +319,7 @@ impl Home {
         }
     }
 
-    /// A queued command of EXEC is for those who watch; a command that needs a transaction of its own has been shown.
+    /// EXEC, or a command that it runs, is for those who watch; a command that needs a transaction of its own has been shown.
     fn record_of(&mut self, core: &mut Core, id: SessionId, tx: &Transaction, (command, args): (CommandId, Args<'_>)) {
         if tx.array.is_some() && self.monitor.is_on() {
             self.record_queued(core, id, command, args);

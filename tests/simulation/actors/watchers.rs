@@ -142,8 +142,8 @@ impl Actors for Watchers {
     fn leave(&mut self, at: usize, scene: &mut Scene<'_>) {
         let client = &mut self.clients[at];
         client.gone = true;
-        // A transaction that gave up is not shown, and who has gone has not heard of it.
-        self.given_up += if client.watches { 0 } else { client.owed as u64 };
+        // Its transactions may have given up, and it did not hear of it.
+        self.given_up += client.owed as u64;
         scene.marks.watcher_vanished += u64::from(client.confirmed);
     }
 
