@@ -255,8 +255,8 @@ def main():
             server.stop()
 
     if "rtt" in parts:
-        servers = [redis(7303, 0), aspine(args.binary, 7304, "0"), aspine(args.binary, 7305, "0", "--spin-us", "100")]
-        servers[2].name = "aspine --spin-us 100"
+        servers = [redis(7303, 0), aspine(args.binary, 7304, "0"), aspine(args.binary, 7305, "0", "--spin", "100")]
+        servers[2].name = "aspine --spin 100"
         for server in servers[:2]:
             preload(server)
         rows = compare(servers, [("get", 1, 1, count(40_000))], args.repeats, "1")

@@ -8,7 +8,7 @@ Needs two CPUs and root: the generator runs at the highest priority, so that not
 
     neighbour   another program on the server's CPU, and on the other one: what cpus.sh and CPUAffinity keep away
     system      a core on every CPU, and one CPU left to all else
-    spin        --spin-us
+    spin        --spin
     sandbox     seccomp.json, by CPU time an operation
     unit        all that confines aspine.service, likewise, with a systemd of its own
     backlog     net.core.somaxconn, when two thousand clients connect at once
@@ -135,12 +135,12 @@ def system(args):
 
 def spin(args):
     def measure(variant):
-        with Server(args, "0", "--spin-us", variant.split()[-1]) as server:
+        with Server(args, "0", "--spin", variant.split()[-1]) as server:
             report = bench(args, server, "--connections", "1", "--preload")
             return {"round trip": report["all"]["p50_us"], "p99": report["all"]["p99_us"],
                     "CPU per GET or SET": report["server_cpu_us_per_op"]}
 
-    variants = ["--spin-us 0", "--spin-us 100"]
+    variants = ["--spin off", "--spin 100"]
     table("spin: one client, one request at a time", MICROSECONDS, in_turn(args, variants, measure), variants)
 
 

@@ -335,13 +335,41 @@ pub const TCP_USER_TIMEOUT_MS_MIN: u32 = 120_000;
 /// without overflow. Past it: a usage error.
 pub const IDLE_TIMEOUT_S_MAX: u64 = u32::MAX as u64;
 
-/// Microseconds a core polls before it parks when `--spin-us` is absent. 0: an idle server takes no
-/// CPU.
-pub const SPIN_US_DEFAULT: u64 = 0;
-
-/// Largest `--spin-us`, microseconds (one second). Longer is a busy loop under another name. Past
-/// it: a usage error.
+/// Largest `--spin`, microseconds (one second). Longer is a busy loop under another name. Past it: a usage error.
 pub const SPIN_US_MAX: u64 = 1_000_000;
+
+/// Microseconds for which a core that spins by its own decision looks for more before it naps: twice a lone client's
+/// turn on a slow virtual machine. At it: the core naps.
+pub const SPIN_AUTO_US: u64 = 50;
+
+/// Microseconds after which a core judges anew whether spinning pays. Long enough for a hundred requests of a lone client,
+/// short enough that a trial in vain harms nobody. At it: the core reads its CPU time.
+pub const SPIN_WINDOW_US: u64 = 5000;
+
+/// Naps in a window from which spinning may pay: one in 250 us. Below: no trial.
+pub const SPIN_NAPS_MIN: u32 = 20;
+
+/// Commands in a window from which their cost says something. Below: the core naps.
+pub const SPIN_WORK_MIN: u64 = 20;
+
+/// What a command may cost a core that spins, in percent of what it costs when it naps. Past it: the core naps.
+pub const SPIN_COST_PERCENT_MAX: u64 = 105;
+
+/// Microseconds between two looks of a core that spins from which somebody else had its CPU: many times what an interrupt
+/// takes. At it: the window counts as bad.
+pub const SPIN_GAP_US: u64 = 200;
+
+/// Bad windows at which a core stops spinning: each counts two, each good one takes one off.
+pub const SPIN_BAD_MAX: u32 = 4;
+
+/// Windows of spinning after which napping is measured again: a third of a second. At it: the core naps for two windows.
+pub const SPIN_TERM_WINDOWS: u32 = 64;
+
+/// Windows of napping after a trial in vain: first 40 ms, doubled by each that follows, up to 2.5 s. At it: another trial.
+pub const SPIN_PAUSE_WINDOWS_MIN: u32 = 8;
+
+/// The longest pause between trials, in windows.
+pub const SPIN_PAUSE_WINDOWS_MAX: u32 = 512;
 
 /// CPUs the affinity mask can name: the largest `NR_CPUS` Linux is built with. A higher number in
 /// `--cpus` is a usage error, so that `0-99999999999` is refused before it is listed.

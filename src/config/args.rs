@@ -6,14 +6,22 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use super::auth::AuthSources;
-use super::parse::{ByteSize, CpuList, HostPort};
+use super::parse::{ByteSize, CpuList, HostPort, Spin};
 use crate::command::output_limit::OutputLimit;
 use crate::command::settings::{DebugAccess, LogLevel};
 use crate::limits::{
     DATABASES, DRAIN_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, MAXCLIENTS_DEFAULT, PORT_DEFAULT,
-    SNAPSHOT_INTERVAL_S_DEFAULT, SPIN_US_DEFAULT, TCP_KEEPALIVE_S_DEFAULT, TRACKED_KEYS_MAX_DEFAULT,
+    SNAPSHOT_INTERVAL_S_DEFAULT, TCP_KEEPALIVE_S_DEFAULT, TRACKED_KEYS_MAX_DEFAULT,
 };
 use crate::shard::Eviction;
+
+/// Names that flags had in the release before, each with that of today.
+pub const FORMER_NAMES: [(&str, &str); 1] = [("spin-us", "spin")];
+
+/// The name of today of a flag.
+pub(super) fn current_name(flag: &str) -> &str {
+    FORMER_NAMES.iter().find(|(former, _)| *former == flag).map_or(flag, |(_, name)| name)
+}
 
 /// How the cores reach their sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,8 +74,8 @@ pub struct ServerArgs {
     pub output_limit: OutputLimit,
     /// `--tracking-table-max-keys`, 0 for no limit.
     pub tracked_keys_max: u64,
-    /// The value of `--spin-us`.
-    pub spin_us: u64,
+    /// The value of `--spin`.
+    pub spin: Spin,
     /// The value of `--transport`.
     pub transport: Transport,
     /// The value of `--enable-debug-command`.
@@ -122,7 +130,7 @@ impl Default for ServerArgs {
             tcp_keepalive_s: TCP_KEEPALIVE_S_DEFAULT,
             output_limit: OutputLimit::default(),
             tracked_keys_max: TRACKED_KEYS_MAX_DEFAULT,
-            spin_us: SPIN_US_DEFAULT,
+            spin: Spin::default(),
             transport: Transport::default(),
             debug: DebugAccess::No,
             data_dir: None,

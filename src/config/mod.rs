@@ -10,10 +10,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-pub use self::args::{ServerArgs, Transport};
+pub use self::args::{FORMER_NAMES, ServerArgs, Transport};
 pub use self::auth::AuthSources;
 pub use self::error::{ConfigError, FileError};
-pub use self::parse::{ByteSize, CpuList, HostPort};
+pub use self::parse::{ByteSize, CpuList, HostPort, Spin};
 pub use crate::command::output_limit::OutputLimit;
 pub use crate::command::settings::{DebugAccess, LogLevel};
 pub use crate::engine::auth::AuthKey;
@@ -77,7 +77,7 @@ pub struct ServerConfig {
     /// Keys that are remembered for the clients that read them, over all cores; `u64::MAX` is unlimited.
     pub tracked_keys_max: u64,
     /// Microseconds a core polls before it parks.
-    pub spin_us: u64,
+    pub spin: Spin,
     /// How the cores reach their sockets.
     pub transport: Transport,
     /// The addresses from which DEBUG is allowed.
@@ -130,7 +130,7 @@ impl Default for ServerConfig {
             tcp_keepalive_s: args.tcp_keepalive_s,
             output_limit: args.output_limit,
             tracked_keys_max: if args.tracked_keys_max == 0 { u64::MAX } else { args.tracked_keys_max },
-            spin_us: args.spin_us,
+            spin: args.spin,
             transport: args.transport,
             debug: args.debug,
             data_dir: absolute("--data-dir", DATA_DIR_DEFAULT.into()).unwrap_or_default(),
@@ -200,7 +200,7 @@ impl ServerConfig {
             tcp_keepalive_s: args.tcp_keepalive_s,
             output_limit: args.output_limit,
             tracked_keys_max: if args.tracked_keys_max == 0 { u64::MAX } else { args.tracked_keys_max },
-            spin_us: args.spin_us,
+            spin: args.spin,
             transport: args.transport,
             debug: args.debug,
             data_dir,

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::command::settings::BYTE_UNITS;
-use crate::limits::CPUS_MAX;
+use crate::limits::{CPUS_MAX, SPIN_US_MAX};
 
 /// An amount of memory in bytes, written as in redis.conf: a plain number, or one with a unit. `k m
 /// g` are powers of 1000, `kb mb gb` powers of 1024, `b` is one byte; upper and lower case are the
@@ -46,6 +46,44 @@ impl fmt::Display for ByteSize {
         match whole {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
             None => write!(f, "{} bytes", self.0),
+        }
+    }
+}
+
+/// How long an idle core looks for more before it sleeps: `auto`, `off`, or microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spin {
+    /// As long as that costs no more CPU than to sleep.
+    #[default]
+    Auto,
+    /// Not at all.
+    Off,
+    /// So many microseconds.
+    For(
+        /// The number of microseconds, at least one.
+        u64,
+    ),
+}
+
+impl FromStr for Spin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("auto", _) => Ok(Spin::Auto),
+            ("off", _) | (_, Ok(0)) => Ok(Spin::Off),
+            (_, Ok(us)) if us <= SPIN_US_MAX => Ok(Spin::For(us)),
+            _ => Err(format!("give auto, off, or a whole number from 0 to {SPIN_US_MAX}")),
+        }
+    }
+}
+
+impl fmt::Display for Spin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Spin::Auto => f.write_str("auto"),
+            Spin::Off => f.write_str("off"),
+            Spin::For(us) => write!(f, "{us}"),
         }
     }
 }

@@ -8,14 +8,15 @@ use std::path::Path;
 
 use self::Config::{Changeable, Fixed};
 use self::Kind::{Action, List, Secret, Switch};
+use super::args::current_name;
 use super::constants::CONSTANTS;
 pub use super::names::{DEBUG_ACCESSES, EVICTIONS, LOG_LEVELS, TRANSPORTS};
 use super::{OutputLimit, ServerConfig};
 use crate::engine::ProcessFacts;
 use crate::limits::{
     BULK_BYTES_MAX, DATABASES, DRAIN_TIMEOUT_S_DEFAULT, IDLE_TIMEOUT_S_DEFAULT, LISTEN_BACKLOG, MAXCLIENTS_DEFAULT,
-    PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT, SNAPSHOT_NAME_DEFAULT, SPIN_US_DEFAULT, TCP_KEEPALIVE_S_DEFAULT,
-    TICKS_PER_S, TRACKED_KEYS_MAX_DEFAULT,
+    PORT_DEFAULT, SNAPSHOT_INTERVAL_S_DEFAULT, SNAPSHOT_NAME_DEFAULT, TCP_KEEPALIVE_S_DEFAULT, TICKS_PER_S,
+    TRACKED_KEYS_MAX_DEFAULT,
 };
 
 /// A row: one setting.
@@ -232,13 +233,13 @@ pub static SETTINGS: [Setting; 44] = [
         ..NONE
     },
     Setting {
-        flag: "spin-us",
-        value_name: "MICROSECONDS",
-        default: Some(Decimal::<SPIN_US_DEFAULT>::TEXT),
+        flag: "spin",
+        value_name: "HOW",
+        default: Some("auto"),
         heading: CORES,
-        help: "Microseconds an idle core polls before it sleeps: lower latency for CPU time",
-        config: Fixed("spin-us", |config, _| config.spin_us.to_string()),
-        shown: Some(|config| Some(config.spin_us.to_string())),
+        help: "Microseconds an idle core looks on before it sleeps, off, or auto: where that costs no more CPU",
+        config: Fixed("spin", |config, _| config.spin.to_string()),
+        shown: Some(|config| Some(quoted(&config.spin.to_string()))),
         ..NONE
     },
     Setting {
@@ -483,7 +484,7 @@ impl<const NUMBER: u64> Decimal<NUMBER> {
 
 /// The setting of a flag.
 pub fn of_flag(flag: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|row| !row.flag.is_empty() && row.flag == flag)
+    SETTINGS.iter().find(|row| !row.flag.is_empty() && row.flag == current_name(flag))
 }
 
 /// The settings that CONFIG GET shows and CONFIG SET can't change: names and values.

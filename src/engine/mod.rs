@@ -407,6 +407,11 @@ impl Engine {
         self.core.persistence.has_failed_to_save()
     }
 
+    /// Commands of this core's clients and operations on its shard, since the last CONFIG RESETSTAT.
+    pub fn work_done(&self) -> u64 {
+        self.core.env.stats.commands + self.core.env.stats.operations
+    }
+
     /// Sessions connected to this core.
     pub fn session_count(&self) -> usize {
         self.home.session_count()

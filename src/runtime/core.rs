@@ -18,17 +18,19 @@ use tracing::{debug, info, warn};
 
 use super::accept::Accepting;
 use super::admin::Reporter;
-use super::clock::Clock;
+use super::clock::{Clock, thread_cpu_ns};
 use super::drain::Drain;
 use super::files::CoreFiles;
 use super::give_way::GiveWay;
 use super::listener::CoreListener;
 use super::mesh::{Mesh, Ports};
 use super::shared::Shared;
+use super::spin::{Reading, Spin};
 use super::supervise::{Progress, Step};
 use super::transport::epoll::Epoll;
 use super::transport::ring::Ring;
 use super::transport::{Event, Transport};
+use crate::config;
 use crate::engine::files::FileAsk;
 use crate::engine::turn::{Outside, turn};
 use crate::engine::{Batch, Engine, EngineConfig, Notice, SessionId};
@@ -45,8 +47,8 @@ pub(super) struct CoreSetup {
     pub(super) files: CoreFiles,
     /// The reporter to the admin endpoint, if there is one.
     pub(super) reporter: Option<Reporter>,
-    /// The time to poll before parking (`--spin-us`).
-    pub(super) spin: Duration,
+    /// How long to look for more before napping (`--spin`).
+    pub(super) spin: config::Spin,
     pub(super) transport: Choice,
     pub(super) shared: Arc<Shared>,
     /// Reports to the supervisor when the core is up; dropping it reports that the core has ended.
@@ -72,6 +74,7 @@ pub(super) struct Shell<T> {
     clock: Clock,
     pub(super) shared: Arc<Shared>,
     give_way: GiveWay,
+    spin: Spin,
     last_tick_ms: u64,
     /// Whether the core had something to do since the last tick.
     busy_since_tick: bool,
@@ -119,10 +122,10 @@ pub(super) async fn run(mut setup: CoreSetup) -> Result<(), StartError> {
 async fn run_over<T: Transport>(setup: CoreSetup, transport: T) -> Result<(), StartError> {
     let core = usize::from(setup.engine.core.0);
     let failed = |what| move |source: io::Error| StartError::Core { core, what, source: Box::new(source) };
-    let spin = setup.spin;
     let mut core = Core::new(setup, transport).await.map_err(failed("socket setup"))?;
     let mut is_up = false;
-    let mut idle_since = None;
+    // Whether the core has spun in vain, and has done nothing since.
+    let mut in_vain = false;
     loop {
         if let Some(why) = core.engine.take_load_failure() {
             return Err(StartError::Load { why });
@@ -136,31 +139,31 @@ async fn run_over<T: Transport>(setup: CoreSetup, transport: T) -> Result<(), St
         match core.turn().map_err(failed("wait for sockets"))? {
             Turn::Over => return Ok(()),
             Turn::Busy => {
-                idle_since = None;
+                in_vain = false;
                 core.shell.busy_since_tick = true;
-                if spin == Duration::ZERO && core.is_quiet() && !core.shell.nap().map_err(failed("nap"))? {
-                    future::yield_now().await;
+                core.weigh_spinning();
+                if !core.is_quiet() {
+                    continue;
                 }
             }
-            Turn::Idle => {
-                if spin > Duration::ZERO {
-                    let elapsed = core.shell.clock.elapsed();
-                    if elapsed - *idle_since.get_or_insert(elapsed) < spin {
-                        continue;
-                    }
-                }
-                if !core.shell.nap().map_err(failed("nap"))? {
-                    idle_since = None;
-                    future::yield_now().await;
-                }
-            }
+            Turn::Idle => {}
+        }
+        let limit = core.shell.spin.limit();
+        if limit > Duration::ZERO && !in_vain {
+            // What was sent comes back with the next turn.
+            in_vain = !core.shell.spin(limit).map_err(failed("spin"))?;
+            continue;
+        }
+        in_vain = false;
+        if !core.shell.nap().map_err(failed("nap"))? {
+            future::yield_now().await;
         }
     }
 }
 
 impl<T: Transport> Core<T> {
     async fn new(setup: CoreSetup, mut transport: T) -> io::Result<Core<T>> {
-        let CoreSetup { engine: config, listener, ports, files, reporter, shared, progress, .. } = setup;
+        let CoreSetup { engine: config, listener, ports, files, reporter, spin, shared, progress, .. } = setup;
         transport.listen(&listener)?;
         let shell = Shell {
             core: config.core,
@@ -173,6 +176,7 @@ impl<T: Transport> Core<T> {
             clock: Clock::new(),
             shared,
             give_way: GiveWay::default(),
+            spin: Spin::new(spin, T::LOOKS_FREELY),
             last_tick_ms: 0,
             busy_since_tick: false,
             last_rss_ms: 0,
@@ -193,6 +197,17 @@ impl<T: Transport> Core<T> {
             return Ok(Turn::Over);
         }
         Ok(if busy { Turn::Busy } else { Turn::Idle })
+    }
+
+    /// Decides anew, when it is time, whether to spin.
+    #[inline]
+    fn weigh_spinning(&mut self) {
+        let Core { engine, shell } = self;
+        let at = shell.clock.elapsed();
+        if shell.spin.wants_reading(at) {
+            let cpu = Duration::from_nanos(thread_cpu_ns());
+            shell.spin.on_reading(Reading { at, cpu, work: engine.work_done() });
+        }
     }
 
     /// Whether another turn would find nothing to do but what the transport finds. With peers it may be a batch, for which
@@ -290,9 +305,32 @@ impl<T: Transport> Outside for Shell<T> {
 }
 
 impl<T: Transport> Shell<T> {
+    /// Looks for a socket or a batch for so long, or until the next tick. Returns whether there is either.
+    fn spin(&mut self, limit: Duration) -> io::Result<bool> {
+        self.transport.submit()?;
+        let began = self.clock.elapsed();
+        let until = began + limit.min(self.until_tick());
+        let (mut last, mut gap) = (began, Duration::ZERO);
+        let found = loop {
+            if self.transport.has_news()? || self.mesh.has_waiting() {
+                break true;
+            }
+            let now = self.clock.elapsed();
+            gap = gap.max(now.saturating_sub(last));
+            last = now;
+            if now >= until {
+                break false;
+            }
+            std::hint::spin_loop();
+        };
+        self.spin.on_spin(gap);
+        Ok(found)
+    }
+
     /// Waits for a socket or a batch until the next tick. Returns whether there is either.
     fn nap(&mut self) -> io::Result<bool> {
         let core = self.core;
+        self.spin.on_nap();
         if self.mesh.has_peers() && self.give_way() && self.mesh.has_waiting() {
             return Ok(true);
         }

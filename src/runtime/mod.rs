@@ -32,6 +32,7 @@ mod listener;
 mod mesh;
 mod pulse;
 mod shared;
+mod spin;
 mod stopwatch;
 mod supervise;
 mod sys;
@@ -228,7 +229,7 @@ fn spawn_cores(
             ports,
             files,
             reporter,
-            spin: Duration::from_micros(config.spin_us),
+            spin: config.spin,
             transport: transport.clone(),
             shared: Arc::clone(shared),
             progress: Progress { core: number, steps: steps.clone() },

@@ -150,6 +150,6 @@ fn on_one_core_by_tcp() {
 
 #[test]
 fn on_two_cores_by_tcp_and_unix_socket_while_spinning() {
-    let server = Setup::new(2, &["--max-memory", "1gb", "--spin-us", "50"]).unix().start();
+    let server = Setup::new(2, &["--max-memory", "1gb", "--spin", "50"]).unix().start();
     check_load(&server, |number| if number % 2 == 0 { server.connect() } else { server.connect_unix() });
 }

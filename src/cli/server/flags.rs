@@ -9,9 +9,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crate::cli::number::{mode, whole};
 use crate::config::table::{self, DEBUG_ACCESSES, EVICTIONS, LOG_LEVELS, TRANSPORTS};
 use crate::config::{
-    AuthSources, ByteSize, CpuList, DebugAccess, Eviction, HostPort, LogLevel, OutputLimit, ServerArgs, Transport,
+    AuthSources, ByteSize, CpuList, DebugAccess, Eviction, FORMER_NAMES, HostPort, LogLevel, OutputLimit, ServerArgs,
+    Spin, Transport,
 };
-use crate::limits::{DATABASES, DRAIN_TIMEOUT_S_MAX, IDLE_TIMEOUT_S_MAX, SPIN_US_MAX, TCP_KEEPALIVE_S_MAX};
+use crate::limits::{DATABASES, DRAIN_TIMEOUT_S_MAX, IDLE_TIMEOUT_S_MAX, TCP_KEEPALIVE_S_MAX};
 
 /// The flags as clap parses them. Help, headings, names of values and defaults come from the table of settings
 /// ([`describe`]).
@@ -43,8 +44,8 @@ pub(in crate::cli) struct ServerFlags {
     cpus: Option<CpuList>,
     #[arg(long, value_parser = whole(0..=i64::MAX as u64))]
     tracking_table_max_keys: u64,
-    #[arg(long, value_parser = whole(0..=SPIN_US_MAX))]
-    spin_us: u64,
+    #[arg(long, alias = FORMER_NAMES[0].0)]
+    spin: Spin,
     #[arg(long, value_parser = one_of(&TRANSPORTS))]
     transport: Transport,
     #[arg(long, value_parser = whole(0..=u64::MAX))]
@@ -111,7 +112,7 @@ impl ServerFlags {
             tcp_keepalive_s: self.tcp_keepalive,
             output_limit: self.client_output_limit,
             tracked_keys_max: self.tracking_table_max_keys,
-            spin_us: self.spin_us,
+            spin: self.spin,
             transport: self.transport,
             debug: self.enable_debug_command,
             data_dir: self.data_dir,
@@ -179,6 +180,15 @@ mod tests {
     }
 
     #[test]
+    fn former_names_still_serve() {
+        assert_eq!(parse(&["--spin-us", "100"]).unwrap().spin, Spin::For(100));
+        assert_eq!(parse(&["--spin-us=0"]).unwrap().spin, Spin::Off);
+        for (former, name) in FORMER_NAMES {
+            assert_eq!(table::of_flag(former).map(|row| row.flag), Some(name));
+        }
+    }
+
+    #[test]
     fn every_flag_has_its_row() {
         let program = crate::cli::command();
         let server = program.find_subcommand("server").unwrap();
@@ -230,7 +240,7 @@ mod tests {
             "60",
             "--client-output-limit",
             "1mb 2 3",
-            "--spin-us",
+            "--spin",
             "100",
             "--enable-debug-command",
             "local",
@@ -250,7 +260,7 @@ mod tests {
         assert_eq!((args.auth.flag, args.auth.file), (Some(b"k".to_vec()), Some("/k".into())));
         assert_eq!((args.items_max, args.bytes_max), (Some(7), Some(ByteSize(2048))));
         assert!(matches!(args.eviction, Eviction::None));
-        assert_eq!((args.maxclients, args.idle_timeout_s, args.spin_us), (9, 30, 100));
+        assert_eq!((args.maxclients, args.idle_timeout_s, args.spin), (9, 30, Spin::For(100)));
         assert_eq!(args.tcp_keepalive_s, 60);
         assert_eq!(args.output_limit, OutputLimit { hard_bytes: 1 << 20, soft_bytes: 2, soft_s: 3 });
         assert_eq!(args.debug, DebugAccess::Local);
@@ -286,7 +296,8 @@ mod tests {
             ("--timeout", "4294967296", &["a whole number from 0 to"]),
             ("--timeout", "5s", &["leave out the unit s"]),
             ("--tcp-keepalive", "32768", &["a whole number from 0 to 32767"]),
-            ("--spin-us", "1000001", &["a whole number from 0 to 1000000"]),
+            ("--spin", "1000001", &["auto, off, or a whole number from 0 to 1000000"]),
+            ("--spin", "on", &["auto, off, or a whole number from 0 to 1000000"]),
             ("--drain-timeout", "86401", &["a whole number from 0 to 86400"]),
             ("--client-output-limit", "1mb 2mb", &["for example '32mb 8mb 60'"]),
             ("--eviction", "random", &["s3fifo", "lru", "none"]),

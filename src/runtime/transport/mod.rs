@@ -61,6 +61,15 @@ pub(super) trait Transport: Sized {
     /// done something may be followed by `wait` at once, without a look in between.
     fn is_quiet(&mut self, engine: &mut Engine) -> bool;
 
+    /// Whether `has_news` makes no system call.
+    const LOOKS_FREELY: bool;
+
+    /// Sends what waits to be sent. Never waits.
+    fn submit(&mut self) -> io::Result<()>;
+
+    /// Whether a look would find something.
+    fn has_news(&mut self) -> io::Result<bool>;
+
     /// Waits until something is ready, but no longer than `timeout`. Returns whether something is.
     fn wait(&mut self, timeout: Duration) -> io::Result<bool>;
 }

@@ -134,6 +134,16 @@ impl Transport for Epoll {
         false
     }
 
+    const LOOKS_FREELY: bool = false;
+
+    fn submit(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn has_news(&mut self) -> io::Result<bool> {
+        self.wait(Duration::ZERO)
+    }
+
     fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
         self.handled = 0;
         self.poller.poll(&mut self.ready, timeout)?;

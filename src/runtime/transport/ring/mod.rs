@@ -458,6 +458,22 @@ impl<K: Kernel> Transport for Ring<K> {
         quiet && !self.kernel.flying().any(goes_on)
     }
 
+    const LOOKS_FREELY: bool = true;
+
+    fn submit(&mut self) -> io::Result<()> {
+        self.prepare()?;
+        if self.kernel.has_queue() {
+            self.kernel.submit()?;
+            self.collect()?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn has_news(&mut self) -> io::Result<bool> {
+        Ok(!self.ready.is_empty() || self.kernel.has_news())
+    }
+
     fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
         self.prepare()?;
         if self.ready.is_empty() && self.later.is_empty() && self.sent.is_empty() {
