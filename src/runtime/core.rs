@@ -194,6 +194,8 @@ impl<T: Transport> Core<T> {
         let busy = turn(engine, shell, now_ms)?;
         let Shell { drain, files, shared, progress, .. } = shell;
         if drain.is_over(engine, files, shared, progress, now_ms) {
+            // Replies of this very turn: after a second signal it waits for nobody, but what was said is sent.
+            shell.transport.submit()?;
             return Ok(Turn::Over);
         }
         Ok(if busy { Turn::Busy } else { Turn::Idle })
