@@ -314,6 +314,7 @@ pub(super) fn run_key(
     args: Args<'_>,
 ) -> bool {
     let Core { env, owner, links, .. } = core;
+    debug_assert!(session.is_plain(), "a client of whom something special holds goes by `dispatch`");
     let caller = Caller::plain(&session.client);
     if let Some(peer) = env.router.peer(env.router.owner(args.at(0))) {
         send_whole(session, id, (env, links), peer, caller, args, Trip { command, muted: false, held: false });
