@@ -260,3 +260,37 @@ fn what_is_held_back_during_a_drain_ends_its_session() {
     assert_eq!(cluster.send(writer, usize::MAX), b":0\r\n");
     assert!(cluster.engines[0].is_finished(writer.id), "its session would end only with the pause");
 }
+
+/// A command of several keys on several cores counted a hit or a miss for each key, whichever command it was; on one core
+/// only those do that read, as in Redis.
+#[test]
+fn several_keys_count_hits_on_two_cores_as_on_one() {
+    let lookups = |cores| {
+        let mut cluster = cluster(cores);
+        let conn = cluster.connect(0);
+        // The slots of `bar` and `foo` are core 0's and core 1's.
+        say(&mut cluster, conn, "MSETNX bar abc foo abd\r\nMSETNX bar 1 foo 2\r\nCOPY bar foo\r\nRENAMENX foo bar\r\n");
+        let written = lines_of(&say(&mut cluster, conn, "INFO stats\r\n"), "keyspace_");
+        say(&mut cluster, conn, "LCS bar foo\r\nLCS bar foo LEN\r\n");
+        (written, lines_of(&say(&mut cluster, conn, "INFO stats\r\n"), "keyspace_"))
+    };
+    assert_eq!(lookups(2), lookups(1));
+}
+
+fn lines_of(text: &str, start: &str) -> Vec<String> {
+    text.lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect()
+}
+
+/// The end of a connection that watched keys of another core: that core's UNWATCH was no client's command.
+#[test]
+fn what_ends_with_a_connection_is_no_call() {
+    let mut cluster = cluster(2);
+    let (watcher, conn) = (cluster.connect(0), cluster.connect(0));
+    assert_eq!(say(&mut cluster, watcher, "WATCH foo bar\r\n"), "+OK\r\n");
+    cluster.engines[0].on_disconnect(watcher.id);
+    cluster.settle();
+    let stats = say(&mut cluster, conn, "INFO commandstats\r\n");
+    let watches = lines_of(&stats, "cmdstat_watch:");
+    assert!(watches.len() == 1 && watches[0].starts_with("cmdstat_watch:calls=1,"), "{stats}");
+    assert_eq!(lines_of(&stats, "cmdstat_unwatch:"), [""; 0]);
+}

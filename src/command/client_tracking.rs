@@ -2,12 +2,10 @@
 //! CLIENT TRACKING itself concerns every core: `engine/home/tracking.rs`.
 
 use crate::command::client::Client;
-use crate::command::context::{After, Call, Home};
+use crate::command::context::{After, Home};
 use crate::command::errors::{Error, error};
-use crate::command::reply::Reply;
 use crate::command::tracking::{Scope, Tracking};
 use crate::resp::{Args, Writer};
-use crate::shard::Shard;
 
 /// CLIENT CACHING YES | NO.
 pub fn client_caching(client: &mut Client, args: Args<'_>, _home: &Home<'_>, writer: &mut Writer<'_>) -> After {
@@ -69,12 +67,4 @@ pub fn client_trackinginfo(client: &mut Client, _args: Args<'_>, _home: &Home<'_
         writer.bulk(prefix);
     }
     After::Continue
-}
-
-/// Ends the tracking of a prefix: `prefix home`, the client's home core in 2 bytes.
-pub fn untrack<'s>(shard: &'s mut Shard, args: Args<'_>, _call: Call) -> Reply<'s> {
-    if let Ok(home) = args.at(1).try_into() {
-        shard.remove_prefix(args.at(0), u16::from_le_bytes(home));
-    }
-    Reply::Ok
 }

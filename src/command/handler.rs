@@ -74,6 +74,10 @@ pub enum OwnerHandler {
     /// DEBUG OBJECT: on the core that owns its key. The other subcommands of DEBUG end at home, in
     /// `engine/home/debug.rs`.
     Debug,
+    /// WATCH: each key on the core that owns it.
+    Watch,
+    /// UNWATCH: on every core where the client watches keys.
+    Unwatch,
 }
 
 /// The handlers of commands that run at home, at once.
@@ -96,10 +100,6 @@ pub enum Verb {
     Exec,
     /// DISCARD: the queued commands are dropped.
     Discard,
-    /// WATCH: EXEC runs the commands only if the keys have not changed.
-    Watch,
-    /// UNWATCH: EXEC ignores changes.
-    Unwatch,
 }
 
 /// The commands about the cores.

@@ -2,7 +2,7 @@
 
 use crate::command::facts::{flag, same};
 use crate::command::handler::{Command, Fold, Handler, KeyHandler, OwnerHandler, Part};
-use crate::command::table::{INTERNAL, TABLE};
+use crate::command::table::TABLE;
 use crate::resp::Args;
 
 /// The work that a core does for another core.
@@ -19,21 +19,14 @@ pub enum Sent {
 pub struct CommandId(pub u16);
 
 impl CommandId {
-    /// The first id of the commands that only engines send.
-    const INTERNAL: u16 = 1 << 15;
-    /// The internal command that ends the tracking of a prefix.
-    pub const UNTRACK: CommandId = CommandId(Self::INTERNAL + 2);
+    /// The command CLIENT TRACKING.
+    pub const CLIENT_TRACKING: CommandId = CommandId::named("client|tracking");
     /// The command MONITOR.
     pub const MONITOR: CommandId = CommandId::named("monitor");
-    /// The internal command that ends a client's WATCH.
-    pub const UNWATCH: CommandId = CommandId(Self::INTERNAL + 3);
+    /// The command UNWATCH.
+    pub const UNWATCH: CommandId = CommandId::named("unwatch");
     /// The command CONFIG SET.
     pub const CONFIG_SET: CommandId = CommandId::named("config|set");
-
-    /// Whether only engines send the command.
-    pub fn is_internal(self) -> bool {
-        self.0 >= Self::INTERNAL
-    }
 
     /// The id of a row that is known by name when this is compiled.
     const fn named(name: &str) -> CommandId {
@@ -62,10 +55,7 @@ impl CommandId {
     /// The row. A number that is no row's is a bug of ours: batches come from this process.
     #[inline]
     pub fn row(self) -> &'static Command {
-        match TABLE.get(usize::from(self.0)) {
-            Some(row) => row,
-            None => &INTERNAL[usize::from(self.0 - Self::INTERNAL)],
-        }
+        &TABLE[usize::from(self.0)]
     }
 }
 
@@ -78,30 +68,6 @@ pub struct EachKeyCommand {
     pub handler: KeyHandler,
     /// The fold of the replies.
     pub fold: Fold,
-}
-
-impl EachKeyCommand {
-    /// The command DEL.
-    pub const DEL: EachKeyCommand = EachKeyCommand::of(CommandId::named("del"));
-    /// The internal command that reads values and deadlines.
-    pub const READ: EachKeyCommand = EachKeyCommand::of(CommandId(CommandId::INTERNAL));
-    /// The internal command that removes keys whose values were renamed.
-    pub const RENAMED: EachKeyCommand = EachKeyCommand::of(CommandId(CommandId::INTERNAL + 1));
-    /// The internal command of WATCH, for each key.
-    pub const WATCH: EachKeyCommand = EachKeyCommand::of(CommandId(CommandId::INTERNAL + 4));
-    /// The internal command that stores values and deadlines.
-    pub const WRITE: EachKeyCommand = EachKeyCommand::of(CommandId(CommandId::INTERNAL + 5));
-
-    /// A row that is known to be of each key when this is compiled.
-    const fn of(id: CommandId) -> EachKeyCommand {
-        let row = if id.0 >= CommandId::INTERNAL {
-            &INTERNAL[(id.0 - CommandId::INTERNAL) as usize]
-        } else {
-            &TABLE[id.0 as usize]
-        };
-        let Handler::Owner(OwnerHandler::EachKey(handler, fold)) = row.handler else { panic!("a command of each key") };
-        EachKeyCommand { id, handler, fold }
-    }
 }
 
 /// Finds rows by name without allocating: open addressing over a word that stands for the name. Built once per engine from

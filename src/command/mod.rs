@@ -42,6 +42,7 @@ pub mod snapshot;
 pub mod string;
 pub mod subcommand;
 pub mod table;
+pub mod task;
 #[cfg(test)]
 mod tests;
 pub mod throttle;

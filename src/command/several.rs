@@ -7,11 +7,12 @@
 use crate::command::condition::Condition;
 use crate::command::connection::parse_database;
 use crate::command::facts::{Facts, flag};
+use crate::command::task::apply;
 use crate::command::{Call, Error, Reply, lcs, string};
 use crate::limits::DATABASES;
 use crate::resp::Args;
 use crate::resp::number::parse_i64;
-use crate::shard::{Database, Event, Expiry, Recency, Shard};
+use crate::shard::{Database, Event, Expiry, Shard};
 
 /// The item stored under a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,38 +66,13 @@ pub fn run(shard: &mut Shard, row: &Facts, decide: Decide, args: Args<'_>, call:
     match decide(args, &stored, call.now_ms) {
         Err(error) => error.into(),
         Ok((reply, changes)) => {
-            for (key, value, expiry) in &changes.stores {
-                if let Reply::Error(error) = store(shard, databases[1], (changes.event, key, value, *expiry), call) {
-                    return error.into();
-                }
-            }
-            for key in &changes.deletes {
-                if changes.renames() {
-                    shard.remove_renamed(key, call.now_ms);
-                } else {
-                    shard.remove(key, call.now_ms);
-                }
-            }
-            reply
+            // Where the two differ, the command is COPY, which deletes nothing.
+            shard.select(databases[1]);
+            let applied = apply(shard, &changes, call);
+            shard.select(selected);
+            applied.map_or_else(Into::into, |()| reply)
         }
     }
-}
-
-/// Stores an item in a database.
-fn store(
-    shard: &mut Shard,
-    database: Database,
-    (event, key, value, expiry): (Event, &[u8], &[u8], Expiry),
-    call: Call,
-) -> Reply<'static> {
-    let selected = shard.selected();
-    shard.select(database);
-    let reply = match string::store_value(shard, event, key, value, expiry, call) {
-        Reply::Error(error) => error.into(),
-        _ => Reply::Ok,
-    };
-    shard.select(selected);
-    reply
 }
 
 /// The database of a command's first key, and that of its second key and of what it stores: COPY may name another.
@@ -128,75 +104,6 @@ fn target<'a>(row: &Facts, args: Args<'a>) -> Option<&'a [u8]> {
 
 fn peek<'s>(shard: &'s Shard, database: Database, key: &[u8], now_ms: u64) -> Option<Stored<'s>> {
     shard.peek_in(database, key, now_ms).map(|item| Stored { value: item.value, expires_at_ms: item.expires_at_ms })
-}
-
-/// Reads one key of a command whose keys live on several cores, `key database`: `[value, deadline or -1]`, or null.
-pub fn read<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    let (key, database, selected) = (args.at(0), database_of(args.at(1)), shard.selected());
-    shard.select(database);
-    let _ = shard.get_silently(key, Recency::Keep, call.now_ms);
-    shard.select(selected);
-    match shard.peek_in(database, key, call.now_ms) {
-        Some(item) => {
-            let deadline = item.expires_at_ms.map_or(-1, |at_ms| i64::try_from(at_ms).unwrap_or(i64::MAX));
-            Reply::Pair(item.value, deadline)
-        }
-        None => Reply::Null,
-    }
-}
-
-/// Removes a key whose value was stored under another.
-pub fn remove_renamed<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    shard.remove_renamed(args.at(0), call.now_ms).into()
-}
-
-/// Writes one key of a command whose keys live on several cores: `key value how`, the last as [`encode_store`] has it.
-pub fn write<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    let (event, expiry, database) = decode_store(args.at(2));
-    store(shard, database, (event, args.at(0), args.at(1), expiry), call)
-}
-
-/// The database of an argument of one byte.
-fn database_of(byte: &[u8]) -> Database {
-    byte.first().copied().unwrap_or(0)
-}
-
-/// WATCH of one key: `key client`, the client's id in 8 bytes.
-pub fn watch<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
-    shard.watch(args.at(0), id_of(args.at(1)), call.now_ms);
-    Reply::Ok
-}
-
-/// UNWATCH: `client`.
-pub fn unwatch<'s>(shard: &'s mut Shard, args: Args<'_>, _call: Call) -> Reply<'s> {
-    shard.unwatch(id_of(args.at(0)));
-    Reply::Ok
-}
-
-fn id_of(bytes: &[u8]) -> u64 {
-    bytes.try_into().map_or(0, u64::from_le_bytes)
-}
-
-/// Encodes the key event, the deadline and the database of a store, for [`write()`].
-pub fn encode_store(event: Event, expiry: Expiry, database: Database) -> [u8; 10] {
-    let at_ms = match expiry {
-        Expiry::Never => 0,
-        Expiry::Keep => u64::MAX,
-        Expiry::At(at_ms) => at_ms.clamp(1, u64::MAX - 1),
-    };
-    let mut bytes = [0; 10];
-    bytes[..8].copy_from_slice(&at_ms.to_le_bytes());
-    (bytes[8], bytes[9]) = (event as u8, database);
-    bytes
-}
-
-fn decode_store(bytes: &[u8]) -> (Event, Expiry, Database) {
-    let expiry = match id_of(&bytes[..8]) {
-        0 => Expiry::Never,
-        u64::MAX => Expiry::Keep,
-        at_ms => Expiry::At(at_ms),
-    };
-    (Event::of(bytes[8]), expiry, bytes[9])
 }
 
 fn nothing(reply: Reply<'static>) -> Result<Decision, Error> {

@@ -4,7 +4,7 @@
 //! Rows are sorted by name; a subcommand's name is `container|subcommand`, and stands after its container.
 
 use crate::command::connection as conn;
-use crate::command::facts::{ALL_KEYS, KEY_VALUE_PAIRS, Keys, NO_KEYS, ROWS, facts, flag, same};
+use crate::command::facts::{ROWS, same};
 use crate::command::handler::{Command, Fold, Handler, HomeHandler, OwnerHandler, Part, Question, Told, Verb};
 use crate::command::pubsub::Topic;
 use crate::command::{
@@ -16,7 +16,7 @@ use Part::Ask;
 
 use Handler::{Container, EveryCore, Home, Owner};
 use HomeHandler::{Session, Topology, Transaction};
-use OwnerHandler::{EachKey, Key, Publish, Scan, Several};
+use OwnerHandler::{EachKey, Key, Publish, Scan, Several, Unwatch, Watch};
 
 /// All commands, sorted by name.
 pub static TABLE: &[Command] = &joined();
@@ -205,9 +205,9 @@ const HANDLERS: [(&str, Handler); ROWS.len()] = [
     ("type", Owner(Key(keyspace::value_type))),
     ("unlink", Owner(EachKey(keyspace::delete, Fold::Sum))),
     ("unsubscribe", EveryCore(Part::Unsubscribe(Topic::Channel))),
-    ("unwatch", Home(Transaction(Verb::Unwatch))),
+    ("unwatch", Owner(Unwatch)),
     ("wait", Home(Session(operator::wait))),
-    ("watch", Home(Transaction(Verb::Watch))),
+    ("watch", Owner(Watch)),
 ];
 
 /// The facts, each with its handler.
@@ -222,15 +222,3 @@ const fn joined() -> [Command; ROWS.len()] {
     }
     all
 }
-
-/// The internal commands that only engines send each other; no client can name them. Their ids begin at
-/// `CommandId::INTERNAL`.
-#[rustfmt::skip]
-pub(super) static INTERNAL: &[Command] = &[
-    Command { facts: facts!("#read", -3, flag::READONLY, KEY_VALUE_PAIRS, Generic, "key database [key database ...]", "Reads values and deadlines."), handler: Owner(EachKey(several::read, Fold::Array)) },
-    Command { facts: facts!("#renamed", -2, flag::WRITE, ALL_KEYS, Generic, "key [key ...]", "Removes keys whose values have others now."), handler: Owner(EachKey(several::remove_renamed, Fold::Sum)) },
-    Command { facts: facts!("#untrack", 3, 0, NO_KEYS, Connection, "prefix home", "Ends the tracking of a prefix."), handler: Owner(Key(client_tracking::untrack)) },
-    Command { facts: facts!("#unwatch", 2, 0, NO_KEYS, Transactions, "client", "Ends what a client watches."), handler: Owner(Key(several::unwatch)) },
-    Command { facts: facts!("#watch", -3, 0, KEY_VALUE_PAIRS, Transactions, "key client [key client ...]", "Watches keys."), handler: Owner(EachKey(several::watch, Fold::Ok)) },
-    Command { facts: facts!("#write", -4, flag::WRITE, Keys { first: 1, last: -1, step: 3 }, Generic, "key value how [...]", "Stores values with deadlines."), handler: Owner(EachKey(several::write, Fold::Ok)) },
-];

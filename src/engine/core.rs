@@ -3,8 +3,11 @@
 //! Core: its own. It is apart from `home` so that a session can be borrowed while something is asked for it.
 //! Never: sees a session.
 
+use crate::command::Error;
+use crate::command::task::{Outcome, Task};
 use crate::engine::env::Env;
 use crate::engine::link::Links;
+use crate::engine::link::caller::Caller;
 use crate::engine::link::message::Ask;
 use crate::engine::owner::Owner;
 use crate::engine::owner::inbox::Reach;
@@ -56,6 +59,15 @@ impl Core {
             return None;
         }
         self.reach(|owner, reach| owner.run_inbox(reach))
+    }
+
+    /// Does this core's share of a command of several keys. Items that are being loaded come first: what was under way when
+    /// that began is refused.
+    pub(super) fn perform(&mut self, caller: Caller, task: &Task) -> Outcome {
+        if self.persistence.is_loading() {
+            return Outcome::Refused(Error::Loading);
+        }
+        self.owner.perform(&mut self.env, caller, task)
     }
 
     /// Calls what does snapshots with what it needs of the other parts.

@@ -199,6 +199,12 @@ impl Engine {
             Payload::Hold(hold) => core.owner.on_hold(hold, &core.env, &mut core.links),
             Payload::Granted { key, clean } => self.on_granted(key, clean),
             Payload::Release(hold) => core.owner.on_release(hold, &core.env, &mut core.links),
+            Payload::Task(held) => {
+                assert!(core.owner.is_held(), "a transaction's task without its hold");
+                let outcome = Box::new(core.perform(held.caller, &held.task));
+                core.links.send(from, Payload::TaskDone { key: held.key, outcome });
+            }
+            Payload::TaskDone { key, outcome } => home.on_task_done(from, key, *outcome),
             Payload::Invalidations(bytes) => home.on_invalidations(core, from, bytes),
             Payload::Snapshot(note) => core.persist(|persistence, around| persistence.on_note(from, note, around)),
         }

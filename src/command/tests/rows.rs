@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::command::facts::{Keys, flag};
-use crate::command::handler::{Command, Handler, HomeHandler, OwnerHandler, Verb};
+use crate::command::handler::{Command, Handler, HomeHandler, OwnerHandler};
 use crate::command::lookup::{CommandId, Lookup};
 use crate::command::subcommand::subcommands;
 use crate::command::table::TABLE;
@@ -111,7 +111,7 @@ fn keys_lie_inside_the_arity() {
                 assert_eq!((row.keys.first, row.keys.last), (1, -1), "{}", row.name);
             }
             Handler::Owner(OwnerHandler::Several(_)) => assert!(row.keys.first > 0, "{}", row.name),
-            Handler::Home(HomeHandler::Transaction(Verb::Watch)) => {
+            Handler::Owner(OwnerHandler::Watch) => {
                 assert_eq!(row.keys, Keys { first: 1, last: -1, step: 1 });
             }
             _ => assert_eq!(row.keys, NO_KEYS, "{}: only commands of keys have key positions", row.name),
@@ -128,7 +128,7 @@ fn keys_lie_inside_the_arity() {
 fn flags_are_consistent() {
     for row in TABLE {
         let is = |bit| row.is(bit);
-        if row.keys != NO_KEYS && !matches!(row.handler, Handler::Home(HomeHandler::Transaction(_))) {
+        if row.keys != NO_KEYS && !matches!(row.handler, Handler::Owner(OwnerHandler::Watch)) {
             assert!(is(flag::READONLY) != is(flag::WRITE), "{}: either readonly or write", row.name);
             assert!(!is(flag::BARRIER) && !is(flag::NO_AUTH) && !is(flag::ADMIN), "{}", row.name);
         }
@@ -141,7 +141,8 @@ fn flags_are_consistent() {
             | Handler::Container => {
                 assert!(!is(flag::READONLY) && !is(flag::WRITE), "{}: touches no key", row.name);
             }
-            Handler::Home(HomeHandler::Transaction(_)) => {
+            Handler::Home(HomeHandler::Transaction(_))
+            | Handler::Owner(OwnerHandler::Watch | OwnerHandler::Unwatch) => {
                 assert!(is(flag::BARRIER), "{}: what was queued or watched is known", row.name);
             }
             Handler::Owner(_) => {}

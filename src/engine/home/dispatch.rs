@@ -13,10 +13,9 @@ use crate::command::subcommand::too_many_arguments;
 use crate::engine::core::Core;
 use crate::engine::env::{Env, Notice};
 use crate::engine::home::Home;
-use crate::engine::home::gather::Asker;
 use crate::engine::home::session::Session;
 use crate::engine::home::trip::{Flow, Trip};
-use crate::engine::ids::{GatherId, SessionId};
+use crate::engine::ids::{Place, SessionId};
 use crate::engine::link::caller::Caller;
 use crate::engine::link::codec::PartKind;
 use crate::engine::link::message::Detail;
@@ -49,6 +48,11 @@ impl Home {
                 }
                 OwnerHandler::Scan => return self.dispatch_scan(core, id, args, trip),
                 OwnerHandler::Debug => return self.dispatch_debug(core, id, handler, args, trip),
+                OwnerHandler::Watch => return self.watch(core, id, args, trip),
+                OwnerHandler::Unwatch => {
+                    self.unwatch(core, id);
+                    self.answer(core, id, args, trip, |writer| writer.ok());
+                }
             },
             Handler::Home(handler) => {
                 return match handler {
@@ -154,7 +158,7 @@ impl Home {
             session.replies.note_asked(args.iter().map(<[u8]>::len).sum());
             let caller = Caller::of(&session.client, row, trip.held).part();
             core.env.meter.begin();
-            let (_, refusal) = self.split(core, Asker::Session(id, place), command, caller, args, &owners);
+            let refusal = self.split(core, (id, place), command, caller, args, &owners);
             if let Some(ns) = core.env.meter.end(trip.command, refusal.as_deref().unwrap_or_default())
                 && let Some(session) = self.sessions.get_mut(id)
             {
@@ -165,21 +169,20 @@ impl Home {
         Flow::Next
     }
 
-    /// Sends each owner its keys and runs our own; a gather puts the parts together. Returns the gather if all parts are
-    /// here, and the error if our own part is one.
+    /// Sends each owner its keys and runs our own; a gather puts the parts together. Some part comes from a peer. Returns
+    /// the error if our own part is one.
     pub(super) fn split(
         &mut self,
         core: &mut Core,
-        asker: Asker,
+        asker: (SessionId, Place),
         command: EachKeyCommand,
         caller: Caller,
         args: Args<'_>,
         owners: &[CoreId],
-    ) -> (Option<GatherId>, Option<Vec<u8>>) {
+    ) -> Option<Vec<u8>> {
         let step = usize::from(command.id.row().keys.step);
         let router = core.env.router;
         let gather = self.gathers.open(asker, (caller.proto, command.fold), owners, router.cores());
-        let mut complete = false;
         let mut refusal = None;
         for owner in (0..router.cores()).map(CoreId).filter(|core| owners.contains(core)) {
             if let Some(peer) = router.peer(owner) {
@@ -192,11 +195,12 @@ impl Home {
             out.clear();
             let own = args.select(&mut self.spans, |at| owners[at / step] == owner);
             let kind = core.owner.run_part(&mut core.env, command, own, caller, &mut out);
-            complete = self.gathers.part(gather, owner, kind.of(&out));
+            let complete = self.gathers.part(gather, owner, kind.of(&out));
+            debug_assert!(!complete, "a command is split because a peer has a part");
             refusal = (kind == PartKind::Refusal).then(|| out.clone());
             self.scratch = out;
         }
-        (complete.then_some(gather), refusal)
+        refusal
     }
 
     /// SCAN runs on the core that its cursor names.

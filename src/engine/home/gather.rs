@@ -10,24 +10,6 @@ use crate::limits::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX};
 use crate::resp::{Proto, Writer, reply};
 use crate::slot::CoreId;
 
-/// What gets the reply.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Asker {
-    /// A session of this core, at its place in the order of replies.
-    Session(SessionId, Place),
-    /// The command of several keys that a session's transaction is in.
-    Step(SessionId),
-}
-
-impl Asker {
-    /// The session for which the command runs.
-    pub(super) fn session(self) -> SessionId {
-        match self {
-            Asker::Session(id, _) | Asker::Step(id) => id,
-        }
-    }
-}
-
 /// One core's part.
 #[derive(Debug, Default)]
 struct PartBuffer {
@@ -42,7 +24,8 @@ struct PartBuffer {
 /// Parts under way.
 #[derive(Debug)]
 pub(super) struct Gather {
-    pub(super) asker: Asker,
+    /// The session that is answered, and the place in the order of its replies.
+    pub(super) asker: (SessionId, Place),
     proto: Proto,
     fold: Fold,
     /// Cores that have not answered.
@@ -66,7 +49,7 @@ impl Gathers {
     /// Opens a gather for a command whose keys belong to `owners`.
     pub(super) fn open(
         &mut self,
-        asker: Asker,
+        asker: (SessionId, Place),
         (proto, fold): (Proto, Fold),
         keys_of: &[CoreId],
         cores: u16,
@@ -88,9 +71,9 @@ impl Gathers {
         self.cells[id.0 as usize].as_mut().expect("an open gather")
     }
 
-    /// What gets the reply of an open gather.
-    pub(super) fn asker(&mut self, id: GatherId) -> Asker {
-        self.get(id).asker
+    /// The session that gets the reply of an open gather.
+    pub(super) fn session(&mut self, id: GatherId) -> SessionId {
+        self.get(id).asker.0
     }
 
     /// A core's part is here. True when it was the last.
@@ -141,13 +124,13 @@ impl Gathers {
 }
 
 impl Gather {
-    /// Writes the one reply. True if some core has refused, so that this is an error.
-    pub(super) fn fold(&mut self, out: &mut Vec<u8>) -> bool {
+    /// Writes the one reply.
+    pub(super) fn fold(&mut self, out: &mut Vec<u8>) {
         let mut writer = Writer::new(out, self.proto);
         // A refusal by any core is the reply, whatever the others did.
         if let Some(refusal) = self.parts.iter().find(|part| part.refused) {
             writer.raw(&refusal.bytes);
-            return true;
+            return;
         }
         match self.fold {
             Fold::Ok => writer.ok(),
@@ -163,6 +146,5 @@ impl Gather {
                 }
             }
         }
-        false
     }
 }

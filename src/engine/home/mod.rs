@@ -41,7 +41,7 @@ use crate::engine::core::Core;
 use crate::engine::home::auth::{AuthKey, Penalty};
 use crate::engine::home::client_filters::ClientWalk;
 use crate::engine::home::client_pause::ClientPause;
-use crate::engine::home::gather::{Asker, Gathers};
+use crate::engine::home::gather::Gathers;
 use crate::engine::home::push::Push;
 use crate::engine::home::replies::Output;
 use crate::engine::home::session::{Session, stop};
@@ -289,14 +289,9 @@ impl Home {
         let mut gather = self.gathers.take(id);
         let mut reply = std::mem::take(&mut self.scratch);
         reply.clear();
-        let refused = gather.fold(&mut reply);
-        match gather.asker {
-            Asker::Session(id, place) => self.fill(id, place, &reply),
-            Asker::Step(id) => {
-                self.on_step(id, &reply, refused);
-                self.resumable.push_back(id);
-            }
-        }
+        gather.fold(&mut reply);
+        let (id, place) = gather.asker;
+        self.fill(id, place, &reply);
         self.scratch = reply;
         self.gathers.recycle(gather);
     }
@@ -305,7 +300,7 @@ impl Home {
     pub(super) fn on_slow(&mut self, core: &mut Core, slow: SlowRequest) {
         let session = match core.links.waiter(slow.ticket, slow.number) {
             Some(Waiter::Reply { id, .. }) => Some(id),
-            Some(Waiter::Gather(gather)) => Some(self.gathers.asker(gather).session()),
+            Some(Waiter::Gather(gather)) => Some(self.gathers.session(gather)),
             Some(Waiter::Nobody) | None => None,
         };
         let session = session.and_then(|id| self.sessions.get(id));

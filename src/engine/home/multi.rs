@@ -1,7 +1,10 @@
 //! Multi: what a session has queued since MULTI, and the state of a transaction under way. Core: the session's home.
 //! What is done with them is in `transaction` and `multi_key`.
 
+use crate::command::Error;
 use crate::command::lookup::CommandId;
+use crate::command::several::Changes;
+use crate::command::task::{Item, Outcome};
 use crate::engine::ids::{Place, SessionId};
 use crate::engine::link::caller::Caller;
 use crate::engine::link::codec::append_frame;
@@ -75,9 +78,14 @@ pub(in crate::engine) struct Transaction {
 }
 
 impl Transaction {
+    /// The transaction's name between cores.
+    pub(in crate::engine) fn key(&self, session: SessionId) -> HoldKey {
+        HoldKey { holder: Holder::Transaction(session), number: self.number }
+    }
+
     /// What it asks each core for. A single command does not care what is watched, and leaves it watched.
     pub(in crate::engine) fn hold(&self, home: CoreId, session: SessionId, client: u64) -> Hold {
-        let key = HoldKey { holder: Holder::Transaction(session), number: self.number };
+        let key = self.key(session);
         Hold { home, key, watcher: self.array.is_some().then_some(client) }
     }
 }
@@ -89,22 +97,37 @@ pub(in crate::engine) struct Step {
     /// Where the command's frame begins among the frames of the transaction.
     pub(in crate::engine) at: usize,
     pub(in crate::engine) phase: Phase,
-    /// What the phase came to.
-    pub(in crate::engine) result: Option<Folded>,
+    /// The core of each key.
+    pub(in crate::engine) owners: Vec<CoreId>,
+    /// Tasks that are not done.
+    pub(in crate::engine) waiting: usize,
+    /// The item of each key, as far as it was read.
+    pub(in crate::engine) items: Vec<Option<Item>>,
+    /// Why a core has refused its task.
+    pub(in crate::engine) refused: Option<Error>,
 }
 
-/// What the parts of a phase came to.
-#[derive(Debug, Default)]
-pub(in crate::engine) struct Folded {
-    pub(in crate::engine) reply: Vec<u8>,
-    /// Some core refused; the reply is the error.
-    pub(in crate::engine) refused: bool,
+impl Step {
+    /// A core has done its task.
+    pub(in crate::engine) fn take(&mut self, from: CoreId, outcome: Outcome) {
+        match outcome {
+            Outcome::Items(items) => {
+                let places = self.owners.iter().zip(&mut self.items).filter(|(owner, _)| **owner == from);
+                places.zip(items).for_each(|((_, place), item)| *place = item);
+            }
+            Outcome::Changed => {}
+            Outcome::Refused(error) => self.refused = Some(error),
+        }
+    }
 }
 
 /// How far a command of several keys is.
 #[derive(Debug)]
 pub(in crate::engine) enum Phase {
+    /// The cores read the keys.
     Read,
-    Store { reply: Vec<u8>, deletes: Vec<Vec<u8>>, renames: bool },
+    /// The cores store values. Afterwards keys are deleted, then the reply is given.
+    Store { reply: Vec<u8>, deletes: Changes },
+    /// The cores delete keys.
     Delete { reply: Vec<u8> },
 }

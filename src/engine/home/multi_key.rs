@@ -2,22 +2,25 @@
 //!
 //! Where all keys have one owner it runs them at once. Where they have not, the command is a transaction of its own: with
 //! the shards held, its keys are read, the command decides (`command/several.rs`), everything is stored, then deleted,
-//! each of these a batch a core.
+//! each of these a task a core (`command/task.rs`).
 
+use crate::command::facts::flag;
 use crate::command::handler::{Handler, OwnerHandler};
-use crate::command::lookup::{CommandId, EachKeyCommand};
-use crate::command::several::{self, Changes, Decide, Stored};
+use crate::command::lookup::CommandId;
+use crate::command::several::{self, Changes, Decide, Decision};
+use crate::command::task::{Item, Outcome, Task};
+use crate::command::{Error, Reply};
 use crate::engine::core::Core;
 use crate::engine::home::Home;
-use crate::engine::home::gather::Asker;
-use crate::engine::home::multi::{Folded, Phase, Step};
+use crate::engine::home::multi::{Phase, Step};
 use crate::engine::home::session::Session;
 use crate::engine::home::transaction::add_cores;
 use crate::engine::home::trip::Trip;
 use crate::engine::ids::{Place, SessionId};
 use crate::engine::link::caller::Caller;
 use crate::engine::link::codec::append_frame;
-use crate::resp::{Args, Proto, Value, Words, Writer, reply};
+use crate::engine::link::message::{HeldTask, HoldKey, Payload};
+use crate::resp::{Args, Proto, Writer};
 use crate::shard::Database;
 use crate::slot::CoreId;
 
@@ -64,29 +67,72 @@ impl Home {
     pub(super) fn begin_step(
         &mut self,
         core: &mut Core,
-        id: SessionId,
+        key: HoldKey,
         (place, at): (Place, usize),
-        command: CommandId,
-        args: Args<'_>,
+        (command, args): (CommandId, Args<'_>),
     ) -> Step {
-        let database = self.database(id);
-        let databases = several::databases(command.row(), args, database).map(|database| [database]);
-        let keys = command.row().keys_after_name(args).enumerate();
-        let words = keys.flat_map(|(at, key)| [key, &databases[usize::from(at == 1)][..]]);
-        let result = self.each(core, id, (command, EachKeyCommand::READ), words);
-        Step { place, at, phase: Phase::Read, result }
+        let row = command.row();
+        let router = core.env.router;
+        let keys: Vec<&[u8]> = row.keys_after_name(args).collect();
+        let owners: Vec<CoreId> = keys.iter().map(|key| router.owner(key)).collect();
+        let items = vec![None; keys.len()];
+        let phase = Phase::Read;
+        let mut step = Step { place, at, phase, owners, waiting: 0, items, refused: None };
+        let databases = self.databases(key, command, args);
+        let first = step.owners.first().copied();
+        for owner in owners_among(&step.owners) {
+            let own = keys.iter().zip(&step.owners).filter(|(_, core)| **core == owner);
+            let keys = own.map(|(key, _)| key.to_vec()).collect();
+            // Where the databases differ, the command is COPY: of two keys, each on its own core.
+            let database = databases[usize::from(first != Some(owner))];
+            self.assign(
+                core,
+                key,
+                command,
+                &mut step,
+                (owner, database, Task::Read { keys, counts: row.is(flag::READS) }),
+            );
+        }
+        step
     }
 
-    /// The database that a session has selected.
-    fn database(&self, id: SessionId) -> Database {
-        self.sessions.get(id).map_or(0, |session| session.client.database)
+    /// The databases of a command of the session that holds shards: see [`several::databases`].
+    fn databases(&self, key: HoldKey, command: CommandId, args: Args<'_>) -> [Database; 2] {
+        let selected = key.session().and_then(|id| self.sessions.get(id)).map_or(0, |session| session.client.database);
+        several::databases(command.row(), args, selected)
     }
 
-    /// What a phase of a step came to.
-    pub(super) fn on_step(&mut self, id: SessionId, reply: &[u8], refused: bool) {
-        let tx = self.sessions.get_mut(id).and_then(Session::transaction);
+    /// Has a core do its share of a step.
+    fn assign(
+        &mut self,
+        core: &mut Core,
+        key: HoldKey,
+        command: CommandId,
+        step: &mut Step,
+        (owner, database, task): (CoreId, Database, Task),
+    ) {
+        let Some(session) = key.session().and_then(|id| self.sessions.get(id)) else { return };
+        let caller = Caller::of(&session.client, command.row(), true).in_database(database);
+        match core.env.router.peer(owner) {
+            Some(peer) => {
+                core.env.stats.forwarded += 1;
+                step.waiting += 1;
+                core.links.send_behind(peer, Payload::Task(Box::new(HeldTask { key, caller, task })));
+            }
+            None => step.take(owner, core.perform(caller, &task)),
+        }
+    }
+
+    /// Another core has done its share of a step.
+    pub(in crate::engine) fn on_task_done(&mut self, from: CoreId, key: HoldKey, outcome: Outcome) {
+        let Some(id) = key.session() else { return };
+        let tx = self.sessions.get_mut(id).and_then(Session::transaction).filter(|tx| tx.number == key.number);
         if let Some(step) = tx.and_then(|tx| tx.step.as_mut()) {
-            step.result = Some(Folded { reply: reply.to_vec(), refused });
+            step.waiting -= 1;
+            step.take(from, outcome);
+            if step.waiting == 0 {
+                self.resumable.push_back(id);
+            }
         }
     }
 
@@ -94,31 +140,33 @@ impl Home {
     pub(super) fn advance_step(
         &mut self,
         core: &mut Core,
-        id: SessionId,
+        key: HoldKey,
         step: &mut Step,
-        command: CommandId,
-        args: Args<'_>,
+        (command, args): (CommandId, Args<'_>),
     ) -> bool {
         let Handler::Owner(OwnerHandler::Several(decide)) = command.row().handler else { return true };
-        loop {
-            let Some(Folded { reply: result, refused }) = step.result.take() else { return false };
+        let Some(id) = key.session() else { return true };
+        while step.waiting == 0 {
+            let refused = step.refused.take();
             match std::mem::replace(&mut step.phase, Phase::Read) {
                 Phase::Read => {
                     let Some(proto) = self.sessions.get(id).map(|session| session.client.proto) else { return true };
-                    let (reply, changes) = decided(decide, args, &result, proto, core.env.now_ms);
-                    let [_, database] = several::databases(command.row(), args, self.database(id));
-                    let how = |expiry| several::encode_store(changes.event, expiry, database);
-                    let writes: Vec<_> = changes.stores.iter().map(|(k, v, expiry)| (k, v, how(*expiry))).collect();
-                    let words = writes.iter().flat_map(|(key, value, at)| [&key[..], &value[..], &at[..]]);
-                    step.result = self.each(core, id, (command, EachKeyCommand::WRITE), words);
-                    let renames = changes.renames();
-                    step.phase = Phase::Store { reply, deletes: changes.deletes, renames };
+                    let items = std::mem::take(&mut step.items);
+                    let decided = refused.map_or_else(|| decided(decide, args, &items, core.env.now_ms), Err);
+                    let (reply, changes) = decided.unwrap_or_else(|error| (error.into(), Changes::default()));
+                    let Changes { stores, deletes, event } = changes;
+                    self.change(core, key, (command, args), step, Changes { stores, deletes: Vec::new(), event });
+                    let deletes = Changes { stores: Vec::new(), deletes, event };
+                    step.phase = Phase::Store { reply: encoded(reply, proto), deletes };
                 }
-                Phase::Store { reply, deletes, renames } => {
-                    let delete = if renames { EachKeyCommand::RENAMED } else { EachKeyCommand::DEL };
-                    let (reply, deletes) = if refused { (result, Vec::new()) } else { (reply, deletes) };
-                    let words = deletes.iter().map(Vec::as_slice);
-                    step.result = self.each(core, id, (command, delete), words);
+                Phase::Store { reply, deletes } => {
+                    let reply = match (refused, self.sessions.get(id)) {
+                        (Some(error), Some(session)) => encoded(error.into(), session.client.proto),
+                        _ => {
+                            self.change(core, key, (command, args), step, deletes);
+                            reply
+                        }
+                    };
                     step.phase = Phase::Delete { reply };
                 }
                 Phase::Delete { reply } => {
@@ -129,55 +177,58 @@ impl Home {
                 }
             }
         }
+        false
     }
 
-    /// Has a command of each key, as a part of a whole one, run where the keys are. Returns what it came to if that is
-    /// known already.
-    fn each<'a>(
+    /// Has each core make those of the changes that are of its keys.
+    fn change(
         &mut self,
         core: &mut Core,
-        id: SessionId,
-        (whole, command): (CommandId, EachKeyCommand),
-        words: impl Iterator<Item = &'a [u8]>,
-    ) -> Option<Folded> {
-        let words = Words::new(words);
-        let args = words.args();
+        key: HoldKey,
+        (command, args): (CommandId, Args<'_>),
+        step: &mut Step,
+        changes: Changes,
+    ) {
+        let [_, database] = self.databases(key, command, args);
         let router = core.env.router;
-        let owners: Vec<CoreId> = command.id.row().keys_after_name(args).map(|key| router.owner(key)).collect();
-        let session = self.sessions.get(id)?;
-        if owners.is_empty() {
-            return Some(Folded::default());
+        let mut shares: Vec<(CoreId, Changes)> = Vec::new();
+        let share_of = |shares: &mut Vec<(CoreId, Changes)>, key: &[u8]| {
+            let owner = router.owner(key);
+            shares.iter().position(|(core, _)| *core == owner).unwrap_or_else(|| {
+                shares.push((owner, Changes { event: changes.event, ..Changes::default() }));
+                shares.len() - 1
+            })
+        };
+        for store in changes.stores {
+            let at = share_of(&mut shares, &store.0);
+            shares[at].1.stores.push(store);
         }
-        let caller = Caller { proto: Proto::Resp2, ..Caller::of(&session.client, whole.row(), true).part() };
-        let (complete, _) = self.split(core, Asker::Step(id), command, caller, args, &owners);
-        let mut gather = self.gathers.take(complete?);
-        let mut folded = Folded::default();
-        folded.refused = gather.fold(&mut folded.reply);
-        self.gathers.recycle(gather);
-        Some(folded)
+        for delete in changes.deletes {
+            let at = share_of(&mut shares, &delete);
+            shares[at].1.deletes.push(delete);
+        }
+        for (owner, share) in shares {
+            self.assign(core, key, command, step, (owner, database, Task::Change(share)));
+        }
     }
 }
 
-/// Asks the command what is to be done, now that its keys have been read. Returns its reply, encoded.
-fn decided(decide: Decide, args: Args<'_>, read: &[u8], proto: Proto, now_ms: u64) -> (Vec<u8>, Changes) {
-    let items = decode(read);
-    let stored: Vec<_> =
-        items.iter().map(|item| item.as_ref().map(|(value, at_ms)| Stored { value, expires_at_ms: *at_ms })).collect();
-    let (reply, changes) = decide(args, &stored, now_ms).unwrap_or_else(|error| (error.into(), Changes::default()));
-    let mut out = Vec::new();
-    reply.write(&mut Writer::new(&mut out, proto));
-    (out, changes)
+/// The cores that own keys, each once.
+fn owners_among(owners: &[CoreId]) -> Vec<CoreId> {
+    let mut cores = owners.to_vec();
+    cores.sort_unstable();
+    cores.dedup();
+    cores
 }
 
-/// What `several::read` has written for each key: the value and the deadline.
-fn decode(read: &[u8]) -> Vec<Option<(Vec<u8>, Option<u64>)>> {
-    let Ok(Some((Value::Array(Some(items)), _))) = reply::decode(read) else { return Vec::new() };
-    let item = |item| match item {
-        Value::Array(Some(pair)) => match <[Value; 2]>::try_from(pair) {
-            Ok([Value::Bulk(Some(value)), Value::Integer(at_ms)]) => Some((value, u64::try_from(at_ms).ok())),
-            _ => None,
-        },
-        _ => None,
-    };
-    items.into_iter().map(item).collect()
+/// Asks the command what is to be done, now that its keys have been read.
+fn decided(decide: Decide, args: Args<'_>, items: &[Option<Item>], now_ms: u64) -> Result<Decision, Error> {
+    let stored: Vec<_> = items.iter().map(|item| item.as_ref().map(Item::stored)).collect();
+    decide(args, &stored, now_ms)
+}
+
+fn encoded(reply: Reply<'_>, proto: Proto) -> Vec<u8> {
+    let mut out = Vec::new();
+    reply.write(&mut Writer::new(&mut out, proto));
+    out
 }

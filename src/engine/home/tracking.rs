@@ -13,12 +13,10 @@ use crate::engine::home::Home;
 use crate::engine::home::session::{Session, stop};
 use crate::engine::home::trip::{Flow, Trip};
 use crate::engine::ids::SessionId;
-use crate::engine::link::Waiter;
 use crate::engine::link::caller::Caller;
-use crate::engine::link::codec::core_word;
-use crate::engine::link::message::Detail;
-use crate::resp::{Args, Proto};
-use crate::shard::ClientId;
+use crate::engine::link::message::{Ask, Detail};
+use crate::resp::{Args, Proto, Words};
+use crate::shard::{ClientId, NO_CLIENT};
 
 impl Home {
     /// CLIENT TRACKING: at once, unless all cores have to hear of prefixes, or one of a client that is to be told.
@@ -69,9 +67,7 @@ impl Home {
                 Ok(())
             }
             Err(error) => {
-                for prefix in prefixes {
-                    untrack_prefix(core, prefix);
-                }
+                untrack_prefixes(core, prefixes);
                 Err(error)
             }
         }
@@ -98,21 +94,28 @@ impl Home {
         let client = session.client.id;
         let Some(tracking) = session.client.tracking.take() else { return };
         self.trackers.end(client, &tracking.prefixes);
-        for prefix in &tracking.prefixes {
-            untrack_prefix(core, prefix);
-        }
+        untrack_prefixes(core, &tracking.prefixes.into_iter().collect::<Vec<_>>());
     }
 }
 
-/// No core need tell this one of a prefix any more, on behalf of one client.
-fn untrack_prefix(core: &mut Core, prefix: &[u8]) {
-    let own = core.env.router.core();
-    let home = core_word(own);
-    core.owner.untrack_prefix(prefix, own);
+/// No core need tell this one of prefixes any more, on behalf of one client.
+fn untrack_prefixes(core: &mut Core, prefixes: &[Vec<u8>]) {
+    if prefixes.is_empty() {
+        return;
+    }
+    for prefix in prefixes {
+        core.owner.untrack_prefix(prefix, core.env.router.core());
+    }
     for peer in core.env.router.peers() {
-        let words: [&[u8]; 2] = [prefix, &home];
-        let caller = Caller::unnamed(Proto::Resp2, false);
-        core.links.request(peer, CommandId::UNTRACK, caller, words.into_iter(), Waiter::Nobody);
+        let ask = Ask {
+            gather: None,
+            command: CommandId::CLIENT_TRACKING,
+            caller: Caller::unnamed(Proto::Resp2, false),
+            client: NO_CLIENT,
+            detail: Detail::Untracked(prefixes.to_vec()),
+            words: Words::default(),
+        };
+        core.links.ask(peer, ask);
     }
 }
 

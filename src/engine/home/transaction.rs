@@ -10,8 +10,8 @@
 
 use crate::command::Error;
 use crate::command::facts::flag;
-use crate::command::handler::{Handler, OwnerHandler, Verb};
-use crate::command::lookup::{CommandId, EachKeyCommand};
+use crate::command::handler::{Fold, Handler, OwnerHandler, Verb};
+use crate::command::lookup::CommandId;
 use crate::command::several;
 use crate::engine::core::Core;
 use crate::engine::home::Home;
@@ -22,15 +22,15 @@ use crate::engine::home::trip::{Flow, Trip};
 use crate::engine::ids::SessionId;
 use crate::engine::link::Waiter;
 use crate::engine::link::caller::Caller;
-use crate::engine::link::codec::{client_word, read_frame};
+use crate::engine::link::codec::read_frame;
 use crate::engine::link::message::Payload;
 use crate::engine::pubsub::publisher;
 use crate::limits::HOLD_WAIT_MS_MAX;
-use crate::resp::{Args, Words};
+use crate::resp::Args;
 use crate::slot::CoreId;
 
 impl Home {
-    /// MULTI, EXEC, DISCARD, WATCH or UNWATCH of a session. None of its earlier commands is under way.
+    /// MULTI, EXEC or DISCARD of a session. None of its earlier commands is under way.
     pub(super) fn run_verb(&mut self, core: &mut Core, id: SessionId, verb: Verb, args: Args<'_>, trip: Trip) -> Flow {
         let Some(session) = self.sessions.get_mut(id) else { return Flow::End };
         let result = match verb {
@@ -43,12 +43,6 @@ impl Home {
             Verb::Discard if session.multi.is_none() => Err(Error::DiscardWithoutMulti),
             Verb::Discard => {
                 self.forget(core, id);
-                Ok(())
-            }
-            Verb::Watch if session.multi.is_some() => Err(Error::WatchInMulti),
-            Verb::Watch => return self.watch(core, id, args, trip),
-            Verb::Unwatch => {
-                self.unwatch(core, id);
                 Ok(())
             }
             Verb::Exec => return self.exec(core, id, args, trip),
@@ -71,30 +65,54 @@ impl Home {
     }
 
     /// Ends what a session watches, on every core that knows of it.
-    fn unwatch(&mut self, core: &mut Core, id: SessionId) {
+    pub(super) fn unwatch(&mut self, core: &mut Core, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let client = client_word(session.client.id);
+        let client = session.client.id;
         for owner in std::mem::take(&mut session.watching) {
             if let Some(peer) = core.env.router.peer(owner) {
-                let caller = Caller::unnamed(session.client.proto, false);
-                core.links.request(peer, CommandId::UNWATCH, caller, std::iter::once(&client[..]), Waiter::Nobody);
+                let caller = Caller { client, ..Caller::unnamed(session.client.proto, false) }.part();
+                core.links.request(peer, CommandId::UNWATCH, caller, std::iter::empty(), Waiter::Nobody);
             } else {
-                core.owner.unwatch(session.client.id);
+                core.owner.unwatch(client);
             }
         }
     }
 
-    fn watch(&mut self, core: &mut Core, id: SessionId, args: Args<'_>, trip: Trip) -> Flow {
+    /// WATCH: each core watches the keys that it owns. None of the session's earlier commands is under way.
+    pub(super) fn watch(&mut self, core: &mut Core, id: SessionId, args: Args<'_>, trip: Trip) -> Flow {
         let Some(session) = self.sessions.get_mut(id) else { return Flow::End };
-        let client = client_word(session.client.id);
-        for owner in args.iter().map(|key| core.env.router.owner(key)) {
-            if !session.watching.contains(&owner) {
-                session.watching.push(owner);
+        if session.multi.is_some() {
+            return self.fail(core, id, args, trip, &Error::WatchInMulti);
+        }
+        let (client, database, router) = (session.client.id, session.client.database, core.env.router);
+        let owners: Vec<CoreId> = args.iter().map(|key| router.owner(key)).collect();
+        for owner in &owners {
+            if !session.watching.contains(owner) {
+                session.watching.push(*owner);
             }
         }
-        let words = Words::new(args.iter().flat_map(|key| [key, &client]));
-        let command = EachKeyCommand::WATCH;
-        self.dispatch_each(core, id, command, words.args(), Trip { command: command.id, ..trip })
+        let own = args.iter().zip(&owners).filter(|(_, owner)| **owner == router.core());
+        own.for_each(|(key, _)| core.owner.watch((database, key), client, core.env.now_ms));
+        let mut peers = owners.clone();
+        peers.retain(|owner| *owner != router.core());
+        if peers.is_empty() {
+            self.answer(core, id, args, trip, |writer| writer.ok());
+            return Flow::Next;
+        }
+        let place = session.replies.hold(trip.muted);
+        session.replies.note_asked(args.iter().map(<[u8]>::len).sum());
+        let caller = Caller { client, ..Caller::unnamed(session.client.proto, false) }.in_database(database).part();
+        let gather = self.gathers.open((id, place), (caller.proto, Fold::Ok), &peers, router.cores());
+        peers.sort_unstable();
+        peers.dedup();
+        for peer in peers {
+            let theirs = args.iter().zip(&owners).filter(|(_, owner)| **owner == peer).map(|(key, _)| key);
+            core.env.stats.forwarded += 1;
+            core.links.request(peer, trip.command, caller, theirs, Waiter::Gather(gather));
+        }
+        core.env.meter.begin();
+        let _ = core.env.meter.end(trip.command, b"");
+        Flow::Next
     }
 
     fn exec(&mut self, core: &mut Core, id: SessionId, args: Args<'_>, trip: Trip) -> Flow {
@@ -284,9 +302,10 @@ impl Home {
     fn run_frames(&mut self, core: &mut Core, id: SessionId, tx: &mut Transaction, frames: &[u8]) -> bool {
         let mut spans = Vec::new();
         loop {
+            let key = tx.key(id);
             if let Some(step) = &mut tx.step {
                 let Some((frame, _)) = read_frame(frames, step.at, &mut spans) else { return true };
-                if !self.advance_step(core, id, step, frame.command, frame.args) {
+                if !self.advance_step(core, key, step, (frame.command, frame.args)) {
                     return false;
                 }
                 tx.step = None;
@@ -305,7 +324,7 @@ impl Home {
             let at = std::mem::replace(&mut tx.at, next);
             if spans_cores {
                 let place = session.replies.hold(tx.muted);
-                tx.step = Some(self.begin_step(core, id, (place, at), command, args));
+                tx.step = Some(self.begin_step(core, key, (place, at), (command, args)));
                 self.record_of(core, id, tx, (command, args));
                 continue;
             }

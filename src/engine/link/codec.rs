@@ -11,8 +11,7 @@ use crate::command::lookup::CommandId;
 use crate::command::pubsub::{TOPICS, Topic};
 use crate::engine::link::caller::{Caller, NAMED};
 use crate::resp::{Args, Span};
-use crate::shard::{ClientId, Database, NO_CLIENT};
-use crate::slot::CoreId;
+use crate::shard::{Database, NO_CLIENT};
 
 /// A request frame that was read back.
 pub(in crate::engine) struct Frame<'a> {
@@ -105,16 +104,6 @@ pub(in crate::engine) fn peek_key(bytes: &[u8]) -> Option<(&[u8], usize)> {
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     let bytes = bytes.get(at..at + 4)?;
     Some(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-}
-
-/// A client's id as an argument of what cores send each other: WATCH and its end.
-pub(in crate::engine) fn client_word(client: ClientId) -> [u8; 8] {
-    client.to_le_bytes()
-}
-
-/// A core's number as an argument of what cores send each other: the end of a prefix.
-pub(in crate::engine) fn core_word(core: CoreId) -> [u8; 2] {
-    core.0.to_le_bytes()
 }
 
 /// What one core answers to a request.

@@ -4,6 +4,7 @@
 //! types, since a message never leaves its process.
 
 use crate::command::lookup::CommandId;
+use crate::command::task::{Outcome, Task};
 use crate::engine::ids::{GatherId, SessionId, Ticket};
 use crate::engine::link::caller::Caller;
 use crate::engine::telemetry::latency::{EVENTS, Event};
@@ -77,6 +78,15 @@ pub enum Payload {
     },
     /// A transaction, or a snapshot, does not want the shard any more.
     Release(Hold),
+    /// A transaction that holds the shard has something for it to do.
+    Task(Box<HeldTask>),
+    /// The task is done.
+    TaskDone {
+        /// The transaction that holds the sender's shard.
+        key: HoldKey,
+        /// What came of the task.
+        outcome: Box<Outcome>,
+    },
     /// Keys have changed that clients of the receiver may hold, and what else `invalidation` has to say.
     Invalidations(Vec<u8>),
     /// About snapshots.
@@ -120,6 +130,8 @@ pub(in crate::engine) enum Detail {
     /// CLIENT TRACKING: the client to be told in the caller's place (0 if the number named is no client's), and the
     /// prefixes that the caller has named anew.
     Tracking { target: Option<ClientId>, prefixes: Vec<Vec<u8>> },
+    /// CLIENT TRACKING: one client of the sender tracks these prefixes no longer.
+    Untracked(Vec<Vec<u8>>),
 }
 
 /// One core's part in a command of the whole process.
@@ -186,6 +198,16 @@ pub(in crate::engine) enum Origin {
     Peer { core: CoreId, gather: Option<GatherId> },
 }
 
+impl Origin {
+    /// The core that asks; `own` is the one that does its part.
+    pub(in crate::engine) fn core(self, own: CoreId) -> CoreId {
+        match self {
+            Origin::Here(_) => own,
+            Origin::Peer { core, .. } => core,
+        }
+    }
+}
+
 /// Commands as MONITOR shows them.
 #[derive(Clone, Debug, Default)]
 pub struct Lines {
@@ -222,6 +244,16 @@ pub struct HoldKey {
     pub(in crate::engine) number: u64,
 }
 
+impl HoldKey {
+    /// The session whose transaction it is; `None` for a snapshot.
+    pub(in crate::engine) fn session(self) -> Option<SessionId> {
+        match self.holder {
+            Holder::Transaction(id) => Some(id),
+            Holder::Coordinator => None,
+        }
+    }
+}
+
 /// What holds shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Holder {
@@ -240,6 +272,15 @@ pub struct Hold {
     pub key: HoldKey,
     /// The client that watches keys, if what it watches decides whether the transaction runs.
     pub(in crate::engine) watcher: Option<Watcher>,
+}
+
+/// What a transaction has a core do whose shard it holds.
+#[derive(Debug)]
+pub struct HeldTask {
+    /// The transaction.
+    pub(in crate::engine) key: HoldKey,
+    pub(in crate::engine) caller: Caller,
+    pub(in crate::engine) task: Task,
 }
 
 #[cfg(any(test, feature = "verify"))]

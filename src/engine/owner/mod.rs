@@ -13,6 +13,7 @@ pub(super) mod walks;
 use crate::command::handler::{Command, Fold, KeyHandler, OwnerHandler};
 use crate::command::keyspace::{self, Scan};
 use crate::command::lookup::{CommandId, EachKeyCommand};
+use crate::command::task::{Outcome, Task};
 use crate::command::{Call, Error, Reply, object, several};
 use crate::engine::env::Env;
 use crate::engine::link::Links;
@@ -108,6 +109,14 @@ impl Owner {
             // Of its subcommands OBJECT alone travels to a key.
             OwnerHandler::Debug => {
                 object::debug(shard, args.at(1), call.now_ms, writer);
+                PartKind::Encoded
+            }
+            OwnerHandler::Watch => {
+                args.iter().for_each(|key| shard.watch(key, caller.client, call.now_ms));
+                PartKind::Encoded
+            }
+            OwnerHandler::Unwatch => {
+                shard.unwatch(caller.client);
                 PartKind::Encoded
             }
         });
@@ -213,9 +222,18 @@ impl Owner {
         // What it has read is remembered only now, so that an item that expires when it is read does not take that
         // with it.
         if caller.is_special() {
-            self.finish(caller, row, args);
+            self.finish(caller, row.keys_after_name(args));
         }
         kind
+    }
+
+    /// Does this core's share of a command of several keys, for the transaction that holds the shard.
+    pub(super) fn perform(&mut self, env: &mut Env, caller: Caller, task: &Task) -> Outcome {
+        env.stats.operations += 1;
+        self.prepare(caller);
+        let outcome = task.perform(&mut self.shard, caller.call(env.now_ms));
+        self.finish(caller, task.keys_read().iter().map(Vec::as_slice));
+        outcome
     }
 
     /// Tells the shard what it has to know of a caller.
@@ -229,13 +247,11 @@ impl Owner {
 
     /// The command has run: the keys that its client has read are remembered, and database 0 is selected again.
     #[cold]
-    fn finish(&mut self, caller: Caller, row: &Command, args: Args<'_>) {
+    fn finish<'a>(&mut self, caller: Caller, keys: impl Iterator<Item = &'a [u8]>) {
         self.shard.set_writer(NO_CLIENT);
         self.shard.select(0);
         if caller.remembers {
-            for key in row.keys_after_name(args) {
-                self.shard.track(key, caller.client);
-            }
+            keys.for_each(|key| self.shard.track(key, caller.client));
         }
     }
 
@@ -257,6 +273,13 @@ impl Owner {
             self.shard.unwatch(watcher);
         }
         self.holds.on_release(hold, &mut self.shard, env, links);
+    }
+
+    /// A client watches a key.
+    pub(super) fn watch(&mut self, (database, key): (Database, &[u8]), client: ClientId, now_ms: u64) {
+        self.shard.select(database);
+        self.shard.watch(key, client, now_ms);
+        self.shard.select(0);
     }
 
     /// Ends what a client watches here.

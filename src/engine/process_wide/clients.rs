@@ -73,10 +73,7 @@ pub(super) fn unpause(home: &mut Home, _core: &mut Core, _ask: &Ask, _origin: Or
 
 /// MONITOR: each core records for the one that asks, or no longer.
 pub(super) fn monitor(home: &mut Home, core: &mut Core, ask: &Ask, origin: Origin) -> Option<Answer> {
-    let watcher = match origin {
-        Origin::Here(_) => core.env.router.core(),
-        Origin::Peer { core: from, .. } => from,
-    };
+    let watcher = origin.core(core.env.router.core());
     match ask.detail {
         Detail::Ended => home.end_monitor(watcher),
         _ => home.begin_monitor(core, watcher),
@@ -91,14 +88,24 @@ pub(super) fn fold_monitor(home: &mut Home, core: &mut Core, open: &OpenAsk, wri
 }
 
 /// CLIENT TRACKING: each core learns the prefixes, and says whether the client that is to be told is one of its own.
-pub(super) fn track(home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
-    let Detail::Tracking { target, prefixes } = &ask.detail else { return Some(Answer::Count(0)) };
-    let client_home = core.env.router.home_of(ask.client);
-    for prefix in prefixes {
-        core.owner.track_prefix(prefix, client_home);
+pub(super) fn track(home: &mut Home, core: &mut Core, ask: &Ask, origin: Origin) -> Option<Answer> {
+    let client_home = origin.core(core.env.router.core());
+    match &ask.detail {
+        Detail::Tracking { target, prefixes } => {
+            for prefix in prefixes {
+                core.owner.track_prefix(prefix, client_home);
+            }
+            let is_here = target.is_some_and(|target| home.has_client(target));
+            Some(Answer::Count(u64::from(is_here)))
+        }
+        Detail::Untracked(prefixes) => {
+            for prefix in prefixes {
+                core.owner.untrack_prefix(prefix, client_home);
+            }
+            Some(Answer::Done)
+        }
+        _ => Some(Answer::Count(0)),
     }
-    let is_here = target.is_some_and(|target| home.has_client(target));
-    Some(Answer::Count(u64::from(is_here)))
 }
 
 pub(super) fn fold_tracking(home: &mut Home, core: &mut Core, open: &OpenAsk, writer: &mut Writer<'_>) {

@@ -58,7 +58,7 @@ pub(in crate::engine) struct Meter {
     /// The last reading, and whether a command may begin with it.
     lap_ns: u64,
     running: bool,
-    /// By row of the table; the last for what only engines send, which nobody is told of.
+    /// By row of the table.
     commands: Box<[Counted]>,
     /// Error replies by their code.
     errors: BTreeMap<String, u64>,
@@ -74,7 +74,7 @@ impl Meter {
             stopwatch,
             lap_ns: 0,
             running: false,
-            commands: (0..=TABLE.len()).map(|_| Counted::default()).collect(),
+            commands: TABLE.iter().map(|_| Counted::default()).collect(),
             errors: BTreeMap::new(),
             notable_ns: u64::MAX,
             slow: SlowLog::new(core, cores),
@@ -93,7 +93,7 @@ impl Meter {
 
     #[inline]
     fn counted(&mut self, command: CommandId) -> &mut Counted {
-        &mut self.commands[usize::from(command.0).min(TABLE.len())]
+        &mut self.commands[usize::from(command.0)]
     }
 
     /// What follows is no command: the next one's time begins with it.
@@ -139,7 +139,7 @@ impl Meter {
         } else {
             self.count(command, ns);
         }
-        (ns >= self.notable_ns && !command.is_internal()).then_some(ns)
+        (ns >= self.notable_ns).then_some(ns)
     }
 
     /// A part of a command that was split over cores has ended: its call is counted by the core that split it.
@@ -154,7 +154,7 @@ impl Meter {
             self.counted(command).failed += 1;
             self.count_error(refusal);
         }
-        (ns >= self.notable_ns && !command.is_internal()).then_some(ns)
+        (ns >= self.notable_ns).then_some(ns)
     }
 
     /// One call that took so long.
@@ -211,7 +211,7 @@ impl Meter {
 
     /// What was counted of each command that was asked for at least once.
     pub(in crate::engine) fn usage(&self, histograms: bool) -> Vec<Usage> {
-        let rows = self.commands.iter().take(TABLE.len()).zip(0..).filter(|(counted, _)| counted.is_asked());
+        let rows = self.commands.iter().zip(0..).filter(|(counted, _)| counted.is_asked());
         rows.map(|(counted, command)| Usage {
             command,
             calls: counted.calls,
@@ -265,7 +265,8 @@ impl Usage {
             sum.failed += part.failed;
             sum.times.extend_from_slice(&part.times);
         }
-        sums.into_values().collect()
+        // UNWATCH runs on other cores when its client goes, too, and then nobody has called it.
+        sums.into_values().filter(|sum| sum.calls + sum.rejected + sum.failed > 0).collect()
     }
 
     /// The command's name, as the table has it.

@@ -87,17 +87,9 @@ fn parts_add_time_and_no_call() {
 fn cores_are_merged_by_command() {
     let part =
         |command, calls, times: &[(u64, u64)]| Usage { command, calls, times: times.to_vec(), ..Usage::default() };
-    let parts = [part(3, 1, &[(100, 1)]), part(1, 5, &[]), part(3, 2, &[(100, 1), (900, 1)])];
+    let uncalled = Usage { ns: 70, ..part(2, 0, &[]) };
+    let parts = [part(3, 1, &[(100, 1)]), uncalled, part(1, 5, &[]), part(3, 2, &[(100, 1), (900, 1)])];
     let merged = Usage::merged(parts.iter());
     assert_eq!(merged.iter().map(|row| (row.command, row.calls)).collect::<Vec<_>>(), [(1, 5), (3, 3)]);
     assert_eq!(merged[1].histogram().count_at(100), 2);
-}
-
-#[test]
-fn what_only_engines_send_is_nobodys() {
-    let mut meter = meter();
-    meter.begin();
-    pass(50_000);
-    assert_eq!(meter.end(CommandId::UNWATCH, b"+OK\r\n"), None, "not logged, however long it took");
-    assert!(meter.usage(true).is_empty(), "and not listed");
 }
