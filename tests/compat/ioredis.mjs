@@ -105,6 +105,15 @@ async function databases(client) {
     assert.equal(await other.dbsize(), 0);
     assert.equal(await client.get("back"), "zero");
     await other.quit();
+    const one = new Redis(`redis://${password ? `:${password}@` : ""}127.0.0.1:${port}/1`);
+    await client.set("of", "zero");
+    await one.set("of", "one");
+    // A connection made again is to the same database.
+    await client.client("KILL", "ID", await one.client("ID"));
+    assert.deepEqual([await client.get("of"), await one.get("of")], ["zero", "one"]);
+    assert.equal(await client.flushdb(), "OK");
+    assert.deepEqual([await client.get("of"), await one.get("of")], [null, "one"]);
+    await one.quit();
 }
 
 const PARTS = [strings, expiry, pipelines, scan, server, transactions, messages, databases];

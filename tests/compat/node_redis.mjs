@@ -97,6 +97,21 @@ async function databases(client) {
     assert.equal(await other.flushDb(), "OK");
     assert.equal(await other.dbSize(), 0);
     await other.close();
+    const url = `redis://${password ? `:${password}@` : ""}127.0.0.1:${port}/1`;
+    const one = createClient({ url });
+    // The end of its connection is told in this way.
+    one.on("error", () => {});
+    await one.connect();
+    await client.set("of", "zero");
+    await one.set("of", "one");
+    // A connection made again is to the same database.
+    const again = new Promise((resolve) => one.once("ready", resolve));
+    await client.sendCommand(["CLIENT", "KILL", "ID", String(await one.clientId())]);
+    await again;
+    assert.deepEqual([await client.get("of"), await one.get("of")], ["zero", "one"]);
+    assert.equal(await client.flushDb(), "OK");
+    assert.deepEqual([await client.get("of"), await one.get("of")], [null, "one"]);
+    await one.close();
 }
 
 const PARTS = [strings, expiry, pipelines, scan, server, transactions, messages, databases];
