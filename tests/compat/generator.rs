@@ -13,14 +13,14 @@ use crate::support::conn::Conn;
 use crate::support::server::{free_port, wait_until};
 
 /// A server of others, ended with the test.
-struct Other {
+pub(crate) struct Other {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Other {
     /// Starts `program` with what `flags` says for a port, and waits until it listens. `None` if it is not installed.
-    fn start(program: &str, package: &str, flags: impl Fn(&str) -> Vec<String>) -> Option<Other> {
+    pub(crate) fn start(program: &str, package: &str, flags: impl Fn(&str) -> Vec<String>) -> Option<Other> {
         let port = free_port();
         let mut cmd = Command::new(program);
         cmd.args(flags(&port.to_string())).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -7,12 +7,13 @@
 //! | `redis_rs` | redis-rs: blocking, multiplexed on tokio, and its connection manager |
 //! | `fred` | fred, on tokio |
 //! | `scripts` | redis-py (`redis_py.py`, `redis_py_asyncio.py`), ioredis (`ioredis.mjs`), node-redis (`node_redis.mjs`); and Prometheus's parser (`prometheus.py`) |
+//! | `caches` | caches and sessions for Python, Node, PHP and Ruby, each with two databases, beside redis-server |
 //! | `tools` | redis-cli, redis-benchmark |
 //! | `libraries` | the table of docs/clients.md |
 //! | `generator` | the other way round: `aspine bench` on memcached and redis-server |
 //!
-//! `scripts`, `tools` and `generator` need what is not a crate: without it their tests say what to install and pass, unless
-//! `ASPINE_REQUIRE_CLIENTS=1`, as in CI, makes that a failure.
+//! What is not a crate has to be installed: without it its tests say how and pass, unless `ASPINE_REQUIRE_CLIENTS=1`, as in CI,
+//! makes that a failure.
 #![cfg(feature = "server")]
 #![expect(clippy::unwrap_used, reason = "a failed call fails the test")]
 #![expect(clippy::disallowed_methods, reason = "deadlines and polling of another process")]
@@ -21,6 +22,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod caches;
 mod clusters;
 mod fred;
 mod generator;
