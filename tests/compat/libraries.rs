@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::exporters::MISSING;
+
 /// A client or a tool of others.
 struct Library {
     language: &'static str,
@@ -189,6 +191,22 @@ const LIBRARIES: &[Library] = &[
         tests: &["fred::on_tokio"],
     },
     Library {
+        language: "Go",
+        name: "redis_exporter",
+        version: Debian("1.45"),
+        does: "its series beside those of redis-server, checks of keys, the list of clients",
+        refused: "",
+        tests: &["exporters::redis_exporter"],
+    },
+    Library {
+        language: "C",
+        name: "collectd's redis plugin",
+        version: Debian("5.12"),
+        does: "its values beside those of redis-server, a query of its own",
+        refused: "",
+        tests: &["exporters::collectd"],
+    },
+    Library {
         language: "C",
         name: "redis-cli",
         version: Debian("7.0"),
@@ -234,26 +252,42 @@ fn every_test_that_is_named_is_there() {
     }
 }
 
+/// Checks that what stands between two marks of docs/clients.md is as expected, or makes it so.
+#[track_caller]
+fn check_page(mark: &str, expected: &str) {
+    let marks = [format!("<!-- {mark} -->\n"), format!("<!-- /{mark} -->")];
+    let page = read("docs/clients.md");
+    let (head, rest) = page.split_once(&marks[0]).unwrap();
+    let (listed, tail) = rest.split_once(&marks[1]).unwrap();
+    if std::env::var_os("ASPINE_BLESS").is_some() && listed != expected {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/clients.md");
+        std::fs::write(path, [head, &marks[0], expected, &marks[1], tail].concat()).unwrap();
+        return;
+    }
+    assert!(listed == expected, "run `ASPINE_BLESS=1 cargo test --test compat the_documentation -- --test-threads 1`");
+}
+
 /// The documentation has the versions that are run, and nothing that is not.
 #[test]
 fn the_documentation_lists_what_is_run() {
-    const MARKS: [&str; 2] = ["<!-- libraries -->\n", "<!-- /libraries -->"];
-    let page = read("docs/clients.md");
-    let (head, rest) = page.split_once(MARKS[0]).unwrap();
-    let (listed, tail) = rest.split_once(MARKS[1]).unwrap();
     let row = |library: &Library| {
         let Library { language, name, does, refused, .. } = library;
         format!("| {language} | {name} | {} | {does} | {refused} |\n", library.version())
     };
     let rows: String = LIBRARIES.iter().map(row).collect();
-    let expected = format!(
-        "| language | client | version | what is run with it | what fails here, for it needs scripts or other types |\n\
-         |---|---|---|---|---|\n{rows}"
-    );
-    if std::env::var_os("ASPINE_BLESS").is_some() && listed != expected {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/clients.md");
-        std::fs::write(path, [head, MARKS[0], &expected, MARKS[1], tail].concat()).unwrap();
-        return;
+    let head = "| language | client | version | what is run with it | what fails here, for it needs scripts or other types |\n\
+                |---|---|---|---|---|\n";
+    check_page("libraries", &format!("{head}{rows}"));
+}
+
+/// Each series that an exporter makes of redis-server alone is told of, beside the reason for which its field is missing.
+#[test]
+fn the_documentation_lists_the_series_that_are_missing() {
+    let names: Vec<String> = MISSING.iter().map(|(series, _)| format!("`{series}`")).collect();
+    check_page("series", &format!("{}.\n", names.join(", ")));
+    let page = read("docs/clients.md");
+    let (_, fields) = page.split_once("<!-- fields -->").unwrap();
+    for (series, field) in MISSING {
+        assert!(fields.contains(&format!("`{field}`")), "{series}: nothing is said of {field}");
     }
-    assert!(listed == expected, "run `ASPINE_BLESS=1 cargo test --test compat the_documentation`");
 }

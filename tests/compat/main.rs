@@ -8,6 +8,7 @@
 //! | `fred` | fred, on tokio |
 //! | `scripts` | redis-py (`redis_py.py`, `redis_py_asyncio.py`), ioredis (`ioredis.mjs`), node-redis (`node_redis.mjs`); and Prometheus's parser (`prometheus.py`) |
 //! | `caches` | caches and sessions for Python, Node, PHP and Ruby, each with two databases, beside redis-server |
+//! | `exporters` | redis_exporter and collectd's plugin, beside redis-server |
 //! | `tools` | redis-cli, redis-benchmark |
 //! | `libraries` | the table of docs/clients.md |
 //! | `generator` | the other way round: `aspine bench` on memcached and redis-server |
@@ -24,6 +25,7 @@ mod support;
 
 mod caches;
 mod clusters;
+mod exporters;
 mod fred;
 mod generator;
 mod libraries;
