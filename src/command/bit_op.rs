@@ -38,7 +38,7 @@ const OPERATIONS: [(&str, Operation); 8] = [
     ("ONE", Operation::One),
 ];
 
-/// BITOP operation destination source [source ...].
+/// BITOP operation destkey key [key ...].
 pub fn bit_op(args: Args<'_>, stored: &[Option<Stored<'_>>], _now_ms: u64) -> Result<Decision, Error> {
     let name = args.at(0);
     let found = OPERATIONS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()));

@@ -11,7 +11,7 @@ use crate::resp::Args;
 use crate::resp::number::parse_i64;
 use crate::shard::{Event, Expiry, Shard};
 
-/// SETBIT key offset bit.
+/// SETBIT key offset value.
 pub fn set<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     let parsed = offset(args.at(1)).and_then(|at| Ok((at, parse_i64(args.at(2)).ok_or(Error::BitValue)?)));
     let (at, bit) = match parsed {

@@ -33,7 +33,7 @@ pub fn dump<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     }
 }
 
-/// `RESTORE key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]`. The frequency is checked and
+/// `RESTORE key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]`. The frequency is checked and
 /// forgotten, as Redis does without an LFU policy.
 pub fn restore<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
     match plan(shard, args, call) {

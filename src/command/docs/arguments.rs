@@ -67,7 +67,8 @@ pub(super) fn write(arguments: &[Argument], row: &Facts, writer: &mut Writer<'_>
 
 impl Argument {
     fn kind_name(&self, row: &Facts) -> &'static str {
-        let is_key = matches!(self.name.as_str(), "key" | "newkey" | "source" | "destination" | "key1" | "key2");
+        let is_key =
+            matches!(self.name.as_str(), "key" | "newkey" | "destkey" | "source" | "destination" | "key1" | "key2");
         match self.kind {
             Kind::Token => "pure-token",
             Kind::OneOf => "oneof",
@@ -85,7 +86,9 @@ impl Argument {
     }
 
     fn flags(&self) -> Vec<&'static str> {
-        let flags = [(self.optional, "optional"), (self.multiple, "multiple")];
+        // What repeats does so with its token.
+        let token_repeats = self.multiple && self.token.is_some();
+        let flags = [(self.optional, "optional"), (self.multiple, "multiple"), (token_repeats, "multiple_token")];
         flags.into_iter().filter_map(|(is, name)| is.then_some(name)).collect()
     }
 }
@@ -223,6 +226,14 @@ mod tests {
         ] {
             assert_eq!(text(&of(find(name.as_bytes()).expect("a command"))), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_token_repeats_with_what_it_stands_before() {
+        let flags = |name: &str| of(find(name.as_bytes()).expect("a command")).last().expect("an argument").flags();
+        assert_eq!(flags("bitfield_ro"), ["optional", "multiple", "multiple_token"]);
+        assert_eq!(flags("mget"), ["multiple"]);
+        assert_eq!(flags("lcs"), ["optional"]);
     }
 
     #[test]
