@@ -210,9 +210,13 @@ const LIBRARIES: &[Library] = &[
         language: "C",
         name: "redis-cli",
         version: Debian("7.0"),
-        does: "sets, gets, scans, INFO, by RESP2 and RESP3 and by the Unix socket",
+        does: "sets, gets, scans, INFO, by RESP2 and RESP3 and by the Unix socket; its hints at a terminal",
         refused: "",
-        tests: &["tools::redis_cli_sets_and_gets"],
+        tests: &[
+            "tools::redis_cli_sets_and_gets",
+            "hints::redis_cli_hints_the_syntax_as_of_redis",
+            "hints::redis_cli_hints_what_no_redis_of_its_time_had",
+        ],
     },
     Library {
         language: "C",

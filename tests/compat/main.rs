@@ -10,6 +10,7 @@
 //! | `caches` | caches and sessions for Python, Node, PHP and Ruby, each with two databases, beside redis-server |
 //! | `exporters` | redis_exporter and collectd's plugin, beside redis-server |
 //! | `tools` | redis-cli, redis-benchmark |
+//! | `hints` | redis-cli at a terminal |
 //! | `libraries` | the table of docs/clients.md |
 //! | `generator` | the other way round: `aspine bench` on memcached and redis-server |
 //!
@@ -28,6 +29,7 @@ mod clusters;
 mod exporters;
 mod fred;
 mod generator;
+mod hints;
 mod libraries;
 mod redis_rs;
 mod redis_rs_tracking;

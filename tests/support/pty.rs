@@ -27,7 +27,8 @@ pub(crate) fn run_sized(cmd: &mut Command, typed: &str, rows: u16, columns: u16)
     (String::from_utf8(shown).unwrap(), child.wait().unwrap())
 }
 
-fn open(rows: u16, columns: u16) -> (File, OwnedFd) {
+/// Both sides of a new terminal: the one of whoever looks at it, and the one of the program.
+pub(crate) fn open(rows: u16, columns: u16) -> (File, OwnedFd) {
     let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let (mut master, mut slave) = (0, 0);
     // SAFETY: the call writes two ints through pointers to two and reads a size, which live past it; the others may be null.
