@@ -582,6 +582,24 @@ pub const SLOWLOG_ARGS_MAX: usize = 32;
 /// Bytes of a word that the slow log keeps, as in Redis. Past it: its end says how many are missing.
 pub const SLOWLOG_ARG_BYTES_MAX: usize = 128;
 
+/// Keys HOTKEYS GET tells of at most: Redis's 64.
+pub const HOTKEYS_MAX: usize = 64;
+
+/// Keys HOTKEYS GET tells of without a COUNT: Redis's 10.
+pub const HOTKEYS_DEFAULT: usize = 10;
+const _: () = assert!(HOTKEYS_DEFAULT <= HOTKEYS_MAX);
+
+/// Seconds that HOTKEYS tracks at most with a DURATION, as in Redis.
+pub const HOTKEYS_DURATION_S_MAX: i64 = 1_000_000;
+
+/// Counters of a core for the CPU time of keys, and as many for their bytes, while HOTKEYS tracks. A key with more than one
+/// part in so many is found for certain.
+pub const HOTKEYS_COUNTERS: usize = 1024;
+const _: () = assert!(HOTKEYS_COUNTERS >= 8 * HOTKEYS_MAX, "the keys that are told of are well apart from the rest");
+
+/// Bytes of a key up to which HOTKEYS tracks it: with as many counters, 8 MiB a core and metric at most.
+pub const HOTKEYS_KEY_BYTES_MAX: usize = 8192;
+
 /// Entries SLOWLOG GET returns without a count: Redis's 10.
 pub const SLOWLOG_GET_DEFAULT: i64 = 10;
 

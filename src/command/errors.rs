@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::command::hotkeys;
 use crate::limits::{
     CONFIG_GET_PATTERNS_MAX, KEY_BYTES_MAX, MULTI_BYTES_MAX, SESSION_SUBSCRIPTION_BYTES_MAX, SESSION_SUBSCRIPTIONS_MAX,
 };
@@ -94,6 +95,8 @@ pub enum Error {
     SubcommandSyntax(String, &'static str),
     /// SLOWLOG GET with an invalid count.
     SlowlogCount,
+    /// A HOTKEYS command that is refused; holds why.
+    HotKeys(hotkeys::Refusal),
     /// LATENCY GRAPH of an event without samples; holds its name.
     LatencyEvent(String),
     /// DEBUG from an address from which it is not allowed.
@@ -375,6 +378,7 @@ impl fmt::Display for Error {
             Error::OperandNotFloat(what) => write!(f, "ERR {what} is not a valid float"),
             Error::Timeout(what) => write!(f, "ERR timeout is {what}"),
             Error::UnknownNode(id) => write!(f, "ERR Unknown node {id}"),
+            Error::HotKeys(refusal) => refusal.fmt(f),
             Error::LatencyEvent(name) => write!(f, "ERR No samples available for event '{name}'"),
             Error::UnsupportedOption(option) => write!(f, "ERR Unsupported option {option}"),
             Error::MultiTooLong => write!(f, "ERR a transaction has at most {MULTI_BYTES_MAX} bytes"),

@@ -185,6 +185,12 @@ pub enum Part {
     SlotCount,
     /// CLUSTER GETKEYSINSLOT: the core that owns the slot.
     SlotKeys,
+    /// HOTKEYS START: each core records the commands on its keys.
+    HotKeysStart,
+    /// HOTKEYS STOP.
+    HotKeysStop,
+    /// HOTKEYS RESET.
+    HotKeysReset,
     /// An answer of each core to a question.
     Ask(Question),
 }
@@ -193,6 +199,8 @@ pub enum Part {
 /// and folds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
+    /// HOTKEYS GET.
+    HotKeys,
     /// The question of LASTSAVE.
     LastSave,
     /// LATENCY DOCTOR.

@@ -23,6 +23,7 @@ pub mod facts;
 pub mod glob;
 pub mod growth;
 pub mod handler;
+pub mod hotkeys;
 pub mod increx;
 pub mod keyspace;
 pub mod lcs;

@@ -5,15 +5,19 @@
 
 use std::collections::VecDeque;
 
+use crate::command::handler::{Handler, OwnerHandler};
+use crate::command::hotkeys::{Cost, Found, Wish};
 use crate::command::lookup::{CommandId, Lookup};
 use crate::command::settings::{LogLevel, Settings};
 use crate::command::{Client, Error};
 use crate::engine::route::Router;
+use crate::engine::telemetry::hot_keys::{HotKeys, Totals};
 use crate::engine::telemetry::meter::Meter;
 use crate::engine::telemetry::slowlog::SlowCall;
 use crate::engine::telemetry::stats::Stats;
 use crate::limits::{NOTICES_MAX, TICK_COUNTED_MS_MAX};
 use crate::resp::Args;
+use crate::slot::Slot;
 
 /// What INFO tells of the process as a whole; the runtime knows it.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +87,8 @@ pub(super) struct Env {
     pub(super) lookup: Lookup,
     pub(super) stats: Stats,
     pub(super) meter: Meter,
+    /// The session of HOTKEYS, until it is forgotten.
+    hot_keys: Option<Box<HotKeys>>,
     /// Unix time in milliseconds of the event under way.
     pub(super) now_ms: u64,
     /// The microseconds within `now_ms`, for TIME.
@@ -115,6 +121,7 @@ impl Env {
             process,
             lookup: Lookup::default(),
             stats: Stats::default(),
+            hot_keys: None,
             now_ms: 0,
             sub_us: 0,
             awake_ms: 0,
@@ -151,10 +158,77 @@ impl Env {
         self.random
     }
 
-    /// Logs a call that took long, as slow or as a latency event or both.
+    /// Notes a call that took long, or any while HOTKEYS tracks: logs it as slow or as a latency event or both.
     #[cold]
-    pub(super) fn log_slow(&mut self, command: CommandId, args: Args<'_>, ns: u64, client: &Client) {
-        self.meter.log(SlowCall::new(command, args, ns, self.now_ms), client);
+    pub(super) fn note_call(&mut self, command: CommandId, args: Args<'_>, ns: u64, client: &Client) {
+        let reply_bytes = self.meter.reply_bytes();
+        if self.note_keys(command, args, ns, reply_bytes) {
+            self.meter.log(SlowCall::new(command, args, ns, self.now_ms), client);
+        }
+    }
+
+    /// Has HOTKEYS record a call, if it tracks. True if the call is also to be logged.
+    #[cold]
+    pub(super) fn note_keys(&mut self, command: CommandId, args: Args<'_>, ns: u64, reply_bytes: usize) -> bool {
+        let random = self.next_random();
+        if let Some(hot) = &mut self.hot_keys {
+            if hot.is_active(self.now_ms) {
+                let (row, router) = (command.row(), self.router);
+                // What is split runs where each key is, and is noted there.
+                let is_split = matches!(row.handler, Handler::Owner(OwnerHandler::EachKey(..)));
+                let all = row.keys_after_name(args);
+                let keys = all.clone().filter(move |key| !is_split || router.is_here(key));
+                let (own, all) = (keys.clone().count(), all.count().max(1));
+                let bytes = wire_bytes(row.name.as_bytes(), args) * own / all + reply_bytes;
+                hot.record(keys, Cost { ns, bytes: bytes as u64 }, random);
+            } else {
+                self.meter.note_all(false);
+            }
+        }
+        self.meter.logs(ns)
+    }
+
+    // ---- HOTKEYS ----
+
+    /// Whether a session of HOTKEYS is under way.
+    pub(super) fn tracks_hot_keys(&self) -> bool {
+        self.hot_keys.as_ref().is_some_and(|hot| hot.is_active(self.now_ms))
+    }
+
+    /// Begins a session, in the place of one that has ended.
+    pub(super) fn start_hot_keys(&mut self, wish: Wish) {
+        self.hot_keys = Some(Box::new(HotKeys::new(wish, self.now_ms, self.totals())));
+        self.meter.note_all(true);
+    }
+
+    /// Ends the session. False if none was under way.
+    pub(super) fn stop_hot_keys(&mut self) -> bool {
+        let was_active = self.tracks_hot_keys();
+        if let Some(hot) = &mut self.hot_keys {
+            hot.stop(self.now_ms);
+        }
+        self.meter.note_all(false);
+        was_active
+    }
+
+    /// Forgets a session that has ended.
+    pub(super) fn reset_hot_keys(&mut self) {
+        if !self.tracks_hot_keys() {
+            self.hot_keys = None;
+            self.meter.note_all(false);
+        }
+    }
+
+    /// What the session has found on this core.
+    pub(super) fn hot_keys_found(&self) -> Option<Found> {
+        let own = Slot::range(self.router.core(), self.router.cores());
+        self.hot_keys.as_ref().map(|hot| hot.found(self.now_ms, self.totals(), own))
+    }
+
+    fn totals(&self) -> Totals {
+        let gauges = self.stats.gauges;
+        let net_bytes = self.stats.bytes_in + self.stats.bytes_out;
+        Totals { cpu_user_us: gauges.cpu_user_us, cpu_sys_us: gauges.cpu_sys_us, net_bytes }
     }
 
     /// Counts and logs a connection that is closed because it speaks HTTP.
@@ -170,4 +244,11 @@ impl Env {
         self.meter.reject(command, error);
         self.meter.pause();
     }
+}
+
+/// The bytes of a request as clients send it: each word with its length and two line ends, behind the number of words.
+fn wire_bytes(name: &[u8], args: Args<'_>) -> usize {
+    let digits = |number: usize| number.checked_ilog10().unwrap_or(0) as usize + 1;
+    let word = |word: &[u8]| 1 + digits(word.len()) + 2 + word.len() + 2;
+    1 + digits(args.len() + 1) + 2 + word(name) + args.iter().map(word).sum::<usize>()
 }

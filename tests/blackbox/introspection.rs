@@ -205,3 +205,52 @@ fn memory_is_reported_in_redis_words() {
     assert!(stats.contains(&format!("{}:1\r\n", bulk("keys.count"))), "{stats}");
     assert!(conn.text(&["MEMORY", "DOCTOR"]).contains("too little data"));
 }
+
+/// The keys of a list in the reply of HOTKEYS GET, with their weights.
+#[track_caller]
+fn hot(conn: &mut Conn, list: &str) -> Vec<(String, u64)> {
+    let reply = conn.call(&["HOTKEYS", "GET"]);
+    let (_, list) = reply.split_once(&format!("\r\n{list}\r\n*")).unwrap_or_else(|| panic!("no {list} in {reply}"));
+    let mut lines = list.split("\r\n");
+    let count: usize = lines.next().and_then(|count| count.parse().ok()).unwrap();
+    let words: Vec<&str> = lines.filter(|line| !line.starts_with('$')).take(count).collect();
+    words.chunks(2).map(|pair| (pair[0].to_owned(), pair[1][1..].parse().unwrap())).collect()
+}
+
+#[test]
+fn the_hot_keys_of_all_cores_are_found() {
+    const LARGE: usize = 10_000;
+    for cores in [1, 2] {
+        let server = Server::start(cores, &[]);
+        let mut conn = server.connect();
+        conn.call(&["CONFIG", "SET", "slowlog-log-slower-than", "1000000000"]);
+        let large = "x".repeat(LARGE);
+        // The slots of `bar` and `foo` are core 0's and core 1's of two.
+        conn.call(&["MSET", "foo", &large, "bar", &large]);
+        assert_eq!(conn.call(&["HOTKEYS", "START", "METRICS", "2", "CPU", "NET", "COUNT", "4"]), "+OK\r\n");
+        for number in 0..50 {
+            conn.call(&["MGET", "foo", "bar"]);
+            conn.call(&["SET", &format!("cold:{number}"), "v"]);
+        }
+        conn.send(&[command(&["MULTI"]), command(&["GET", "bar"]), command(&["EXEC"])].concat());
+        (0..3).for_each(|_| drop(conn.reply()));
+        conn.call(&["COPY", "foo", "bar", "REPLACE"]);
+        assert_eq!(conn.call(&["HOTKEYS", "RESET"]).get(..5), Some("-ERR "), "while it goes on");
+        assert_eq!(conn.call(&["HOTKEYS", "STOP"]), "+OK\r\n");
+        let by_net = hot(&mut conn, "by-net-bytes");
+        assert_eq!(by_net.len(), 4, "{by_net:?}");
+        let expected = |name: &str| LARGE as u64 * if name == "bar" { 51 } else { 50 };
+        for (name, bytes) in &by_net[..2] {
+            assert!(["foo", "bar"].contains(&name.as_str()), "{by_net:?}");
+            assert!((expected(name)..expected(name) + 5_000).contains(bytes), "{by_net:?}");
+        }
+        assert_eq!(by_net[0].0, "bar");
+        assert_eq!(hot(&mut conn, "by-cpu-time-us").len(), 4);
+        // Nothing more is recorded, and what was is no slow command.
+        conn.call(&["GET", "foo"]);
+        assert_eq!(hot(&mut conn, "by-net-bytes"), by_net);
+        assert_eq!(conn.call(&["SLOWLOG", "LEN"]), ":0\r\n");
+        assert_eq!(conn.call(&["HOTKEYS", "RESET"]), "+OK\r\n");
+        assert_eq!(conn.call(&["HOTKEYS", "GET"]), "$-1\r\n");
+    }
+}

@@ -66,6 +66,7 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
     ("delex", "redis-server has it from 8.4 on; tests/wire has it"),
     ("delifeq", "Valkey has it, from 9.0 on; tests/wire has it"),
     ("digest", "redis-server has it from 8.4 on; tests/wire has it"),
+    ("hotkeys", "redis-server has it from 8.6 on; tests/wire has it"),
     ("increx", "redis-server has it from 8.8 on; tests/wire has it"),
     ("lastsave", "it is a time; tests/blackbox/snapshots.rs has it"),
     ("lolwut", "it is a picture in Redis; tests/blackbox/operating.rs has it"),

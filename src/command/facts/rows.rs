@@ -13,7 +13,7 @@ use super::{
 
 /// All commands, sorted by name.
 #[rustfmt::skip]
-pub static ROWS: [Facts; 184] = [
+pub static ROWS: [Facts; 190] = [
     facts!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key value", "Appends to the value, which may be absent, and returns its length."),
     facts!("asking", 1, FAST | LOADING, NO_KEYS, Cluster, "", "Is accepted for cluster clients: no slot moves."),
     facts!("aspine.cores", 1, FAST | LOADING | REPEATABLE, NO_KEYS, Cluster, "", "Returns the cores, their ports and slots, and which of them the connection has reached."),
@@ -98,6 +98,12 @@ pub static ROWS: [Facts; 184] = [
     facts!("getrange", 4, READONLY, ONE_KEY, String, "key start end", "Returns the bytes of the value from start to end, both included."),
     facts!("getset", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key value", "Sets the value and returns the old one."),
     facts!("hello", -1, FAST | NO_AUTH | BARRIER | LOADING | AUTH_OPTION, NO_KEYS, Connection, "[protover [AUTH username key] [SETNAME name]]", "Greets the server and chooses the protocol version."),
+    facts!("hotkeys", -2, LOADING | CONTAINER, NO_KEYS, Server, "", "Commands on the keys that cost most."),
+    facts!("hotkeys|get", 2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "", "Returns the keys that have cost most CPU time and most bytes."),
+    facts!("hotkeys|help", 2, LOADING, NO_KEYS, Server, "", "Lists the subcommands."),
+    facts!("hotkeys|reset", 2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "", "Forgets the keys that were tracked."),
+    facts!("hotkeys|start", -2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "METRICS count [CPU] [NET] [COUNT k] [DURATION seconds] [SAMPLE ratio] [SLOTS count slot [slot ...]]", "Tracks the keys that cost most CPU time and most bytes."),
+    facts!("hotkeys|stop", 2, ADMIN | BARRIER | LOADING, NO_KEYS, Server, "", "Ends the tracking of keys; what was found is kept."),
     facts!("incr", 2, WRITE | DENYOOM | FAST, ONE_KEY, String, "key", "Adds one to an integer."),
     facts!("incrby", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key increment", "Adds to an integer."),
     facts!("incrbyfloat", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key increment", "Adds to a float of 64 bits of mantissa."),

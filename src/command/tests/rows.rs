@@ -71,7 +71,9 @@ fn arity_takes_what_it_says() {
 #[test]
 fn syntax_agrees_with_arity() {
     for row in TABLE.iter().filter(|row| !row.is_container()) {
-        let arguments = words_min(row) - 1 - usize::from(row.is_subcommand());
+        // HOTKEYS START says itself what is missing, as in Redis.
+        let unchecked = if row.name == "hotkeys|start" { 2 } else { 0 };
+        let arguments = words_min(row) - 1 - usize::from(row.is_subcommand()) + unchecked;
         assert_eq!(required_words(row.syntax), arguments, "{}: arity {} and `{}`", row.name, row.arity, row.syntax);
         // QUIT takes no arguments and, as in Redis, ignores any.
         let open = row.syntax.contains('[') || row.name == "quit";

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use crate::command::Error;
+use crate::command::hotkeys::Refusal;
 use crate::command::keyspace::Cursor;
 
 /// One of each. A new variant has to be listed: `each_error_has_its_own_text` counts them.
@@ -49,6 +50,7 @@ fn with_words() -> Vec<Error> {
         Error::SubcommandSyntax(word(), "WORD"),
         Error::Subscriber("word"),
         Error::LatencyEvent(word()),
+        Error::HotKeys(Refusal::Active),
         Error::UnknownNode(word()),
         Error::UnsupportedOption(word()),
         Error::UnknownClientType(word()),

@@ -55,7 +55,7 @@ impl Home {
         session.stop(stop::EXCLUSIVE, false);
         let env = &mut core.env;
         if let Some(ns) = env.meter.end_since(ask.command, session.exclusive_since_ns, reply) {
-            env.log_slow(ask.command, ask.words.args(), ns, &session.client);
+            env.note_call(ask.command, ask.words.args(), ns, &session.client);
         }
         self.resumable.push_back(id);
     }

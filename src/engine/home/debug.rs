@@ -92,7 +92,7 @@ impl Home {
         // Short of what thresholds have for never.
         let ns = ((seconds * 1e9) as u64).min(u64::MAX / 2);
         if let Some(ns) = core.env.meter.finish(trip.command, ns, &reply) {
-            core.env.log_slow(trip.command, args, ns, &session.client);
+            core.env.note_call(trip.command, args, ns, &session.client);
         }
     }
 }

@@ -162,7 +162,9 @@ impl Home {
             if let Some(ns) = core.env.meter.end(trip.command, refusal.as_deref().unwrap_or_default())
                 && let Some(session) = self.sessions.get_mut(id)
             {
-                core.env.log_slow(trip.command, args, ns, &session.client);
+                let own_bytes = if owners.contains(&router.core()) { self.scratch.len() } else { 0 };
+                core.env.meter.set_reply_bytes(own_bytes);
+                core.env.note_call(trip.command, args, ns, &session.client);
             }
         }
         self.owners = owners;
@@ -272,7 +274,7 @@ impl Home {
             (after, out.len() - begin, slow_ns)
         });
         if let Some(ns) = slow_ns {
-            env.log_slow(trip.command, args, ns, client);
+            env.note_call(trip.command, args, ns, client);
         }
         match after {
             After::Continue => {}
@@ -327,7 +329,7 @@ pub(super) fn run_key(
     } else {
         let slow_ns = session.replies.append(|out| owner.run_key(env, (command, handler), args, caller, out));
         if let Some(ns) = slow_ns {
-            env.log_slow(command, args, ns, &session.client);
+            env.note_call(command, args, ns, &session.client);
         }
     }
     env.stats.commands += 1;
@@ -353,7 +355,7 @@ fn answer(
         ran
     });
     if let Some(ns) = ran.slow_ns {
-        env.log_slow(trip.command, args, ns, &session.client);
+        env.note_call(trip.command, args, ns, &session.client);
     }
 }
 

@@ -44,7 +44,7 @@ impl Home {
             session.replies.append(|out| out.extend_from_slice(reply));
         }
         if let Some(ns) = slow_ns {
-            env.log_slow(trip.command, args, ns, &session.client);
+            env.note_call(trip.command, args, ns, &session.client);
         }
         Flow::Next
     }

@@ -220,7 +220,7 @@ impl Home {
             let mut spans = Vec::new();
             let single = tx.array.is_none().then(|| read_frame(&tx.frames, 0, &mut spans)).flatten();
             let args = single.map_or(Args::new(&[], &[]), |(frame, _)| frame.args);
-            core.env.log_slow(tx.command, args, ns, &session.client);
+            core.env.note_call(tx.command, args, ns, &session.client);
         }
         core.env.meter.pause();
     }

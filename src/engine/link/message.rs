@@ -3,6 +3,7 @@
 //! What is on the way of every command lies encoded in buffers (`codec`, `invalidation`); all else is said in plain
 //! types, since a message never leaves its process.
 
+use crate::command::hotkeys::Found;
 use crate::command::lookup::CommandId;
 use crate::command::task::{Outcome, Task};
 use crate::engine::ids::{GatherId, SessionId, Ticket};
@@ -181,6 +182,8 @@ pub(in crate::engine) enum Recorded {
     Events(Box<[Event; EVENTS.len()]>),
     /// What each command took.
     Usage(Vec<Usage>),
+    /// What HOTKEYS has found, if it was started.
+    HotKeys(Option<Box<Found>>),
 }
 
 impl From<Recorded> for Answer {

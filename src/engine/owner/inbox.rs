@@ -127,13 +127,15 @@ impl Owner {
             if !batch.held && self.asks_for_room(reach.env, reach.links, of, frame.args) {
                 break;
             }
-            let mut slow_ns = None;
+            let (mut slow_ns, replied) = (None, batch.replies.len());
             write_reply(&mut batch.replies, |out| {
                 let ran = self.run_frame(&frame, reach, out);
                 slow_ns = ran.slow_ns;
                 ran.kind
             });
-            if let Some(ns) = slow_ns {
+            if let Some(ns) = slow_ns
+                && reach.env.note_keys(frame.command, frame.args, ns, batch.replies.len() - replied)
+            {
                 let call = SlowCall::new(frame.command, frame.args, ns, reach.env.now_ms);
                 let slow = SlowRequest { ticket: batch.ticket, number: batch.run, call };
                 reach.links.send(batch.from, Payload::Slow(Box::new(slow)));

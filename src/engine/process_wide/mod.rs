@@ -8,6 +8,7 @@
 
 pub(super) mod ask;
 mod clients;
+mod hot_keys;
 mod introspection;
 mod keyspace;
 pub(super) mod report;

@@ -8,7 +8,7 @@ use crate::engine::env::Env;
 use crate::engine::home::Home;
 use crate::engine::link::message::{Answer, Ask, Origin};
 use crate::engine::process_wide::ask::{Check, OpenAsk, Scope};
-use crate::engine::process_wide::{clients, introspection, keyspace, server};
+use crate::engine::process_wide::{clients, hot_keys, introspection, keyspace, server};
 use crate::resp::Writer;
 
 /// One command of the whole process.
@@ -55,7 +55,11 @@ fn of_part(part: Part) -> ProcessWide {
         Part::ConfigResetStat => ProcessWide { scope: All, check: nothing, part: server::reset, fold: ok },
         Part::Snapshot(_) => ProcessWide { scope: First, check: server::check_order, part: server::order, fold: server::fold_order },
         Part::Shutdown => ProcessWide { scope: First, check: server::check_end, part: server::end, fold: server::fold_end },
+        Part::HotKeysStart => ProcessWide { scope: AllOrOwn, check: hot_keys::check_start, part: hot_keys::start, fold: hot_keys::fold_start },
+        Part::HotKeysStop => ProcessWide { scope: AllOrOwn, check: nothing, part: hot_keys::stop, fold: hot_keys::fold_stop },
+        Part::HotKeysReset => ProcessWide { scope: AllOrOwn, check: hot_keys::check_reset, part: hot_keys::reset, fold: ok },
         Part::Ask(question) => match question {
+            Question::HotKeys => ProcessWide { scope: AllOrOwn, check: nothing, part: hot_keys::found, fold: hot_keys::fold_found },
             Question::LastSave => ProcessWide { scope: All, check: nothing, part: ask::last_save, fold: ask::fold_last_save },
             Question::LatencyDoctor => ProcessWide { scope: All, check: nothing, part: ask::events, fold: ask::fold_doctor },
             Question::LatencyGraph => ProcessWide { scope: All, check: nothing, part: ask::events, fold: ask::fold_graph },

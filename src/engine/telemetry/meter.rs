@@ -63,7 +63,12 @@ pub(in crate::engine) struct Meter {
     /// Error replies by their code.
     errors: BTreeMap<String, u64>,
     /// Nanoseconds from which on a command is logged somewhere.
+    logged_ns: u64,
+    /// As `logged_ns`, but 0 while every command is noted, for HOTKEYS.
     notable_ns: u64,
+    notes_all: bool,
+    /// Bytes of the reply of the last command that was noted.
+    reply_bytes: usize,
     pub(in crate::engine) slow: SlowLog,
     pub(in crate::engine) latency: Latency,
 }
@@ -76,7 +81,10 @@ impl Meter {
             running: false,
             commands: TABLE.iter().map(|_| Counted::default()).collect(),
             errors: BTreeMap::new(),
+            logged_ns: u64::MAX,
             notable_ns: u64::MAX,
+            notes_all: false,
+            reply_bytes: 0,
             slow: SlowLog::new(core, cores),
             latency: Latency::default(),
         };
@@ -88,7 +96,29 @@ impl Meter {
     pub(in crate::engine) fn configure(&mut self, watch: &Watch) {
         self.slow.configure(watch);
         self.latency.configure(watch);
-        self.notable_ns = self.slow.threshold_ns().min(self.latency.threshold_ns());
+        self.logged_ns = self.slow.threshold_ns().min(self.latency.threshold_ns());
+        self.note_all(self.notes_all);
+    }
+
+    /// Whether what ends a command says of each that it is to be noted, not only of those that take long.
+    pub(in crate::engine) fn note_all(&mut self, all: bool) {
+        self.notes_all = all;
+        self.notable_ns = if all { 0 } else { self.logged_ns };
+    }
+
+    /// Whether a command that took so long is logged.
+    pub(in crate::engine) fn logs(&self, ns: u64) -> bool {
+        ns >= self.logged_ns
+    }
+
+    /// Bytes of the reply of the command that was noted last.
+    pub(in crate::engine) fn reply_bytes(&self) -> usize {
+        self.reply_bytes
+    }
+
+    /// Says what that reply was, where the meter has seen no or not all of it.
+    pub(in crate::engine) fn set_reply_bytes(&mut self, bytes: usize) {
+        self.reply_bytes = bytes;
     }
 
     #[inline]
@@ -139,7 +169,11 @@ impl Meter {
         } else {
             self.count(command, ns);
         }
-        (ns >= self.notable_ns).then_some(ns)
+        if ns < self.notable_ns {
+            return None;
+        }
+        self.reply_bytes = reply.len();
+        Some(ns)
     }
 
     /// A part of a command that was split over cores has ended: its call is counted by the core that split it.

@@ -4,6 +4,7 @@
 //! ended), `slowlog`, `latency`; `report` (what a core tells of itself), `info` and `metrics` (pages made of reports). Never: looks at a key, sends anything.
 
 pub(super) mod counters;
+pub(super) mod hot_keys;
 pub(super) mod info;
 pub(super) mod latency;
 pub(super) mod meter;
