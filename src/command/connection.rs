@@ -68,7 +68,7 @@ pub fn select(client: &mut Client, args: Args<'_>, home: &Home<'_>, writer: &mut
         }
         Err(refused) => {
             error(writer, &refused);
-            After::Close
+            After::CloseForDatabase
         }
     }
 }

@@ -42,6 +42,8 @@ pub enum After {
     Continue,
     /// Send all encoded replies, then close.
     Close,
+    /// The same, and log where the client came from: it asked for a database that is not there.
+    CloseForDatabase,
     /// End MULTI, WATCH, subscriptions and tracking as well.
     Reset,
     /// Delay the reply: an auth key was wrong.

@@ -62,6 +62,8 @@ pub enum Notice {
     AuthFailed(String),
     /// A connection that spoke HTTP was closed; the text says from where it came.
     Http(String),
+    /// A connection was closed because its client asked for a database that is not there; the text says from where it came.
+    NoDatabase(String),
     /// The log is to be more or less detailed.
     LogLevel(LogLevel),
     /// A snapshot was taken, or loaded, or is being loaded.

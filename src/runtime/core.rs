@@ -418,6 +418,10 @@ fn write_notice(notice: &Notice) {
         Notice::Http(addr) => warn!(
             "closed the connection from {addr}: it sent POST or Host:, as a web page that attacks this server makes a browser do"
         ),
+        // Its client may lose the reply: what it sends behind it makes the kernel reset the connection.
+        Notice::NoDatabase(addr) => {
+            warn!("closed the connection from {addr}: it asked for a database that is not there");
+        }
         Notice::AuthFailed(addr) => debug!("wrong auth key from {addr}"),
         Notice::LogLevel(level) => crate::service::logging::set_level(*level),
         Notice::Snapshot(text) => info!("{text}"),

@@ -1,7 +1,7 @@
 //! Databases: what belongs to one, and what to all.
 
 use crate::support::conn::Conn;
-use crate::support::server::{Dir, Server, Setup};
+use crate::support::server::{Dir, Server, Setup, wait_until};
 
 /// Keys enough that every core has some.
 const KEYS: usize = 40;
@@ -77,8 +77,16 @@ fn a_refused_select_is_said_once_and_ends_the_connection() {
     conn.send(b"SELECT 3\r\nSET k v\r\nFLUSHALL\r\n");
     assert_eq!(conn.reply(), "-ERR DB index is out of range\r\n");
     assert_eq!(conn.try_reply(), None, "nothing behind it runs");
+    server.wait_for_log("it asked for a database that is not there");
     let mut conn = selected(&server, 2);
     assert_eq!(conn.call(&["EXISTS", "k"]), ":0\r\n");
+    assert_eq!(conn.call(&["MULTI"]), "+OK\r\n");
+    assert_eq!(conn.call(&["SELECT", "3"]), "-ERR DB index is out of range\r\n");
+    assert_eq!(conn.try_reply(), None, "what would be queued behind it");
+    wait_until("its line in the log", || {
+        server.log().matches("it asked for a database that is not there").count() == 2
+    });
+    let mut conn = selected(&server, 2);
     assert!(conn.call(&["CONFIG", "GET", "databases"]).contains("\r\n3\r\n"));
     assert!(conn.text(&["CLIENT", "INFO"]).contains(" db=2 "));
     assert_eq!(conn.call(&["RESET"]), "+RESET\r\n");

@@ -279,6 +279,10 @@ impl Home {
         match after {
             After::Continue => {}
             After::Close => return Flow::End,
+            After::CloseForDatabase => {
+                env.notice(Notice::NoDatabase(client.addr.clone()));
+                return Flow::End;
+            }
             After::Reset => {
                 self.forget(core, id);
                 self.reset_subscriptions(core, id);

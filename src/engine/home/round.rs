@@ -9,6 +9,7 @@ use crate::command::facts::flag;
 use crate::command::handler::{Handler, HomeHandler, OwnerHandler, Verb};
 use crate::command::lookup::CommandId;
 use crate::engine::core::Core;
+use crate::engine::env::Notice;
 use crate::engine::home::Home;
 use crate::engine::home::command;
 use crate::engine::home::debug;
@@ -338,6 +339,7 @@ impl Home {
     fn queue(&mut self, core: &mut Core, id: SessionId, command: CommandId, args: Args<'_>, muted: bool) -> Flow {
         let Some(session) = self.sessions.get_mut(id) else { return Flow::End };
         if let Err(error) = connection::check_queued(command.row(), args, core.env.settings.databases) {
+            core.env.notice(Notice::NoDatabase(session.client.addr.clone()));
             let _ = self.refuse_command(core, id, Some(command), &error, muted);
             return Flow::End;
         }
