@@ -12,16 +12,19 @@
 //! saves memory and keeps the kernel from writing out a gigabyte at once at the end.
 //! Never: follows a symbolic link, leaves a temporary file, writes over a file before the new one is complete.
 
+use std::fmt::{self, Display};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
-use rustix::fs::{Access, AtFlags, CWD, FlockOperation, OFlags, accessat, fcntl_getfl, fcntl_setfl, flock};
+use rustix::fs::{
+    Access, AtFlags, CWD, FlockOperation, OFlags, accessat, fcntl_getfl, fcntl_setfl, flock, major, minor,
+};
 use rustix::thread::CpuSet;
 use tracing::warn;
 
@@ -134,8 +137,8 @@ pub(super) struct Directory {
 /// The reason why a data directory can't be opened.
 #[derive(Debug)]
 pub(super) enum DirectoryError {
-    /// Another server holds the directory.
-    Used,
+    /// Another server holds the directory: its pid, if the kernel shows it here.
+    Used(Option<u32>),
     /// The directory can't be created, locked or written.
     Unusable(io::Error),
 }
@@ -146,10 +149,20 @@ impl From<io::Error> for DirectoryError {
     }
 }
 
+impl Display for DirectoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DirectoryError::Used(Some(pid)) => write!(f, "another server uses this directory, as process {pid}"),
+            DirectoryError::Used(None) => f.write_str("another server uses this directory"),
+            DirectoryError::Unusable(error) => error.fmt(f),
+        }
+    }
+}
+
 impl From<DirectoryError> for io::Error {
     fn from(error: DirectoryError) -> io::Error {
         match error {
-            DirectoryError::Used => io::Error::other("another server uses this directory"),
+            DirectoryError::Used(_) => io::Error::other(error.to_string()),
             DirectoryError::Unusable(error) => error,
         }
     }
@@ -161,11 +174,7 @@ impl Directory {
     pub(super) fn open(path: &Path) -> Result<Directory, DirectoryError> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let handle = File::open(path)?;
-        if let Err(error) = flock(&handle, FlockOperation::NonBlockingLockExclusive) {
-            let error = io::Error::from(error);
-            let used = error.kind() == io::ErrorKind::WouldBlock;
-            return Err(if used { DirectoryError::Used } else { error.into() });
-        }
+        lock(&handle, FlockOperation::NonBlockingLockExclusive)?;
         // Nothing may have to be written for hours, so it is asked now whether that would fail.
         accessat(CWD, path, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(io::Error::from)?;
         for entry in std::fs::read_dir(path)? {
@@ -177,6 +186,39 @@ impl Directory {
         }
         Ok(Directory { path: path.to_owned(), handle })
     }
+
+    /// Refuses a directory that another server holds, without holding or creating it. What else may be wrong with it shows
+    /// when it is opened.
+    pub(super) fn check_unused(path: &Path) -> Result<(), DirectoryError> {
+        let Ok(handle) = File::open(path) else { return Ok(()) };
+        // Shared, so that two servers that look at the same time do not take each other for its holder.
+        match lock(&handle, FlockOperation::NonBlockingLockShared) {
+            Err(DirectoryError::Used(pid)) => Err(DirectoryError::Used(pid)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn lock(directory: &File, operation: FlockOperation) -> Result<(), DirectoryError> {
+    flock(directory, operation).map_err(|error| match error {
+        rustix::io::Errno::WOULDBLOCK => DirectoryError::Used(holder(directory)),
+        error => DirectoryError::Unusable(error.into()),
+    })
+}
+
+/// The process that holds the lock of a directory, if it can be seen from here: not one of another container.
+fn holder(directory: &File) -> Option<u32> {
+    let meta = directory.metadata().ok()?;
+    holder_in(&std::fs::read_to_string("/proc/locks").ok()?, meta.dev(), meta.ino())
+}
+
+/// The process that holds a lock on a file, by the kernel's list: `1: FLOCK  ADVISORY  WRITE 1234 fe:00:5677089 0 EOF`.
+fn holder_in(locks: &str, device: u64, inode: u64) -> Option<u32> {
+    let place = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
+    let held = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    // A line of one that waits for the lock has an arrow before the kind.
+    let mut held = held.filter(|words| words.get(1) == Some(&"FLOCK") && words.get(5) == Some(&place.as_str()));
+    held.find_map(|words| words[4].parse().ok().filter(|pid| *pid != 0))
 }
 
 impl Disk for Directory {
@@ -314,5 +356,21 @@ impl DiskFile for AlignedFile {
 
     fn size(&mut self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_list_of_locks_names_the_holder() {
+        let locks = "1: POSIX  ADVISORY  WRITE 7 fe:00:42 0 EOF\n2: FLOCK  ADVISORY  WRITE 0 fe:01:42 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 17119 fe:00:42 0 EOF\n3: -> FLOCK  ADVISORY  WRITE 8 fe:00:42 0 EOF\n";
+        let device = |minor| rustix::fs::makedev(0xfe, minor);
+        assert_eq!(holder_in(locks, device(0), 42), Some(17119));
+        assert_eq!(holder_in(locks, device(1), 42), None, "a process of another container");
+        assert_eq!(holder_in(locks, device(0), 4), None);
+        assert_eq!(holder_in("", device(0), 42), None);
     }
 }

@@ -145,11 +145,13 @@ pub fn unix_ms() -> u64 {
     Clock::new().now_ms()
 }
 
-/// Starts the files thread. With `--persist` or `--data-dir` the directory is opened and locked at once.
+/// Starts the files thread. With `--persist` or `--data-dir` the directory is opened and locked at once; without, it is not
+/// created or held before the first SAVE, but one that another server holds by then is refused all the same.
 fn start_files(config: &ServerConfig, shared: &Arc<Shared>) -> Result<Vec<CoreFiles>, StartError> {
     let path = &config.data_dir;
     let wanted = config.persist || config.data_dir_is_given;
-    let directory = match wanted.then(|| Directory::open(path)).transpose() {
+    let opened = if wanted { Directory::open(path).map(Some) } else { Directory::check_unused(path).map(|()| None) };
+    let directory = match opened {
         Ok(directory) => directory,
         // Only a client's SAVE would need the directory, and its reply says why it fails.
         Err(DirectoryError::Unusable(source)) if !config.persist => {

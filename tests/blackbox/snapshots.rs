@@ -10,7 +10,7 @@ use std::thread;
 
 use crate::support::conn::Conn;
 use crate::support::limits;
-use crate::support::server::{Dir, Setup, aspine, check_refused, free_port, wait_until};
+use crate::support::server::{Dir, Server, Setup, aspine, check_refused, free_port, wait_until};
 
 const FILE: &str = "dump.aspine";
 
@@ -309,11 +309,13 @@ fn a_damaged_file_stops_the_start_and_check_says_where() {
 fn a_directory_has_one_server() {
     let dir = Dir::new();
     let server = setup(1, &dir, &["--persist"]).start();
+    let (path, holder) = (data(&dir), format!("another server uses this directory, as process {};", server.pid()));
+    let words = ["cannot use the data directory", path.to_str().unwrap(), &holder];
     let mut second = setup(1, &dir, &["--persist"]);
     second.cmd.arg("--log-file").arg(dir.path().join("log"));
-    check_refused(second.cmd, &["cannot use the data directory", "another server uses this directory"]);
+    check_refused(second.cmd, &words);
     // So would one that saves only when it is told to.
-    check_refused(setup(1, &dir, &[]).cmd, &["cannot use the data directory", "another server uses this directory"]);
+    check_refused(setup(1, &dir, &[]).cmd, &words);
     drop(server);
     let lazy = setup(1, &dir, &[]).start();
     assert_eq!(lazy.connect().call(&["SAVE"]), "+OK\r\n");
@@ -321,6 +323,34 @@ fn a_directory_has_one_server() {
     let mut refused = aspine(&["--port", "0", "--cores", "1", "--persist", "--data-dir", "/proc/nothing"]);
     refused.arg("--log-file").arg(dir.path().join("log"));
     check_refused(refused, &["cannot use the data directory", "--data-dir"]);
+}
+
+#[test]
+fn the_default_directory_has_one_server() {
+    let dir = Dir::new();
+    let path = dir.path().join("aspine-data");
+    let here = |flags: &[&str]| {
+        let mut setup = Setup::new(1, flags);
+        setup.cmd.current_dir(dir.path());
+        setup
+    };
+    let refuses = |server: &Server, flags: &[&str]| {
+        let holder = format!("another server uses this directory, as process {};", server.pid());
+        check_refused(here(flags).cmd, &["cannot use the data directory", path.to_str().unwrap(), &holder]);
+    };
+    // Held from the start, or from the first SAVE on; until then there is no directory.
+    let server = here(&["--persist"]).start();
+    refuses(&server, &[]);
+    refuses(&server, &["--persist"]);
+    drop(server);
+    fs::remove_dir_all(&path).unwrap();
+    let (server, second) = (here(&[]).start(), here(&[]).start());
+    assert!(!path.exists());
+    assert_eq!(server.connect().call(&["SAVE"]), "+OK\r\n");
+    refuses(&server, &[]);
+    refuses(&server, &["--persist"]);
+    let reply = second.connect().call(&["SAVE"]);
+    assert!(reply.contains(&format!("another server uses this directory, as process {}", server.pid())), "{reply}");
 }
 
 #[test]
