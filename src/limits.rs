@@ -526,7 +526,7 @@ pub const GLOB_STEPS_MAX: u64 = 300_000;
 /// What people subscribe to takes ten or twenty.
 pub const GLOB_CHANNEL_STEPS_MAX: u64 = 4096;
 
-/// Bytes that a slice of KEYS, between two looks at the clock, or a SCAN compares and copies: some 20 µs and 200 µs. The
+/// Bytes that a slice of KEYS or PUBSUB CHANNELS, between two looks at the clock, or a SCAN compares and copies: some 20 µs and 200 µs. The
 /// key that passes it is the last. A SCAN then gives its cursor earlier.
 pub const SLICE_MATCH_STEPS: u64 = 16 * 1024;
 /// See `SLICE_MATCH_STEPS`.

@@ -241,7 +241,7 @@ impl Engine {
             core.owner.work(&core.env);
         }
         core.owner.step_walk(&core.env, &mut core.links);
-        core.pubsub.step_leaving(&core.env, &mut core.links);
+        core.pubsub.on_slice(&core.env, &mut core.links);
         core.persist(|persistence, around| persistence.on_slice(around));
         home.on_slice(core);
         if let Some((key, clean)) = core.owner.holds.take_grant() {
@@ -369,7 +369,7 @@ impl Engine {
         let core = &self.core;
         let halted = self.home.has_paused() || !core.owner.inbox.is_empty();
         let sliced = !core.owner.walks.is_empty()
-            || core.pubsub.is_leaving()
+            || core.pubsub.has_slices()
             || core.persistence.may_step()
             || self.home.has_slices();
         (core.owner.has_work() && !core.links.is_full())
@@ -430,7 +430,7 @@ impl Engine {
             && core.links.is_idle()
             && core.owner.walks.is_empty()
             && core.owner.inbox.is_empty()
-            && !core.pubsub.is_leaving()
+            && !core.pubsub.has_slices()
     }
 
     /// Milliseconds this core has been at work, tick by tick: what bounds in time are measured by. Never goes back.

@@ -103,6 +103,31 @@ fn messages_that_are_compared_with_long_patterns_let_others_by() {
 }
 
 #[test]
+fn channels_that_are_compared_with_a_long_pattern_let_others_by() {
+    const CHANNELS: usize = 60_000;
+    let server = Setup::new(2, &["--max-memory", "1gb"]).start();
+    let (mut listener, mut worker) = (server.connect(), server.connect());
+    for (verb, kind) in [("SUBSCRIBE", "CHANNELS"), ("SSUBSCRIBE", "SHARDCHANNELS")] {
+        for from in (0..CHANNELS).step_by(1_000) {
+            let names = (from..from + 1_000).map(|at| format!("{}:{at}", "a".repeat(100)));
+            let words: Vec<String> = std::iter::once(verb.to_owned()).chain(names).collect();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            listener.send(&command(&words));
+            (0..1_000).for_each(|_| assert!(listener.reply().starts_with("*3\r\n")));
+        }
+        let long = format!("*{}b*", "a".repeat(90));
+        let work = command(&["PUBSUB", kind, &long]).repeat(4);
+        let (pings, heard) = pings_meanwhile(&server, &mut worker, &work, 4);
+        assert!(heard.iter().all(|reply| reply == "*0\r\n"));
+        assert!(pings >= 40, "{pings} pings while {CHANNELS} names are compared 4 times");
+        let all = worker.call(&["PUBSUB", kind]);
+        assert_eq!(all.lines().next(), Some("*60000"));
+        let few = worker.call(&["PUBSUB", kind, "*:5999?"]);
+        assert_eq!(few.lines().next(), Some("*10"));
+    }
+}
+
+#[test]
 fn config_get_of_very_many_patterns_is_refused() {
     let server = Server::start(1, &[]);
     let mut conn = server.connect();

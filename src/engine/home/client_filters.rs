@@ -28,6 +28,7 @@ pub(in crate::engine) enum ClientVerb {
 /// Which sessions CLIENT LIST names.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct ListFilter {
+    /// In order.
     ids: Option<Vec<u64>>,
     kind: Option<ClientKind>,
 }
@@ -41,7 +42,9 @@ impl ListFilter {
             Some(option) if is(option, "ID") && args.len() > 1 => {
                 // Nobody has the id 0, nor one below.
                 let id = |text| parse_i64(text).map(|id| u64::try_from(id).unwrap_or(0)).ok_or(Error::ClientListId);
-                filter.ids = Some(args.tail(1).iter().map(id).collect::<Result<_, _>>()?);
+                let mut ids = args.tail(1).iter().map(id).collect::<Result<Vec<_>, _>>()?;
+                ids.sort_unstable();
+                filter.ids = Some(ids);
             }
             Some(_) => return Err(Error::Syntax),
         }
@@ -49,7 +52,8 @@ impl ListFilter {
     }
 
     pub(in crate::engine) fn takes(&self, client: &Client) -> bool {
-        self.kind.is_none_or(|kind| kind.takes(client)) && self.ids.as_ref().is_none_or(|ids| ids.contains(&client.id))
+        self.kind.is_none_or(|kind| kind.takes(client))
+            && self.ids.as_ref().is_none_or(|ids| ids.binary_search(&client.id).is_ok())
     }
 }
 

@@ -159,8 +159,6 @@ pub enum Answer {
     Report(Box<CoreReport>),
     /// Slow commands, events, or what commands took.
     Telemetry(Telemetry),
-    /// Names of channels.
-    Names(Vec<Vec<u8>>),
     /// A number for each name that was asked for.
     Counts(Vec<u64>),
 }

@@ -5,7 +5,6 @@
 use crate::command::Error;
 use crate::command::errors::quote;
 use crate::command::facts;
-use crate::command::glob::Pattern;
 use crate::command::handler::{Handler, Part, Question};
 use crate::command::pubsub::Topic;
 use crate::command::subcommand::subcommands;
@@ -15,12 +14,13 @@ use crate::engine::home::Home;
 use crate::engine::link::message::{Answer, Ask, CoreReport, Origin, Recorded, Telemetry};
 use crate::engine::process_wide::ask::OpenAsk;
 use crate::engine::process_wide::report::report;
+use crate::engine::pubsub::name_walk::NameWalk;
 use crate::engine::telemetry::info::{Sections, memory_doctor, memory_stats};
 use crate::engine::telemetry::latency::{self, EVENTS, Event};
 use crate::engine::telemetry::meter::Usage;
 use crate::engine::telemetry::report::Report;
 use crate::engine::telemetry::slowlog::Entry;
-use crate::limits::{GLOB_CHANNEL_STEPS_MAX, SLOWLOG_GET_DEFAULT};
+use crate::limits::SLOWLOG_GET_DEFAULT;
 use crate::resp::number::parse_i64;
 use crate::resp::{Args, Writer};
 
@@ -163,22 +163,11 @@ fn topic_of(ask: &Ask) -> Topic {
     }
 }
 
-/// PUBSUB CHANNELS and SHARDCHANNELS: the names that this core counts.
-pub(super) fn names(_home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
-    let args = ask.words.args();
-    let pattern = args.get(0).map(Pattern::new);
-    let wanted =
-        |name: &[u8]| pattern.as_ref().is_none_or(|pattern| pattern.within(name, GLOB_CHANNEL_STEPS_MAX).matches);
-    let counted = core.pubsub.channels().of(topic_of(ask)).counts();
-    let names = counted.map(|(name, _)| name).filter(|name| wanted(name)).map(<[u8]>::to_vec);
-    Some(Answer::Names(names.collect()))
-}
-
-pub(super) fn fold_names(_home: &mut Home, _core: &mut Core, open: &OpenAsk, writer: &mut Writer<'_>) {
-    let parts =
-        || open.answers().filter_map(|answer| if let Answer::Names(names) = answer { Some(names) } else { None });
-    writer.array(parts().map(Vec::len).sum());
-    parts().flatten().for_each(|name| writer.bulk(name));
+/// PUBSUB CHANNELS and SHARDCHANNELS: the names that this core counts, in slices.
+pub(super) fn names(_home: &mut Home, core: &mut Core, ask: &Ask, origin: Origin) -> Option<Answer> {
+    let walk = NameWalk::new(ask.words.args().get(0), ask.caller.proto, origin);
+    core.pubsub.begin_walk(topic_of(ask), walk, &mut core.links);
+    None
 }
 
 /// PUBSUB NUMPAT.

@@ -69,7 +69,7 @@ fn of_part(part: Part) -> ProcessWide {
             Question::LatencyReset => ProcessWide { scope: All, check: nothing, part: ask::reset_events, fold: ask::fold_reset_events },
             Question::MemoryDoctor => ProcessWide { scope: All, check: nothing, part: ask::memory, fold: ask::fold_memory_doctor },
             Question::MemoryStats => ProcessWide { scope: All, check: nothing, part: ask::memory, fold: ask::fold_memory_stats },
-            Question::PubsubNames(_) => ProcessWide { scope: AllOrOwn, check: nothing, part: ask::names, fold: ask::fold_names },
+            Question::PubsubNames(_) => ProcessWide { scope: AllOrOwn, check: nothing, part: ask::names, fold: keyspace::fold_keys },
             Question::PubsubPatterns => ProcessWide { scope: AllOrOwn, check: nothing, part: ask::patterns, fold: sum },
             Question::PubsubCounts(_) => ProcessWide { scope: AllOrOwn, check: nothing, part: ask::counts, fold: ask::fold_counts },
             Question::SlowlogGet => ProcessWide { scope: All, check: ask::check_slowlog, part: ask::slowlog, fold: ask::fold_slowlog },

@@ -15,6 +15,8 @@ use ahash::RandomState;
 use crate::command::glob::Pattern;
 use crate::command::pubsub::{TOPICS, Topic};
 use crate::engine::ids::SessionId;
+use crate::engine::link::Links;
+use crate::engine::pubsub::name_walk::NameWalks;
 use crate::limits::GLOB_CHANNEL_STEPS_MAX;
 use crate::slot::CoreId;
 
@@ -30,7 +32,7 @@ pub(in crate::engine) struct Entry {
     /// Subscriptions of sessions of other cores: never 0, a core once.
     pub(in crate::engine) remote: Vec<(CoreId, u32)>,
     /// This core owns the name's hash: of all cores that know the name, it is the one that counts it.
-    owned: bool,
+    pub(in crate::engine) owned: bool,
 }
 
 /// The channels of one kind, or the patterns.
@@ -41,6 +43,7 @@ pub(in crate::engine) struct Names {
     owned: usize,
     /// The names are patterns.
     patterns: bool,
+    walks: NameWalks,
 }
 
 /// Everything one core knows of subscriptions.
@@ -67,6 +70,7 @@ impl Channels {
             entries: Vec::new(),
             owned: 0,
             patterns: topic == Topic::Pattern,
+            walks: NameWalks::default(),
         };
         Channels { names: TOPICS.map(names) }
     }
@@ -158,9 +162,19 @@ impl Names {
         self.close_unused(at)
     }
 
-    /// The names this core owns, and how many subscribe to each.
-    pub(in crate::engine) fn counts(&self) -> impl Iterator<Item = (&[u8], usize)> {
-        self.entries.iter().filter(|entry| entry.owned).map(|entry| (&entry.name[..], entry.subscribers()))
+    /// The walks over the names.
+    pub(in crate::engine) fn walks(&mut self) -> &mut NameWalks {
+        &mut self.walks
+    }
+
+    /// Whether names are being walked over.
+    pub(in crate::engine) fn is_walked(&self) -> bool {
+        !self.walks.is_empty()
+    }
+
+    /// One step of the walk whose turn it is.
+    pub(in crate::engine) fn step_walk(&mut self, links: &mut Links) {
+        self.walks.step(&self.entries, links);
     }
 
     /// How many subscribe to a name, if this core owns it.
@@ -190,6 +204,7 @@ impl Names {
             && let Some(place) = self.index.get_mut(&moved.name)
         {
             *place = at;
+            self.walks.on_moved(moved, self.entries.len(), at);
         }
         self.owned -= usize::from(gone.owned);
         Change::Vanished

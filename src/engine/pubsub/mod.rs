@@ -15,12 +15,13 @@
 
 pub(super) mod channels;
 pub(super) mod key_events;
+pub(super) mod name_walk;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::command::notify::Notify;
-use crate::command::pubsub::{self as replies, Topic};
+use crate::command::pubsub::{self as replies, TOPICS, Topic};
 use crate::engine::env::Env;
 use crate::engine::ids::SessionId;
 use crate::engine::link::Links;
@@ -29,6 +30,7 @@ use crate::engine::link::codec::message_frames;
 use crate::engine::link::message::{Ask, Detail};
 use crate::engine::pubsub::channels::{Change, Channels};
 use crate::engine::pubsub::key_events::{KEYEVENT, KEYSPACE, KeyEvents, name_channel};
+use crate::engine::pubsub::name_walk::NameWalk;
 use crate::limits::UNSUBSCRIBE_STEP_NAMES;
 use crate::resp::{Proto, Words, Writer};
 use crate::shard::{EVENTS, NO_CLIENT, noted};
@@ -160,13 +162,36 @@ impl PubSub {
         }
     }
 
+    /// Begins a walk over the names of a kind; where there are few it is over at once.
+    pub(super) fn begin_walk(&mut self, topic: Topic, walk: NameWalk, links: &mut Links) {
+        let names = self.channels.of_mut(topic);
+        let is_first = !names.is_walked();
+        names.walks().push(walk);
+        if is_first {
+            names.step_walk(links);
+        }
+    }
+
+    /// Whether names are walked over, or subscriptions are still to be taken back.
+    pub(super) fn has_slices(&self) -> bool {
+        self.is_leaving() || TOPICS.iter().any(|topic| self.channels.of(*topic).is_walked())
+    }
+
+    /// A step of each.
+    pub(super) fn on_slice(&mut self, env: &Env, links: &mut Links) {
+        self.step_leaving(env, links);
+        for topic in TOPICS {
+            self.channels.of_mut(topic).step_walk(links);
+        }
+    }
+
     /// Whether subscriptions are still to be taken back.
-    pub(super) fn is_leaving(&self) -> bool {
+    fn is_leaving(&self) -> bool {
         !self.leaving.is_empty()
     }
 
     /// Takes back some of the subscriptions that are to be.
-    pub(super) fn step_leaving(&mut self, env: &Env, links: &mut Links) {
+    fn step_leaving(&mut self, env: &Env, links: &mut Links) {
         let Some(mut leaving) = self.leaving.pop_front() else { return };
         let kept = leaving.names.len().saturating_sub(UNSUBSCRIBE_STEP_NAMES);
         let names = leaving.names.split_off(kept);
