@@ -1,18 +1,9 @@
 //! Look-up: rows by number, as batches carry them, and by name, as clients type them.
 
 use crate::command::facts::{flag, same};
-use crate::command::handler::{Command, Fold, Handler, KeyHandler, OwnerHandler, Part};
+use crate::command::handler::{Command, Fold, Handler, KeyHandler, OwnerHandler};
 use crate::command::table::TABLE;
 use crate::resp::Args;
-
-/// The work that a core does for another core.
-#[derive(Clone, Copy, Debug)]
-pub enum Sent {
-    /// A command that is this core's to run.
-    Owner(OwnerHandler),
-    /// This core's part of a command of every core.
-    EveryCore(Part),
-}
 
 /// The number of a row in [`TABLE`]; batches carry it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,18 +28,12 @@ impl CommandId {
         CommandId(at as u16)
     }
 
-    /// The work of a core for a command that another core has sent it.
-    ///
-    /// # Panics
-    ///
-    /// When the command is one that runs at home alone: the core that sent it has a bug.
+    /// The handler of the command, if it runs at an owner: such commands are what one core has another run.
     #[inline]
-    pub fn sent(self) -> Sent {
-        let row = self.row();
-        match row.handler {
-            Handler::Owner(handler) => Sent::Owner(handler),
-            Handler::EveryCore(part) => Sent::EveryCore(part),
-            Handler::Home(_) | Handler::Container => panic!("{} was sent to another core", row.name),
+    pub fn owner_handler(self) -> Option<OwnerHandler> {
+        match self.row().handler {
+            Handler::Owner(handler) => Some(handler),
+            Handler::EveryCore(_) | Handler::Home(_) | Handler::Container => None,
         }
     }
 

@@ -11,9 +11,9 @@ const CIRCLE_FILES_MAX: usize = 3;
 /// Parts of the engine, and the words that none of their files may have: what the part never sees.
 const APART: [(&[&str], &[&str], &str); 2] = [
     (
-        &["src/engine/home/", "src/engine/invalidation/", "src/engine/monitor/"],
+        &["src/engine/home/", "src/engine/invalidation/", "src/engine/monitor/", "src/engine/process_wide/"],
         &["Shard", "shard_mut", "shard"],
-        "home never sees a shard; ask the owner for what is needed",
+        "who sees sessions never sees a shard; ask the owner for what is needed",
     ),
     (
         &[

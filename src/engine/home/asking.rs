@@ -1,5 +1,6 @@
 //! Asking: a session's commands of the whole process, from the request to the reply. Core: the session's home.
 
+use crate::command::handler::Part;
 use crate::engine::core::Core;
 use crate::engine::home::Home;
 use crate::engine::home::session::stop;
@@ -19,13 +20,14 @@ impl Home {
         core: &mut Core,
         id: SessionId,
         args: Args<'_>,
-        detail: Detail,
+        (part, detail): (Part, Detail),
         trip: Trip,
     ) -> Flow {
         let Some(session) = self.sessions.get_mut(id) else { return Flow::End };
         let ask = Ask {
             gather: None,
             command: trip.command,
+            part,
             caller: Caller::unnamed(session.client.proto, trip.held).in_database(session.client.database),
             client: session.client.id,
             words: Words::new(args.iter()),

@@ -5,7 +5,7 @@
 //! was asked for. Never: blocks a core.
 
 use crate::command::errors::quote;
-use crate::command::handler::OwnerHandler;
+use crate::command::handler::{OwnerHandler, Part};
 use crate::command::lookup::CommandId;
 use crate::command::settings::DebugAccess;
 use crate::command::{Client, Error};
@@ -59,7 +59,7 @@ impl Home {
                 let value: &[u8] = if parse_i64(switch).unwrap_or(0) == 0 { b"no" } else { b"yes" };
                 let words = Words::new([b"active-expire".as_slice(), value].into_iter());
                 let trip = Trip { command: CommandId::CONFIG_SET, ..trip };
-                return self.ask_all(core, id, words.args(), Detail::None, trip);
+                return self.ask_all(core, id, words.args(), (Part::ConfigSet, Detail::None), trip);
             }
             // Nobody waits for the reply: the process ends with this turn.
             (b"PANIC", None, 1) => core.env.notice(Notice::Panic),

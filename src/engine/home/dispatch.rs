@@ -73,7 +73,7 @@ impl Home {
                 return self.fail(core, id, args.tail(1), trip, &too_many_arguments(row, args.at(0)));
             }
             Handler::EveryCore(Whole::Swap) if !trip.held => self.dispatch_held(core, id, args, trip),
-            Handler::EveryCore(_) => return self.ask_all(core, id, args, Detail::None, trip),
+            Handler::EveryCore(part) => return self.ask_all(core, id, args, (part, Detail::None), trip),
             // A container without a subcommand does not pass the arity check.
             Handler::Container => return self.fail(core, id, args, trip, &Error::Syntax),
         }

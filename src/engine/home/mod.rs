@@ -265,7 +265,7 @@ impl Home {
                         self.finish_gather(gather);
                     }
                 }
-                (Waiter::Reply { .. }, Part::Sum(_)) => panic!("a session gets whole replies"),
+                (Waiter::Reply { id, place }, Part::Sum(sum)) => self.fill(id, place, format!(":{sum}\r\n").as_bytes()),
                 (Waiter::Nobody, _) => {}
             }
         }

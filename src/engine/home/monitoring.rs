@@ -5,7 +5,7 @@
 
 use crate::command::Error;
 use crate::command::facts::flag;
-use crate::command::handler::{Handler, HomeHandler, Verb};
+use crate::command::handler::{Handler, HomeHandler, Part, Verb};
 use crate::command::lookup::CommandId;
 use crate::engine::core::Core;
 use crate::engine::home::Home;
@@ -25,7 +25,9 @@ impl Home {
             return self.fail(core, id, args, trip, &Error::MonitorInMulti);
         }
         match self.sessions.get(id) {
-            Some(session) if !session.client.monitors => self.ask_all(core, id, args, Detail::None, trip),
+            Some(session) if !session.client.monitors => {
+                self.ask_all(core, id, args, (Part::Monitor, Detail::None), trip)
+            }
             _ => Flow::Next,
         }
     }
@@ -69,6 +71,7 @@ impl Home {
         let ask = Ask {
             gather: None,
             command: CommandId::MONITOR,
+            part: Part::Monitor,
             caller: Caller::unnamed(Proto::Resp2, false),
             client: NO_CLIENT,
             detail: Detail::Ended,

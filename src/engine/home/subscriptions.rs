@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::command::Error;
 use crate::command::client::Subscriptions;
+use crate::command::handler::Part;
 use crate::command::pubsub::{self, Topic};
 use crate::engine::core::Core;
 use crate::engine::home::Home;
@@ -72,7 +73,8 @@ impl Home {
         // The confirmation counts as pushed, and that is heard whatever CLIENT REPLY says.
         let words = Words::new(names.iter().map(|(name, _)| *name));
         let changes = names.iter().map(|(_, changes)| *changes).collect();
-        self.ask_all(core, id, words.args(), Detail::Changes(changes), Trip { muted: false, ..trip })
+        let part = if subscribes { Part::Subscribe(topic) } else { Part::Unsubscribe(topic) };
+        self.ask_all(core, id, words.args(), (part, Detail::Changes(changes)), Trip { muted: false, ..trip })
     }
 
     /// Every core that must know has been told: the subscriptions begin or end here, and are confirmed.

@@ -6,6 +6,7 @@
 
 use crate::command::Error;
 use crate::command::facts::flag;
+use crate::command::handler::Part;
 use crate::command::lookup::CommandId;
 use crate::command::tracking::{Change, Wish};
 use crate::engine::core::Core;
@@ -43,7 +44,7 @@ impl Home {
             };
         }
         let target = wish.redirect.map(|target| u64::try_from(target).unwrap_or(0));
-        self.ask_all(core, id, args, Detail::Tracking { target, prefixes }, trip)
+        self.ask_all(core, id, args, (Part::Tracking, Detail::Tracking { target, prefixes }), trip)
     }
 
     /// All cores have done their part, of which one may have found the client that is to be told: the session tracks, or
@@ -110,6 +111,7 @@ fn untrack_prefixes(core: &mut Core, prefixes: &[Vec<u8>]) {
         let ask = Ask {
             gather: None,
             command: CommandId::CLIENT_TRACKING,
+            part: Part::Tracking,
             caller: Caller::unnamed(Proto::Resp2, false),
             client: NO_CLIENT,
             detail: Detail::Untracked(prefixes.to_vec()),

@@ -3,6 +3,7 @@
 //! What is on the way of every command lies encoded in buffers (`codec`, `invalidation`); all else is said in plain
 //! types, since a message never leaves its process.
 
+use crate::command::handler::Part;
 use crate::command::hotkeys::Found;
 use crate::command::lookup::CommandId;
 use crate::command::task::{Outcome, Task};
@@ -110,6 +111,8 @@ pub struct Ask {
     /// The asking core's gather that waits for the answers; `None` if it need not know.
     pub(in crate::engine) gather: Option<GatherId>,
     pub(in crate::engine) command: CommandId,
+    /// The part of each core in it.
+    pub(in crate::engine) part: Part,
     pub(in crate::engine) caller: Caller,
     /// The client that asks.
     pub(in crate::engine) client: ClientId,

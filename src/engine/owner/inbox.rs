@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 
 use crate::command::Error;
-use crate::command::lookup::Sent;
 use crate::engine::env::Env;
 use crate::engine::ids::Ticket;
 use crate::engine::link::Links;
@@ -164,9 +163,7 @@ impl Owner {
             Writer::new(out, caller.proto).error(&Error::Loading.to_string());
             return Ran { kind: PartKind::Refusal, slow_ns: env.meter.end(command, &out[begin..]) };
         }
-        let Sent::Owner(handler) = command.sent() else {
-            panic!("{} concerns the whole process, and is asked for", command.row().name)
-        };
+        let handler = command.owner_handler().expect("what is sent to a core as a request runs at an owner");
         self.run(reach, (command, handler), args, caller, out)
     }
 }

@@ -8,6 +8,7 @@ pub(super) mod budget;
 pub(super) mod hold;
 pub(super) mod inbox;
 pub(super) mod prefetch;
+mod report;
 pub(super) mod walks;
 
 use crate::command::handler::{Command, Fold, KeyHandler, OwnerHandler};

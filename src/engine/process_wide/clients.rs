@@ -1,7 +1,7 @@
 //! Commands about clients: CLIENT LIST, CLIENT KILL, CLIENT TRACKING, MONITOR, and subscriptions.
 
 use crate::command::Error;
-use crate::command::handler::{Handler, Part};
+use crate::command::handler::Part;
 use crate::command::operator::Pause;
 use crate::command::pubsub::Topic;
 use crate::engine::core::Core;
@@ -119,9 +119,9 @@ pub(super) fn fold_tracking(home: &mut Home, core: &mut Core, open: &OpenAsk, wr
 
 /// What a command subscribes to, or no longer, and which it is.
 fn topic_of(ask: &Ask) -> Option<(Topic, bool)> {
-    match ask.command.row().handler {
-        Handler::EveryCore(Part::Subscribe(topic)) => Some((topic, true)),
-        Handler::EveryCore(Part::Unsubscribe(topic)) => Some((topic, false)),
+    match ask.part {
+        Part::Subscribe(topic) => Some((topic, true)),
+        Part::Unsubscribe(topic) => Some((topic, false)),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@
 use crate::command::Error;
 use crate::command::errors::quote;
 use crate::command::facts;
-use crate::command::handler::{Handler, Part, Question};
+use crate::command::handler::{Part, Question};
 use crate::command::pubsub::Topic;
 use crate::command::subcommand::subcommands;
 use crate::engine::core::Core;
@@ -157,8 +157,8 @@ pub(super) fn fold_histograms(_home: &mut Home, _core: &mut Core, open: &OpenAsk
 
 /// The kind of names that a command of PUBSUB asks for.
 fn topic_of(ask: &Ask) -> Topic {
-    match ask.command.row().handler {
-        Handler::EveryCore(Part::Ask(Question::PubsubNames(topic) | Question::PubsubCounts(topic))) => topic,
+    match ask.part {
+        Part::Ask(Question::PubsubNames(topic) | Question::PubsubCounts(topic)) => topic,
         _ => Topic::Pattern,
     }
 }

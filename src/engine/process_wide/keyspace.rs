@@ -15,7 +15,7 @@ use crate::slot::Slot;
 
 /// DBSIZE: one core's share of the count.
 pub(super) fn size(_home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
-    Some(Answer::Count(core.owner.shard().size_of(ask.caller.database).items))
+    Some(Answer::Count(core.owner.size_of(ask.caller.database).items))
 }
 
 /// FLUSHALL and FLUSHDB take one word at most.
@@ -32,7 +32,7 @@ pub(super) fn check_clear(_env: &Env, ask: &Ask) -> Result<(), Error> {
 pub(super) fn clear(_home: &mut Home, core: &mut Core, _ask: &Ask, _origin: Origin) -> Option<Answer> {
     if core.persistence.is_loading() {
         // It was under way when the load began, so what is loaded came after it.
-        core.owner.shard_mut().note_cleared();
+        core.owner.note_cleared();
     } else {
         core.owner.clear();
     }
@@ -42,7 +42,7 @@ pub(super) fn clear(_home: &mut Home, core: &mut Core, _ask: &Ask, _origin: Orig
 /// FLUSHDB: the items of one database.
 pub(super) fn flush(_home: &mut Home, core: &mut Core, ask: &Ask, _origin: Origin) -> Option<Answer> {
     if core.persistence.is_loading() {
-        core.owner.shard_mut().note_cleared();
+        core.owner.note_cleared();
     } else {
         core.owner.flush(ask.caller.database);
     }

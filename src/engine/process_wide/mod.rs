@@ -4,7 +4,7 @@
 //! Such a command waits for its session's earlier ones, and its session runs no other until it is answered. What is asked
 //! travels behind all that the home core sent before. Files: `table` (one literal a command: scope, check, part, fold),
 //! `ask` (what is under way), and the parts by what they are about: `keyspace`, `clients`, `server`, `introspection`.
-//! Never: sees a session or a shard; the parts ask `home` and the rest of the core.
+//! Never: sees a session or a shard; the parts ask `home` and the owner.
 
 pub(super) mod ask;
 mod clients;
@@ -26,14 +26,14 @@ use crate::slot::CoreId;
 
 /// Refuses what no core could run, before any does.
 pub(super) fn check(core: &Core, ask: &Ask) -> Result<(), Error> {
-    (table::of(ask.command).check)(&core.env, ask)
+    (table::of(ask.part).check)(&core.env, ask)
 }
 
 /// Has every core that has a part in a command do it, this one included. `by_core_port`: the client came by the core's
 /// own port.
 pub(super) fn start(home: &mut Home, core: &mut Core, asker: Asker, ask: Ask, by_core_port: bool) {
     let router = core.env.router;
-    let only = match table::of(ask.command).scope {
+    let only = match table::of(ask.part).scope {
         Scope::All => None,
         Scope::AllOrOwn => by_core_port.then(|| router.core()),
         // Core 0 passes it on to all.
@@ -59,7 +59,7 @@ pub(super) fn start(home: &mut Home, core: &mut Core, asker: Asker, ask: Ask, by
 
 /// Another core asks for this one's part.
 pub(super) fn on_ask(home: &mut Home, core: &mut Core, from: CoreId, ask: Ask) {
-    if matches!(table::of(ask.command).scope, Scope::Ordered)
+    if matches!(table::of(ask.part).scope, Scope::Ordered)
         && core.env.router.sequencer().is_none()
         && let Some(gather) = ask.gather
     {
@@ -76,7 +76,7 @@ pub(super) fn on_answer(home: &mut Home, core: &mut Core, from: CoreId, gather: 
         Asker::Session(id, place) => {
             let mut reply = Vec::new();
             let mut writer = Writer::new(&mut reply, open.ask.caller.proto);
-            (table::of(open.ask.command).fold)(home, core, &open, &mut writer);
+            (table::of(open.ask.part).fold)(home, core, &open, &mut writer);
             home.finish_ask(core, (id, place), &open.ask, &reply);
         }
         Asker::Core(asker, gather) => {
@@ -93,7 +93,7 @@ pub(super) fn take_own_answers(home: &mut Home, core: &mut Core) {
 }
 
 fn run_part(home: &mut Home, core: &mut Core, ask: &Ask, origin: Origin) {
-    if let Some(answer) = (table::of(ask.command).part)(home, core, ask, origin) {
+    if let Some(answer) = (table::of(ask.part).part)(home, core, ask, origin) {
         core.links.answer(origin, answer);
     }
 }

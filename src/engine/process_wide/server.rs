@@ -2,7 +2,7 @@
 
 use crate::command::Error;
 use crate::command::errors::quote;
-use crate::command::handler::{Handler, Part};
+use crate::command::handler::Part;
 use crate::command::operator::End;
 use crate::command::settings::{REQUIREPASS, Settings};
 use crate::command::snapshot::Order;
@@ -87,17 +87,17 @@ pub(super) fn configure(home: &mut Home, core: &mut Core, ask: &Ask, _origin: Or
 pub(super) fn reset(_home: &mut Home, core: &mut Core, _ask: &Ask, _origin: Origin) -> Option<Answer> {
     core.env.stats.reset();
     core.env.meter.reset();
-    core.owner.shard_mut().reset_counters();
+    core.owner.reset_counters();
     Some(Answer::Done)
 }
 
 fn parse_order(ask: &Ask) -> Option<Order> {
-    let Handler::EveryCore(Part::Snapshot(verb)) = ask.command.row().handler else { return None };
+    let Part::Snapshot(verb) = ask.part else { return None };
     Order::parse(verb, ask.words.args()).ok()
 }
 
 pub(super) fn check_order(_env: &Env, ask: &Ask) -> Result<(), Error> {
-    let Handler::EveryCore(Part::Snapshot(verb)) = ask.command.row().handler else { return Err(Error::Syntax) };
+    let Part::Snapshot(verb) = ask.part else { return Err(Error::Syntax) };
     Order::parse(verb, ask.words.args()).map(|_| ())
 }
 

@@ -1,8 +1,7 @@
 //! The table of commands of the whole process: one literal each, and nothing else knows how they differ.
 
 use crate::command::Error;
-use crate::command::handler::{Handler, Part, Question};
-use crate::command::lookup::CommandId;
+use crate::command::handler::{Part, Question};
 use crate::engine::core::Core;
 use crate::engine::env::Env;
 use crate::engine::home::Home;
@@ -23,14 +22,9 @@ pub(super) struct ProcessWide {
     pub(super) fold: fn(&mut Home, &mut Core, &OpenAsk, &mut Writer<'_>),
 }
 
-/// The literal of a command. Only commands of the whole process are asked for here.
-pub(super) fn of(command: CommandId) -> ProcessWide {
-    let Handler::EveryCore(part) = command.row().handler else { panic!("{} is of one core", command.row().name) };
-    of_part(part)
-}
-
+/// The literal of a command, by the part of each core in it.
 #[rustfmt::skip]
-fn of_part(part: Part) -> ProcessWide {
+pub(super) fn of(part: Part) -> ProcessWide {
     use Scope::{All, AllOrOwn, First, Ordered, SlotOwner};
     use introspection as ask;
     match part {

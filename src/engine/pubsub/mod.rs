@@ -20,6 +20,7 @@ pub(super) mod name_walk;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use crate::command::handler::Part;
 use crate::command::notify::Notify;
 use crate::command::pubsub::{self as replies, TOPICS, Topic};
 use crate::engine::env::Env;
@@ -387,6 +388,7 @@ pub(super) fn disclaim<'a>(topic: Topic, names: impl Iterator<Item = &'a [u8]> +
     let ask = Ask {
         gather: None,
         command: command.expect("a row for each topic"),
+        part: Part::Unsubscribe(topic),
         caller: Caller::unnamed(Proto::Resp2, false),
         client: NO_CLIENT,
         detail: Detail::Changes(names.clone().map(|_| true).collect()),
