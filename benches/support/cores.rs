@@ -171,10 +171,6 @@ impl Outside for Around {
         Ok(())
     }
 
-    fn slices_pushes(&self) -> bool {
-        false
-    }
-
     fn pass_on(&mut self, engine: &mut Engine) -> bool {
         let mut passed = false;
         for (to, link) in (0..).zip(&mut self.links) {

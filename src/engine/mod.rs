@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | events | `on_connect`, `on_bytes` (or `on_input`), `on_output`, `on_eof`, `on_disconnect`, `on_batch`, `on_file`, `on_tick`, `on_slice` | as they happen |
 //! | end of a turn | `on_turn_end` | after the events of one turn: seals the batches |
-//! | effects | `take_ready` (sessions with something to send or to close), `take_output`, `take_batch`, `take_file_ask`, `take_notice` | after `on_turn_end`, until `None`; pushes may wait (`only_tells`) |
+//! | effects | `take_ready` (sessions with something to send or to close), `take_output`, `take_batch`, `take_file_ask`, `take_notice` | after `on_turn_end`, until `None`; pushes and long replies go on in the next turn |
 //! | getters | `wants_read`, `is_finished`, `has_backlog`, … | any time |
 //!
 //! Parts, each with its own state: `home` (what a core does for its clients) and, borrowed apart from it as `core`: `env`
@@ -294,17 +294,10 @@ impl Engine {
     // ---- effects ----
 
     /// The next session that has something to send (`take_output`) or that is to be closed (`is_finished`): first those
-    /// with replies, then those to which something was pushed.
+    /// with replies, then those with much to send and those to which something was pushed. `None`: none in this turn.
     #[inline]
     pub fn take_ready(&mut self) -> Option<SessionId> {
         self.home.take_ready()
-    }
-
-    /// Whether all that `take_ready` has left was pushed. It may wait for the next turn: to a client that is told of
-    /// several things one send does.
-    #[inline]
-    pub fn only_tells(&self) -> bool {
-        self.home.only_tells()
     }
 
     /// Whether `take_ready` has any.

@@ -39,9 +39,6 @@ pub trait Outside {
     /// Sends what a session has to say, and closes it when it has said everything.
     fn send(&mut self, engine: &mut Engine, id: SessionId, now_ms: u64) -> Result<(), Self::Error>;
 
-    /// Whether pushes may wait for the next turn once they have taken a slice of this one.
-    fn slices_pushes(&self) -> bool;
-
     /// Takes the engine's batches to its peers. Returns whether there were any.
     fn pass_on(&mut self, engine: &mut Engine) -> bool;
 
@@ -92,21 +89,14 @@ pub fn turn<O: Outside>(engine: &mut Engine, outside: &mut O, now_ms: u64) -> Re
     Ok(busy)
 }
 
-/// Sends every reply, and what is pushed to others for as long as a slice. The rest of that waits for the next turn: a
-/// client that asks is not held up by a message to thousands, and those have several messages with one send by then.
-/// True if there was anything.
+/// Sends replies, and as much of what is pushed to others, and of long replies, as the engine does in one turn. The rest waits
+/// for the next: a client that asks is not held up by a message to thousands, and those have several messages with one send
+/// by then. True if there was anything.
 fn send_all<O: Outside>(engine: &mut Engine, outside: &mut O, now_ms: u64) -> Result<bool, O::Error> {
-    let mut telling_since = None;
     let mut busy = false;
     while let Some(id) = engine.take_ready() {
         outside.send(engine, id, now_ms)?;
         busy = true;
-        if engine.only_tells() && outside.slices_pushes() {
-            let now = outside.elapsed();
-            if now - *telling_since.get_or_insert(now) >= Duration::from_micros(SLICE_US) {
-                break;
-            }
-        }
     }
     Ok(busy)
 }

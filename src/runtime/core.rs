@@ -282,12 +282,6 @@ impl<T: Transport> Outside for Shell<T> {
         Ok(())
     }
 
-    /// With peers a turn sends everything. On two CPUs runs are of a fast and a slow kind (scripts/events_numbers.py, cores);
-    /// with slices the median was of the slow kind in each of three series, without in one of two.
-    fn slices_pushes(&self) -> bool {
-        !self.mesh.has_peers()
-    }
-
     fn pass_on(&mut self, engine: &mut Engine) -> bool {
         self.mesh.send_all(engine, &self.shared.doorbells)
     }

@@ -1,12 +1,13 @@
 //! Bounds that random runs are too small to reach: growth in one turn, replies in store for one client.
 
 use aspine::limits::{
-    SEGMENT_ENTRIES_MAX, SESSION_HELD_FIRST, SESSION_OUTPUT_BYTES_MAX, SESSIONS_STEP, TURN_REHASHED_MAX,
+    OUTPUT_LONG_BYTES, OUTPUT_QUANTUM_BYTES, PUSH_SENDS_MIN, PUSH_TURNS, SEGMENT_ENTRIES_MAX, SESSION_HELD_FIRST,
+    SESSION_OUTPUT_BYTES_MAX, SESSIONS_STEP, TURN_REHASHED_MAX,
 };
 use aspine::shard::Eviction;
 use aspine::slot::Slot;
 
-use crate::cluster::{Cluster, ClusterConfig, Conn};
+use crate::cluster::{Cluster, ClusterConfig, Conn, feed, sent};
 
 fn cluster(cores: u16) -> Cluster {
     Cluster::new(&ClusterConfig {
@@ -184,22 +185,88 @@ fn who_asks_goes_ahead_of_who_is_told() {
     let writer = cluster.connect(0);
     // Effect by effect: this is the order in which a turn takes them.
     while cluster.engines[0].take_ready().is_some() {}
-    let engine =
-        |cluster: &mut Cluster| cluster.engines[0].take_ready().map(|id| (id, cluster.engines[0].only_tells()));
+    let next = |cluster: &mut Cluster| cluster.engines[0].take_ready();
     cluster.bytes(writer, b"PUBLISH news 1\r\n");
     // The writer has its answer first; then a listener is sent the message, and the turn ends.
-    assert_eq!(engine(&mut cluster), Some((writer.id, true)));
-    assert_eq!(engine(&mut cluster), Some((listeners[0].id, true)));
+    assert_eq!(next(&mut cluster), Some(writer.id));
+    assert_eq!(next(&mut cluster), Some(listeners[0].id));
     // By the next, one of the two left is told more, and the other asks for something.
     cluster.bytes(writer, b"PUBLISH news 2\r\n");
     cluster.bytes(listeners[2], b"PING\r\n");
-    assert_eq!(engine(&mut cluster), Some((writer.id, false)));
-    assert_eq!(engine(&mut cluster), Some((listeners[2].id, true)));
-    assert_eq!(engine(&mut cluster), Some((listeners[1].id, true)));
-    assert_eq!(engine(&mut cluster), Some((listeners[0].id, false)));
-    assert_eq!(engine(&mut cluster), None, "each is there once");
+    assert_eq!(next(&mut cluster), Some(writer.id));
+    assert_eq!(next(&mut cluster), Some(listeners[2].id));
+    assert_eq!(next(&mut cluster), Some(listeners[1].id));
+    assert_eq!(next(&mut cluster), Some(listeners[0].id));
+    assert_eq!(next(&mut cluster), None, "each is there once");
     let said = String::from_utf8(drain(&mut cluster, listeners[2])).expect("text");
     assert!(said.contains("\r\n1\r\n") && said.contains("\r\n2\r\n") && said.ends_with("+PONG\r\n"), "{said}");
+}
+
+#[test]
+fn a_turn_sends_a_few_pushes_and_every_push_has_its_turn_soon() {
+    for count in [PUSH_SENDS_MIN + 1, 100, 1000] {
+        let mut cluster = cluster(1);
+        let listeners: Vec<Conn> = (0..count).map(|_| cluster.connect(0)).collect();
+        for listener in &listeners {
+            let _ = ask(&mut cluster, *listener, "SUBSCRIBE news");
+        }
+        let writer = cluster.connect(0);
+        // One that asks without end: each turn has messages for all.
+        let mut told = vec![0; count];
+        for turn in 0..20 {
+            let engine = &mut cluster.engines[0];
+            feed(engine, writer.id, b"PUBLISH news hi\r\n", cluster.now_ms);
+            assert_eq!(engine.take_ready(), Some(writer.id), "the answer goes first");
+            let _ = sent(engine, writer.id, usize::MAX, cluster.now_ms);
+            let mut sends = 0;
+            while let Some(id) = engine.take_ready() {
+                let _ = sent(engine, id, usize::MAX, cluster.now_ms);
+                let at = listeners.iter().position(|listener| listener.id == id).expect("a listener");
+                assert!(turn - told[at] <= PUSH_TURNS + 1, "it waits since turn {} of {turn}", told[at]);
+                told[at] = turn;
+                sends += 1;
+            }
+            assert!(sends <= PUSH_SENDS_MIN.max(count / PUSH_TURNS), "{sends} of {count}");
+            engine.on_turn_end(0);
+        }
+        assert!(told.iter().all(|turn| *turn > 20 - PUSH_TURNS - 2), "{told:?}");
+    }
+}
+
+#[test]
+fn a_long_reply_goes_in_quanta_that_all_share() {
+    const LEN: usize = 3 << 20;
+    let mut cluster = cluster(1);
+    let [writer, one, other, quick] = [0; 4].map(|_| cluster.connect(0));
+    cluster.bytes(writer, format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${LEN}\r\n{}\r\n", "v".repeat(LEN)).as_bytes());
+    assert_eq!(drain(&mut cluster, writer), b"+OK\r\n");
+    cluster.bytes(one, b"GET k\r\n");
+    cluster.bytes(other, b"GET k\r\n");
+    let mut received = [0; 2];
+    let mut turns = 0;
+    while received != [LEN + "$3145728\r\n\r\n".len(); 2] {
+        turns += 1;
+        let engine = &mut cluster.engines[0];
+        feed(engine, quick.id, b"PING\r\n", cluster.now_ms);
+        let mut bytes = 0;
+        let mut was_quick = false;
+        while let Some(id) = engine.take_ready() {
+            let said = sent(engine, id, OUTPUT_QUANTUM_BYTES, cluster.now_ms).len();
+            was_quick |= id == quick.id;
+            if let Some(at) = [one.id, other.id].iter().position(|long| *long == id) {
+                received[at] += said;
+                bytes += said;
+            }
+        }
+        assert!(was_quick, "who has little to hear does not wait");
+        assert!(bytes <= OUTPUT_QUANTUM_BYTES + OUTPUT_LONG_BYTES, "{bytes} in one turn");
+        assert!(
+            received[0].abs_diff(received[1]) <= OUTPUT_QUANTUM_BYTES + OUTPUT_LONG_BYTES,
+            "they take turns: {received:?}"
+        );
+        engine.on_turn_end(0);
+    }
+    assert!(turns <= 2 * LEN / OUTPUT_QUANTUM_BYTES + 3, "{turns}");
 }
 
 #[test]

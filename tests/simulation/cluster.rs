@@ -89,10 +89,15 @@ pub fn feed(engine: &mut Engine, id: SessionId, bytes: &[u8], now_ms: u64) {
 
 /// Sends what an engine has to say to a client, at most `max` bytes of it.
 pub fn sent(engine: &mut Engine, id: SessionId, max: usize, now_ms: u64) -> Vec<u8> {
-    let Some(output) = engine.take_output(id) else { return Vec::new() };
-    let unsent = output.bytes();
-    let sent = unsent[..unsent.len().min(max)].to_vec();
-    engine.on_output(id, output, sent.len(), now_ms);
+    let mut sent = Vec::new();
+    while sent.len() < max
+        && let Some(output) = engine.take_output(id)
+    {
+        let unsent = output.bytes();
+        let some = unsent.len().min(max - sent.len());
+        sent.extend_from_slice(&unsent[..some]);
+        engine.on_output(id, output, some, now_ms);
+    }
     sent
 }
 
@@ -133,10 +138,6 @@ impl Outside for Settling<'_> {
 
     fn send(&mut self, _: &mut Engine, _: SessionId, _: u64) -> Result<(), Infallible> {
         Ok(())
-    }
-
-    fn slices_pushes(&self) -> bool {
-        false
     }
 
     fn pass_on(&mut self, engine: &mut Engine) -> bool {

@@ -134,10 +134,6 @@ impl Outside for Around<'_> {
         Ok(())
     }
 
-    fn slices_pushes(&self) -> bool {
-        false
-    }
-
     fn pass_on(&mut self, engine: &mut Engine) -> bool {
         for (to, link) in (0..).zip(&mut self.links[self.core]) {
             while link.len() < ROOM

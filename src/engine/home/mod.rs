@@ -244,6 +244,7 @@ impl Home {
     /// The turn ends: what has gathered for others leaves.
     #[inline]
     pub(super) fn end_turn(&mut self, core: &mut Core) {
+        self.sessions.end_turn();
         if self.trackers.waits() {
             self.trackers.end_turn(&mut self.sessions, core);
         }
@@ -419,10 +420,6 @@ impl Home {
     #[inline]
     pub(super) fn take_ready(&mut self) -> Option<SessionId> {
         self.sessions.take_ready()
-    }
-
-    pub(super) fn only_tells(&self) -> bool {
-        self.sessions.only_tells()
     }
 
     #[inline]

@@ -16,8 +16,9 @@ use std::collections::VecDeque;
 use crate::engine::home::push::Encoded;
 use crate::engine::ids::Place;
 use crate::limits::{
-    BUFFER_KEPT_BYTES_MAX, PUSH_COPIED_BYTES_MAX, SESSION_ASKED_BYTES_MAX, SESSION_EARLY_SEND_BYTES,
-    SESSION_HELD_BYTES_MAX, SESSION_HELD_FIRST, SESSION_HELD_MAX, SESSION_HELD_MIN, SESSION_OUTPUT_BYTES_MAX,
+    BUFFER_KEPT_BYTES_MAX, OUTPUT_LONG_BYTES, OUTPUT_QUANTUM_BYTES, PUSH_COPIED_BYTES_MAX, SESSION_ASKED_BYTES_MAX,
+    SESSION_EARLY_SEND_BYTES, SESSION_HELD_BYTES_MAX, SESSION_HELD_FIRST, SESSION_HELD_MAX, SESSION_HELD_MIN,
+    SESSION_OUTPUT_BYTES_MAX,
 };
 
 #[derive(Debug)]
@@ -56,9 +57,16 @@ pub struct Output {
 }
 
 impl Output {
-    /// The bytes to send: at least one.
+    /// The bytes to send: at least one, at most `OUTPUT_QUANTUM_BYTES`.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
+        let unsent = self.unsent();
+        &unsent[..unsent.len().min(OUTPUT_QUANTUM_BYTES)]
+    }
+
+    /// All that was handed over.
+    #[inline]
+    fn unsent(&self) -> &[u8] {
         &self.piece.bytes()[self.sent..]
     }
 }
@@ -302,7 +310,7 @@ impl Replies {
         }
         let piece = if self.out.is_empty() { self.pop_behind()? } else { Piece::Own(std::mem::take(&mut self.out)) };
         let output = Output { piece, sent: std::mem::take(&mut self.sent) };
-        self.flying_bytes = output.bytes().len();
+        self.flying_bytes = output.unsent().len();
         Some(output)
     }
 
@@ -400,7 +408,7 @@ impl Replies {
 
     /// Bytes that may be handed over.
     #[inline]
-    fn unsent_bytes(&self) -> usize {
+    pub(in crate::engine) fn unsent_bytes(&self) -> usize {
         if !self.out.is_empty() {
             return self.out.len() - self.sent;
         }
@@ -414,10 +422,16 @@ impl Replies {
         unsent > 0 && self.flying_bytes == 0 && (self.held.is_empty() || unsent >= SESSION_EARLY_SEND_BYTES)
     }
 
-    /// Whether there is something to send behind what is handed over.
+    /// Whether so much is to be sent that it takes its turn among others like it.
+    #[inline]
+    pub(in crate::engine) fn is_long(&self) -> bool {
+        self.out.len() > OUTPUT_LONG_BYTES || (!self.behind.is_empty() && self.unsent_bytes() > OUTPUT_LONG_BYTES)
+    }
+
+    /// Whether there is something to send when what is handed over is back.
     #[inline]
     pub(in crate::engine) fn has_more(&self) -> bool {
-        !self.out.is_empty() || !self.behind.is_empty()
+        !self.out.is_empty() || !self.behind.is_empty() || self.flying_bytes > OUTPUT_QUANTUM_BYTES
     }
 
     /// Bytes that wait to be sent, whatever they wait for.

@@ -27,7 +27,6 @@ struct Around<'a> {
     others: (&'a [Engine], &'a [Engine]),
     /// Only batches are ready, as nothing else is while a planted bug slows the clock for them.
     only_batches: bool,
-    slices_pushes: bool,
     elapsed: Duration,
     /// The peer from which batches are received.
     from: usize,
@@ -51,7 +50,6 @@ impl World {
         let (before, rest) = engines.split_at_mut(core);
         let (engine, after) = rest.split_first_mut().expect("a core of the cluster");
         let mut around = Around {
-            slices_pushes: self.plan.cores == 1 || self.schedule.one_in(2),
             core,
             others: (before, after),
             only_batches,
@@ -176,14 +174,7 @@ impl Outside for Around<'_> {
         }
         self.world.flush(engine, at)?;
         self.look(engine);
-        if !self.world.calm && engine.only_tells() && self.world.schedule.one_in(2) {
-            self.elapsed += Duration::from_micros(SLICE_US);
-        }
         Ok(())
-    }
-
-    fn slices_pushes(&self) -> bool {
-        self.slices_pushes
     }
 
     fn pass_on(&mut self, engine: &mut Engine) -> bool {

@@ -80,10 +80,6 @@ impl Outside for Around {
         Ok(())
     }
 
-    fn slices_pushes(&self) -> bool {
-        true
-    }
-
     fn pass_on(&mut self, _engine: &mut Engine) -> bool {
         false
     }
