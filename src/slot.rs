@@ -26,6 +26,18 @@ impl Slot {
         CoreId((u32::from(self.0) * u32::from(cores) / u32::from(SLOTS)) as u16)
     }
 
+    /// A hash tag of the slot: the first of its shortest in the order of letters and digits, as Valkey has it.
+    pub fn tag(self) -> String {
+        const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let places = LETTERS.len();
+        let tags = (1..=3).flat_map(|len| {
+            (0..places.pow(len))
+                .map(move |number| (0..len).rev().map(move |at| LETTERS[number / places.pow(at) % places]))
+        });
+        let mut tags = tags.map(|tag| tag.map(char::from).collect::<String>());
+        tags.find(|tag| Slot::of(tag.as_bytes()) == self).unwrap_or_default()
+    }
+
     /// The slots a core owns, first and last.
     pub fn range(core: CoreId, cores: u16) -> (Slot, Slot) {
         let first = |core: u32| (core * u32::from(SLOTS)).div_ceil(u32::from(cores)) as u16;
@@ -105,6 +117,19 @@ mod tests {
         ];
         for (key, slot) in cases {
             assert_eq!(Slot::of(key), Slot(slot), "{:?}", key.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
+    fn every_slot_has_a_tag() {
+        for (slot, tag) in
+            [(0, "06S"), (1, "Qi"), (6, "1Y7"), (100, "0or"), (8192, "8YG"), (16000, "he"), (16383, "6ZJ")]
+        {
+            assert_eq!(Slot(slot).tag(), tag, "as Valkey has it");
+        }
+        for slot in (0..SLOTS).step_by(997).chain([SLOTS - 1]).map(Slot) {
+            let tag = slot.tag();
+            assert!((2..=3).contains(&tag.len()) && Slot::of(tag.as_bytes()) == slot, "{slot:?}: {tag}");
         }
     }
 

@@ -154,7 +154,8 @@ fn write_info(row: &Facts, writer: &mut Writer<'_>) {
 
 /// The command tips that a cluster client needs to send a command to several nodes, in Redis's words. They follow from the
 /// handlers, as a test holds.
-const TIPS: [(&str, &[&str]); 12] = [
+const TIPS: [(&str, &[&str]); 13] = [
+    ("clusterscan", &["request_policy:special", "response_policy:special", "nondeterministic_output"]),
     ("dbsize", &["request_policy:all_shards", "response_policy:agg_sum"]),
     ("del", &["request_policy:multi_shard", "response_policy:agg_sum"]),
     ("exists", &["request_policy:multi_shard", "response_policy:agg_sum"]),

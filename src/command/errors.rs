@@ -193,6 +193,8 @@ pub enum Error {
     KeyTooLong,
     /// CLUSTER and its like without `--core-ports`.
     ClusterDisabled,
+    /// The cursor of CLUSTERSCAN.
+    ClusterCursor,
     /// CLUSTER COUNTKEYSINSLOT of an invalid slot.
     InvalidSlot,
     /// CLUSTER GETKEYSINSLOT of an invalid slot, or with a negative count.
@@ -327,6 +329,7 @@ impl Error {
             }
             Error::HoldTimeout => "EXECABORT Transaction discarded because its keys were busy for too long; try again",
             Error::NoSuchClient => "ERR No such client",
+            Error::ClusterCursor => "ERR Invalid cursor",
             Error::ClusterDisabled => "ERR This instance has cluster support disabled",
             Error::InvalidSlot => "ERR Invalid slot",
             Error::InvalidSlotOrCount => "ERR Invalid slot or number of keys",

@@ -69,6 +69,8 @@ pub enum OwnerHandler {
     Several(Decide),
     /// SCAN: on the core that its cursor names.
     Scan,
+    /// CLUSTERSCAN: on the core that owns its cursor.
+    ClusterScan,
     /// PUBLISH: on the core that owns the channel's hash.
     Publish(Topic),
     /// DEBUG OBJECT: on the core that owns its key. The other subcommands of DEBUG end at home, in

@@ -4,11 +4,12 @@ use crate::command::connection::parse_database;
 use crate::command::glob::Pattern;
 use crate::command::{Call, Error, Reply};
 use crate::limits::{
-    GLOB_STEP_SKIPPED_BYTES, GLOB_STEPS_MAX, SCAN_COUNT_DEFAULT, SCAN_MATCH_STEPS_MAX, SCAN_STEPS_MAX,
+    GLOB_STEP_SKIPPED_BYTES, GLOB_STEPS_MAX, SCAN_COUNT_DEFAULT, SCAN_MATCH_STEPS_MAX, SCAN_STEPS_MAX, SLOTS,
 };
 use crate::resp::number::parse_i64;
-use crate::resp::{Args, Writer};
+use crate::resp::{Args, Proto, Writer};
 use crate::shard::Shard;
+use crate::slot::Slot;
 
 /// Handles each key of DEL and UNLINK. The shard frees values, large ones in slices.
 pub fn delete<'s>(shard: &'s mut Shard, args: Args<'_>, call: Call) -> Reply<'s> {
@@ -112,18 +113,31 @@ fn parse_cursor(text: &[u8]) -> Option<u64> {
 pub struct Scan<'a> {
     /// The cursor that the client sent.
     pub cursor: Cursor,
-    pattern: Option<&'a [u8]>,
-    count: u32,
-    /// A type that is not `string` matches nothing.
-    strings: bool,
+    filter: Filter<'a>,
 }
 
 impl<'a> Scan<'a> {
     /// Parses `cursor [MATCH pattern] [COUNT n] [TYPE t]`.
     pub fn parse(args: Args<'a>) -> Result<Scan<'a>, Error> {
-        let cursor = Cursor::parse(args.at(0))?;
-        let mut scan = Scan { cursor, pattern: None, count: SCAN_COUNT_DEFAULT, strings: true };
-        let mut rest = args.tail(1);
+        Ok(Scan { cursor: Cursor::parse(args.at(0))?, filter: Filter::parse(args.tail(1), false)? })
+    }
+}
+
+/// Which keys a step of a walk takes, and how many it looks at.
+#[derive(Debug)]
+pub(super) struct Filter<'a> {
+    pub(super) pattern: Option<&'a [u8]>,
+    count: u32,
+    /// A type that is not `string` matches nothing.
+    strings: bool,
+    /// The keys of one slot alone.
+    pub(super) slot: Option<Slot>,
+}
+
+impl<'a> Filter<'a> {
+    /// Parses what follows a cursor.
+    pub(super) fn parse(mut rest: Args<'a>, takes_slot: bool) -> Result<Filter<'a>, Error> {
+        let mut filter = Filter { pattern: None, count: SCAN_COUNT_DEFAULT, strings: true, slot: None };
         while let Some(option) = rest.get(0) {
             let value = rest.get(1).ok_or(Error::Syntax)?;
             if option.eq_ignore_ascii_case(b"COUNT") {
@@ -131,51 +145,81 @@ impl<'a> Scan<'a> {
                 if count < 1 {
                     return Err(Error::Syntax);
                 }
-                scan.count = u32::try_from(count).unwrap_or(u32::MAX).min(SCAN_STEPS_MAX);
+                filter.count = u32::try_from(count).unwrap_or(u32::MAX).min(SCAN_STEPS_MAX);
             } else if option.eq_ignore_ascii_case(b"MATCH") {
                 // As in Redis `*` is no pattern: that one would not match the empty key.
-                scan.pattern = (value != b"*").then_some(value);
+                filter.pattern = (value != b"*").then_some(value);
             } else if option.eq_ignore_ascii_case(b"TYPE") {
-                scan.strings = value.eq_ignore_ascii_case(b"string");
+                filter.strings = value.eq_ignore_ascii_case(b"string");
+            } else if takes_slot && option.eq_ignore_ascii_case(b"SLOT") {
+                let slot = parse_i64(value).and_then(|slot| u16::try_from(slot).ok()).filter(|slot| *slot < SLOTS);
+                filter.slot = Some(Slot(slot.ok_or(Error::InvalidSlot)?));
             } else {
                 return Err(Error::Syntax);
             }
             rest = rest.tail(2);
         }
-        Ok(scan)
+        Ok(filter)
     }
+}
+
+/// What a step of a walk has found.
+pub(super) struct Found {
+    /// The keys, encoded.
+    pub(super) keys: Vec<u8>,
+    pub(super) count: usize,
+    /// Where the next step begins, if there is more.
+    pub(super) next: Option<u32>,
+    /// Bytes that were compared and copied.
+    pub(super) steps: u64,
+}
+
+/// Looks at the next keys of a shard from a position on, for those that a filter takes and that are wanted.
+pub(super) fn look(
+    shard: &Shard,
+    filter: &Filter<'_>,
+    position: u32,
+    call: Call,
+    proto: Proto,
+    is_wanted: impl Fn(&[u8]) -> bool,
+) -> Found {
+    let pattern = filter.pattern.map(Pattern::new);
+    let (mut keys, mut count, mut steps) = (Vec::new(), 0, 0);
+    let mut next = Some(position);
+    for _ in 0..filter.count {
+        let Some(position) = next.filter(|_| steps < SCAN_MATCH_STEPS_MAX) else { break };
+        next = shard.scan(position, 1, call.now_ms, &mut |key, _item| {
+            if !is_wanted(key) {
+                steps += (key.len() / GLOB_STEP_SKIPPED_BYTES) as u64;
+                return;
+            }
+            let matched = pattern.as_ref().map(|pattern| pattern.within(key, GLOB_STEPS_MAX));
+            steps += matched.map_or(0, |matched| matched.steps);
+            if filter.strings && matched.is_none_or(|matched| matched.matches) {
+                Writer::new(&mut keys, proto).bulk(key);
+                steps += (key.len() / GLOB_STEP_SKIPPED_BYTES) as u64;
+                count += 1;
+            }
+        });
+    }
+    Found { keys, count, next, steps }
 }
 
 /// Runs one step of a SCAN, on the core that its cursor names. The walk over all keys ends behind the last of `cores`.
 /// Returns the bytes that its pattern was compared with.
 pub fn scan(shard: &Shard, scan: &Scan<'_>, cores: u16, call: Call, writer: &mut Writer<'_>) -> u64 {
     let cursor = scan.cursor;
-    let pattern = scan.pattern.map(Pattern::new);
-    let mut keys = Vec::new();
-    let (mut found, mut steps) = (0, 0);
-    let mut next = Some(cursor.position);
-    for _ in 0..scan.count {
-        let Some(position) = next.filter(|_| steps < SCAN_MATCH_STEPS_MAX) else { break };
-        next = shard.scan(position, 1, call.now_ms, &mut |key, _item| {
-            let matched = pattern.as_ref().map(|pattern| pattern.within(key, GLOB_STEPS_MAX));
-            steps += matched.map_or(0, |matched| matched.steps);
-            if scan.strings && matched.is_none_or(|matched| matched.matches) {
-                Writer::new(&mut keys, writer.proto()).bulk(key);
-                steps += (key.len() / GLOB_STEP_SKIPPED_BYTES) as u64;
-                found += 1;
-            }
-        });
-    }
-    let next = match next {
+    let found = look(shard, &scan.filter, cursor.position, call, writer.proto(), |_| true);
+    let next = match found.next {
         Some(position) => Cursor { core: cursor.core, position }.number(),
         None if cursor.core + 1 < cores => Cursor { core: cursor.core + 1, position: 0 }.number(),
         None => 0,
     };
     writer.array(2);
     writer.bulk(next.to_string().as_bytes());
-    writer.array(found);
-    writer.raw(&keys);
-    steps
+    writer.array(found.count);
+    writer.raw(&found.keys);
+    found.steps
 }
 
 /// The reply of a SCAN that is past the end.

@@ -11,6 +11,7 @@ pub mod bitfield;
 pub mod bits;
 pub mod client;
 pub mod client_tracking;
+pub mod cluster_scan;
 pub mod condition;
 pub mod connection;
 pub mod context;

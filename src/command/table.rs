@@ -16,7 +16,7 @@ use Part::Ask;
 
 use Handler::{Container, EveryCore, Home, Owner};
 use HomeHandler::{Session, Topology, Transaction};
-use OwnerHandler::{EachKey, Key, Publish, Scan, Several, Unwatch, Watch};
+use OwnerHandler::{ClusterScan, EachKey, Key, Publish, Scan, Several, Unwatch, Watch};
 
 /// All commands, sorted by name.
 pub static TABLE: &[Command] = &joined();
@@ -69,6 +69,7 @@ const HANDLERS: [(&str, Handler); ROWS.len()] = [
     ("cluster|replicas", Home(Topology(Told::Replicas))),
     ("cluster|shards", Home(Topology(Told::Shards))),
     ("cluster|slots", Home(Topology(Told::Slots))),
+    ("clusterscan", Owner(ClusterScan)),
     ("command", Home(Session(docs::command))),
     ("command|count", Home(Session(docs::command_count))),
     ("command|docs", Home(Session(docs::command_docs))),

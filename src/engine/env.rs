@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::command::cluster_scan::Node;
 use crate::command::handler::{Handler, OwnerHandler};
 use crate::command::hotkeys::{Cost, Found, Wish};
 use crate::command::lookup::{CommandId, Lookup};
@@ -108,6 +109,13 @@ pub(super) struct Env {
 }
 
 impl Env {
+    /// This core as a walk over a cluster sees it, if cores are shown as nodes.
+    pub(super) fn as_node(&self) -> Option<Node> {
+        let fingerprint = self.process.run_id.chars().take(8).collect();
+        let (core, cores) = (self.router.core(), self.router.cores());
+        self.process.shows_cluster().then_some(Node { core, cores, fingerprint })
+    }
+
     pub(super) fn new(
         (router, cpu): (Router, usize),
         settings: Settings,

@@ -272,6 +272,32 @@ fn any_core_answers_any_key_and_forwards_only_others() {
 }
 
 #[test]
+fn a_walk_over_the_cluster_goes_from_core_to_core() {
+    let server = Server::start(2, &["--core-ports", "0"]);
+    let mut one = server.connect();
+    let mut keys: Vec<String> = (0..100).map(|number| format!("key:{number}")).collect();
+    for key in &keys {
+        assert_eq!(one.call(&["SET", key, "v"]), "+OK\r\n");
+    }
+    keys.sort();
+    for conn in connect_to_each(&server).iter_mut().chain([&mut one]) {
+        let (mut walked, mut cursor, mut steps) = (Vec::new(), "0".to_owned(), 0);
+        loop {
+            let reply = conn.call(&["CLUSTERSCAN", &cursor, "COUNT", "7"]);
+            walked.extend(reply.split("\r\n").filter(|line| line.starts_with("key:")).map(str::to_owned));
+            reply.split("\r\n").nth(2).unwrap().clone_into(&mut cursor);
+            steps += 1;
+            if cursor == "0" {
+                break;
+            }
+        }
+        walked.sort();
+        assert_eq!(walked, keys);
+        assert!(steps > 100 / 7, "{steps} steps");
+    }
+}
+
+#[test]
 fn a_core_answers_for_its_own_keys_where_clients_add_up() {
     let server = Server::start(2, &["--core-ports", "0"]);
     let all = cores(2);

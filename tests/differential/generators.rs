@@ -63,6 +63,7 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
     ("client|no-touch", "redis-server has it from 7.2 on; tests/wire has it"),
     ("client|setinfo", "redis-server has it from 7.2 on; tests/wire has it"),
     ("cluster|myshardid", "redis-server has it from 7.2 on; tests/wire has it"),
+    ("clusterscan", "Valkey has it, from 9.1 on; tests/wire has it"),
     ("delex", "redis-server has it from 8.4 on; tests/wire has it"),
     ("delifeq", "Valkey has it, from 9.0 on; tests/wire has it"),
     ("digest", "redis-server has it from 8.4 on; tests/wire has it"),

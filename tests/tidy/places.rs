@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("slot", &["limits"]),
     ("persist", &["limits"]),
     ("shard", &["limits", "persist"]),
-    ("command", &["limits", "persist", "resp", "shard"]),
+    ("command", &["limits", "persist", "resp", "shard", "slot"]),
     ("engine", &["command", "limits", "persist", "resp", "shard", "slot"]),
     ("config", &["command", "engine", "limits", "shard"]),
     ("host", &["config", "engine", "limits"]),

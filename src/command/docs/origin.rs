@@ -48,6 +48,7 @@ const ORIGINS: &[(&str, &str, &str)] = &[
     ("cluster|replicas", "5.0.0", "O(1)"),
     ("cluster|shards", "7.0.0", "O(N)"),
     ("cluster|slots", "3.0.0", "O(N)"),
+    ("clusterscan", "9.1.0", "O(N)"),
     ("command", "2.8.13", "O(N)"),
     ("command|count", "2.8.13", "O(1)"),
     ("command|docs", "7.0.0", "O(N)"),

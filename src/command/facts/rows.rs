@@ -13,7 +13,7 @@ use super::{
 
 /// All commands, sorted by name.
 #[rustfmt::skip]
-pub static ROWS: [Facts; 190] = [
+pub static ROWS: [Facts; 191] = [
     facts!("append", 3, WRITE | DENYOOM | FAST, ONE_KEY, String, "key value", "Appends to the value, which may be absent, and returns its length."),
     facts!("asking", 1, FAST | LOADING, NO_KEYS, Cluster, "", "Is accepted for cluster clients: no slot moves."),
     facts!("aspine.cores", 1, FAST | LOADING | REPEATABLE, NO_KEYS, Cluster, "", "Returns the cores, their ports and slots, and which of them the connection has reached."),
@@ -59,6 +59,7 @@ pub static ROWS: [Facts; 190] = [
     facts!("cluster|replicas", 3, ADMIN | LOADING, NO_KEYS, Cluster, "node", "Returns no replicas, as cores have none."),
     facts!("cluster|shards", 2, LOADING, NO_KEYS, Cluster, "", "Returns the slots and the address of each core, by name."),
     facts!("cluster|slots", 2, LOADING, NO_KEYS, Cluster, "", "Returns the slots and the address of each core."),
+    facts!("clusterscan", -2, READONLY, ONE_KEY, Cluster, "cursor [MATCH match-pattern] [COUNT count] [TYPE type] [SLOT slot]", "Returns some of the keys of the cluster and where to go on."),
     facts!("command", -1, LOADING | CONTAINER, NO_KEYS, Server, "", "Describes all commands."),
     facts!("command|count", 2, LOADING, NO_KEYS, Server, "", "Returns the number of commands."),
     facts!("command|docs", -2, LOADING, NO_KEYS, Server, "[name [name ...]]", "Returns the documentation of commands."),

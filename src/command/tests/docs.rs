@@ -37,7 +37,7 @@ fn tips_of(handler: Handler) -> &'static [&'static str] {
         Handler::EveryCore(Part::RandomKey) => {
             &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]
         }
-        Handler::Owner(OwnerHandler::Scan) => {
+        Handler::Owner(OwnerHandler::Scan | OwnerHandler::ClusterScan) => {
             &["request_policy:special", "response_policy:special", "nondeterministic_output"]
         }
         _ => &[],

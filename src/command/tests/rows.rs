@@ -105,7 +105,7 @@ fn required_words(syntax: &str) -> usize {
 fn keys_lie_inside_the_arity() {
     for row in TABLE {
         match row.handler {
-            Handler::Owner(OwnerHandler::Key(_)) => {
+            Handler::Owner(OwnerHandler::Key(_) | OwnerHandler::ClusterScan) => {
                 let at = if row.is_subcommand() { 2 } else { 1 };
                 assert_eq!(row.keys, Keys { first: at, last: at.cast_signed(), step: 1 }, "{}", row.name);
             }

@@ -29,7 +29,7 @@ fn fixed() -> Vec<Error> {
         DeleteCondition, DigestLength, EnxWithoutExpiry, BoundsCrossed, ThrottleRange,
         BitopNot, MsetexCount, MsetexPairs, ExecWithoutMulti, DiscardWithoutMulti, MultiNested, WatchInMulti,
         ExecAborted, SubscribeInMulti, TooManySubscriptions, ExecArity, HoldTimeout, MultiTooLong, SnapshotBusy,
-        SnapshotLoading, SnapshotName, Loading, ClusterDisabled, MonitorInMulti, MonitorKeyspace, ConfigPatterns, InvalidSlot, InvalidSlotOrCount,
+        SnapshotLoading, SnapshotName, Loading, ClusterDisabled, ClusterCursor, MonitorInMulti, MonitorKeyspace, ConfigPatterns, InvalidSlot, InvalidSlotOrCount,
     ]
 }
 

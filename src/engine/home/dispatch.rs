@@ -33,7 +33,7 @@ impl Home {
         let row = trip.command.row();
         match row.handler {
             Handler::Owner(handler) => match handler {
-                OwnerHandler::Key(_) => {
+                OwnerHandler::Key(_) | OwnerHandler::ClusterScan => {
                     let owner = core.env.router.owner(args.at(0));
                     self.run_at(core, id, owner, handler, args, trip);
                 }

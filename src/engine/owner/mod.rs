@@ -11,6 +11,7 @@ pub(super) mod prefetch;
 mod report;
 pub(super) mod walks;
 
+use crate::command::cluster_scan::cluster_scan;
 use crate::command::handler::{Command, Fold, KeyHandler, OwnerHandler};
 use crate::command::keyspace::{self, Scan};
 use crate::command::lookup::{CommandId, EachKeyCommand};
@@ -83,6 +84,7 @@ impl Owner {
         let Reach { env, links, pubsub, .. } = reach;
         let cores = env.router.cores();
         let mut match_steps = 0;
+        let node = if matches!(handler, OwnerHandler::ClusterScan) { env.as_node() } else { None };
         let ran = self.metered(env, command, args, caller, out, |shard, call, writer| match handler {
             OwnerHandler::Key(handler) => {
                 handler(shard, args, call).write(writer);
@@ -93,6 +95,14 @@ impl Owner {
             }
             OwnerHandler::Several(decide) => {
                 several::run(shard, row, decide, args, call).write(writer);
+                PartKind::Encoded
+            }
+            OwnerHandler::ClusterScan => {
+                let node = node.as_ref().ok_or(Error::ClusterDisabled);
+                match node.and_then(|node| cluster_scan(shard, args, node, call, writer)) {
+                    Ok(steps) => match_steps = steps,
+                    Err(error) => writer.error(&error.to_string()),
+                }
                 PartKind::Encoded
             }
             OwnerHandler::Publish(topic) => {
