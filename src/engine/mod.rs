@@ -68,7 +68,7 @@ use self::metrics::CoreMetrics;
 /// What an engine is made with.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
-    /// Which core this is.
+    /// The number of the core.
     pub core: CoreId,
     /// How many there are.
     pub cores: u16,
@@ -451,7 +451,7 @@ impl Engine {
         self.core.env.router.cores()
     }
 
-    /// Which core this is.
+    /// The number of the core.
     pub fn core(&self) -> CoreId {
         self.core.env.router.core()
     }
@@ -558,7 +558,7 @@ impl Engine {
         }
     }
 
-    /// An event has been seen to: those who are to hear of it do, and the sessions that it lets go on do.
+    /// Ends an event: sends what it published, and resumes the sessions that it unblocked.
     #[inline]
     fn end_event(&mut self) {
         while self.core.has_news() || self.core.links.has_own_answers() || self.home.has_resumable() {

@@ -42,7 +42,7 @@ pub trait Outside {
     /// Takes the engine's batches to its peers. Returns whether there were any.
     fn pass_on(&mut self, engine: &mut Engine) -> bool;
 
-    /// Has those who read and write files do something.
+    /// Passes a request to the workers that read and write files.
     fn ask_files(&mut self, ask: FileAsk);
 
     /// Writes to the log.

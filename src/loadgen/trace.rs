@@ -26,7 +26,7 @@ pub enum TraceFormat {
 /// The accesses, as the numbers of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// Which key, in order.
+    /// The numbers of the keys, in the order of the accesses.
     pub accesses: Vec<u32>,
     /// Bytes of each key's value, as the trace had it at the key's first access; empty if it does not say.
     pub sizes: Arc<[u32]>,

@@ -302,7 +302,7 @@ impl Shard {
         }
     }
 
-    /// Removes expired items in bounded work. True if a charge fits then.
+    /// Removes expired items in bounded work. Returns whether the charge fits afterwards.
     #[cold]
     fn expire_for(&mut self, charge: Charge, now_ms: u64) -> bool {
         let mut steps = EXPIRY_STEPS_PER_INSERT_MAX;

@@ -139,7 +139,7 @@ pub(super) struct Tracking {
     keys: u64,
     pairs: u64,
     keys_max: u64,
-    /// The table that makes room next.
+    /// The hand of the clock: the table that makes room next.
     hand: usize,
     /// For each prefix the home cores of the clients that named it, and how many clients each of them has.
     prefixes: Prefixes<Vec<(u16, u32)>>,

@@ -17,7 +17,7 @@ struct Library {
     tests: &'static [&'static str],
 }
 
-/// Which version is run.
+/// The version of a library that is run.
 enum Version {
     /// The one that a file names, behind such a text.
     Pinned(&'static str, &'static str),

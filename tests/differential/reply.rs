@@ -48,7 +48,7 @@ impl Reply {
         Reply::Line(b':', number.to_string().into_bytes())
     }
 
-    /// As it came.
+    /// The reply as it came.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.write(&mut bytes);

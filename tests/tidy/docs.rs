@@ -124,11 +124,12 @@ pub(crate) fn first_example(text: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// The lines, from 1, of docs that can't be read without the code below them: those of one word, of a question, and those
-/// that begin with a pronoun.
+/// The lines, from 1, of docs that can't be read without the code below them: those of one word, of a question, those that
+/// begin with a pronoun, and short ones that begin in the middle of a sentence.
 fn unnamed(text: &str) -> Vec<usize> {
     let pronouns = ["It", "Its", "They", "Their", "Them", "Those", "Theirs"];
     let questions = ["How", "What", "When", "Where", "Which", "Who", "Whose", "Why"];
+    let leads = ["As", "For", "Here", "Likewise", "Of", "Which"];
     let doc = |line: &str| line.trim_start().strip_prefix("///").map(|doc| doc.trim().to_owned());
     let lines: Vec<_> = text.lines().map(doc).collect();
     let mut found = Vec::new();
@@ -139,7 +140,8 @@ fn unnamed(text: &str) -> Vec<usize> {
             let words: Vec<_> = line.split_whitespace().collect();
             let first = words.first().map_or("", |word| word.trim_end_matches(['.', ',', ';', ':']));
             let short = ends && (words.len() == 1 || (words.len() <= 2 && questions.contains(&first)));
-            if short || pronouns.contains(&first) {
+            let led = ends && words.len() < 5 && leads.contains(&first);
+            if short || led || pronouns.contains(&first) {
                 found.push(at + 1);
             }
         }

@@ -16,7 +16,7 @@ use crate::engine::ids::SessionId;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClientPause {
     paused: Paused,
-    /// As `Env::awake_ms` has it.
+    /// The end of the pause, as `Env::awake_ms` counts.
     until_ms: u64,
 }
 

@@ -313,7 +313,7 @@ impl Home {
     }
 }
 
-/// Runs a command of one key, for a client of whom nothing special holds, or sends it to the core that owns the key. False if
+/// Runs a command of one key, for a plain client, or sends it to the core that owns the key. False if
 /// it has to wait for room.
 #[inline]
 pub(super) fn run_key(

@@ -44,7 +44,7 @@ impl Home {
         self.look_at_each();
     }
 
-    /// Every core records: the session watches from here on.
+    /// Starts MONITOR for the session, now that every core records commands.
     pub(in crate::engine) fn confirm_monitor(&mut self, core: &mut Core, id: SessionId, writer: &mut Writer<'_>) {
         let Some(session) = self.sessions.get_mut(id) else {
             // Its connection ended meanwhile.

@@ -101,7 +101,7 @@ pub(in crate::engine) struct Step {
     pub(in crate::engine) owners: Vec<CoreId>,
     /// Tasks that are not done.
     pub(in crate::engine) waiting: usize,
-    /// The item of each key, as far as it was read.
+    /// The items read so far, one place a key.
     pub(in crate::engine) items: Vec<Option<Item>>,
     /// Why a core has refused its task.
     pub(in crate::engine) refused: Option<Error>,

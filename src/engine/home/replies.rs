@@ -434,14 +434,14 @@ impl Replies {
         !self.out.is_empty() || !self.behind.is_empty() || self.flying_bytes > OUTPUT_QUANTUM_BYTES
     }
 
-    /// Bytes that wait to be sent, whatever they wait for.
+    /// All unsent bytes, with those that are held for the order of the replies.
     #[inline]
     pub(in crate::engine) fn waiting_bytes(&self) -> usize {
         let said = self.out.len() + self.behind_bytes + self.flying_bytes - self.sent;
         said + self.held_ready_bytes + self.postponed.len()
     }
 
-    /// Whether another core is waited for.
+    /// Whether a reply of another core is outstanding.
     #[inline]
     pub(in crate::engine) fn is_holding(&self) -> bool {
         !self.held.is_empty()

@@ -394,7 +394,7 @@ struct Round<'a> {
 enum Halt {
     /// The bytes are used up, or what is left may not run or is not whole.
     End,
-    /// The core does no more for this session in this turn.
+    /// The session's share of this turn is used up.
     Pause,
     /// Something has changed that others are to hear of; then the round goes on.
     News,
@@ -403,7 +403,7 @@ enum Halt {
 }
 
 impl Round<'_> {
-    /// Runs commands of one key, one after the other, for a client of whom nothing special holds: the way of nearly every
+    /// Runs commands of one key, one after the other, for a plain client (no tracking, not muted): the way of nearly every
     /// command. It looks at nothing but this session and its core, and whatever could change that ends it.
     #[inline]
     fn run_keys(&mut self, core: &mut Core, id: SessionId, session: &mut Session, parser: &mut Parser) -> Halt {

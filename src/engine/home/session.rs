@@ -17,7 +17,7 @@ use crate::slot::CoreId;
 /// The lists of sessions for which there is something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Queue {
-    /// There are replies, or it ends.
+    /// Replies wait to be sent, or the session is closing.
     Ready,
     /// Something was pushed to it, and that is all.
     Told,
@@ -25,7 +25,7 @@ pub(in crate::engine) enum Queue {
 
 /// Why a session runs no command now: a bit each.
 pub(in crate::engine) mod stop {
-    /// Nothing more is run; when everything is sent, it ends.
+    /// The session runs no more commands, and closes when its output is sent.
     pub(in crate::engine) const CLOSING: u8 = 1;
     /// A command of the whole process is under way.
     pub(in crate::engine) const EXCLUSIVE: u8 = 1 << 1;
@@ -221,7 +221,7 @@ impl Session {
         done && self.replies.is_empty() && self.delayed_until_ms.is_none()
     }
 
-    /// Whether the runtime has something to do for it: to send, to close, or to read again or no longer.
+    /// Whether the runtime has to send, close, or begin or stop to read this session's socket.
     #[inline]
     pub(in crate::engine) fn is_due(&self) -> bool {
         !self.gone && (self.should_send() || self.is_finished() || self.wants_read() != self.told_read)

@@ -67,13 +67,13 @@ pub enum Payload {
     Lines(Box<Lines>),
     /// The sender had to evict: which core has budget to spare?
     BudgetAsk(Holding),
-    /// Here is some.
+    /// Budget for the receiver.
     BudgetGift(Gift),
     /// A transaction, or a snapshot, wants to hold the shard.
     Hold(Hold),
     /// The shard is held for it.
     Granted {
-        /// For which.
+        /// The hold that was granted.
         key: HoldKey,
         /// What it watches there has not changed.
         clean: bool,
@@ -98,9 +98,9 @@ pub enum Payload {
 /// A slow request, as the core that ran it tells the core that sent it.
 #[derive(Debug)]
 pub struct SlowRequest {
-    /// Of its batch.
+    /// The ticket of its batch.
     pub(in crate::engine) ticket: Ticket,
-    /// Which of the batch.
+    /// The number of the request in the batch.
     pub(in crate::engine) number: u32,
     pub(in crate::engine) call: SlowCall,
 }
@@ -272,7 +272,7 @@ pub(in crate::engine) enum Holder {
 pub struct Hold {
     /// The transaction's core.
     pub home: CoreId,
-    /// Which of that core's.
+    /// The transaction, as its core numbers it.
     pub key: HoldKey,
     /// The client that watches keys, if what it watches decides whether the transaction runs.
     pub(in crate::engine) watcher: Option<Watcher>,
@@ -329,7 +329,7 @@ impl Gift {
 pub enum Note {
     /// All shards are held: this is the instant. From core 0.
     Cut {
-        /// Of which snapshot.
+        /// The id of the snapshot.
         id: u64,
         /// Unix milliseconds: by the one clock that says what has expired.
         at_ms: u64,

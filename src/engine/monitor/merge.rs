@@ -23,7 +23,7 @@ struct Source {
 #[derive(Debug)]
 struct Arrived {
     lines: Lines,
-    /// As `Env::awake_ms` has it.
+    /// The time of arrival, as `Env::awake_ms` counts.
     at_ms: u64,
 }
 

@@ -135,7 +135,7 @@ impl Owner {
         ran
     }
 
-    /// Runs a command of one key, which is here, for a client of whom nothing special holds, and writes what it answers.
+    /// Runs a command of one key, which is here, for a plain client, and writes what it answers.
     /// Returns its nanoseconds, if it took so long that it is logged.
     #[inline]
     pub(super) fn run_key(

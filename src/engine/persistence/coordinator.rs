@@ -40,7 +40,7 @@ pub(super) enum Effect {
 pub(super) struct Now {
     /// Unix time in milliseconds.
     pub(super) unix_ms: u64,
-    /// As `Env::awake_ms` has it.
+    /// Milliseconds of work, as `Env::awake_ms` counts them.
     pub(super) awake_ms: u64,
 }
 

@@ -33,7 +33,7 @@ impl Default for SnapshotConfig {
 pub enum FileAsk {
     /// A new snapshot. Answered by `Begun` or `Failed`.
     Save {
-        /// Names it in all that follows.
+        /// The id of the snapshot, in all that follows.
         id: u64,
         /// The file.
         name: Name,
@@ -42,38 +42,38 @@ pub enum FileAsk {
     },
     /// The snapshot holds the keyspace as it was at this instant.
     Cut {
-        /// Names the snapshot.
+        /// The id of the snapshot.
         id: u64,
         /// Unix milliseconds.
         created_ms: u64,
     },
     /// A block of it. Answered by `Written`.
     Block {
-        /// Of which.
+        /// The id of the snapshot.
         id: u64,
         /// The block.
         block: Block,
     },
     /// This core has no more of it. When all have said so: answered by `Saved` or `Failed`, to core 0.
     Walked {
-        /// Of which.
+        /// The id of the snapshot.
         id: u64,
     },
     /// A snapshot is not wanted any more.
     Abandon {
-        /// Names the snapshot.
+        /// The id of the snapshot.
         id: u64,
     },
     /// A snapshot is to be checked. Answered by `Checked` or `Failed`.
     Load {
-        /// Names it in all that follows.
+        /// The id of the snapshot, in all that follows.
         id: u64,
         /// The file.
         name: Name,
     },
     /// The one that was checked is to be read: `Records` and `End` to all cores, or `Failed` to core 0.
     Read {
-        /// Names the snapshot.
+        /// The id of the snapshot.
         id: u64,
     },
 }
@@ -83,40 +83,40 @@ pub enum FileAsk {
 pub enum FileEvent {
     /// A snapshot has its file.
     Begun {
-        /// Names the snapshot.
+        /// The id of the snapshot.
         id: u64,
     },
     /// A block was written, could not be, or is not wanted; here is its memory.
     Written {
-        /// Of which.
+        /// The id of the snapshot.
         id: u64,
         /// An empty buffer.
         buffer: Vec<u8>,
     },
     /// A snapshot is complete.
     Saved {
-        /// Names the snapshot.
+        /// The id of the snapshot.
         id: u64,
         /// What it came to.
         saved: Saved,
     },
     /// A snapshot can't be written or read.
     Failed {
-        /// Names the snapshot.
+        /// The id of the snapshot.
         id: u64,
         /// Why, in one line.
         why: String,
     },
     /// A snapshot is whole.
     Checked {
-        /// Names the snapshot.
+        /// The id of the snapshot.
         id: u64,
         /// What it holds.
         summary: Summary,
     },
     /// Items for this core.
     Records {
-        /// Of which.
+        /// The id of the snapshot.
         id: u64,
         /// Records as in a file.
         bytes: Vec<u8>,
@@ -125,7 +125,7 @@ pub enum FileEvent {
     },
     /// There are no more.
     End {
-        /// Of which.
+        /// The id of the snapshot.
         id: u64,
     },
 }

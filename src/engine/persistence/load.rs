@@ -21,7 +21,7 @@ pub(super) struct Loading {
     ended: bool,
     told: bool,
     tally: Tally,
-    /// Bytes of the file that have been read, of all.
+    /// Bytes of the file read so far, and its size.
     read: (u64, u64),
     began_ms: u64,
 }

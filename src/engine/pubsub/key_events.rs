@@ -42,9 +42,9 @@ pub(in crate::engine) struct KeyEvents {
 /// The same of one database.
 #[derive(Debug, Default)]
 struct Counts {
-    /// Of any key.
+    /// Subscriptions to the events of any key.
     keyspace: usize,
-    /// By the event's number.
+    /// Subscriptions to an event, by its number.
     keyevent: [usize; EVENTS.len()],
 }
 

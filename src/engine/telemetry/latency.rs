@@ -23,7 +23,7 @@ pub(in crate::engine) struct Sample {
     pub(in crate::engine) ms: u64,
 }
 
-/// What is known of one event, on one core or on all together.
+/// The statistics of one latency event, of one core or of all together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::engine) struct Event {
     /// One a second, the newest last.

@@ -17,7 +17,7 @@ pub(super) struct Sums {
     pub(super) startup: u64,
     /// `startup`, and the account of the items.
     pub(super) used: u64,
-    /// The most that `used` was.
+    /// The peak of `used`.
     pub(super) peak: u64,
     /// Resident bytes.
     pub(super) rss: u64,
