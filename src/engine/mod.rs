@@ -194,7 +194,7 @@ impl Engine {
                 core.owner.note_match_steps(core.pubsub.take_match_steps());
             }
             Payload::Lines(lines) => home.on_lines(core, from, *lines),
-            Payload::BudgetAsk(holding) => core.owner.on_budget_ask(from, holding, &mut core.links),
+            Payload::BudgetAsk(holding) => core.owner.on_budget_ask(from, holding, &core.env, &mut core.links),
             Payload::BudgetGift(gift) => core.owner.on_budget_gift(gift),
             Payload::Hold(hold) => core.owner.on_hold(hold, &core.env, &mut core.links),
             Payload::Granted { key, clean } => self.on_granted(key, clean),

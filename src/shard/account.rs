@@ -24,7 +24,7 @@ impl Budget {
 }
 
 /// Room for items.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Room {
     /// The number of items.
     pub items: u64,

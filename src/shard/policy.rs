@@ -54,7 +54,7 @@ pub enum Eviction {
 impl Eviction {
     /// Whether items with a deadline alone are evicted.
     #[inline]
-    pub(super) fn is_volatile(self) -> bool {
+    pub fn is_volatile(self) -> bool {
         matches!(self, Eviction::VolatileLru | Eviction::VolatileTtl)
     }
 }

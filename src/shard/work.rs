@@ -6,7 +6,7 @@
 
 use super::account::Charge;
 use super::policy::Eviction;
-use super::{Progress, Shard};
+use super::{Progress, Room, Shard};
 
 impl Shard {
     /// Does up to about `steps_max` steps of the work that waits. Expiry comes first but, when other work waits as
@@ -58,6 +58,18 @@ impl Shard {
             Eviction::None => false,
             Eviction::VolatileLru | Eviction::VolatileTtl => self.wheel.len() > 0,
             Eviction::Lru | Eviction::S3Fifo => true,
+        }
+    }
+
+    /// Evicts until the budget has so much to spare, as far as there are victims and the steps last.
+    pub fn evict_to_spare(&mut self, room: Room, now_ms: u64, mut steps: u32) {
+        let lacks = |shard: &Shard| {
+            shard.budget.items_max.saturating_sub(shard.len()) < room.items
+                || shard.budget.bytes_max.saturating_sub(shard.bytes()) < room.bytes
+        };
+        while steps > 0 && self.may_evict() && lacks(self) {
+            let Some(removal_steps) = self.evict_one(None, now_ms) else { break };
+            steps = steps.saturating_sub(removal_steps);
         }
     }
 

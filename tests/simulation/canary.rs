@@ -60,6 +60,8 @@ pub enum Fault {
     NodeLosesKey,
     /// A walk forgets where its keys belong.
     NodeOfWrongCore,
+    /// Items without a deadline are evicted, too, where they are to stay.
+    EvictsUntimed,
 }
 
 impl Fault {
@@ -207,6 +209,7 @@ impl Fault {
                 plan.cores = plan.cores.max(2);
                 plan.admit_nodes();
             }
+            Fault::EvictsUntimed => plan.admit_timed_only(),
             _ => {}
         }
     }
@@ -256,7 +259,7 @@ fn swap_frames(bytes: &mut [u8]) {
 const SEEDS: u64 = 40;
 
 /// Each bug, and the seeds within which it must be found.
-const ALL: [(Fault, u64); 21] = [
+const ALL: [(Fault, u64); 22] = [
     (Fault::LostReplies { done: false }, SEEDS),
     (Fault::SwappedReplies, SEEDS),
     (Fault::Overtaking, SEEDS),
@@ -278,6 +281,7 @@ const ALL: [(Fault, u64); 21] = [
     (Fault::NodeSeesAll, SEEDS),
     (Fault::NodeLosesKey, SEEDS),
     (Fault::NodeOfWrongCore, SEEDS),
+    (Fault::EvictsUntimed, SEEDS),
 ];
 
 #[test]

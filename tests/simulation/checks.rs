@@ -54,7 +54,9 @@ impl Checks {
         if epoch == epoch_before && items > budget.max(budget_most).max(items_before) {
             return Err(format!("core {core} holds {items} items, may hold {budget}, held {items_before}"));
         }
-        marks.evicted += u64::from(engine.shard().counters().evictions > 0);
+        let evicted = u64::from(engine.shard().counters().evictions > 0);
+        marks.evicted += evicted;
+        marks.timed_evicted += evicted * u64::from(plan.timed_only);
         if plan.items_max.is_some() || plan.bytes_max.is_some() {
             self.budgets(cluster)?;
         }
@@ -107,7 +109,7 @@ impl World {
             }
         }
         for (key, sessions) in keys.iter().enumerate() {
-            linear::check(sessions, self.plan.evicts()).map_err(|error| format!("key {key}: {error}"))?;
+            linear::check(sessions, self.plan.evicting()).map_err(|error| format!("key {key}: {error}"))?;
         }
         Ok(())
     }

@@ -61,8 +61,17 @@ const UNREAD: ValueId = ValueId::MAX;
 /// States that are searched at most for one key. Past it the run proves nothing, and fails.
 const STATES_MAX: usize = 3_000_000;
 
-/// Checks the operations on one key, by session in their order. `evicting`: items may vanish at any time.
-pub fn check(sessions: &[Vec<Event>], evicting: bool) -> Result<(), String> {
+/// Which items may vanish at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evicting {
+    Nothing,
+    /// Items with a deadline.
+    Timed,
+    Everything,
+}
+
+/// Checks the operations on one key, by session in their order.
+pub fn check(sessions: &[Vec<Event>], evicting: Evicting) -> Result<(), String> {
     // What was read without a reply says nothing.
     let tells = |event: &&Event| !(event.only_reads() && event.outcome == Outcome::Unknown);
     let sessions: Vec<Vec<Event>> =
@@ -203,11 +212,11 @@ impl Readers {
 }
 
 /// The states after an operation that agree with its outcome.
-fn apply(state: State, event: &Event, evicting: bool) -> Vec<State> {
+fn apply(state: State, event: &Event, evicting: Evicting) -> Vec<State> {
     let (may_live, may_be_gone) = match state {
         None => (false, true),
-        Some((_, None)) => (true, evicting),
-        Some((_, Some((low, high)))) => (high > event.clock.0, evicting || low <= event.clock_max),
+        Some((_, None)) => (true, evicting == Evicting::Everything),
+        Some((_, Some((low, high)))) => (high > event.clock.0, evicting != Evicting::Nothing || low <= event.clock_max),
     };
     let mut after = Vec::new();
     if may_live {
@@ -303,12 +312,12 @@ mod tests {
         let writes =
             vec![event(set(1, Deadline::Never), Outcome::Ok, 1, 2), event(set(2, Deadline::Never), Outcome::Ok, 3, 6)];
         let read = |value, begin, end| vec![event(Action::Get, Outcome::Value(value), begin, end)];
-        assert!(check(&[writes.clone(), read(1, 4, 5)], false).is_ok());
-        assert!(check(&[writes.clone(), read(2, 4, 5)], false).is_ok());
-        assert!(check(&[writes.clone(), read(1, 7, 8)], false).is_err(), "stale");
-        assert!(check(&[writes.clone(), read(3, 7, 8)], false).is_err(), "never written");
+        assert!(check(&[writes.clone(), read(1, 4, 5)], Evicting::Nothing).is_ok());
+        assert!(check(&[writes.clone(), read(2, 4, 5)], Evicting::Nothing).is_ok());
+        assert!(check(&[writes.clone(), read(1, 7, 8)], Evicting::Nothing).is_err(), "stale");
+        assert!(check(&[writes.clone(), read(3, 7, 8)], Evicting::Nothing).is_err(), "never written");
         let both = [read(2, 4, 5), read(1, 4, 5)].concat();
-        assert!(check(&[writes, both], false).is_err(), "a session goes back in time");
+        assert!(check(&[writes, both], Evicting::Nothing).is_err(), "a session goes back in time");
     }
 
     #[test]
@@ -317,12 +326,18 @@ mod tests {
         let read = |outcome, begin, end| event(Action::Get, outcome, begin, end);
         let (seen, gone) = (Outcome::Value(1), Outcome::Null);
         let back = vec![read(seen, 3, 4), read(gone, 5, 6), read(seen, 7, 8)];
-        assert!(check(&[writes.clone(), back], true).is_err(), "evicted, and read again");
+        assert!(check(&[writes.clone(), back], Evicting::Everything).is_err(), "evicted, and read again");
+        // Without a deadline it stays where only items with one may go.
+        let gone_once = vec![read(seen, 3, 4), read(gone, 5, 6)];
+        assert!(check(&[writes.clone(), gone_once.clone()], Evicting::Timed).is_err(), "it had no deadline");
+        let timed = vec![event(set(1, Deadline::After(1_000)), Outcome::Ok, 1, 2)];
+        assert!(check(&[timed.clone(), gone_once.clone()], Evicting::Timed).is_ok());
+        assert!(check(&[timed, gone_once], Evicting::Nothing).is_err(), "its time has not come");
         let together = [vec![read(gone, 3, 8)], vec![read(seen, 3, 8)]].concat();
-        assert!(check(&[writes.clone(), together[..1].to_vec(), together[1..].to_vec()], true).is_ok());
+        assert!(check(&[writes.clone(), together[..1].to_vec(), together[1..].to_vec()], Evicting::Everything).is_ok());
         let unanswered = vec![event(Action::Delete, Outcome::Unknown, 3, NEVER)];
         let late = vec![read(gone, 5, 6), read(seen, 7, 8)];
-        assert!(check(&[writes, unanswered, late], false).is_err(), "deleted, and read again");
+        assert!(check(&[writes, unanswered, late], Evicting::Nothing).is_err(), "deleted, and read again");
     }
 
     #[test]
@@ -337,7 +352,11 @@ mod tests {
             [(Outcome::Null, 30, true), (Outcome::Null, 15, false), (Outcome::Value(1), 30, true)]
         {
             let read = by(outcome, 5, 6, (12, 12), clock_max);
-            assert_eq!(check(&[vec![write.clone()], vec![read]], false).is_ok(), right, "{outcome:?} {clock_max}");
+            assert_eq!(
+                check(&[vec![write.clone()], vec![read]], Evicting::Nothing).is_ok(),
+                right,
+                "{outcome:?} {clock_max}"
+            );
         }
     }
 
@@ -345,12 +364,12 @@ mod tests {
     fn an_expired_value_is_not_returned_and_a_live_one_not_lost() {
         let writes = vec![event(set(1, Deadline::After(10)), Outcome::Ok, 1, 2)];
         let read = |outcome, begin, end| vec![event(Action::Get, outcome, begin, end)];
-        assert!(check(&[writes.clone(), read(Outcome::Value(1), 5, 6)], false).is_ok());
-        assert!(check(&[writes.clone(), read(Outcome::Null, 5, 6)], false).is_err());
-        assert!(check(&[writes.clone(), read(Outcome::Null, 5, 6)], true).is_ok(), "evicted");
-        assert!(check(&[writes.clone(), read(Outcome::Value(1), 11, 30)], false).is_ok());
-        assert!(check(&[writes.clone(), read(Outcome::Null, 11, 30)], false).is_ok());
-        assert!(check(&[writes, read(Outcome::Value(1), 12, 30)], false).is_err());
+        assert!(check(&[writes.clone(), read(Outcome::Value(1), 5, 6)], Evicting::Nothing).is_ok());
+        assert!(check(&[writes.clone(), read(Outcome::Null, 5, 6)], Evicting::Nothing).is_err());
+        assert!(check(&[writes.clone(), read(Outcome::Null, 5, 6)], Evicting::Everything).is_ok(), "evicted");
+        assert!(check(&[writes.clone(), read(Outcome::Value(1), 11, 30)], Evicting::Nothing).is_ok());
+        assert!(check(&[writes.clone(), read(Outcome::Null, 11, 30)], Evicting::Nothing).is_ok());
+        assert!(check(&[writes, read(Outcome::Value(1), 12, 30)], Evicting::Nothing).is_err());
     }
 
     /// Clients each of whom has written several values in one go and not heard whether they were stored.
@@ -377,7 +396,7 @@ mod tests {
             (tail(&[write(1), never(Action::Persist), write(2)]), [one, gone], false),
         ] {
             let history = [tail.clone(), vec![read(reads[0], 5, 6), read(reads[1], 8, 9)]];
-            assert_eq!(check(&history, false).is_ok(), right, "{tail:?} {reads:?}");
+            assert_eq!(check(&history, Evicting::Nothing).is_ok(), right, "{tail:?} {reads:?}");
         }
     }
 
@@ -386,9 +405,12 @@ mod tests {
         let mut history: Vec<Vec<Event>> = in_doubt(12, 6, NEVER);
         history.push((0..40).map(|at| event(Action::Get, Outcome::Null, 2 + at, 3 + at)).collect());
         history[12].push(event(Action::Get, Outcome::Value(72), 50, 51));
-        assert_eq!(check(&history, false), Ok(()));
+        assert_eq!(check(&history, Evicting::Nothing), Ok(()));
         history[12].push(event(Action::Get, Outcome::Value(71), 52, 53));
-        assert!(check(&history, false).is_err_and(|why| !why.contains("too many")), "the later value was seen before");
+        assert!(
+            check(&history, Evicting::Nothing).is_err_and(|why| !why.contains("too many")),
+            "the later value was seen before"
+        );
     }
 
     #[test]
@@ -397,15 +419,18 @@ mod tests {
         for (outcome, right) in [(1, true), (2, true), (3, false)].map(|(value, right)| (Outcome::Value(value), right))
         {
             let history = [in_doubt(1, 2, 4), vec![read(outcome, 5, 6)]].concat();
-            assert_eq!(check(&history, false).is_ok(), right, "{outcome:?}");
+            assert_eq!(check(&history, Evicting::Nothing).is_ok(), right, "{outcome:?}");
         }
         let neither = [in_doubt(1, 2, 4), vec![read(Outcome::Null, 5, 6)]].concat();
-        assert!(check(&neither, false).is_ok(), "both failed");
+        assert!(check(&neither, Evicting::Nothing).is_ok(), "both failed");
         let first_last =
             [in_doubt(1, 2, 4), vec![[read(Outcome::Value(2), 5, 6), read(Outcome::Value(1), 7, 8)].concat()]];
-        assert!(check(&first_last.concat(), false).is_err(), "the later write was stored, and the earlier one read");
+        assert!(
+            check(&first_last.concat(), Evicting::Nothing).is_err(),
+            "the later write was stored, and the earlier one read"
+        );
         let gone = [in_doubt(1, 1, 4), vec![[read(Outcome::Value(1), 5, 6), read(Outcome::Null, 7, 8)].concat()]];
-        assert!(check(&gone.concat(), false).is_err(), "stored, and not there");
+        assert!(check(&gone.concat(), Evicting::Nothing).is_err(), "stored, and not there");
     }
 
     #[test]
@@ -416,13 +441,22 @@ mod tests {
         let writes =
             |first, second| vec![event(set(1, first), Outcome::Ok, 1, 2), event(set(2, second), Outcome::Ok, 3, 4)];
         let never = writes(Deadline::Never, Deadline::Never);
-        assert!(check(&[never.clone(), is(1, 5, 6)], false).is_ok());
-        assert!(check(&[never.clone(), is(0, 5, 6)], false).is_err(), "unread, and there");
-        assert!(check(&[never.clone(), read(1, 5, 6)], false).is_err(), "a value that nobody reads has replaced it");
-        assert!(check(&[never, [read(2, 5, 6), is(1, 7, 8)].concat()], false).is_ok(), "read for the last time");
+        assert!(check(&[never.clone(), is(1, 5, 6)], Evicting::Nothing).is_ok());
+        assert!(check(&[never.clone(), is(0, 5, 6)], Evicting::Nothing).is_err(), "unread, and there");
+        assert!(
+            check(&[never.clone(), read(1, 5, 6)], Evicting::Nothing).is_err(),
+            "a value that nobody reads has replaced it"
+        );
+        assert!(
+            check(&[never, [read(2, 5, 6), is(1, 7, 8)].concat()], Evicting::Nothing).is_ok(),
+            "read for the last time"
+        );
         let timed = writes(Deadline::Never, Deadline::After(100));
-        assert!(check(&[timed.clone(), pttl(98, 5, 6)], false).is_ok());
-        assert!(check(&[timed, pttl(-1, 5, 6)], false).is_err(), "of two that nobody reads each has its deadline");
+        assert!(check(&[timed.clone(), pttl(98, 5, 6)], Evicting::Nothing).is_ok());
+        assert!(
+            check(&[timed, pttl(-1, 5, 6)], Evicting::Nothing).is_err(),
+            "of two that nobody reads each has its deadline"
+        );
     }
 
     #[test]
@@ -431,14 +465,14 @@ mod tests {
         let gone = vec![event(Action::Delete, Outcome::Int(1), 6, 7), event(Action::Get, Outcome::Null, 8, 9)];
         let read = vec![event(Action::Get, Outcome::Value(1), 6, 7)];
         let history = [in_doubt(5, 8, 5), vec![gone.clone()]].concat();
-        assert!(check(&history, false).is_ok());
+        assert!(check(&history, Evicting::Nothing).is_ok());
         let never_written = vec![event(Action::Get, Outcome::Value(99), 10, 11)];
         let history = [in_doubt(5, 8, 5), vec![[gone, never_written].concat()]].concat();
-        let error = check(&history, false).expect_err("99 was never written");
+        let error = check(&history, Evicting::Nothing).expect_err("99 was never written");
         assert!(error.starts_with("no order"), "{error}");
         let history =
             [in_doubt(5, 8, 5), vec![[read.clone(), vec![event(Action::Get, Outcome::Null, 8, 9)]].concat()]].concat();
-        let error = check(&history, false).expect_err("it was there and nobody has removed it");
+        let error = check(&history, Evicting::Nothing).expect_err("it was there and nobody has removed it");
         assert!(error.starts_with("no order"), "{error}");
     }
 }

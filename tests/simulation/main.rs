@@ -16,6 +16,7 @@
 //! | `fanout` | publishers that say more than the cores take from one another |
 //! | `keeping` | when a snapshot is taken, and when not |
 //! | `seeds` | the runs |
+//! | `volatile` | which items go where only those with a deadline may, on two cores |
 //! | `watching` | what MONITOR shows, and what of it is lost |
 //! | `writes_first` | a client that reads only when it has written everything |
 //! | `wire` | the table of wire cases on the pure engine |
@@ -38,6 +39,7 @@ mod metrics;
 mod ops;
 mod rng;
 mod seeds;
+mod volatile;
 mod watching;
 mod wire;
 mod workload;

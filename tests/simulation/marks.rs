@@ -33,6 +33,7 @@ marks! {
     barrier_waited: "A command for the whole keyspace came while other cores worked for its session.",
     gift: "Budget went from one core to another.",
     evicted: "An item was evicted.",
+    timed_evicted: "An item was evicted where only those with a deadline may be.",
     refused: "A write was refused for the bound.",
     expired_by_wheel: "The wheel removed an expired item.",
     expired_by_access: "An access found an expired item.",

@@ -2,6 +2,7 @@
 //!
 //! Each seed switches some kinds of commands and faults off, so that the rest meet each other more often.
 
+use crate::linear::Evicting;
 use crate::ops::{Action, Deadline, Mode, Op, ValueId, When};
 use crate::rng::Rng;
 
@@ -20,6 +21,8 @@ pub struct Plan {
     pub bytes_max: Option<u64>,
     /// At a bound writes are refused instead of items evicted.
     pub refuses: bool,
+    /// At a bound only items with a deadline are evicted.
+    pub timed_only: bool,
     /// Some values are large enough to fill output buffers.
     pub large: bool,
     /// Keys that are there from the start, so that walks take several slices.
@@ -84,6 +87,7 @@ impl Plan {
             items_max: (bounded && !rng.one_in(4)).then(|| cores as u64 * rng.between(2, 7)),
             bytes_max: (bounded && rng.one_in(2)).then(|| cores as u64 * rng.between(500, 9_000)),
             refuses: bounded && rng.one_in(3),
+            timed_only: false,
             large,
             fillers: if !bounded && rng.one_in(8) { 200 * cores } else { 0 },
             kills: rng.one_in(4),
@@ -117,6 +121,7 @@ impl Plan {
             plan.weights[5] += 40;
         }
         plan.admit_some(bounded, &mut rng);
+        plan.timed_only = plan.evicts() && rng.one_in(3);
         plan
     }
 
@@ -207,6 +212,22 @@ impl Plan {
     /// Whether items may vanish by themselves.
     pub fn evicts(&self) -> bool {
         !self.refuses && (self.items_max.is_some() || self.bytes_max.is_some())
+    }
+
+    /// At a bound of items those with a deadline go, and no others.
+    pub fn admit_timed_only(&mut self) {
+        (self.transfers, self.nodes, self.tenants, self.fillers) = (0, false, false, 0);
+        (self.items_max, self.refuses, self.timed_only) = (Some(self.cores as u64 * 4), false, true);
+        self.keys = self.keys.max(20);
+    }
+
+    /// Which items may vanish by themselves.
+    pub fn evicting(&self) -> Evicting {
+        match (self.evicts(), self.timed_only) {
+            (false, _) => Evicting::Nothing,
+            (true, false) => Evicting::Everything,
+            (true, true) => Evicting::Timed,
+        }
     }
 
     /// Whether all keys are there until somebody removes them, and all writes succeed.

@@ -76,9 +76,10 @@ impl World {
             cores: plan.cores as u16,
             items_max: plan.items_max.unwrap_or(u64::MAX),
             bytes_max: plan.bytes_max.unwrap_or(u64::MAX),
-            eviction: match plan.refuses {
-                true => Eviction::None,
-                false => [Eviction::S3Fifo, Eviction::Lru][(seed % 2) as usize],
+            eviction: match (plan.refuses, plan.timed_only && fault != Some(Fault::EvictsUntimed)) {
+                (true, _) => Eviction::None,
+                (false, true) => [Eviction::VolatileTtl, Eviction::VolatileLru][(seed % 2) as usize],
+                (false, false) => [Eviction::S3Fifo, Eviction::Lru][(seed % 2) as usize],
             },
             auth_key: plan.auth.then(|| AuthKey::new(b"secret").expect("a key")),
             seed,

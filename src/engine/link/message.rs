@@ -304,6 +304,8 @@ pub struct Holding {
     pub(in crate::engine) lacks: Room,
     /// Whether commands wait for the answer.
     pub(in crate::engine) waits: bool,
+    /// Whether it has nothing that it may evict.
+    pub(in crate::engine) refuses: bool,
 }
 
 /// Budget that changes hands; nothing, as an answer that is waited for.

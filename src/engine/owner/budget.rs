@@ -2,9 +2,9 @@
 //!
 //! A core whose next command would have it evict or refuse asks all others first, and runs nothing until each has
 //! answered: so what fits the bounds of the process is taken, on whichever core it lives. A core gives what it does not
-//! use: what is needed, or half of it if that is more. One that uses more than its fair share gives back towards it, if
-//! it can evict. What is given is first taken from the giver and then travels: so the parts never add up to more than the
-//! whole, and to less only while a gift is under way.
+//! use: what is needed, or half of it if that is more. One that uses more than its fair share gives back towards it, if it
+//! can evict; and one that has something to evict does so for one that would refuse. What is given is first taken from the
+//! giver and then travels: so the parts never add up to more than the whole, and to less only while a gift is under way.
 //!
 //! An ask that brought too little shows that the process is full. From then on nothing waits for answers: a core that
 //! evicts asks with its ticks, until something is given again; one that refuses waits for answers once a tick.
@@ -21,6 +21,7 @@ use crate::engine::env::Env;
 use crate::engine::link::Links;
 use crate::engine::link::message::{Gift, Holding, Payload};
 use crate::engine::owner::Owner;
+use crate::limits::SLICE_STEPS;
 use crate::resp::Args;
 use crate::shard::{Budget, Database, Room, Shard};
 use crate::slot::CoreId;
@@ -101,7 +102,8 @@ impl Exchange {
     }
 
     fn ask(&mut self, shard: &Shard, lacks: Room, waits: bool, env: &Env, links: &mut Links) {
-        let holding = Holding { epoch: self.epoch, budget: shard.budget(), lacks, waits };
+        let refuses = !shard.may_evict();
+        let holding = Holding { epoch: self.epoch, budget: shard.budget(), lacks, waits, refuses };
         for peer in env.router.peers() {
             links.send(peer, Payload::BudgetAsk(holding));
             self.awaited += u16::from(waits);
@@ -109,7 +111,13 @@ impl Exchange {
     }
 
     /// Another core asks: what can be spared is given, and nothing is an answer too. True if something was.
-    pub(super) fn on_ask(&self, from: CoreId, asker: Holding, shard: &mut Shard, links: &mut Links) -> bool {
+    pub(super) fn on_ask(
+        &self,
+        from: CoreId,
+        asker: Holding,
+        shard: &mut Shard,
+        (env, links): (&Env, &mut Links),
+    ) -> bool {
         let (mut budget, share) = (shard.budget(), self.share);
         let evicts = shard.may_evict();
         let (mut items, mut bytes) = (0, 0);
@@ -117,11 +125,21 @@ impl Exchange {
             let (theirs, lacks) = (asker.budget, asker.lacks);
             // Two cores that ask each other would hand one place to and fro: the first of them in their order gets it.
             let spares = !self.has_asked || from < self.core;
-            let spare = |max: u64, used: u64| if spares { max.saturating_sub(used) } else { 0 };
-            let (items_spare, bytes_spare) =
-                (spare(budget.items_max, shard.len()), spare(budget.bytes_max, shard.bytes()));
-            items = gift(budget.items_max, items_spare, share.items_max, (theirs.items_max, lacks.items), evicts);
-            bytes = gift(budget.bytes_max, bytes_spare, share.bytes_max, (theirs.bytes_max, lacks.bytes), evicts);
+            let spare = |shard: &Shard| Room {
+                items: budget.items_max.saturating_sub(shard.len()),
+                bytes: budget.bytes_max.saturating_sub(shard.bytes()),
+            };
+            let now = if spares { spare(shard) } else { Room::default() };
+            items = gift(budget.items_max, now.items, share.items_max, (theirs.items_max, lacks.items), evicts);
+            bytes = gift(budget.bytes_max, now.bytes, share.bytes_max, (theirs.bytes_max, lacks.bytes), evicts);
+            if evicts && env.settings.eviction.is_volatile() {
+                // What must stay never pays a debt: so what is given is evicted first.
+                if spares && asker.refuses && asker.waits {
+                    (items, bytes) = (items.max(lacks.items), bytes.max(lacks.bytes));
+                }
+                shard.evict_to_spare(Room { items, bytes }, env.now_ms, SLICE_STEPS);
+                (items, bytes) = (items.min(spare(shard).items), bytes.min(spare(shard).bytes));
+            }
             budget.items_max -= items;
             budget.bytes_max -= bytes;
         }

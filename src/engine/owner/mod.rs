@@ -306,8 +306,8 @@ impl Owner {
     }
 
     /// Another core asks for budget.
-    pub(super) fn on_budget_ask(&mut self, from: CoreId, asker: Holding, links: &mut Links) {
-        self.waits |= self.exchange.on_ask(from, asker, &mut self.shard, links);
+    pub(super) fn on_budget_ask(&mut self, from: CoreId, asker: Holding, env: &Env, links: &mut Links) {
+        self.waits |= self.exchange.on_ask(from, asker, &mut self.shard, (env, links));
     }
 
     /// Another core gives budget.
