@@ -67,6 +67,10 @@ impl Setup {
     /// Starts it and waits until it is ready, or has ended: then with which code, and what it said.
     #[track_caller]
     pub(crate) fn try_start(mut self) -> Result<Server, (Option<i32>, String)> {
+        if self.cmd.get_current_dir().is_none() {
+            // Not two in one, where one that saves would hold the default data directory.
+            self.cmd.current_dir(self.dir.path());
+        }
         let log = File::create(self.dir.path().join("log")).unwrap();
         let mut child = self.cmd.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
