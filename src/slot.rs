@@ -26,16 +26,21 @@ impl Slot {
         CoreId((u32::from(self.0) * u32::from(cores) / u32::from(SLOTS)) as u16)
     }
 
-    /// A hash tag of the slot: the first of its shortest in the order of letters and digits, as Valkey has it.
+    /// A hash tag of the slot: the first of its shortest in the order of letters and digits, as Valkey has it. The last letter
+    /// follows from those before it, so some 3,900 beginnings are tried at most, and 264 on average.
     pub fn tag(self) -> String {
         const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        let places = LETTERS.len();
-        let tags = (1..=3).flat_map(|len| {
-            (0..places.pow(len))
-                .map(move |number| (0..len).rev().map(move |at| LETTERS[number / places.pow(at) % places]))
-        });
-        let mut tags = tags.map(|tag| tag.map(char::from).collect::<String>());
-        tags.find(|tag| Slot::of(tag.as_bytes()) == self).unwrap_or_default()
+        // The remainders of the slot, taken back by one byte: but for the last letter, that of the tag's beginning.
+        let before: [u16; 4] = std::array::from_fn(|high| taken_back(high as u16 * SLOTS + self.0));
+        let tag = |beginning: &[u8]| {
+            let crc = crc16(beginning);
+            let fits = before.iter().map(|before| before ^ crc).filter(|rest| rest & 0xFF == 0);
+            let last = fits.map(|rest| (rest >> 8) as u8).filter(u8::is_ascii_alphanumeric).min()?;
+            Some(beginning.iter().chain([&last]).copied().map(char::from).collect())
+        };
+        let one = || LETTERS.iter().find_map(|first| tag(&[*first]));
+        let two = || LETTERS.iter().find_map(|first| LETTERS.iter().find_map(|second| tag(&[*first, *second])));
+        tag(b"").or_else(one).or_else(two).expect("every slot has a tag of three letters")
     }
 
     /// The slots a core owns, first and last.
@@ -66,6 +71,11 @@ fn crc16(bytes: &[u8]) -> u16 {
         folded.iter().zip(CRC16_TABLES.iter().rev()).fold(0, |crc, (byte, table)| crc ^ table[usize::from(*byte)])
     });
     rest.iter().fold(crc, |crc, byte| crc << 8 ^ CRC16_TABLES[0][usize::from((crc >> 8) as u8 ^ byte)])
+}
+
+/// The remainder before the eight steps of a byte that led to this one, with that byte in its high half.
+fn taken_back(crc: u16) -> u16 {
+    (0..8).fold(crc, |crc, _| if crc & 1 == 0 { crc >> 1 } else { (crc ^ 0x1021) >> 1 | 0x8000 })
 }
 
 /// In row `n` what a byte adds to the remainder when `n` more follow.
@@ -127,9 +137,17 @@ mod tests {
         {
             assert_eq!(Slot(slot).tag(), tag, "as Valkey has it");
         }
-        for slot in (0..SLOTS).step_by(997).chain([SLOTS - 1]).map(Slot) {
-            let tag = slot.tag();
-            assert!((2..=3).contains(&tag.len()) && Slot::of(tag.as_bytes()) == slot, "{slot:?}: {tag}");
+        // The first of all tags in their order, by trying them one after the other.
+        let letters = || (b'0'..=b'z').filter(u8::is_ascii_alphanumeric).map(char::from);
+        let longer = |tag: String| letters().map(move |letter| format!("{tag}{letter}"));
+        let (ones, twos) = (longer(String::new()), longer(String::new()).flat_map(longer));
+        let threes = longer(String::new()).flat_map(longer).flat_map(longer);
+        let mut first: Vec<Option<String>> = vec![None; usize::from(SLOTS)];
+        for tag in ones.chain(twos).chain(threes) {
+            first[usize::from(Slot::of(tag.as_bytes()).0)].get_or_insert(tag);
+        }
+        for (slot, tag) in (0..SLOTS).map(Slot).zip(first) {
+            assert_eq!(Some(slot.tag()), tag, "{slot:?}");
         }
     }
 

@@ -28,7 +28,7 @@ pub(in crate::engine) enum ClientVerb {
 /// Which sessions CLIENT LIST names.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct ListFilter {
-    /// In order.
+    /// The ids of those clients, ascending; `None` for all.
     ids: Option<Vec<u64>>,
     kind: Option<ClientKind>,
 }
