@@ -12,10 +12,8 @@ use crate::engine::home::Home;
 use crate::engine::home::session::Session;
 use crate::engine::home::trip::{Flow, Trip};
 use crate::engine::ids::SessionId;
-use crate::engine::link::caller::Caller;
 use crate::engine::link::message::{Ask, Detail, Lines};
-use crate::resp::{Args, Proto, Words, Writer};
-use crate::shard::NO_CLIENT;
+use crate::resp::{Args, Words, Writer};
 use crate::slot::CoreId;
 
 impl Home {
@@ -68,18 +66,7 @@ impl Home {
     /// Tells all cores that one client of this one watches no longer; nobody waits for their answers.
     fn disclaim_monitor(&mut self, core: &mut Core) {
         self.end_monitor(core.env.router.core());
-        let ask = Ask {
-            gather: None,
-            command: CommandId::MONITOR,
-            part: Part::Monitor,
-            caller: Caller::unnamed(Proto::Resp2, false),
-            client: NO_CLIENT,
-            detail: Detail::Ended,
-            words: Words::default(),
-        };
-        for peer in core.env.router.peers() {
-            core.links.ask(peer, ask.clone());
-        }
+        core.links.ask_peers(&Ask::unanswered(CommandId::MONITOR, Part::Monitor, Detail::Ended, Words::default()));
     }
 
     /// A command has run, or is on its way. `words`: as it was typed.

@@ -14,10 +14,9 @@ use crate::engine::home::Home;
 use crate::engine::home::session::{Session, stop};
 use crate::engine::home::trip::{Flow, Trip};
 use crate::engine::ids::SessionId;
-use crate::engine::link::caller::Caller;
 use crate::engine::link::message::{Ask, Detail};
-use crate::resp::{Args, Proto, Words};
-use crate::shard::{ClientId, NO_CLIENT};
+use crate::resp::{Args, Words};
+use crate::shard::ClientId;
 
 impl Home {
     /// CLIENT TRACKING: at once, unless all cores have to hear of prefixes, or one of a client that is to be told.
@@ -107,18 +106,8 @@ fn untrack_prefixes(core: &mut Core, prefixes: &[Vec<u8>]) {
     for prefix in prefixes {
         core.owner.untrack_prefix(prefix, core.env.router.core());
     }
-    for peer in core.env.router.peers() {
-        let ask = Ask {
-            gather: None,
-            command: CommandId::CLIENT_TRACKING,
-            part: Part::Tracking,
-            caller: Caller::unnamed(Proto::Resp2, false),
-            client: NO_CLIENT,
-            detail: Detail::Untracked(prefixes.to_vec()),
-            words: Words::default(),
-        };
-        core.links.ask(peer, ask);
-    }
+    let detail = Detail::Untracked(prefixes.to_vec());
+    core.links.ask_peers(&Ask::unanswered(CommandId::CLIENT_TRACKING, Part::Tracking, detail, Words::default()));
 }
 
 /// A command of a session has ended, outside of MULTI: what CLIENT CACHING said is over, unless the command keeps it.

@@ -13,8 +13,8 @@ use crate::engine::telemetry::latency::{EVENTS, Event};
 use crate::engine::telemetry::meter::Usage;
 use crate::engine::telemetry::report::Report;
 use crate::engine::telemetry::slowlog::{Entry, SlowCall};
-use crate::resp::Words;
-use crate::shard::{Budget, ClientId, Room, Watcher};
+use crate::resp::{Proto, Words};
+use crate::shard::{Budget, ClientId, NO_CLIENT, Room, Watcher};
 use crate::slot::CoreId;
 
 /// What one engine sends another.
@@ -119,6 +119,14 @@ pub struct Ask {
     /// The command's arguments, without its name.
     pub(in crate::engine) words: Words,
     pub(in crate::engine) detail: Detail,
+}
+
+impl Ask {
+    /// What a core has to say to the others of its own clients, which nobody answers.
+    pub(in crate::engine) fn unanswered(command: CommandId, part: Part, detail: Detail, words: Words) -> Ask {
+        let caller = Caller::unnamed(Proto::Resp2, false);
+        Ask { gather: None, command, part, caller, client: NO_CLIENT, words, detail }
+    }
 }
 
 /// What the home core has found out about a command before it asks.

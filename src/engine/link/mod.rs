@@ -126,6 +126,14 @@ impl Links {
         self.send_behind(peer, Payload::Ask(Box::new(ask)));
     }
 
+    /// Sends every peer the same, behind everything sent before.
+    pub(super) fn ask_peers(&mut self, ask: &Ask) {
+        let own = self.core;
+        for peer in (0..self.outboxes.len()).map(|peer| CoreId(peer as u16)).filter(|peer| *peer != own) {
+            self.ask(peer, ask.clone());
+        }
+    }
+
     /// This core's part in a command of the whole process is done.
     pub(super) fn answer(&mut self, origin: Origin, answer: Answer) {
         match origin {

@@ -26,15 +26,14 @@ use crate::command::pubsub::{self as replies, TOPICS, Topic};
 use crate::engine::env::Env;
 use crate::engine::ids::SessionId;
 use crate::engine::link::Links;
-use crate::engine::link::caller::Caller;
 use crate::engine::link::codec::message_frames;
 use crate::engine::link::message::{Ask, Detail};
 use crate::engine::pubsub::channels::{Change, Channels};
 use crate::engine::pubsub::key_events::{KEYEVENT, KEYSPACE, KeyEvents, name_channel};
 use crate::engine::pubsub::name_walk::NameWalk;
 use crate::limits::UNSUBSCRIBE_STEP_NAMES;
-use crate::resp::{Proto, Words, Writer};
-use crate::shard::{EVENTS, NO_CLIENT, noted};
+use crate::resp::{Words, Writer};
+use crate::shard::{EVENTS, noted};
 use crate::slot::CoreId;
 
 /// What one core knows of subscriptions, and the messages under way to sessions of this core.
@@ -384,17 +383,7 @@ pub(super) fn disclaim<'a>(topic: Topic, names: impl Iterator<Item = &'a [u8]> +
     if env.router.cores() == 1 {
         return;
     }
-    let command = env.lookup.find(topic.unsubscribe_name().as_bytes());
-    let ask = Ask {
-        gather: None,
-        command: command.expect("a row for each topic"),
-        part: Part::Unsubscribe(topic),
-        caller: Caller::unnamed(Proto::Resp2, false),
-        client: NO_CLIENT,
-        detail: Detail::Changes(names.clone().map(|_| true).collect()),
-        words: Words::new(names),
-    };
-    for peer in env.router.peers() {
-        links.ask(peer, ask.clone());
-    }
+    let command = env.lookup.find(topic.unsubscribe_name().as_bytes()).expect("a row for each topic");
+    let changes = Detail::Changes(names.clone().map(|_| true).collect());
+    links.ask_peers(&Ask::unanswered(command, Part::Unsubscribe(topic), changes, Words::new(names)));
 }
